@@ -1,0 +1,19 @@
+"""The loader module: how a skeleton class gets into a DSP that is written in Python.
+
+Only our DSP has it; a real one answers its open as it does for any missing module.  It is opened
+by URI like every other module and called by normal invocations.
+"""
+
+from __future__ import annotations
+
+from qda.fastrpc.uri import skeleton_uri
+
+__all__ = ["INSTALL", "LOADER_URI", "READ_LOG"]
+
+LOADER_URI = skeleton_uri("qda_loader")
+
+INSTALL = 2
+"""in: the pickled class, and the name to install it under ("": its own); out: an error text."""
+
+READ_LOG = 3
+"""out: length u32, then lines of the client's log since the last read, separated by newlines."""

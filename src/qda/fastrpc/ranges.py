@@ -1,0 +1,51 @@
+"""Handing out ranges of addresses from a window: first fit, with a place wished for."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+
+from qda.layout import align
+
+__all__ = ["Ranges"]
+
+
+class Ranges:
+    """Allocated ranges [start, end) inside a window [low, high), none of which overlap.
+
+    Starts are multiples of `granule`, a power of two; lengths are rounded up to it.
+    """
+
+    def __init__(self, low: int, high: int, granule: int) -> None:
+        self.low, self.high, self.granule = low, high, granule
+        self._taken: list[tuple[int, int]] = []
+
+    def take(self, length: int, wish: int = 0) -> int:
+        """Allocate `length` bytes, at `wish` if that is free.  MemoryError if nothing fits."""
+        length = align(max(1, length), self.granule)
+        if wish and not wish % self.granule and self._free(wish, wish + length):
+            insort(self._taken, (wish, wish + length))
+            return wish
+        start = self.low
+        for taken_start, taken_end in self._taken:
+            if taken_start - start >= length:
+                break
+            start = taken_end
+        if self.high - start < length:
+            raise MemoryError(f"no {length} bytes left in {self.low:#x}..{self.high:#x}")
+        insort(self._taken, (start, start + length))
+        return start
+
+    def give_back(self, start: int) -> None:
+        """Free the range that begins at `start`.  KeyError if none does."""
+        index = bisect_right(self._taken, (start, self.high)) - 1
+        if index < 0 or self._taken[index][0] != start:
+            raise KeyError(start)
+        del self._taken[index]
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    def _free(self, start: int, end: int) -> bool:
+        if start < self.low or end > self.high:
+            return False
+        return all(end <= taken_start or taken_end <= start for taken_start, taken_end in self._taken)

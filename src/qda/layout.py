@@ -1,0 +1,292 @@
+"""One declaration per record: fields, direction, unit, legal range, errno on breach, one sentence.
+
+A record is a C structure.  It is declared once, as a class, and everything else that concerns its
+bytes follows from that declaration: packing and unpacking here, the C header and the reference
+page in `qda.uapi`, printed traces, and the random values of the tests.
+
+    class GemCreate(Record, spelling="drm_qda_gem_create"):
+        '''Allocate a buffer object.'''
+        handle: int = u32("GEM handle of the new object", direction=OUT)
+        pad: int = u32("Reserved", legal=ZERO, breach=EINVAL)
+        size: int = u64("Size of the object", unit="bytes", legal=at_least(1), breach=EINVAL)
+
+    request = GemCreate(size=4096)
+    request.pack()                      # 16 bytes
+    GemCreate.unpack(buffer).handle
+
+Layout rules are those of C on a 64-bit little-endian machine: natural alignment, tail padding to
+the alignment of the widest field.  Padding is zero when written and ignored when read.
+
+A dialect of an interface that moves, renames or re-explains fields subclasses the record:
+
+    class GemCreateV1(GemCreate, order=("size", "handle", "pad")): ...
+    class MapV1(Map, spelling="drm_qda_mem_map", spelled={"reserved": "pad"}): ...
+
+so that code works with one set of attribute names, whatever the C side calls them.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+__all__ = [
+    "ANY",
+    "IN",
+    "INOUT",
+    "OUT",
+    "ZERO",
+    "Direction",
+    "Field",
+    "Legal",
+    "Record",
+    "Scalar",
+    "align",
+    "at_least",
+    "between",
+    "octets",
+    "one_of",
+    "s32",
+    "s64",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+]
+
+
+def align(value: int, boundary: int) -> int:
+    """Round `value` up to the next multiple of `boundary`, which is a power of two."""
+    return (value + boundary - 1) & -boundary
+
+
+class Direction(enum.Flag):
+    """Which side fills a field: IN is written by the caller, OUT by the callee."""
+
+    IN = enum.auto()
+    OUT = enum.auto()
+    INOUT = IN | OUT
+
+
+IN, OUT, INOUT = Direction.IN, Direction.OUT, Direction.INOUT
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A C integer type: `name` as in "u32", its `struct` code, and its size in bytes."""
+
+    name: str
+    code: str
+    size: int
+
+    @property
+    def signed(self) -> bool:
+        return self.code.islower()
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The smallest and the largest value that the type holds."""
+        bits = 8 * self.size
+        return (-(1 << bits - 1), (1 << bits - 1) - 1) if self.signed else (0, (1 << bits) - 1)
+
+
+U8, U16 = Scalar("u8", "B", 1), Scalar("u16", "H", 2)
+U32, S32 = Scalar("u32", "I", 4), Scalar("s32", "i", 4)
+U64, S64 = Scalar("u64", "Q", 8), Scalar("s64", "q", 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Legal:
+    """The legal values of a field: a predicate, and the same in words ("must be 0")."""
+
+    words: str
+    holds: Callable[[int], bool]
+    samples: tuple[int, ...] = ()
+
+
+def between(low: int, high: int) -> Legal:
+    """Values from `low` to `high`, both included."""
+    return Legal(f"{low} to {high}", lambda value: low <= value <= high, (low, high))
+
+
+def at_least(low: int) -> Legal:
+    """Values not below `low`."""
+    return Legal(f"at least {low}", lambda value: value >= low, (low,))
+
+
+def one_of(*values: int) -> Legal:
+    """Exactly the given values."""
+    return Legal(" or ".join(map(str, values)), lambda value: value in values, values)
+
+
+ANY = Legal("any value", lambda value: True)
+ZERO = Legal("must be 0", lambda value: value == 0, (0,))
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One member of a record.
+
+    `count` is 0 for a plain integer; an array is declared with `octets` and is `bytes` in Python.
+    `points_to` says, for a field that holds an address, what lies there.  `breach` is the errno
+    that follows from an illegal value (0: the value is not checked by the interface itself).
+    `spelling` is the name on the C side; `name` is the attribute in Python.
+    """
+
+    scalar: Scalar
+    text: str
+    direction: Direction
+    unit: str
+    legal: Legal
+    breach: int
+    points_to: str
+    count: int = 0
+    name: str = ""
+    spelling: str = ""
+    offset: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that the field occupies, without padding."""
+        return self.scalar.size * max(1, self.count)
+
+    @property
+    def type_name(self) -> str:
+        """The type in the kernel's notation, "u32" or "u8[16]"."""
+        return f"{self.scalar.name}[{self.count}]" if self.count else self.scalar.name
+
+    @property
+    def code(self) -> str:
+        return f"{self.size}s" if self.count else self.scalar.code
+
+
+def _maker(scalar: Scalar) -> Callable[..., Any]:
+    def declare(
+        text: str,
+        *,
+        direction: Direction = IN,
+        unit: str = "",
+        legal: Legal = ANY,
+        breach: int = 0,
+        points_to: str = "",
+    ) -> Any:
+        return Field(scalar, text, direction, unit, legal, breach, points_to)
+
+    declare.__name__ = scalar.name
+    declare.__doc__ = f"Declare a field of type {scalar.name}; `text` is one sentence about it."
+    return declare
+
+
+u8, u16, u32, u64 = _maker(U8), _maker(U16), _maker(U32), _maker(U64)
+s32, s64 = _maker(S32), _maker(S64)
+
+
+def octets(
+    count: int, text: str, *, scalar: Scalar = U8, direction: Direction = IN, unit: str = ""
+) -> Any:
+    """Declare an array of `count` elements, handled as `bytes` in Python."""
+    return Field(scalar, text, direction, unit, ANY, 0, "", count)
+
+
+class Record:
+    """Base of all records; see the module's text for how to declare one.
+
+    Class attributes: `fields` in layout order, `size` and `alignment` in bytes, `codec` the
+    compiled `struct.Struct` with explicit padding, `spelling` the name of the C structure.
+    """
+
+    fields: ClassVar[tuple[Field, ...]] = ()
+    size: ClassVar[int] = 0
+    alignment: ClassVar[int] = 1
+    spelling: ClassVar[str] = ""
+    codec: ClassVar[struct.Struct] = struct.Struct("")
+
+    def __init_subclass__(
+        cls,
+        *,
+        spelling: str = "",
+        order: Sequence[str] = (),
+        spelled: Mapping[str, str] | None = None,
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init_subclass__()
+        fields = {field.name: field for field in cls.fields}
+        for name, declared in list(vars(cls).items()):
+            if isinstance(declared, Field):
+                fields[name] = replace(declared, name=name, spelling=name)
+                delattr(cls, name)
+        for name, other in (spelled or {}).items():
+            fields[name] = replace(fields[name], spelling=other)
+        for name, text in (texts or {}).items():
+            fields[name] = replace(fields[name], text=text)
+        if order:
+            if sorted(order) != sorted(fields):
+                raise TypeError(f"{cls.__name__}: order {tuple(order)} is not of {tuple(fields)}")
+            fields = {name: fields[name] for name in order}
+        cls.spelling = spelling or cls.spelling or cls.__name__
+        cls._lay_out(list(fields.values()))
+
+    @classmethod
+    def _lay_out(cls, fields: list[Field]) -> None:
+        placed, codes, offset, widest = [], ["<"], 0, 1
+        for field in fields:
+            start = align(offset, field.scalar.size)
+            codes += [f"{start - offset}x", field.code]
+            placed.append(replace(field, offset=start))
+            offset = start + field.size
+            widest = max(widest, field.scalar.size)
+        cls.fields, cls.alignment, cls.size = tuple(placed), widest, align(offset, widest)
+        cls.codec = struct.Struct("".join([*codes, f"{cls.size - offset}x"]))
+
+    def __init__(self, **values: int | bytes) -> None:
+        """Make a record; fields that are not named are zero.  TypeError on an unknown name."""
+        for field in self.fields:
+            setattr(self, field.name, values.pop(field.name, b"" if field.count else 0))
+        if values:
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(map(repr, values))}")
+
+    @classmethod
+    def unpack(cls, buffer: bytes | bytearray | memoryview, offset: int = 0) -> Self:
+        """Read a record from `size` bytes at `offset`.  struct.error if there are fewer."""
+        record = cls.__new__(cls)
+        for field, value in zip(cls.fields, cls.codec.unpack_from(buffer, offset), strict=True):
+            setattr(record, field.name, value)
+        return record
+
+    def values(self) -> list[Any]:
+        """The fields' values in layout order."""
+        return [getattr(self, field.name) for field in self.fields]
+
+    def pack(self) -> bytes:
+        """The record as `size` bytes.  struct.error if a value does not fit its field."""
+        return self.codec.pack(*self.values())
+
+    def pack_into(self, buffer: bytearray | memoryview, offset: int = 0) -> None:
+        """Write the record to `size` bytes at `offset`."""
+        self.codec.pack_into(buffer, offset, *self.values())
+
+    def breach(self) -> int:
+        """The errno of the first field with an illegal value, or 0."""
+        for field in self.fields:
+            if field.breach and not field.legal.holds(getattr(self, field.name)):
+                return field.breach
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.values() == other.values()
+
+    __hash__ = None  # type: ignore[assignment]  # records are mutable
+
+    def __repr__(self) -> str:
+        shown = (f"{f.spelling}={_show(f, getattr(self, f.name))}" for f in self.fields)
+        return f"{self.spelling}({', '.join(shown)})"
+
+
+def _show(field: Field, value: int | bytes) -> str:
+    if isinstance(value, bytes):
+        text = value.rstrip(b"\0")
+        return repr(text.decode()) if text.isascii() else "0x" + value.hex()
+    return hex(value) if field.points_to or field.unit in ("address", "bits") else str(value)
