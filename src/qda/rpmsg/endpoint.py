@@ -1,0 +1,112 @@
+"""An endpoint: one end of a channel for whole messages, and descriptors that go with them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+__all__ = ["MESSAGE_MAX", "Endpoint", "PeerGone"]
+
+MESSAGE_MAX = 65536
+"""Longest message in bytes; FastRPC needs 40, only the boot message is longer."""
+
+_DESCRIPTORS_MAX = 64
+
+
+class PeerGone(ConnectionError):
+    """The process at the other end has died or closed its end."""
+
+
+class Endpoint:
+    """One end of a SEQPACKET pair: messages keep their boundaries, end of file means that the
+    other side died.  Closing is idempotent.  `close` does not wake a thread that is blocked in
+    `receive`; `shutdown` does, on both sides."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+
+    @classmethod
+    def pair(cls) -> tuple[Endpoint, Endpoint]:
+        """Two endpoints that are connected to each other."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return cls(ours), cls(theirs)
+
+    @classmethod
+    def adopt(cls, descriptor: int) -> Endpoint:
+        """An endpoint of a descriptor that was inherited or received; it is owned from here on."""
+        return cls(socket.socket(fileno=descriptor))
+
+    def fileno(self) -> int:
+        """The descriptor, -1 once closed."""
+        return self._socket.fileno()
+
+    def send(self, message: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Send a message; `descriptors` are duplicated into the receiving process.
+
+        PeerGone if there is none.
+        """
+        try:
+            if descriptors:
+                socket.send_fds(self._socket, [message], list(descriptors))
+            else:
+                self._socket.send(message)
+        except OSError as error:
+            raise PeerGone(str(error)) from error
+
+    def receive(self, timeout: float | None = None) -> bytes:
+        """Wait for a message, at most `timeout` seconds (None: for ever; 0: do not wait).
+
+        PeerGone at end of file, TimeoutError when the time is over.
+        """
+        if timeout is not None:
+            return self._receive_within(timeout)
+        try:
+            message = self._socket.recv(MESSAGE_MAX)
+        except InterruptedError:
+            raise
+        except OSError as error:
+            raise PeerGone(str(error)) from error
+        if not message:
+            raise PeerGone("end of file")
+        return message
+
+    def _receive_within(self, timeout: float) -> bytes:
+        self._socket.settimeout(timeout)
+        try:
+            message = self._socket.recv(MESSAGE_MAX)
+        except (TimeoutError, BlockingIOError):
+            raise TimeoutError(f"no answer within {timeout} s") from None
+        except OSError as error:
+            raise PeerGone(str(error)) from error
+        finally:
+            if self._socket.fileno() >= 0:
+                self._socket.settimeout(None)
+        if not message:
+            raise PeerGone("end of file")
+        return message
+
+    def receive_with_descriptors(self) -> tuple[bytes, list[int]]:
+        """Wait for a message and the descriptors that came with it, which the caller owns.
+
+        PeerGone at end of file.
+        """
+        try:
+            message, descriptors, _, _ = socket.recv_fds(
+                self._socket, MESSAGE_MAX, _DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+            )
+        except OSError as error:
+            raise PeerGone(str(error)) from error
+        if not message:
+            raise PeerGone("end of file")
+        return message, list(descriptors)
+
+    def shutdown(self) -> None:
+        """End the conversation: every receiver, here and there, gets PeerGone."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # closed, or the other side went first
+
+    def close(self) -> None:
+        """Close this end."""
+        self._socket.close()

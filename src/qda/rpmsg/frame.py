@@ -1,0 +1,70 @@
+"""Frames: what the two ends of the transport tell each other about the transport itself.
+
+    to the processor   OPEN client, kind, [control endpoint, endpoints...]   a session begins
+                       CLOSE client                                          destroy its process
+    to a session       ENDPOINT [endpoint]                                   one more to serve
+                       ANNOUNCE address, size, [memory]                      may appear in messages
+                       WITHDRAW address                                      may no longer
+
+Each frame is answered with a 32-bit number, 0 or an errno, when its effect is complete.
+Descriptors in brackets travel with the frame.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from typing import NamedTuple
+
+__all__ = ["Frame", "Operation", "pack_reply", "unpack_reply"]
+
+
+class Operation(enum.IntEnum):
+    """What a frame is about."""
+
+    OPEN = 1
+    CLOSE = 2
+    ENDPOINT = 3
+    ANNOUNCE = 4
+    WITHDRAW = 5
+
+
+_FRAME = struct.Struct("<IIQQ")
+_REPLY = struct.Struct("<i")
+
+
+class Frame(NamedTuple):
+    """One frame; fields that an operation does not use are 0."""
+
+    operation: Operation
+    client_id: int = 0
+    address: int = 0
+    size: int = 0
+
+    def pack(self) -> bytes:
+        """The frame as 24 bytes."""
+        return _FRAME.pack(*self)
+
+    @classmethod
+    def unpack(cls, message: bytes) -> Frame:
+        """The inverse of `pack`.  ValueError if it is not a frame."""
+        try:
+            operation, client_id, address, size = _FRAME.unpack(message)
+            return cls(Operation(operation), client_id, address, size)
+        except struct.error as error:
+            raise ValueError(f"not a transport frame: {message[:32]!r}") from error
+
+    @property
+    def kind(self) -> int:
+        """OPEN: the kind of protection domain that is asked for."""
+        return self.size
+
+
+def pack_reply(error: int) -> bytes:
+    """The answer to a frame: 0 or an errno."""
+    return _REPLY.pack(error)
+
+
+def unpack_reply(message: bytes) -> int:
+    """The inverse of `pack_reply`."""
+    return int(_REPLY.unpack(message)[0])
