@@ -1,0 +1,20 @@
+"""What the kernel driver does: the device, its open files, buffer objects, context banks, calls.
+
+The DSP is on the other side of `qda.rpmsg`: only bytes and descriptors pass.
+"""
+
+from qda.driver.commands import DRIVER_NAME, Front, open_front
+from qda.driver.device import DEFAULT_MESSAGE_LIMIT, Census, Device, Limits
+from qda.driver.memory import Client, LocalClient
+
+__all__ = [
+    "DEFAULT_MESSAGE_LIMIT",
+    "DRIVER_NAME",
+    "Census",
+    "Client",
+    "Device",
+    "Front",
+    "Limits",
+    "LocalClient",
+    "open_front",
+]

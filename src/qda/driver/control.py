@@ -1,0 +1,241 @@
+"""What the driver asks of the DSP by itself: sessions and mappings."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import ExitStack
+
+from qda.driver.file import LEGACY, Mapping, OpenFile
+from qda.driver.memory import KERNEL, Client
+from qda.driver.objects import Attachment, BufferObject
+from qda.driver.packing import Contents, pack
+from qda.driver.session import Session
+from qda.fastrpc import control
+from qda.fastrpc.control import CONTROL_HANDLE, INIT_MEMORY, ControlCall, MapResponse
+from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.message import ContextId, InvokeMessage
+from qda.fastrpc.payload import Argument, Backing, PhysicalPage
+from qda.uapi import InitCreate, MemMap, MemUnmap
+
+__all__ = ["attach", "create", "map_memory", "release", "unmap_memory"]
+
+TIMEOUT = 10.0
+"""Seconds that the DSP has for a request of the driver itself (hazards.md H32)."""
+
+_OWN_BYTES = 0xFFFF_8000_0000_0000
+"""Where the driver's own records lie as far as a message can tell: made-up addresses, a page
+apart, so that equal requests give equal messages (H19, H33)."""
+
+_DSP_MEMORY_FLAGS = {4, 8, 0x1000, 0x3000}
+"""Legacy MAP flags that ask for memory which the DSP has requested; they need no buffer."""
+
+
+def execute(
+    session: Session, client: Client | None, call: ControlCall, image: Argument | None = None
+) -> tuple[int, list[bytes]]:
+    """Send a control call over a session; returns the DSP's result and the out-buffers.
+
+    `image` is the argument for the in-buffer that the call leaves open.  OSError ETIMEDOUT, EFAULT
+    for an image that cannot be read, and what `Session` raises.  The wait is not interruptible: a
+    request that changes the session must not be sent a second time.
+    """
+    contents: Contents = {}
+    arguments: list[Argument] = []
+    for index, data in enumerate([*call.inputs, *(bytes(length) for length in call.outputs)]):
+        if data is None:
+            assert image is not None
+            arguments.append(image)
+        else:
+            arguments.append(Argument(_OWN_BYTES + index * 4096, len(data)))
+            contents[index] = data
+    caller = client or KERNEL
+    pending = session.begin()
+    try:
+        layout, message = pack(
+            call.scalars,
+            arguments,
+            caller,
+            lambda size: session.message(pending, size),
+            lambda argument, is_buffer: argument,
+            contents,
+        )
+        outputs: list[bytes] = []
+
+        def finish(result: int) -> int:
+            for copy in layout.copies_out(arguments):
+                outputs.append(bytes(message.view[copy.position : copy.position + copy.length]))
+            return result
+
+        pending.finish = finish
+        pending.context = ContextId(pending.index, call.domain).word
+        record = InvokeMessage(
+            client_id=0,
+            tid=caller.tid,
+            context=pending.context,
+            handle=CONTROL_HANDLE,
+            scalars=call.scalars.word,
+            address=message.device_address,
+            size=layout.allocation,
+        )
+        session.send(pending, record.pack())
+    except BaseException:
+        session.end(pending)
+        raise
+    try:
+        return session.wait(pending, KERNEL, TIMEOUT), outputs
+    except TimeoutError as error:
+        raise OSError(errno.ETIMEDOUT, f"{call.method.name}: the DSP does not answer") from error
+
+
+def attach(file: OpenFile, client: Client) -> int:
+    """INIT_ATTACH: a session with the root protection domain.  OSError EBUSY, ENODEV."""
+    with file.starting, ExitStack() as undo:
+        session = _start(file, ProtectionDomain.ROOT, undo)
+        result, _ = execute(session, client, control.attach(file.client_id))
+        if result == 0:
+            file.session = session
+            undo.pop_all()
+        return result
+
+
+def create(file: OpenFile, client: Client, request: InitCreate) -> int:
+    """CREATE: a protection domain of the file's own, with memory and perhaps an image.
+
+    OSError EBUSY if the file has a session (H22), EINVAL and EFAULT for the image, ENOMEM.
+    """
+    with file.starting, ExitStack() as undo:
+        if file.session is not None:
+            raise OSError(errno.EBUSY, "the file has a session already")
+        image, used = _image(file, client, request)
+        if used is not None:
+            undo.callback(file.detach, used)
+        memory = _init_memory(file)
+        undo.callback(file.detach, memory)
+        session = _start(file, ProtectionDomain.USER, undo)
+        session.announce(memory)
+        if used is not None:
+            session.announce(used)
+        call = control.create(
+            file.client_id,
+            client.comm,
+            request.filelen,
+            PhysicalPage(address=memory.address, size=memory.buffer.size),
+            request.attrs,
+            request.siglen,
+        )
+        result, _ = execute(session, client, call, image)
+        if result == 0:
+            file.session, file.init_memory = session, memory
+            undo.pop_all()
+            if used is not None:
+                file.detach(used)
+        return result
+
+
+def _start(file: OpenFile, kind: ProtectionDomain, undo: ExitStack) -> Session:
+    if file.session is not None:
+        raise OSError(errno.EBUSY, "the file has a session already")
+    session = file.start_session(kind)
+    undo.callback(session.close)
+    return session
+
+
+def _init_memory(file: OpenFile) -> Attachment:
+    buffer = BufferObject.create(INIT_MEMORY)
+    try:
+        return file.take_bank(errno.ENOMEM).attach(buffer)
+    finally:
+        buffer.put()
+
+
+def _image(
+    file: OpenFile, client: Client, request: InitCreate
+) -> tuple[Argument, Attachment | None]:
+    """The shell image as an argument, and the use of the buffer that it lies in, if any (H20)."""
+    image = Argument(request.file, request.filelen, request.filefd)
+    if not request.filelen:
+        return image._replace(fd=0), None
+    if request.filefd == 0 or (file.descriptors and request.filefd < 0):
+        if request.file + request.filelen > client.limit:
+            raise OSError(errno.EFAULT, "the image is not in user space")
+        return image._replace(fd=0), None
+    try:
+        used = file.use(request.filefd, client)
+    except OSError as error:
+        raise OSError(errno.EINVAL, f"filefd {request.filefd} names no buffer") from error
+    try:
+        if request.filelen > used.buffer.size:
+            raise OSError(errno.EINVAL, "the image is longer than its buffer")
+        if request.file:
+            return file.locate(image, used, client), used
+        return image._replace(backing=Backing(used.address, used.buffer.size)), used
+    except BaseException:
+        file.detach(used)
+        raise
+
+
+def map_memory(file: OpenFile, client: Client, request: MemMap) -> int:
+    """MAP: make a buffer, or memory that the DSP has asked for, appear at a DSP address.
+
+    OSError ENOENT or EBADF, EINVAL for what does not fit the buffer (H23), ENODEV without session.
+    """
+    session = _session(file)
+    legacy = request.request == LEGACY
+    with ExitStack() as undo:
+        used = None
+        page = PhysicalPage()
+        if request.fd > 0:
+            used = file.use(request.fd, client)
+            undo.callback(file.detach, used)
+            if (0 if legacy else request.offset) + request.size > used.buffer.size:
+                raise OSError(errno.EINVAL, "offset and size do not fit the buffer")
+            session.announce(used)
+            page = PhysicalPage(address=used.address, size=used.buffer.size)
+        elif not legacy or request.flags not in _DSP_MEMORY_FLAGS:
+            raise OSError(errno.EINVAL, f"fd {request.fd} names no buffer")
+        if legacy:
+            call = control.map_legacy(file.client_id, request.flags, request.vaddrin, page)
+        else:
+            call = control.mem_map(
+                file.client_id, request.fd, request.offset, request.flags, request.vaddrin, page
+            )
+        result, outputs = execute(session, client, call)
+        if result == 0:
+            request.vaddrout = MapResponse.unpack(outputs[0]).address
+            file.add_mapping(
+                Mapping(request.request, request.fd, request.vaddrout, request.size, used)
+            )
+            undo.pop_all()
+        return result
+
+
+def unmap_memory(file: OpenFile, client: Client, request: MemUnmap) -> int:
+    """MUNMAP: undo a MAP.  OSError EINVAL for what is not mapped (H23)."""
+    session = _session(file)
+    legacy = request.request == LEGACY
+    address = request.vaddrout if legacy else request.vaddr
+    mapping = file.take_mapping(request.request, request.fd, address, request.size)
+    with ExitStack() as undo:
+        undo.callback(file.add_mapping, mapping)
+        if legacy:
+            call = control.unmap_legacy(file.client_id, address, request.size)
+        else:
+            call = control.mem_unmap(file.client_id, request.fd, address, request.size)
+        result, _ = execute(session, client, call)
+        if result == 0:
+            undo.pop_all()
+            if mapping.attachment is not None:
+                file.detach(mapping.attachment)
+        return result
+
+
+def _session(file: OpenFile) -> Session:
+    if file.session is None:
+        raise OSError(errno.ENODEV, "the file has no session: INIT_ATTACH or CREATE comes first")
+    return file.session
+
+
+def release(file: OpenFile, client: Client | None) -> None:
+    """Tell the DSP that the file is closed, whether or not it had a session (spec 3.4)."""
+    session = file.session or file.device.kernel_session
+    execute(session, client, control.release(file.client_id))

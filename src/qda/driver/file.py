@@ -1,0 +1,231 @@
+"""An open file of the device: its handles, its context bank, its session, its mappings.
+
+Everything that a program makes through a descriptor belongs to the open file and ends with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qda.driver.memory import Client
+from qda.driver.objects import Attachment, BufferObject, ContextBank
+from qda.driver.session import Session
+from qda.fastrpc.addresses import ClientAddress
+from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.payload import Argument, Backing
+
+if TYPE_CHECKING:
+    from qda.driver.device import Device
+
+__all__ = ["Mapping", "OpenFile"]
+
+_log = logging.getLogger("qda.driver")
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A mapping on the DSP that MAP has made; it keeps its buffer in place (H23).
+
+    `request` is the kind of MAP request, `fd` and `size` what the caller gave, `address` what the
+    DSP returned.
+    """
+
+    request: int
+    fd: int
+    address: int
+    size: int
+    attachment: Attachment | None
+
+
+class OpenFile:
+    """What stands behind one descriptor of the device.  Thread-safe.
+
+    `client_id` names it to the DSP; `descriptors` is True where buffers are named by DMA-BUF
+    descriptors instead of GEM handles (dialect V1).
+    """
+
+    def __init__(self, device: Device, client_id: int, descriptors: bool) -> None:
+        self.device = device
+        self.client_id = client_id
+        self.descriptors = descriptors
+        self.bank: ContextBank | None = None
+        self.session: Session | None = None
+        self.init_memory: Attachment | None = None
+        self.lock = threading.RLock()
+        self.starting = threading.Lock()
+        self._handles: dict[int, Attachment] = {}
+        self._mappings: list[Mapping] = []
+        self._closed = False
+
+    # Handles.
+
+    def take_bank(self, without: int) -> ContextBank:
+        """This file's context bank, assigned at the first use.  OSError `without` if none is
+        free."""
+        with self.lock:
+            if self.bank is None:
+                self.bank = self.device.take_bank(without)
+            return self.bank
+
+    def add_handle(self, buffer: BufferObject, without_bank: int) -> int:
+        """The handle of an object in this file, a new one if it has none yet.
+
+        The caller's use of the object passes to the handle table, also on failure.
+        """
+        with self.lock, ExitStack() as undo:
+            undo.callback(self.device.put, buffer)
+            for handle, attachment in self._handles.items():
+                if attachment.buffer is buffer:
+                    return handle
+            attachment = self.take_bank(without_bank).attach(buffer)
+            handle = next(number for number in range(1, 1 << 31) if number not in self._handles)
+            self._handles[handle] = attachment
+            return handle
+
+    def buffer(self, handle: int) -> BufferObject:
+        """The object of a handle.  OSError ENOENT."""
+        with self.lock:
+            return self._attachment(handle).buffer
+
+    def has(self, buffer: BufferObject) -> bool:
+        """Whether a handle of this file names the object."""
+        with self.lock:
+            return any(attachment.buffer is buffer for attachment in self._handles.values())
+
+    def _attachment(self, handle: int) -> Attachment:
+        attachment = self._handles.get(handle)
+        if attachment is None:
+            raise OSError(errno.ENOENT, f"no GEM handle {handle} in this file")
+        return attachment
+
+    def close_handle(self, handle: int) -> None:
+        """Remove a handle.  OSError EINVAL if there is none."""
+        with self.lock:
+            attachment = self._handles.pop(handle, None)
+        if attachment is None:
+            raise OSError(errno.EINVAL, f"no GEM handle {handle} in this file")
+        self.detach(attachment)
+
+    def use(self, fd: int, client: Client) -> Attachment:
+        """One more use of the buffer that an fd field names, to be given up with `detach`.
+
+        OSError: ENOENT for an unknown handle; in dialect V1 EBADF, EINVAL, ENODEV of the import.
+        """
+        with self.lock:
+            handle = self.import_descriptor(client.descriptor(fd)) if self.descriptors else fd
+            attachment = self._attachment(handle)
+            return attachment.bank.attach(attachment.buffer)
+
+    def import_descriptor(self, descriptor: int) -> int:
+        """The handle of a DMA-BUF, whose descriptor is owned from here on.  OSError EINVAL."""
+        return self.add_handle(self.device.adopt(descriptor), errno.ENODEV)
+
+    def detach(self, attachment: Attachment) -> None:
+        """Give up one use of a buffer."""
+        withdraw = self.session.withdraw if self.session else _not_announced
+        attachment.bank.detach(attachment, withdraw, self.device.put)
+
+    def locate(self, argument: Argument, attachment: Attachment, client: Client) -> Argument:
+        """A buffer argument with the place in the object that its address points to.
+
+        OSError: EFAULT outside any mapping (H09), EINVAL for a mapping of something else (H10) or
+        a range that leaves the object (H11).
+        """
+        area = client.area(ClientAddress(argument.address))
+        if area is None:
+            raise OSError(errno.EFAULT, f"{argument.address:#x} is in no mapping")
+        buffer = attachment.buffer
+        if area.identity != buffer.identity:
+            raise OSError(errno.EINVAL, f"{argument.address:#x} is not in a mapping of the object")
+        offset = argument.address - area.start + area.offset
+        if offset + argument.length > buffer.size:
+            raise OSError(errno.EINVAL, "the range ends after the object")
+        return argument._replace(backing=Backing(attachment.address, buffer.size, offset))
+
+    def select(self, argument: Argument, attachment: Attachment) -> Argument:
+        """A handle argument with its object.  OSError EINVAL if it leaves the object (H13)."""
+        if argument.address + argument.length > attachment.buffer.size:
+            raise OSError(errno.EINVAL, "offset and length do not fit the object")
+        backing = Backing(attachment.address, attachment.buffer.size)
+        return argument._replace(backing=backing)
+
+    # Mappings on the DSP.
+
+    def add_mapping(self, mapping: Mapping) -> None:
+        """Remember a mapping that the DSP has made."""
+        with self.lock:
+            self._mappings.append(mapping)
+
+    def take_mapping(self, request: int, fd: int, address: int, size: int) -> Mapping:
+        """Take out the mapping that an unmap request describes.  OSError EINVAL if there is none.
+
+        Legacy requests name it by address and size, others by fd and address, or by fd alone with
+        address 0.
+        """
+        with self.lock:
+            for mapping in self._mappings:
+                if mapping.request != request:
+                    continue
+                if request == LEGACY:
+                    found = (mapping.address, mapping.size) == (address, size)
+                else:
+                    found = mapping.fd == fd and address in (0, mapping.address)
+                if found:
+                    self._mappings.remove(mapping)
+                    return mapping
+        raise OSError(errno.EINVAL, f"nothing is mapped at {address:#x}")
+
+    # Sessions.
+
+    def start_session(self, kind: ProtectionDomain) -> Session:
+        """Connect to a protection domain.  OSError ENODEV, ENOMEM."""
+        bank = self.bank or self.device.memory
+        return Session(self.device.channel, self.client_id, kind, bank, self.device.put)
+
+    @property
+    def calls(self) -> int:
+        """Number of calls under way."""
+        return self.session.calls if self.session else 0
+
+    # The end.
+
+    def close(self, client: Client | None = None) -> None:
+        """Release the session on the DSP, then everything here (H31).  Never fails, idempotent."""
+        from qda.driver.control import release
+
+        with self.starting:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            release(self, client)
+        except (OSError, TimeoutError) as error:
+            _log.debug("release of client %d: %s", self.client_id, error)
+        if self.session is not None:
+            self.session.close()
+        with self.lock:
+            mappings, self._mappings = self._mappings, []
+            handles, self._handles = self._handles, {}
+        for mapping in mappings:
+            if mapping.attachment is not None:
+                self.detach(mapping.attachment)
+        for attachment in handles.values():
+            self.detach(attachment)
+        if self.init_memory is not None:
+            self.detach(self.init_memory)
+        if self.bank is not None:
+            self.device.give_back(self.bank)
+        self.device.forget(self)
+
+
+def _not_announced(attachment: Attachment) -> None:
+    """Without a session, no protection domain knows of the memory."""
+
+
+LEGACY = 1
+"""The request number of legacy MAP and MUNMAP, QDA_MAP_REQUEST_LEGACY."""

@@ -1,0 +1,156 @@
+"""INVOKE: a call from a program to a module on the DSP."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+
+from qda.driver.file import OpenFile
+from qda.driver.memory import Client
+from qda.driver.packing import copy_back, pack
+from qda.driver.session import Call, Memory, Session
+from qda.errors import NO_SUCH_CLIENT, as_signed
+from qda.fastrpc.addresses import ClientAddress
+from qda.fastrpc.control import CONTROL_HANDLE
+from qda.fastrpc.message import ContextId, InvokeMessage
+from qda.fastrpc.overlap import overlaps
+from qda.fastrpc.payload import MAX_ARGUMENT_LENGTH, Argument
+from qda.fastrpc.scalars import Scalars
+from qda.uapi import Invoke, InvokeElement
+
+__all__ = ["invoke"]
+
+_WORD = (1 << 64) - 1
+_element = InvokeElement.codec
+
+
+def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
+    """Carry out INVOKE; returns the DSP's result.
+
+    OSError as documented for the command; a call that a signal interrupts goes on, and the same
+    request by the same thread comes back to it (R24).
+    """
+    session = file.session
+    key = (client.tid, request.handle, request.scalars, request.arguments)
+    if session is not None:
+        resumed = session.resume(key)
+        if resumed is not None:
+            return session.wait(resumed, client)
+    if request.handle == CONTROL_HANDLE:
+        raise PermissionError(errno.EPERM, "handle 1 belongs to the driver")
+    scalars = Scalars.decode(request.scalars)
+    arguments = _read_arguments(client, request.arguments, scalars.length)
+    _refuse_bad_arguments(arguments, scalars, client.limit)
+    if session is None:
+        return _without_session(file)
+    dead = session.refuse_if_dead()
+    if dead:
+        return dead
+    call = session.begin(key)
+    try:
+        _send(file, client, session, call, request, scalars, arguments)
+    except BaseException:
+        session.end(call)
+        raise
+    return session.wait(call, client)
+
+
+def _without_session(file: OpenFile) -> int:
+    """The answer of a DSP that does not know the client.  OSError ENODEV without a DSP."""
+    _ = file.device.channel
+    return as_signed(NO_SUCH_CLIENT)
+
+
+def _send(
+    file: OpenFile,
+    client: Client,
+    session: Session,
+    call: Call,
+    request: Invoke,
+    scalars: Scalars,
+    arguments: list[Argument],
+) -> None:
+    limit = file.device.limits.message
+
+    def allocate(size: int) -> Memory:
+        if size > limit:
+            raise OSError(errno.ENOMEM, f"a message of {size} bytes: at most {limit}")
+        return session.message(call, size)
+
+    def resolve(argument: Argument, is_buffer: bool) -> Argument:
+        attachment = file.use(argument.fd, client)
+        call.attachments.append(attachment)
+        session.announce(attachment)
+        if is_buffer:
+            return file.locate(argument, attachment, client)
+        return file.select(argument, attachment)
+
+    layout, message = pack(scalars, arguments, client, allocate, resolve)
+    outputs = layout.copies_out(arguments)
+
+    def finish(result: int) -> int:
+        if outputs and not copy_back(outputs, client, message):
+            raise OSError(errno.EFAULT, "an output cannot be written")
+        return result
+
+    call.finish = finish
+    call.context = ContextId(call.index).word
+    session.send(
+        call,
+        InvokeMessage.codec.pack(
+            session.client_id,
+            client.tid,
+            call.context,
+            request.handle,
+            request.scalars,
+            message.device_address,
+            layout.allocation,
+        ),
+    )
+
+
+def _read_arguments(client: Client, address: int, count: int) -> list[Argument]:
+    if not count:
+        return []
+    raw = client.read(ClientAddress(address), count * _element.size)
+    if raw is None:
+        raise OSError(errno.EFAULT, "the argument array cannot be read")
+    return [Argument(at, length, fd) for at, length, fd, _ in _element.iter_unpack(raw)]
+
+
+def _refuse_bad_arguments(arguments: Sequence[Argument], scalars: Scalars, limit: int) -> None:
+    """Refuse what no correct program asks for, before anything is allocated or sent.
+
+    OSError EINVAL for an fd that means nothing (H07), a length above 2^31 - 1 (H06), a range that
+    wraps (H05) or ends above user space; EFAULT for an address above it (H01, H02).
+    """
+    inline, backed = False, False
+    for address, length, fd, _ in arguments[: scalars.buffers]:
+        if fd < -1:
+            raise OSError(errno.EINVAL, f"fd {fd} means nothing")
+        if length > MAX_ARGUMENT_LENGTH:
+            raise OSError(errno.EINVAL, f"a length of {length}: at most {MAX_ARGUMENT_LENGTH}")
+        if address + length > _WORD:
+            raise OSError(errno.EINVAL, "address and length wrap")
+        if address >= limit:
+            raise OSError(errno.EFAULT, f"{address:#x} is not an address of user space")
+        if address + length > limit:
+            raise OSError(errno.EINVAL, "the range ends above user space")
+        if fd > 0:
+            backed = True
+        else:
+            inline = True
+    if inline and backed:
+        _refuse_mixed_overlap(arguments[: scalars.buffers])
+
+
+def _refuse_mixed_overlap(buffers: Sequence[Argument]) -> None:
+    """OSError EINVAL if inline bytes are also bytes of a descriptor-backed buffer (H08)."""
+    ends = {True: 0, False: 0}
+    for overlap in overlaps([(buffer.address, buffer.length) for buffer in buffers]):
+        if overlap.end == overlap.start:
+            continue
+        inline = buffers[overlap.index].inline
+        if overlap.start < ends[not inline]:
+            raise OSError(errno.EINVAL, "an inline buffer overlaps a descriptor-backed one")
+        ends[inline] = max(ends[inline], overlap.end)

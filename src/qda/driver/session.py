@@ -1,0 +1,388 @@
+"""A session: an open file's connection to its protection domain, and the calls under way on it.
+
+A call owns a lane, which is an endpoint and the message buffer that goes with it, and a context
+index, from sending to answer.  A call whose caller went away keeps both until the DSP answers or
+dies, so that nothing that the DSP still works on is ever given to another call (H16).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import mmap
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from qda.driver.memory import Client
+from qda.driver.objects import Attachment, BufferObject, ContextBank, create_memory
+from qda.errors import BAD_STATE, PROCESS_DIED, as_signed
+from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.message import CONTEXT_INDEXES, RESPONSE_MINIMUM, Response
+from qda.layout import align
+from qda.rpmsg import Channel, Endpoint, PeerGone
+from qda.rpmsg.channel import Link
+
+__all__ = ["Call", "Lane", "Session"]
+
+_log = logging.getLogger("qda.driver")
+
+SLOT = 64 << 10
+"""Message memory of a lane in bytes; longer messages get memory of their own."""
+KEEP = 8 << 20
+"""Own message memory up to this size stays with the lane for the next call."""
+FIRST_LANES = 4
+
+
+class Mapped:
+    """Shared memory that the driver has mapped: message buffers."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._map = mmap.mmap(descriptor, size)
+        self.view = memoryview(self._map)
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+
+    def close(self) -> None:
+        """Unmap.  Nobody may use the memory any more."""
+        self.view.release()
+        self._map.close()
+
+
+@dataclass(slots=True)
+class Memory:
+    """A message buffer: a part of mapped memory with its addresses in this process and on the bus."""
+
+    view: memoryview
+    process_address: int
+    device_address: int
+    size: int
+    owned: tuple[Mapped, Attachment] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Lane:
+    """An endpoint with its message memory: a slot of the session's pool, and at times its own."""
+
+    endpoint: Endpoint
+    slot: Memory
+    own: Memory | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """A call under way: its lane, context id, and the attachments that it keeps in place.
+
+    `key` identifies the caller's request, by which an interrupted call is found again (R24);
+    `finish` copies the results back.
+    """
+
+    lane: Lane
+    index: int
+    context: int = 0
+    attachments: list[Attachment] = field(default_factory=list)
+    key: tuple[int, ...] = ()
+    finish: Callable[[int], int] | None = None
+
+
+class Session:
+    """Calls between one client id and one protection domain.
+
+    `bank` is where message buffers get their addresses.  Errors: OSError ENODEV once the DSP is
+    gone, ENOSPC when 255 calls are under way, ENOMEM.  `put` gives up an object's last use.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        client_id: int,
+        kind: ProtectionDomain,
+        bank: ContextBank,
+        put: Callable[[BufferObject], None],
+    ) -> None:
+        self.client_id = client_id
+        self.kind = kind
+        self._channel = channel
+        self._bank = bank
+        self._put = put
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._announcing = threading.Lock()
+        self._active: set[int] = set()
+        self._abandoned: list[Call] = []
+        self._interrupted: dict[tuple[int, ...], Call] = {}
+        self._last_index = 0
+        self._died = False
+        self._closed = False
+        size = SLOT * len(CONTEXT_INDEXES)
+        descriptor = create_memory(size, "qda messages")
+        self._pool = Mapped(descriptor, size)
+        pool = BufferObject(descriptor, size)
+        self._pool_attachment = bank.attach(pool)
+        pool.put()
+        self._link: Link | None = None
+        self._free: list[Lane] = []
+        try:
+            self._link = channel.connect(client_id, kind, FIRST_LANES)
+            self.announce(self._pool_attachment)
+            self._free = [self._lane(endpoint) for endpoint in self._link.endpoints]
+        except BaseException as error:
+            self.close()
+            if isinstance(error, PeerGone):
+                raise OSError(errno.ENODEV, "the DSP is gone") from error
+            raise
+
+    # Memory that the protection domain may see.
+
+    def announce(self, attachment: Attachment) -> None:
+        """Make sure that the protection domain knows the memory.  OSError."""
+        if attachment.announced:
+            return
+        with self._announcing:
+            if not attachment.announced:
+                buffer = attachment.buffer
+                self._frame(
+                    lambda link: link.announce(attachment.address, buffer.size, buffer.descriptor)
+                )
+                attachment.announced = True
+
+    def withdraw(self, attachment: Attachment) -> None:
+        """Take memory away from the protection domain; nothing to do if it is dead."""
+        if attachment.announced and not self._died:
+            try:
+                self._frame(lambda link: link.withdraw(attachment.address))
+            except OSError as error:
+                _log.debug("withdraw %#x: %s", attachment.address, error)
+
+    def _frame(self, send: Callable[[Link], None]) -> None:
+        if self._link is None:
+            raise OSError(errno.ENODEV, "the session is closed")
+        try:
+            send(self._link)
+        except PeerGone as error:
+            self._died = True
+            raise OSError(errno.ENODEV, "the protection domain is gone") from error
+
+    # Calls.
+
+    def resume(self, key: tuple[int, ...]) -> Call | None:
+        """The interrupted call of the same thread with the same arguments, if there is one."""
+        with self._lock:
+            return self._interrupted.pop(key, None)
+
+    def begin(self, key: tuple[int, ...] = ()) -> Call:
+        """Reserve a lane and a context index.  `key` begins with the caller's thread id.
+
+        OSError ENOSPC, ENODEV.
+        """
+        for answered in self._answered(key):
+            self.end(answered)
+        with self._lock:
+            if self._closed:
+                raise OSError(errno.ENODEV, "the session is closed")
+            index = self._next_index()
+            self._active.add(index)
+            lane = self._free.pop() if self._free else None
+        try:
+            return Call(lane or self._new_lane(), index, key=key)
+        except BaseException:
+            with self._lock:
+                self._active.discard(index)
+            raise
+
+    def _answered(self, key: tuple[int, ...]) -> list[Call]:
+        """Abandoned calls that the DSP has answered by now.  A thread that goes on to another call
+        will not come back to the one in which it was interrupted."""
+        with self._lock:
+            for other in [other for other in self._interrupted if other[:1] == key[:1]]:
+                self._abandoned.append(self._interrupted.pop(other))
+            answered = [call for call in self._abandoned if self._is_answered(call)]
+            self._abandoned = [call for call in self._abandoned if call not in answered]
+        return answered
+
+    def _is_answered(self, call: Call) -> bool:
+        try:
+            while self._result(call, call.lane.endpoint.receive(0)) is None:
+                pass
+        except TimeoutError:
+            return False
+        except PeerGone:
+            pass
+        return True
+
+    def _next_index(self) -> int:
+        for step in range(len(CONTEXT_INDEXES)):
+            index = CONTEXT_INDEXES[(self._last_index + step) % len(CONTEXT_INDEXES)]
+            if index not in self._active:
+                self._last_index = index
+                return index
+        raise OSError(errno.ENOSPC, f"{len(CONTEXT_INDEXES)} calls are under way on the session")
+
+    def _new_lane(self) -> Lane:
+        endpoints: list[Endpoint] = []
+        self._frame(lambda link: endpoints.append(link.add_endpoint()))
+        return self._lane(endpoints[0])
+
+    def _lane(self, endpoint: Endpoint) -> Lane:
+        assert self._link is not None
+        start = SLOT * self._link.endpoints.index(endpoint)
+        slot = Memory(
+            self._pool.view[start : start + SLOT],
+            self._pool.address + start,
+            self._pool_attachment.address + start,
+            SLOT,
+        )
+        return Lane(endpoint, slot)
+
+    def message(self, call: Call, size: int) -> Memory:
+        """Zeroed message memory for the call, at least `size` bytes.  OSError ENOMEM, ENODEV."""
+        lane = call.lane
+        memory = lane.slot
+        if size > SLOT:
+            if lane.own is None or lane.own.size < size:
+                self._drop_own(lane)
+                lane.own = self._allocate(align(size, 1 << 20))
+            memory = lane.own
+        ctypes.memset(memory.process_address, 0, size)
+        return memory
+
+    def _allocate(self, size: int) -> Memory:
+        buffer = BufferObject.create(size)
+        try:
+            attachment = self._bank.attach(buffer)
+        finally:
+            buffer.put()
+        try:
+            mapped = Mapped(attachment.buffer.descriptor, size)
+            self.announce(attachment)
+        except BaseException:
+            self.detach(attachment)
+            raise
+        return Memory(mapped.view, mapped.address, attachment.address, size, (mapped, attachment))
+
+    def _drop_own(self, lane: Lane) -> None:
+        if lane.own is not None and lane.own.owned is not None:
+            mapped, attachment = lane.own.owned
+            lane.own = None
+            mapped.close()
+            self.detach(attachment)
+
+    def detach(self, attachment: Attachment) -> None:
+        """Give up one use of an attachment; the last one takes the memory away from the DSP."""
+        attachment.bank.detach(attachment, self.withdraw, self._put)
+
+    def send(self, call: Call, message: bytes) -> None:
+        """Send the message of a call.  A failure shows in `wait`, like one a moment later."""
+        try:
+            call.lane.endpoint.send(message)
+        except PeerGone:
+            self._died = True
+
+    def wait(self, call: Call, client: Client, timeout: float | None = None) -> int:
+        """Wait for the answer and give back the lane; returns the call's result.
+
+        Whatever breaks the wait off (a signal, Ctrl-C, the time) leaves the call with the session
+        until the DSP answers.  OSError ENODEV if the DSP is gone.
+        """
+        try:
+            while True:
+                answer = client.wait(call.lane.endpoint, timeout)
+                result = self._result(call, answer)
+                if result is not None:
+                    break
+        except PeerGone:
+            result = None
+        except InterruptedError:
+            with self._lock:
+                self._interrupted[call.key] = call
+            raise
+        except BaseException:
+            with self._lock:
+                self._abandoned.append(call)
+            raise
+        try:
+            if result is None:
+                return self._gone(PROCESS_DIED)
+            return call.finish(result) if call.finish else result
+        finally:
+            self.end(call)
+
+    def _result(self, call: Call, answer: bytes) -> int | None:
+        if len(answer) < RESPONSE_MINIMUM:
+            _log.warning("dropped a response of %d bytes", len(answer))
+            return None
+        response = Response.unpack(answer.ljust(Response.size, b"\0"))
+        if response.context != call.context:
+            _log.warning(
+                "dropped a response to context %#x: %#x is awaited", response.context, call.context
+            )
+            return None
+        return response.result
+
+    def _gone(self, status: int) -> int:
+        self._died = True
+        if self._closed or self.kind is ProtectionDomain.ROOT or not self._channel.alive:
+            raise OSError(errno.ENODEV, "the DSP is gone")
+        return status
+
+    def refuse_if_dead(self) -> int:
+        """0, or the status of calls to a protection domain that has died.  OSError ENODEV."""
+        return self._gone(as_signed(BAD_STATE)) if self._died else 0
+
+    def end(self, call: Call) -> None:
+        """Give back what a call has reserved, sent or not."""
+        for attachment in call.attachments:
+            self.detach(attachment)
+        lane = call.lane
+        if lane.own is not None and lane.own.size > KEEP:
+            self._drop_own(lane)
+        with self._lock:
+            self._active.discard(call.index)
+            self._free.append(lane)
+            self._idle.notify_all()
+
+    # The end.
+
+    @property
+    def calls(self) -> int:
+        """Number of calls under way, abandoned ones included."""
+        return len(self._active)
+
+    def close(self, patience: float = 10.0) -> None:
+        """Destroy the session on the DSP and here.  Calls under way end with ENODEV."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        link, self._link = self._link, None
+        if link is not None:
+            try:
+                self._channel.disconnect(self.client_id)
+            except (OSError, TimeoutError) as error:
+                _log.debug("disconnect of client %d: %s", self.client_id, error)
+            self._died = True
+            for endpoint in link.endpoints:
+                endpoint.shutdown()
+        with self._lock:
+            left = [*self._abandoned, *self._interrupted.values()]
+            self._abandoned, self._interrupted = [], {}
+        for call in left:
+            self.end(call)
+        with self._lock:
+            if not self._idle.wait_for(lambda: not self._active, patience):
+                _log.error("client %d: %d calls do not end", self.client_id, len(self._active))
+                return
+        if link is not None:
+            link.close()
+        for lane in self._free:
+            self._drop_own(lane)
+            lane.slot.view.release()
+        self._pool.close()
+        self.detach(self._pool_attachment)
+
+
+    def disown(self) -> None:
+        """In a forked child: close the parent's endpoints without ending the conversation."""
+        if self._link is not None:
+            self._link.disown()
