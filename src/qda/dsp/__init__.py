@@ -1,0 +1,19 @@
+"""What the remote processor does: processes, their memory, modules, skeletons, services.
+
+The driver is on the other side of `qda.rpmsg`: only bytes and descriptors pass.
+"""
+
+from qda.dsp.boot import Boot, start_processor
+from qda.dsp.memory import AddressFault, StatusError
+from qda.dsp.skeleton import DspServices, HandleArgument, Skeleton, method
+
+__all__ = [
+    "AddressFault",
+    "Boot",
+    "DspServices",
+    "HandleArgument",
+    "Skeleton",
+    "StatusError",
+    "method",
+    "start_processor",
+]

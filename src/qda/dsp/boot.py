@@ -1,0 +1,67 @@
+"""What a processor is told when it is started, and how it is started."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from qda.rpmsg import Endpoint
+
+__all__ = ["Boot", "start_processor"]
+
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+    "from qda.dsp.processor import main; main()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """The name of a DSP and its capabilities by attribute number (spec/fastrpc.md 3.5)."""
+
+    domain: str
+    capabilities: dict[int, int]
+
+    def pack(self) -> bytes:
+        """As a message."""
+        return json.dumps([self.domain, list(self.capabilities.items())]).encode()
+
+    @classmethod
+    def unpack(cls, message: bytes) -> Boot:
+        """The inverse of `pack`."""
+        domain, capabilities = json.loads(message)
+        return cls(domain, {key: value for key, value in capabilities})
+
+
+def start_processor(boot: Boot, timeout: float = 30.0) -> tuple[subprocess.Popen[bytes], Endpoint]:
+    """Start a processor and wait until its root protection domain is up.
+
+    It runs this Python with this import path, in a process session of its own, so that Ctrl-C at
+    the terminal is not for it.  It ends when the endpoint is closed.  Returns the process and the
+    driver's end of the channel.  OSError, TimeoutError, PeerGone if it does not come up.
+    """
+    ours, theirs = Endpoint.pair()
+    try:
+        command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), json.dumps(sys.path)]
+        process = subprocess.Popen(
+            command,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    try:
+        ours.send(boot.pack())
+        ours.receive(timeout)
+    except BaseException:
+        ours.close()
+        process.kill()
+        process.wait()
+        raise
+    return process, ours

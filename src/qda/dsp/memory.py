@@ -1,0 +1,278 @@
+"""The address space of a protection domain, and what its SMMU lets through.
+
+Bus memory appears when the driver announces it and vanishes when it is withdrawn.  Everything is
+mapped inside one window below 4 GiB that the process reserves for this, so that a DSP address is
+also an address of the process: Python, native and Hexagon code agree on it, also when it stands in
+an argument.  What is not mapped is not accessible: a checked access outside any mapping raises
+`AddressFault`, an unchecked one ends the process, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import threading
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP
+from qda.fastrpc.addresses import BusAddress, DspAddress
+from qda.fastrpc.payload import PAGE
+from qda.fastrpc.ranges import Ranges
+
+__all__ = ["AddressFault", "AddressSpace", "StatusError"]
+
+GRANULE = 64 << 10
+"""Mappings begin at multiples of this."""
+
+WINDOW = 2 << 30
+"""Bytes of DSP addresses that a process has by default."""
+
+_LOWEST, _HIGHEST, _STEP = 0x2000_0000, 1 << 32, 0x1000_0000
+
+
+class StatusError(Exception):
+    """Ends a call with a status of the DSP."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status:#x}: {text}")
+        self.status = status
+        self.text = text
+
+
+class AddressFault(StatusError):
+    """An access outside any mapping."""
+
+    def __init__(self, address: int, length: int) -> None:
+        super().__init__(BAD_ADDRESS, f"{length} bytes at {address:#x} are not mapped")
+
+
+_MAP_FIXED, _MAP_FIXED_NOREPLACE, _MAP_NORESERVE = 0x10, 0x100000, 0x4000
+_FAILED = ctypes.c_void_p(-1).value
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = (
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+)
+_libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+
+
+def _map(address: int, size: int, descriptor: int, offset: int) -> None:
+    protection = mmap.PROT_READ | mmap.PROT_WRITE
+    flags = mmap.MAP_SHARED | _MAP_FIXED
+    if _libc.mmap(address, size, protection, flags, descriptor, offset) == _FAILED:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _reserve(address: int, size: int, flags: int) -> bool:
+    flags |= mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    return bool(_libc.mmap(address, size, 0, flags, -1, 0) == address)
+
+
+@dataclass(eq=False, slots=True)
+class Region:
+    """Memory in the window: `size` bytes at DSP address `start`."""
+
+    start: int
+    size: int
+    view: memoryview
+
+
+@dataclass(eq=False, slots=True)
+class BusMemory(Region):
+    """What the driver has announced: bus addresses from `bus`."""
+
+    bus: int
+    descriptor: int
+    client_id: int
+
+
+@dataclass(eq=False, slots=True)
+class Mapped(Region):
+    """What MMAP or MEM_MAP has made: `address` is what it returned."""
+
+    address: int
+    client_id: int
+    fd: int
+
+
+class AddressSpace:
+    """The memory of one protection domain.  Thread-safe.
+
+    `window` is how many bytes of DSP addresses to reserve; OSError ENOMEM if they are not free.
+    """
+
+    def __init__(self, window: int = WINDOW) -> None:
+        self._lock = threading.Lock()
+        self._base, self._window = self._find_window(window), window
+        self._ranges = Ranges(self._base, self._base + window, GRANULE)
+        self._bus_starts: list[int] = []
+        self._bus: list[BusMemory] = []
+        self._mapped: list[Mapped] = []
+
+    @staticmethod
+    def _find_window(size: int) -> int:
+        for base in range(_LOWEST, _HIGHEST - size + 1, _STEP):
+            if _reserve(base, size, _MAP_FIXED_NOREPLACE):
+                return base
+        raise OSError(errno.ENOMEM, f"no {size} bytes of addresses are free below 4 GiB")
+
+    # What the driver tells.
+
+    def announce(self, client_id: int, bus: int, size: int, descriptor: int) -> None:
+        """Make bus memory accessible.  The descriptor is owned from here on.  OSError."""
+        try:
+            with self._lock:
+                start, view = self._place(size, descriptor, 0, 0)
+                index = bisect_right(self._bus_starts, bus)
+                self._bus_starts.insert(index, bus)
+                self._bus.insert(index, BusMemory(start, size, view, bus, descriptor, client_id))
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def withdraw(self, bus: int) -> None:
+        """Make bus memory inaccessible.  OSError ENOENT if it is not there."""
+        with self._lock:
+            memory = self._find(bus)
+            if memory is None or memory.bus != bus:
+                raise OSError(errno.ENOENT, f"no memory at {bus:#x}")
+            index = self._bus.index(memory)
+            del self._bus[index], self._bus_starts[index]
+            self._take_away(memory)
+            os.close(memory.descriptor)
+
+    def forget(self, client_id: int) -> None:
+        """Take away everything of a client that has gone."""
+        with self._lock:
+            for mapped in [m for m in self._mapped if m.client_id == client_id]:
+                self._mapped.remove(mapped)
+                self._take_away(mapped)
+            gone = [memory.bus for memory in self._bus if memory.client_id == client_id]
+        for bus in gone:
+            self.withdraw(bus)
+
+    # What messages name.
+
+    def resolve(self, bus: int, length: int) -> memoryview:
+        """The bytes at a bus address.  AddressFault unless one announced range holds them all."""
+        with self._lock:
+            memory = self._find(bus)
+        if memory is None or bus + length > memory.bus + memory.size:
+            raise AddressFault(bus, length)
+        start = bus - memory.bus
+        return memory.view[start : start + length]
+
+    def _find(self, bus: int) -> BusMemory | None:
+        index = bisect_right(self._bus_starts, bus) - 1
+        return self._bus[index] if index >= 0 else None
+
+    # Mappings.
+
+    def map(
+        self, client_id: int, bus: BusAddress, size: int, offset: int, hint: int, fd: int
+    ) -> DspAddress:
+        """Map the memory of a page entry from byte `offset` to its end.
+
+        Returns the DSP address of that byte.  A `hint` in the window is honoured as far as
+        mappings can begin there, and ignored if the place is taken.  `fd` is a name for it, -1 for
+        none.  AddressFault, StatusError.
+        """
+        with self._lock:
+            memory = self._find(bus)
+            if memory is None or bus + size > memory.bus + memory.size:
+                raise AddressFault(bus, size)
+            if offset >= size:
+                raise StatusError(MAP_FAILED, f"offset {offset} is not below the size, {size}")
+            first = bus - memory.bus + offset & -PAGE
+            wish = hint & -GRANULE
+            try:
+                start, view = self._place(
+                    bus - memory.bus + size - first, memory.descriptor, first, wish
+                )
+            except OSError as error:
+                raise StatusError(MAP_FAILED, str(error)) from error
+            address = start + (bus - memory.bus + offset - first)
+            self._mapped.append(Mapped(start, len(view), view, address, client_id, fd))
+            return DspAddress(address)
+
+    def unmap(self, client_id: int, address: int) -> None:
+        """Undo a mapping by its address.  The size that a MUNMAP names was given to MAP on the
+        host and never came here; the driver has compared it.  StatusError."""
+        self._unmap(client_id, lambda mapped: mapped.address == address, f"{address:#x}")
+
+    def unmap_fd(self, client_id: int, fd: int, address: int) -> None:
+        """Undo a mapping by its name, and its address unless that is 0.  StatusError."""
+        self._unmap(
+            client_id,
+            lambda mapped: mapped.fd == fd and address in (0, mapped.address),
+            f"fd {fd} at {address:#x}",
+        )
+
+    def _unmap(self, client_id: int, matches: Callable[[Mapped], bool], what: str) -> None:
+        with self._lock:
+            for mapped in self._mapped:
+                if mapped.client_id == client_id and matches(mapped):
+                    self._mapped.remove(mapped)
+                    self._take_away(mapped)
+                    return
+        raise StatusError(NO_SUCH_MAP, f"{what} is not mapped")
+
+    def view(self, address: int, length: int) -> memoryview:
+        """The bytes at a DSP address.  AddressFault unless one mapping holds them all."""
+        with self._lock:
+            for mapped in self._mapped:
+                start = address - mapped.start
+                if 0 <= start and start + length <= mapped.size:
+                    return mapped.view[start : start + length]
+        raise AddressFault(address, length)
+
+    def view_of_fd(self, fd: int) -> memoryview:
+        """The mapping that was made under a name, from its first byte.  StatusError."""
+        with self._lock:
+            for mapped in self._mapped:
+                if mapped.fd == fd:
+                    return mapped.view[mapped.address - mapped.start :]
+        raise StatusError(NO_SUCH_MAP, f"nothing is mapped under fd {fd}")
+
+    # The window.
+
+    def _place(
+        self, size: int, descriptor: int, offset: int, wish: int
+    ) -> tuple[int, memoryview]:
+        try:
+            start = self._ranges.take(size, wish)
+        except MemoryError as error:
+            raise OSError(errno.ENOMEM, str(error)) from error
+        try:
+            _map(start, size, descriptor, offset)
+        except BaseException:
+            self._ranges.give_back(start)
+            raise
+        return start, memoryview((ctypes.c_ubyte * size).from_address(start)).cast("B")
+
+    def _take_away(self, region: Region) -> None:
+        """Put inaccessible memory in its place: whoever still holds a view of it faults."""
+        if not _reserve(region.start, region.size, _MAP_FIXED):
+            raise OSError(ctypes.get_errno(), "cannot take memory away")
+        self._ranges.give_back(region.start)
+
+    def __len__(self) -> int:
+        return len(self._bus) + len(self._mapped)
+
+    def close(self) -> None:
+        """Give back the window and everything in it."""
+        with self._lock:
+            for memory in self._bus:
+                os.close(memory.descriptor)
+            self._bus, self._bus_starts, self._mapped = [], [], []
+            _libc.munmap(self._base, self._window)

@@ -1,0 +1,143 @@
+"""Modules of a protection domain: those with fixed handles, and those that clients open.
+
+Opening goes by URI.  A loader turns a URI into a module; the first loader that knows the name has
+it.  Each client closes what it opened, at the latest when it ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from qda.dsp.memory import StatusError
+from qda.dsp.skeleton import DspServices, Module, Skeleton
+from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD
+from qda.fastrpc.remotectl import FIRST_MODULE_HANDLE
+from qda.fastrpc.uri import ModuleUri
+
+__all__ = ["Loader", "Modules", "SkeletonLoader"]
+
+
+class Loader(Protocol):
+    """Finds modules by URI."""
+
+    def load(self, uri: ModuleUri, text: str) -> tuple[Module, Callable[[], None]] | None:
+        """The opened module and what closes it, or None if this loader does not have it."""
+        ...
+
+    def places(self) -> Iterable[str]:
+        """Where it looks, for the error text."""
+        ...
+
+
+class SkeletonLoader:
+    """Loads skeleton classes that have been installed in the process, by interface name."""
+
+    def __init__(self, services: DspServices) -> None:
+        self._services = services
+        self._classes: dict[str, type[Skeleton]] = {}
+        self._plain: dict[str, Skeleton] = {}
+
+    def install(self, skeleton: type[Skeleton], name: str) -> None:
+        """Make a class available under a name; a later one replaces it for later opens."""
+        self._classes[name] = skeleton
+        self._plain.pop(name, None)
+
+    def load(self, uri: ModuleUri, text: str) -> tuple[Module, Callable[[], None]] | None:
+        """A skeleton object: a new one for a handle64 URI, the process's own for a plain one."""
+        skeleton_class = self._classes.get(uri.name)
+        if skeleton_class is None:
+            return None
+        if not uri.handle64:
+            if uri.name not in self._plain:
+                self._plain[uri.name] = self._create(skeleton_class)
+            return self._plain[uri.name], _nothing
+        skeleton = self._create(skeleton_class)
+        skeleton.open(text)
+        return skeleton, skeleton.close
+
+    def _create(self, skeleton_class: type[Skeleton]) -> Skeleton:
+        skeleton = skeleton_class()
+        skeleton.dsp = self._services
+        return skeleton
+
+    def places(self) -> Iterable[str]:
+        """The installed names."""
+        names = ", ".join(sorted(self._classes)) or "none"
+        return [f"installed skeletons: {names}"]
+
+
+def _nothing() -> None:
+    """A plain module has no close."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    client_id: int
+    module: Module
+    close: Callable[[], None]
+
+
+class Modules:
+    """The table of modules, by handle.  Handles of opened modules are never used again, so a stale
+    one is told from a live one.  Thread-safe."""
+
+    def __init__(self, loaders: list[Loader]) -> None:
+        self._loaders = loaders
+        self._fixed: dict[int, Module] = {}
+        self._opened: dict[int, _Opened] = {}
+        self._next = FIRST_MODULE_HANDLE
+        self._lock = threading.Lock()
+
+    def fix(self, handle: int, module: Module) -> None:
+        """Put a module at a well-known handle."""
+        self._fixed[handle] = module
+
+    def find(self, handle: int, client_id: int) -> Module:
+        """The module at a handle, as that client may use it.  StatusError."""
+        opened = self._opened.get(handle)
+        if opened is not None and opened.client_id == client_id:
+            return opened.module
+        module = self._fixed.get(handle)
+        if module is None:
+            raise StatusError(BAD_HANDLE, f"no module has handle {handle:#x}")
+        return module
+
+    def open(self, client_id: int, text: str) -> int:
+        """Open a module by URI for a client; returns its handle.  StatusError."""
+        try:
+            uri = ModuleUri.parse(text)
+        except ValueError as error:
+            raise StatusError(BAD_PARAMETER, str(error)) from error
+        for loader in self._loaders:
+            loaded = loader.load(uri, text)
+            if loaded is not None:
+                break
+        else:
+            places = "; ".join(place for loader in self._loaders for place in loader.places())
+            raise StatusError(UNABLE_TO_LOAD, f"{uri.file} not found; searched {places}")
+        with self._lock:
+            handle, self._next = self._next, self._next + 1
+            self._opened[handle] = _Opened(client_id, *loaded)
+        return handle
+
+    def close(self, client_id: int, handle: int) -> None:
+        """Close a module that the client has opened.  StatusError."""
+        with self._lock:
+            opened = self._opened.get(handle)
+            if opened is None or opened.client_id != client_id:
+                raise StatusError(BAD_HANDLE, f"handle {handle:#x} is not open")
+            del self._opened[handle]
+        opened.close()
+
+    def close_all(self, client_id: int) -> list[Exception]:
+        """Close everything of a client; returns what went wrong."""
+        failures: list[Exception] = []
+        for handle in [h for h, opened in self._opened.items() if opened.client_id == client_id]:
+            try:
+                self.close(client_id, handle)
+            except Exception as error:
+                failures.append(error)
+        return failures

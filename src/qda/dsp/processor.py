@@ -1,0 +1,162 @@
+"""The processor: a small process that makes protection domains, and ends with its owner.
+
+It is started by exec, has one thread, forks protection domains, and watches three things: its
+channel to the driver, its owner, and its children.  Its first child is the root protection domain;
+if that dies, the subsystem goes down, and the driver may boot it again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import select
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+
+from qda.dsp.boot import Boot
+from qda.fastrpc.domains import ProtectionDomain
+from qda.rpmsg import Endpoint, Frame, Operation, PeerGone
+from qda.rpmsg.frame import pack_reply
+
+__all__ = ["main"]
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A protection domain: its process, and the endpoint by which it is given sessions."""
+
+    pid: int
+    watch: int
+    supervisor: Endpoint
+
+    def close(self) -> None:
+        os.close(self.watch)
+        self.supervisor.close()
+
+    def destroy(self) -> None:
+        """Kill the process and wait until it is gone."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self.close()
+
+
+class Processor:
+    """The children of a DSP, by session; the root protection domain is under session 0."""
+
+    def __init__(self, channel: Endpoint, boot: Boot, owner: int) -> None:
+        self._channel = channel
+        self._boot = boot
+        self._owner = owner
+        self._children: dict[int, Child] = {}
+
+    def run(self) -> None:
+        """Serve the driver until it, the owner or the root protection domain is gone."""
+        self._fork(0, ProtectionDomain.ROOT)
+        self._channel.send(pack_reply(0))
+        try:
+            while self._serve_once():
+                pass
+        except PeerGone:
+            pass
+        finally:
+            # The driver has to see the DSP gone before it sees protection domains gone.
+            self._channel.close()
+            for child in self._children.values():
+                child.destroy()
+
+    def _serve_once(self) -> bool:
+        poll = select.poll()
+        watched = {child.watch: client for client, child in self._children.items()}
+        for descriptor in (self._channel.fileno(), self._owner, *watched):
+            poll.register(descriptor, select.POLLIN)
+        for descriptor, _ in poll.poll():
+            if descriptor == self._owner:
+                return False
+            if descriptor in watched:
+                if watched[descriptor] == 0:
+                    return False
+                # Its endpoints are closed with it: the driver knows.  CLOSE comes for the session.
+                self._children.pop(watched[descriptor]).destroy()
+            elif descriptor == self._channel.fileno():
+                message, descriptors = self._channel.receive_with_descriptors()
+                self._channel.send(pack_reply(self._frame(Frame.unpack(message), descriptors)))
+        return True
+
+    def _frame(self, frame: Frame, descriptors: list[int]) -> int:
+        try:
+            if frame.operation is Operation.OPEN:
+                return self._open(frame, descriptors)
+            if frame.operation is Operation.CLOSE:
+                child = self._children.pop(frame.client_id, None) if frame.client_id else None
+                if child is not None:
+                    child.destroy()
+                return 0
+            return errno.EINVAL
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _open(self, frame: Frame, descriptors: list[int]) -> int:
+        if frame.kind == ProtectionDomain.USER:
+            if frame.client_id in self._children:
+                return errno.EBUSY
+            try:
+                self._fork(frame.client_id, ProtectionDomain.USER, descriptors)
+            except OSError as error:
+                return error.errno or errno.ENOMEM
+            child = self._children[frame.client_id]
+        else:
+            child = self._children[0]
+        child.supervisor.send(frame.pack(), descriptors)
+        return 0
+
+    def _fork(
+        self, client_id: int, kind: ProtectionDomain, inherited: list[int] | None = None
+    ) -> None:
+        near, far = Endpoint.pair()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            far.close()
+            self._children[client_id] = Child(pid, os.pidfd_open(pid), near)
+            return
+        try:
+            near.close()
+            for descriptor in inherited or ():
+                os.close(descriptor)
+            self._run_child(kind, far, parent)
+        finally:
+            os._exit(0)
+
+    def _run_child(self, kind: ProtectionDomain, supervisor: Endpoint, parent: int) -> None:
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(_PR_SET_NAME, f"qda {self._boot.domain} {kind.name.lower()}".encode()[:15])
+        if os.getppid() != parent:
+            return
+        self._channel.close()
+        os.close(self._owner)
+        for child in self._children.values():
+            child.close()
+        from qda.dsp.process import Process
+
+        Process(kind, self._boot.domain, self._boot.capabilities).serve(supervisor)
+
+
+def main() -> None:
+    """Run a processor on the channel whose descriptor is the first argument."""
+    channel = Endpoint.adopt(int(sys.argv[1]))
+    owner = os.pidfd_open(os.getppid())
+    boot = Boot.unpack(channel.receive())
+    for warm in ("numpy", "qda.dsp.process", "cloudpickle"):
+        with suppress(ImportError):
+            __import__(warm)
+    Processor(channel, boot, owner).run()
+

@@ -1,0 +1,170 @@
+"""Skeletons: the functions that run on the DSP.
+
+    class Calculator(Skeleton):
+        @method(2)
+        def sum(self, numbers: memoryview, total: memoryview) -> None:
+            total.cast("q")[0] = sum(numbers.cast("i"))
+
+A method gets the call's in-buffers (read-only), out-buffers, in-handles and out-handles, in that
+order, as positional arguments: memory views on the pages that the caller shares, no copies.  It
+returns nothing, or a status; an exception ends the call with a status.
+
+A skeleton is created when its module is opened.  `open` and `close` are called then and at the
+end (the handle64 style, in which the interface's own methods begin at 2); a skeleton opened by a
+plain URI is created once for the process and numbers its methods from 0.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from qda.dsp.memory import StatusError
+from qda.errors import BAD_PARAMETER, UNSUPPORTED, UsageError, UsageTypeError
+from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
+
+__all__ = ["DspServices", "HandleArgument", "Module", "Skeleton", "method"]
+
+F = TypeVar("F", bound=Callable[..., int | None])
+
+
+class HandleArgument:
+    """A handle argument: `view` is the part of the buffer object that it selects.
+
+    `fd`, `offset` and `length` are what the caller wrote; for a handle without an object (fd not
+    above 0 on the host) there is no view, and `value` is the 64-bit number that was passed.
+    """
+
+    def __init__(
+        self, fd: int, offset: int, length: int, value: int, view: memoryview | None
+    ) -> None:
+        self.fd, self.offset, self.length, self.value = fd, offset, length, value
+        self._view = view
+
+    @property
+    def view(self) -> memoryview:
+        """The selected bytes.  StatusError if the argument has no object."""
+        if self._view is None:
+            raise StatusError(BAD_PARAMETER, "the handle argument has no buffer object")
+        return self._view
+
+
+class DspServices(Protocol):
+    """What a protection domain offers to the skeletons in it."""
+
+    @property
+    def kind(self) -> ProtectionDomain:
+        """Whether the process serves attached clients or belongs to one."""
+        ...
+
+    @property
+    def client_id(self) -> int:
+        """The session of the call that runs in this thread."""
+        ...
+
+    def memory(self, address: int, length: int) -> memoryview:
+        """The bytes at a DSP address that MAP has returned; StatusError outside any mapping."""
+        ...
+
+    def memory_of_fd(self, fd: int) -> memoryview:
+        """The mapping that MAP has made under that fd; StatusError if there is none."""
+        ...
+
+    @property
+    def log(self) -> logging.Logger:
+        """The process's logger; records reach the client's session log."""
+        ...
+
+
+class Module(Protocol):
+    """Anything that can be called by handle."""
+
+    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
+        """Run one call; returns its result.  StatusError, or any exception of the method."""
+        ...
+
+
+def method(number: int) -> Callable[[F], F]:
+    """Mark a method of a skeleton with its number on the wire, 0 or more.
+
+    Numbers of 31 and above arrive with an extra first in-buffer, whose word 0 is the number.
+    """
+    if not isinstance(number, int) or number < 0:
+        raise UsageError(f"method number {number!r}: a number from 0 on")
+
+    def mark(function: F) -> F:
+        function.__dict__["qda_method"] = number
+        return function
+
+    return mark
+
+
+class Skeleton:
+    """Base of skeletons written in Python; see the module's text.
+
+    `name` is the interface name by which the module is opened, the class's own by default.
+    `dsp` is set before `open` is called.
+    """
+
+    name: ClassVar[str]
+    methods: ClassVar[dict[int, str]] = {}
+    dsp: DspServices
+
+    def __init_subclass__(cls, *, name: str | None = None) -> None:
+        super().__init_subclass__()
+        cls.name = name or cls.__name__
+        methods: dict[int, str] = {}
+        for attribute in dir(cls):
+            number = getattr(inspect.getattr_static(cls, attribute), "__dict__", {}).get(
+                "qda_method"
+            )
+            if number is None:
+                continue
+            if number in methods:
+                raise UsageTypeError(
+                    f"{cls.__name__}: {methods[number]} and {attribute} are both method {number}"
+                )
+            methods[number] = attribute
+        cls.methods = methods
+        cls._arity = {number: _arity(getattr(cls, name)) for number, name in methods.items()}
+
+    _arity: ClassVar[dict[int, int | None]] = {}
+
+    def open(self, uri: str) -> None:
+        """Called when the module is opened; what it raises refuses the open."""
+
+    def close(self) -> None:
+        """Called when the module is closed or its client has gone."""
+
+    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
+        """Call the method that the scalars name; returns its status, 0 for None."""
+        number = scalars.method
+        if number == EXTENDED_METHOD:
+            number = _extended(scalars, arguments)
+        name = self.methods.get(number)
+        if name is None:
+            raise StatusError(UNSUPPORTED, f"{self.name} has no method {number}")
+        arity = self._arity[number]
+        if arity is not None and arity != len(arguments):
+            raise StatusError(
+                BAD_PARAMETER,
+                f"{self.name}.{name} takes {arity} arguments, the call has {len(arguments)}",
+            )
+        return getattr(self, name)(*arguments) or 0
+
+
+def _arity(function: Callable[..., Any]) -> int | None:
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return None
+    return len(parameters)
+
+
+def _extended(scalars: Scalars, arguments: list[Any]) -> int:
+    """The number of a method from 31 on: word 0 of the first in-buffer (spec 1.5)."""
+    if not scalars.in_buffers or len(arguments[0]) < 4:
+        raise StatusError(BAD_PARAMETER, "method 31 and above need a first in-buffer of 4 bytes")
+    return int.from_bytes(arguments[0][:4], "little")
