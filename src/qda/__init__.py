@@ -1,0 +1,54 @@
+"""QDA: the Qualcomm DSP Accelerator in software, and a client for the real one.
+
+    import qda
+
+    class Doubler(qda.Skeleton):
+        @qda.method(2)
+        def double(self, numbers, doubled):
+            doubled[:] = bytes(2 * number for number in numbers)
+
+    with qda.open("cdsp") as session, session.load(Doubler) as doubler:
+        print(doubler.invoke(2, ins=[b"\\1\\2\\3"], outs=[3]))
+"""
+
+from qda.client import Buffer, KernelNode, Mapping, Node, RemoteModule, Session
+from qda.dsp import HandleArgument, Skeleton, StatusError, method
+from qda.errors import (
+    CallTimeout,
+    DeviceError,
+    DspError,
+    QdaError,
+    Refusal,
+    UsageError,
+    UsageTypeError,
+    explain,
+)
+from qda.fastrpc.control import MapFlag, ProcessAttribute
+from qda.front import DeviceInfo, devices
+from qda.front import open_session as open
+
+__all__ = [
+    "Buffer",
+    "CallTimeout",
+    "DeviceError",
+    "DeviceInfo",
+    "DspError",
+    "HandleArgument",
+    "KernelNode",
+    "MapFlag",
+    "Mapping",
+    "Node",
+    "ProcessAttribute",
+    "QdaError",
+    "Refusal",
+    "RemoteModule",
+    "Session",
+    "Skeleton",
+    "StatusError",
+    "UsageError",
+    "UsageTypeError",
+    "devices",
+    "explain",
+    "method",
+    "open",
+]

@@ -1,0 +1,115 @@
+"""Buffers: memory that program and DSP share."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+if TYPE_CHECKING:
+    from qda.client.device import DeviceFile
+
+__all__ = ["Buffer", "Mapping"]
+
+
+class Buffer(mmap.mmap):
+    """A buffer object of a session, mapped: it can be indexed and sliced as bytes, and has the
+    buffer protocol, `numpy()` and DLPack, all on the shared pages.
+
+    `handle` is its GEM handle, `address` where it is mapped, `len(buffer)` its size in bytes.
+    `close`, or the end of a `with` block, gives the handle back; the pages go when the last array
+    or view of them does.  A buffer that is simply dropped is closed some time later.
+    """
+
+    handle: int
+    address: int
+    _close_handle: Callable[[], Any]
+    _file: DeviceFile
+    _dma_buf: int
+
+    def bind(self, file: DeviceFile, handle: int) -> Self:
+        """Tie the mapping to its handle; done once, by the session that makes the buffer."""
+        self._file, self.handle, self._dma_buf = file, handle, -1
+        self.address = int(np.frombuffer(self, np.uint8).__array_interface__["data"][0])
+        # The collector may run anywhere, also inside the device: it only leaves a note.
+        self._close_handle = weakref.finalize(self, file.discard, handle, self.address)
+        return self
+
+    def numpy(self, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
+        """The whole buffer as a one-dimensional array; a rest that is no element is left out."""
+        kind = np.dtype(dtype)
+        return np.frombuffer(self, kind, len(self) // kind.itemsize)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """The buffer for other array libraries, as bytes, without a copy."""
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """It lies in the memory of the CPU."""
+        return self.numpy().__dlpack_device__()
+
+    def export_fd(self) -> int:
+        """A DMA-BUF descriptor of the buffer, which the caller owns.  DeviceError."""
+        return self._file.export(self.handle)
+
+    @property
+    def dma_buf(self) -> int:
+        """A DMA-BUF descriptor that belongs to the buffer, made when it is first asked for."""
+        if self._dma_buf < 0:
+            self._dma_buf = self.export_fd()
+            weakref.finalize(self, os.close, self._dma_buf)
+        return self._dma_buf
+
+    def close(self) -> None:
+        """Give the handle back; unmap unless there are arrays of the memory.  Idempotent."""
+        self._close_handle()
+        self._file.collect()
+        try:
+            super().close()
+        except BufferError:
+            return  # somebody has an array: the pages go with it
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Buffer handle {self.handle}, at {self.address:#x}>"
+
+
+class Mapping:
+    """A buffer at an address of the DSP.
+
+    `address` is the DSP address of byte `offset` of the buffer; the mapping runs to the buffer's
+    end.  It keeps the buffer alive.  `close`, or the end of a `with` block, unmaps.
+    """
+
+    def __init__(
+        self, buffer: Buffer, address: int, offset: int, size: int, unmap: Callable[[], None]
+    ) -> None:
+        self.buffer, self.address, self.offset, self.size = buffer, address, offset, size
+        self._unmap: Callable[[], None] | None = unmap
+
+    def close(self) -> None:
+        """Unmap; idempotent.  DeviceError, DspError."""
+        unmap, self._unmap = self._unmap, None
+        if unmap is not None:
+            unmap()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Mapping of {self.buffer!r} from {self.offset} at DSP {self.address:#x}>"
+
+

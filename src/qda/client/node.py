@@ -1,0 +1,81 @@
+"""The client's only way to a device: a node with three operations.
+
+One kind of node is a descriptor of the kernel, another is a virtual device in this process, so what
+is tested on the virtual device is what runs on hardware.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+from typing import Protocol, TypeVar
+
+__all__ = ["KernelNode", "Node"]
+
+M = TypeVar("M", bound=mmap.mmap)
+
+
+class Node(Protocol):
+    """An open device node."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people: a path, or "virtual cdsp"."""
+        ...
+
+    def ioctl(self, code: int, data: bytearray) -> int:
+        """Carry out an ioctl on `data`, in place; returns a signed 32-bit number.
+
+        OSError only for results -1 to -4095: a status of the DSP such as 0x8000040D comes back as
+        the negative number that it is (spec/fastrpc.md 8.3).
+        """
+        ...
+
+    def mmap(self, length: int, offset: int, kind: type[M]) -> M:
+        """Map `length` bytes at a fake offset of the device, as an object of `kind`.  OSError."""
+        ...
+
+    def close(self) -> None:
+        """Close the node and everything made through it; idempotent."""
+        ...
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
+
+
+class KernelNode:
+    """A descriptor of a device node.
+
+    `fcntl.ioctl` is of no use here: it reports every negative result as an OSError, with a stale
+    errno.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.name = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def ioctl(self, code: int, data: bytearray) -> int:
+        """See `Node.ioctl`.  An interrupted call is taken up again, after the signal handlers of
+        Python have run; if one of them raises, the call is left alone."""
+        buffer = (ctypes.c_char * len(data)).from_buffer(data) if data else None
+        while True:
+            ctypes.set_errno(0)
+            result = int(_libc.ioctl(self._descriptor, code, buffer))
+            error = ctypes.get_errno()
+            if result != -1 or not error:
+                return result
+            if error != errno.EINTR:
+                raise OSError(error, os.strerror(error))
+
+    def mmap(self, length: int, offset: int, kind: type[M]) -> M:
+        """See `Node.mmap`."""
+        return kind(self._descriptor, length, offset=offset)
+
+    def close(self) -> None:
+        """See `Node.close`."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

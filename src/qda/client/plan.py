@@ -1,0 +1,149 @@
+"""Plans: where the arguments of a call lie, before any dialect's structures are written.
+
+An argument that lies in a buffer of the session travels by name, everything else inline.  A plan
+says which, and an emitter of a dialect turns it into argument elements; further dialects are
+further emitters (R5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qda.client.buffer import Buffer
+from qda.errors import UsageError, UsageTypeError
+from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
+from qda.uapi import InvokeElement
+
+__all__ = ["EMITTERS", "Bytes", "Emitter", "HandleLike", "Plan", "Planned", "make_plan"]
+
+Bytes = Any
+"""Anything contiguous with the buffer protocol: bytes, bytearray, memoryview, NumPy array, Buffer."""
+
+HandleLike = Any
+"""A Buffer, an array that lies in one, or a number that the DSP gets as it is."""
+
+
+class Planned(NamedTuple):
+    """One argument: `length` bytes at `address`, inside `buffer` at `offset` if it lies in one."""
+
+    address: int
+    length: int
+    buffer: Buffer | None
+    offset: int
+
+
+class Plan(NamedTuple):
+    """A call: its scalars, its arguments in wire order, and the objects that must stay alive."""
+
+    scalars: int
+    arguments: list[Planned]
+    buffers: int
+    alive: list[object]
+
+
+Find = Callable[[int, int], Buffer | None]
+"""Finds the session's buffer that holds `length` bytes at an address."""
+
+
+def make_plan(
+    method: int,
+    ins: Sequence[Bytes],
+    outs: Sequence[Bytes],
+    in_handles: Sequence[HandleLike],
+    out_handles: Sequence[HandleLike],
+    find: Find,
+) -> Plan:
+    """Plan a call of a method.
+
+    UsageError for too many arguments, UsageTypeError for one that is not contiguous memory, or not
+    writable where the DSP writes.  Methods from 31 on get their number as first word of the first
+    in-buffer, which is the caller's to provide (spec/fastrpc.md 1.5).
+    """
+    try:
+        scalars = Scalars(
+            min(method, EXTENDED_METHOD), len(ins), len(outs), len(in_handles), len(out_handles)
+        ).word
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    alive: list[object] = []
+    planned = [_place(item, find, alive, False) for item in ins]
+    planned += [_place(item, find, alive, True) for item in outs]
+    for item in (*in_handles, *out_handles):
+        planned.append(_place_handle(item, find, alive))
+    return Plan(scalars, planned, len(ins) + len(outs), alive)
+
+
+def _place(item: Bytes, find: Find, alive: list[object], written: bool) -> Planned:
+    address, length = _locate(item, alive, written)
+    if not length:
+        return Planned(0, 0, None, 0)
+    buffer = find(address, length)
+    return Planned(address, length, buffer, address - buffer.address if buffer else 0)
+
+
+def _place_handle(item: HandleLike, find: Find, alive: list[object]) -> Planned:
+    if isinstance(item, int):
+        return Planned(item & (1 << 64) - 1, 0, None, 0)
+    planned = _place(item, find, alive, False)
+    if planned.buffer is None:
+        raise UsageTypeError(f"handle argument {item!r:.80} does not lie in a buffer of the session")
+    return planned
+
+
+def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
+    """Address and length in bytes of an argument's memory, which `alive` then keeps."""
+    if isinstance(item, np.ndarray):
+        array: NDArray[Any] = item
+        if not (array.flags.c_contiguous or array.flags.f_contiguous):
+            raise UsageTypeError(
+                f"array of shape {array.shape} and strides {array.strides} is not contiguous: "
+                "use numpy.ascontiguousarray"
+            )
+    else:
+        try:
+            view = memoryview(item)
+        except TypeError as error:
+            raise UsageTypeError(f"{item!r:.80} is not memory: {error}") from error
+        if not view.contiguous:
+            raise UsageTypeError(f"{item!r:.80} is not contiguous")
+        if not view.nbytes:
+            return 0, 0
+        array = np.frombuffer(view.cast("B"), np.uint8)
+    interface = array.__array_interface__
+    address, read_only = interface["data"]
+    if written and read_only:
+        raise UsageTypeError(f"{item!r:.80} cannot be written, and the DSP writes to it")
+    alive.append(array)
+    return address, array.nbytes
+
+
+Emitter = Callable[[Plan], bytes]
+"""Writes the argument elements of a plan."""
+
+_element = InvokeElement.codec
+
+
+def _emit_rfc(plan: Plan) -> bytes:
+    """Elements of the RFC dialect: fd is a GEM handle."""
+    return _emit(plan, lambda buffer: buffer.handle)
+
+
+def _emit_v1(plan: Plan) -> bytes:
+    """Elements of the V1 dialect: fd is a DMA-BUF descriptor."""
+    return _emit(plan, lambda buffer: buffer.dma_buf)
+
+
+def _emit(plan: Plan, name: Callable[[Buffer], int]) -> bytes:
+    elements = []
+    for index, (address, length, buffer, offset) in enumerate(plan.arguments):
+        fd = -1 if buffer is None else name(buffer)
+        place = address if index < plan.buffers or buffer is None else offset
+        elements.append(_element.pack(place, length, fd, 0))
+    return b"".join(elements)
+
+
+EMITTERS: dict[str, Emitter] = {"rfc": _emit_rfc, "v1": _emit_v1}

@@ -1,0 +1,393 @@
+"""Sessions: what a program holds of a DSP."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import cloudpickle
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from qda.client.buffer import Buffer, Mapping
+from qda.client.device import DeviceFile
+from qda.client.plan import Bytes, HandleLike, Plan, make_plan
+from qda.errors import (
+    NO_SUCH_MODULE,
+    SKELETON_RAISED,
+    CallTimeout,
+    DeviceError,
+    DspError,
+    Refusal,
+    UsageError,
+    UsageTypeError,
+    as_unsigned,
+)
+from qda.fastrpc.control import MapFlag
+from qda.fastrpc.loader import INSTALL, LOADER_URI, READ_LOG
+from qda.fastrpc.remotectl import (
+    REMOTECTL,
+    REMOTECTL1,
+    TEXT_CAPACITY,
+    CloseAnswer,
+    CloseRequest,
+    Manager,
+    OpenAnswer,
+    OpenRequest,
+    text,
+)
+from qda.fastrpc.uri import skeleton_uri
+
+__all__ = ["RemoteModule", "Session"]
+
+_LOG_ROOM = 32 << 10
+
+
+class Session:
+    """A session with a DSP: memory to share, modules to call.
+
+    Made by `qda.open`.  Several threads may use one session at once.  `close`, or the end of a
+    `with` block, ends it and everything that was made in it; what is left of buffers then is
+    ordinary memory.
+    """
+
+    def __init__(self, file: DeviceFile) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._manager: Manager = REMOTECTL1
+        self._loader: RemoteModule | None = None
+        self._log = logging.getLogger(f"qda.dsp.{file.domain}")
+        self._closed = False
+
+    @property
+    def domain(self) -> str:
+        """The name of the DSP, "cdsp"."""
+        return self._file.domain
+
+    @property
+    def node(self) -> str:
+        """The node that leads to it: a path, or "virtual cdsp"."""
+        return self._file.node.name
+
+    @property
+    def dialect(self) -> str:
+        """The dialect of the device interface, "rfc" or "v1"."""
+        return self._file.dialect.name
+
+    # Memory.
+
+    def alloc(self, size: int) -> Buffer:
+        """Allocate a buffer of `size` bytes, at least 1, that the DSP can share.
+
+        UsageError for a size that makes no sense, DeviceError when there is no memory.
+        """
+        if not isinstance(size, int) or size <= 0:
+            raise UsageError(f"size {size!r}: a number of bytes above 0")
+        return self._file.allocate(size)
+
+    def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """Allocate an array on shared pages, zeros at first; it travels without a copy.
+
+        The pages live as long as the array or a view of it.
+        """
+        kind = np.dtype(dtype)
+        if kind.hasobject:
+            raise UsageTypeError(f"dtype {kind}: the DSP cannot see Python objects")
+        count = int(np.prod(shape, dtype=np.int64))
+        if count < 0:
+            raise UsageError(f"shape {shape!r} has a negative length")
+        if not count * kind.itemsize:
+            return np.empty(shape, kind)
+        buffer = self.alloc(count * kind.itemsize)
+        return np.frombuffer(buffer, kind, count).reshape(shape)
+
+    def import_fd(self, fd: int) -> Buffer:
+        """Share a DMA-BUF, or a memfd that can no longer shrink.  The descriptor stays yours.
+
+        DeviceError for a descriptor of anything else.
+        """
+        return self._file.import_fd(fd)
+
+    def map(
+        self,
+        memory: Buffer | NDArray[Any],
+        offset: int = 0,
+        size: int | None = None,
+        *,
+        hint: int = 0,
+        flags: int = MapFlag.FD,
+        legacy: bool = False,
+    ) -> Mapping:
+        """Put a buffer, or the buffer that an array lies in, at an address of the DSP.
+
+        `offset` and `size` are in bytes and stay within the buffer; the mapping runs to its end,
+        and its address is that of byte `offset`.  With an array, offset counts from the array.
+        `hint` is an address to use if it is free.  `legacy` asks in the older way, which knows no
+        offset.  UsageError, DeviceError, DspError.
+        """
+        buffer, start = self._buffer_of(memory)
+        start += offset
+        if size is None:
+            size = len(buffer) - start
+        if legacy and start:
+            raise UsageError(f"offset {start}: a legacy mapping begins at byte 0 of its buffer")
+        if start < 0 or size < 0 or start + size > len(buffer):
+            raise UsageError(f"{size} bytes from {start} are not in the {len(buffer)} of the buffer")
+        request = 1 if legacy else 2
+        address = self._file.map(buffer, request, start, size, hint, flags)
+        return Mapping(
+            buffer,
+            address,
+            start,
+            size,
+            lambda: self._file.unmap(buffer, request, address, size),
+        )
+
+    def _buffer_of(self, memory: Buffer | NDArray[Any]) -> tuple[Buffer, int]:
+        if isinstance(memory, Buffer):
+            return memory, 0
+        if isinstance(memory, np.ndarray):
+            address = memory.__array_interface__["data"][0]
+            buffer = self._file.find(address, memory.nbytes)
+            if buffer is not None:
+                return buffer, address - buffer.address
+        raise UsageTypeError(f"{memory!r:.80} does not lie in a buffer of the session")
+
+    # Calls.
+
+    def invoke(
+        self,
+        handle: int,
+        method: int,
+        ins: Sequence[Bytes] = (),
+        outs: Sequence[Bytes | int] = (),
+        in_handles: Sequence[HandleLike] = (),
+        out_handles: Sequence[HandleLike] = (),
+        *,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """Call a method of the module at `handle`; returns the outputs.
+
+        `ins` are contiguous memory; `outs` are writable contiguous memory, or numbers of bytes to
+        allocate.  What lies in a buffer of the session is shared, everything else is copied.
+        Handles are buffers, arrays that lie in one, or plain numbers.
+
+        After `timeout` seconds CallTimeout is raised and the call goes on without us, keeping its
+        memory, until the DSP answers.  DspError has the method's own status, or the DSP's.
+        UsageError, UsageTypeError, DeviceError.
+        """
+        results = [bytearray(out) if isinstance(out, int) else out for out in outs]
+        plan = make_plan(method, ins, results, in_handles, out_handles, self._file.find)
+        operation = f"invoke method {method} of handle {handle:#x}"
+        self._issue(operation, handle, plan, timeout)
+        return results
+
+    def _issue(self, operation: str, handle: int, plan: Plan, timeout: float | None) -> None:
+        try:
+            if timeout is None:
+                result = self._file.invoke(handle, plan)
+            else:
+                result = self._issue_within(timeout, operation, handle, plan)
+        except OSError as error:
+            if isinstance(error, (Refusal, CallTimeout)):
+                raise
+            raise DeviceError(operation, self.domain, error.errno or 5) from error
+        if result:
+            self._refuse(operation, as_unsigned(result))
+
+    def _issue_within(self, timeout: float, operation: str, handle: int, plan: Plan) -> int:
+        """The call in a thread that owns it, and its memory, until it is answered."""
+        results: list[int | BaseException] = []
+        done = threading.Event()
+
+        def run() -> None:
+            try:
+                results.append(self._file.invoke(handle, plan))
+            except BaseException as error:
+                results.append(error)
+            done.set()
+
+        threading.Thread(target=run, daemon=True, name=operation).start()
+        if not done.wait(timeout):
+            raise CallTimeout(f"{operation} on {self.domain}: no answer within {timeout} s")
+        if isinstance(results[0], BaseException):
+            raise results[0]
+        return results[0]
+
+    def _refuse(self, operation: str, status: int) -> None:
+        log = self.read_log() if status == SKELETON_RAISED else []
+        raise DspError(operation, self.domain, status, log=tuple(log))
+
+    def read_log(self) -> list[str]:
+        """Take what the DSP has logged for this session since the last time; oldest line first.
+
+        The lines also go to the logger `qda.dsp.DOMAIN`.  A DSP without such a log has no lines.
+        """
+        try:
+            loader = self._open_loader()
+            lines: list[str] = []
+            while True:
+                length, room = bytearray(4), bytearray(_LOG_ROOM)
+                plan = make_plan(READ_LOG, (), (length, room), (), (), self._file.find)
+                if self._file.invoke(loader.handle, plan):
+                    break
+                size = struct.unpack("<I", length)[0]
+                lines += room[:size].decode("utf-8", "replace").splitlines()
+                if not size:
+                    break
+        except (Refusal, OSError):
+            return []
+        for line in lines:
+            self._log.info("%s", line)
+        return lines
+
+    # Modules.
+
+    def load(self, module: str | type) -> RemoteModule:
+        """Open a module by URI or name, or install a skeleton class on the DSP and open that.
+
+        A class that the DSP cannot import is sent by value.  DspError, with the places that were
+        searched; on a DSP that does not run Python a class cannot be installed.
+        """
+        if isinstance(module, str):
+            return self._open(module)
+        if not isinstance(module, type) or not hasattr(module, "methods"):
+            raise UsageTypeError(f"{module!r:.80} is neither a URI nor a skeleton class")
+        name: str = vars(module).get("name", module.__name__)
+        self._install(module, name)
+        return self._open(skeleton_uri(name, domain=self.domain))
+
+    def _open(self, uri: str) -> RemoteModule:
+        name = uri.encode() + b"\0"
+        request = OpenRequest(name_length=len(name), text_capacity=TEXT_CAPACITY).pack()
+        operation = f"open {uri}"
+        answer, message = self._manage("open", operation, [request, name], OpenAnswer.size)
+        opened = OpenAnswer.unpack(answer)
+        if opened.error:
+            raise DspError(operation, self.domain, as_unsigned(opened.error), text(message))
+        return RemoteModule(self, opened.handle, uri)
+
+    def _manage(
+        self, action: str, operation: str, ins: list[bytes], answer_size: int
+    ) -> tuple[bytearray, bytearray]:
+        """Call the module manager, at handle 8 or, if the DSP has none there, at handle 0."""
+        outs = bytearray(answer_size), bytearray(TEXT_CAPACITY)
+        manager = self._manager
+        plan = make_plan(getattr(manager, action).method, ins, outs, (), (), self._file.find)
+        try:
+            self._issue(operation, manager.handle, plan, None)
+        except DspError:
+            if manager is REMOTECTL:
+                raise
+            self._manager = REMOTECTL
+            return self._manage(action, operation, ins, answer_size)
+        return outs
+
+    def close_module(self, module: RemoteModule) -> None:
+        """Close a module; see `RemoteModule.close`."""
+        request = CloseRequest(handle=module.handle, text_capacity=TEXT_CAPACITY).pack()
+        operation = f"close {module.uri}"
+        answer, message = self._manage("close", operation, [request], CloseAnswer.size)
+        error = CloseAnswer.unpack(answer).error
+        if error:
+            raise DspError(operation, self.domain, as_unsigned(error), text(message))
+
+    def _open_loader(self) -> RemoteModule:
+        with self._lock:
+            if self._loader is None:
+                self._loader = self._open(LOADER_URI)
+            return self._loader
+
+    def _install(self, skeleton: type, name: str) -> None:
+        operation = f"install skeleton {name}"
+        try:
+            loader = self._open_loader()
+        except DspError as error:
+            raise DspError(operation, self.domain, error.status, log=error.log) from error
+        status, message = 0, ""
+        for pickled in _by_reference_then_by_value(skeleton):
+            room = bytearray(1024)
+            plan = make_plan(
+                INSTALL, (pickled(), name.encode() + b"\0"), (room,), (), (), self._file.find
+            )
+            status = as_unsigned(self._file.invoke(loader.handle, plan))
+            message = text(room)
+            if status != NO_SUCH_MODULE:
+                break
+        if status:
+            log = [message] if message else self.read_log()
+            raise DspError(operation, self.domain, status, log=tuple(log))
+
+    # The end.
+
+    def close(self) -> None:
+        """End the session and everything in it.  Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Session with {self.domain} through {self.node}, dialect {self.dialect}>"
+
+
+def _by_reference_then_by_value(skeleton: type) -> list[Callable[[], bytes]]:
+    def by_value() -> bytes:
+        module = sys.modules[skeleton.__module__]
+        cloudpickle.register_pickle_by_value(module)
+        try:
+            return bytes(cloudpickle.dumps(skeleton))
+        finally:
+            cloudpickle.unregister_pickle_by_value(module)
+
+    return [lambda: bytes(cloudpickle.dumps(skeleton)), by_value]
+
+
+class RemoteModule:
+    """A module that is open on the DSP, at `handle`.  `close`, or the end of a `with` block, closes
+    it; the end of the session does too."""
+
+    def __init__(self, session: Session, handle: int, uri: str) -> None:
+        self.session, self.handle, self.uri = session, handle, uri
+        self._closed = False
+
+    def invoke(
+        self,
+        method: int,
+        ins: Sequence[Bytes] = (),
+        outs: Sequence[Bytes | int] = (),
+        in_handles: Sequence[HandleLike] = (),
+        out_handles: Sequence[HandleLike] = (),
+        *,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """Call a method; as `Session.invoke`."""
+        return self.session.invoke(
+            self.handle, method, ins, outs, in_handles, out_handles, timeout=timeout
+        )
+
+    def close(self) -> None:
+        """Close the module on the DSP; idempotent.  DspError if its close method fails."""
+        if not self._closed:
+            self._closed = True
+            self.session.close_module(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<RemoteModule {self.uri} at {self.handle:#x}>"
