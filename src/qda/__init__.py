@@ -1,14 +1,14 @@
 """QDA: the Qualcomm DSP Accelerator in software, and a client for the real one.
 
-    import qda
+import qda
 
-    class Doubler(qda.Skeleton):
-        @qda.method(2)
-        def double(self, numbers, doubled):
-            doubled[:] = bytes(2 * number for number in numbers)
+class Doubler(qda.Skeleton):
+    @qda.method(2)
+    def double(self, numbers, doubled):
+        doubled[:] = bytes(2 * number for number in numbers)
 
-    with qda.open("cdsp") as session, session.load(Doubler) as doubler:
-        print(doubler.invoke(2, ins=[b"\\1\\2\\3"], outs=[3]))
+with qda.open("cdsp") as session, session.load(Doubler) as doubler:
+    print(doubler.invoke(2, ins=[b"\\1\\2\\3"], outs=[3]))
 """
 
 from qda.client import Buffer, KernelNode, Mapping, Node, RemoteModule, Session
@@ -25,7 +25,7 @@ from qda.errors import (
 )
 from qda.fastrpc.control import MapFlag, ProcessAttribute
 from qda.front import DeviceInfo, devices
-from qda.front import open_session as open
+from qda.front import open_session as open  # noqa: A004  # qda.open, like gzip.open
 
 __all__ = [
     "Buffer",

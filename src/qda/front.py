@@ -77,9 +77,7 @@ def open_session(
         return Session(file)
 
 
-def _open_file(
-    domain: str, device: str | None, dialect: str | None, profile: str
-) -> DeviceFile:
+def _open_file(domain: str, device: str | None, dialect: str | None, profile: str) -> DeviceFile:
     if dialect is not None and dialect not in DIALECTS:
         raise UsageError(f"dialect {dialect!r}: there are {', '.join(DIALECTS)}")
     path = _find_node(domain) if device is None else device

@@ -111,5 +111,3 @@ class Mapping:
 
     def __repr__(self) -> str:
         return f"<Mapping of {self.buffer!r} from {self.offset} at DSP {self.address:#x}>"
-
-

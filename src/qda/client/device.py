@@ -228,5 +228,3 @@ class DeviceFile:
     def close(self) -> None:
         """Close the node; idempotent."""
         self.node.close()
-
-

@@ -21,7 +21,7 @@ from qda.uapi import InvokeElement
 __all__ = ["EMITTERS", "Bytes", "Emitter", "HandleLike", "Plan", "Planned", "make_plan"]
 
 Bytes = Any
-"""Anything contiguous with the buffer protocol: bytes, bytearray, memoryview, NumPy array, Buffer."""
+"""Contiguous memory with the buffer protocol: bytes, bytearray, memoryview, array, Buffer."""
 
 HandleLike = Any
 """A Buffer, an array that lies in one, or a number that the DSP gets as it is."""
@@ -90,7 +90,9 @@ def _place_handle(item: HandleLike, find: Find, alive: list[object]) -> Planned:
         return Planned(item & (1 << 64) - 1, 0, None, 0)
     planned = _place(item, find, alive, False)
     if planned.buffer is None:
-        raise UsageTypeError(f"handle argument {item!r:.80} does not lie in a buffer of the session")
+        raise UsageTypeError(
+            f"handle argument {item!r:.80} does not lie in a buffer of the session"
+        )
     return planned
 
 

@@ -85,7 +85,7 @@ class Session:
 
         UsageError for a size that makes no sense, DeviceError when there is no memory.
         """
-        if not isinstance(size, int) or size <= 0:
+        if size <= 0:
             raise UsageError(f"size {size!r}: a number of bytes above 0")
         return self._file.allocate(size)
 
@@ -136,7 +136,9 @@ class Session:
         if legacy and start:
             raise UsageError(f"offset {start}: a legacy mapping begins at byte 0 of its buffer")
         if start < 0 or size < 0 or start + size > len(buffer):
-            raise UsageError(f"{size} bytes from {start} are not in the {len(buffer)} of the buffer")
+            raise UsageError(
+                f"{size} bytes from {start} are not in the {len(buffer)} of the buffer"
+            )
         request = 1 if legacy else 2
         address = self._file.map(buffer, request, start, size, hint, flags)
         return Mapping(
@@ -247,7 +249,7 @@ class Session:
 
     # Modules.
 
-    def load(self, module: str | type) -> RemoteModule:
+    def load(self, module: str | type[Any]) -> RemoteModule:
         """Open a module by URI or name, or install a skeleton class on the DSP and open that.
 
         A class that the DSP cannot import is sent by value.  DspError, with the places that were
@@ -255,7 +257,7 @@ class Session:
         """
         if isinstance(module, str):
             return self._open(module)
-        if not isinstance(module, type) or not hasattr(module, "methods"):
+        if not hasattr(module, "methods"):
             raise UsageTypeError(f"{module!r:.80} is neither a URI nor a skeleton class")
         name: str = vars(module).get("name", module.__name__)
         self._install(module, name)

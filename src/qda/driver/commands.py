@@ -13,15 +13,15 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from qda import uapi
 from qda.driver import control
 from qda.driver.device import Device
 from qda.driver.file import OpenFile
 from qda.driver.invoke import invoke
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
-from qda.errors import is_errno
+from qda.driver.session import Died
 from qda.fastrpc.addresses import ClientAddress
-from qda import uapi
 from qda.layout import Record
 from qda.uapi import Access, Interface, drm, ioctl_size
 
@@ -72,6 +72,8 @@ class Front:
     def _run(self, key: str, client: Client, record: Record | None) -> int:
         try:
             return _HANDLERS[key](self, client, record)
+        except Died as died:
+            return died.result
         except OSError as error:
             return -(error.errno or errno.EIO)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from qda.driver.memory import Client
 from qda.driver.objects import Attachment, BufferObject, ContextBank
-from qda.driver.session import Session
+from qda.driver.session import Died, Session
 from qda.fastrpc.addresses import ClientAddress
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.payload import Argument, Backing
@@ -204,7 +204,7 @@ class OpenFile:
             self._closed = True
         try:
             release(self, client)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, Died) as error:
             _log.debug("release of client %d: %s", self.client_id, error)
         if self.session is not None:
             self.session.close()

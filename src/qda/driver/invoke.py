@@ -43,9 +43,7 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     _refuse_bad_arguments(arguments, scalars, client.limit)
     if session is None:
         return _without_session(file)
-    dead = session.refuse_if_dead()
-    if dead:
-        return dead
+    session.refuse_if_dead()
     call = session.begin(key)
     try:
         _send(file, client, session, call, request, scalars, arguments)
@@ -150,7 +148,7 @@ def _refuse_mixed_overlap(buffers: Sequence[Argument]) -> None:
     for overlap in overlaps([(buffer.address, buffer.length) for buffer in buffers]):
         if overlap.end == overlap.start:
             continue
-        inline = buffers[overlap.index].inline
+        inline = buffers[overlap.argument].inline
         if overlap.start < ends[not inline]:
             raise OSError(errno.EINVAL, "an inline buffer overlaps a descriptor-backed one")
         ends[inline] = max(ends[inline], overlap.end)

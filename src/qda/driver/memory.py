@@ -13,7 +13,7 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -117,8 +117,9 @@ _Transfer = ctypes.CFUNCTYPE(
     ctypes.c_ulong,
     use_errno=True,
 )
-_readv = _Transfer(("process_vm_readv", _libc))
-_writev = _Transfer(("process_vm_writev", _libc))
+_Transferring = Callable[[int, int, int, int, int, int], int]
+_readv: _Transferring = _Transfer(("process_vm_readv", _libc))
+_writev: _Transferring = _Transfer(("process_vm_writev", _libc))
 
 
 class ProcessMemory:
@@ -152,7 +153,7 @@ class ProcessMemory:
         return self._transfer(_writev, pieces, message)
 
     def _transfer(
-        self, transfer: ctypes._CFuncPtr, pieces: Sequence[Piece], message: MessageMemory
+        self, transfer: _Transferring, pieces: Sequence[Piece], message: MessageMemory
     ) -> bool:
         count = len(pieces)
         if not count:

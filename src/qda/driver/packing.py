@@ -48,7 +48,7 @@ def pack(
         _resolve_all(layout, arguments, resolve)
     except LookupFailed as failure:
         # An input that cannot be read comes first if it stands before the failed look-up.
-        copies = [copy for copy in copies if copy.index in failure.before]
+        copies = [copy for copy in copies if copy.argument in failure.before]
         if not _fetch(copies, contents, client, message):
             raise OSError(errno.EFAULT, "an input cannot be read") from None
         raise failure.error from None
@@ -71,7 +71,7 @@ class LookupFailed(Exception):
 
 def _resolve_all(layout: Layout, arguments: list[Argument], resolve: Resolve) -> None:
     buffers = layout.scalars.buffers
-    order = [overlap.index for overlap in layout.overlaps] + list(range(buffers, len(arguments)))
+    order = [overlap.argument for overlap in layout.overlaps] + list(range(buffers, len(arguments)))
     for place, index in enumerate(order):
         argument = arguments[index]
         if argument.fd <= 0 or (index < buffers and not argument.length):

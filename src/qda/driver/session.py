@@ -11,21 +11,21 @@ import ctypes
 import errno
 import logging
 import mmap
-import os
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from qda.driver.memory import Client
-from qda.driver.objects import Attachment, BufferObject, ContextBank, create_memory
+from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.errors import BAD_STATE, PROCESS_DIED, as_signed
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.message import CONTEXT_INDEXES, RESPONSE_MINIMUM, Response
+from qda.fastrpc.message import CONTEXT_NUMBERS, RESPONSE_MINIMUM, Response
 from qda.layout import align
 from qda.rpmsg import Channel, Endpoint, PeerGone
 from qda.rpmsg.channel import Link
 
-__all__ = ["Call", "Lane", "Session"]
+__all__ = ["Call", "Died", "Lane", "Memory", "Session"]
 
 _log = logging.getLogger("qda.driver")
 
@@ -34,6 +34,14 @@ SLOT = 64 << 10
 KEEP = 8 << 20
 """Own message memory up to this size stays with the lane for the next call."""
 FIRST_LANES = 4
+
+
+class Died(Exception):
+    """The protection domain has died; `result` is that of the call which finds this out."""
+
+    def __init__(self, result: int) -> None:
+        super().__init__(f"the protection domain has died: {result}")
+        self.result = result
 
 
 class Mapped:
@@ -52,7 +60,7 @@ class Mapped:
 
 @dataclass(slots=True)
 class Memory:
-    """A message buffer: a part of mapped memory with its addresses in this process and on the bus."""
+    """A message buffer: mapped memory with its addresses in this process and on the bus."""
 
     view: memoryview
     process_address: int
@@ -90,7 +98,7 @@ class Session:
     """Calls between one client id and one protection domain.
 
     `bank` is where message buffers get their addresses.  Errors: OSError ENODEV once the DSP is
-    gone, ENOSPC when 255 calls are under way, ENOMEM.  `put` gives up an object's last use.
+    gone, ENOSPC when 255 calls are under way, ENOMEM; `Died`.  `put` gives up an object's last use.
     """
 
     def __init__(
@@ -115,23 +123,30 @@ class Session:
         self._last_index = 0
         self._died = False
         self._closed = False
-        size = SLOT * len(CONTEXT_INDEXES)
-        descriptor = create_memory(size, "qda messages")
-        self._pool = Mapped(descriptor, size)
-        pool = BufferObject(descriptor, size)
-        self._pool_attachment = bank.attach(pool)
-        pool.put()
         self._link: Link | None = None
         self._free: list[Lane] = []
-        try:
-            self._link = channel.connect(client_id, kind, FIRST_LANES)
-            self.announce(self._pool_attachment)
-            self._free = [self._lane(endpoint) for endpoint in self._link.endpoints]
-        except BaseException as error:
-            self.close()
-            if isinstance(error, PeerGone):
+        with ExitStack() as undo:
+            self._pool, self._pool_attachment = self._create_pool(undo)
+            try:
+                link = self._link = channel.connect(client_id, kind, FIRST_LANES)
+                undo.callback(link.close)
+                undo.callback(self._disconnect)
+                self.announce(self._pool_attachment)
+            except PeerGone as error:
                 raise OSError(errno.ENODEV, "the DSP is gone") from error
-            raise
+            self._free = [self._lane(link, endpoint) for endpoint in link.endpoints]
+            undo.pop_all()
+
+    def _create_pool(self, undo: ExitStack) -> tuple[Mapped, Attachment]:
+        buffer = BufferObject.create(SLOT * len(CONTEXT_NUMBERS))
+        try:
+            attachment = self._bank.attach(buffer)
+        finally:
+            buffer.put()
+        undo.callback(self.detach, attachment)
+        pool = Mapped(buffer.descriptor, buffer.size)
+        undo.callback(pool.close)
+        return pool, attachment
 
     # Memory that the protection domain may see.
 
@@ -152,7 +167,7 @@ class Session:
         if attachment.announced and not self._died:
             try:
                 self._frame(lambda link: link.withdraw(attachment.address))
-            except OSError as error:
+            except (OSError, Died) as error:
                 _log.debug("withdraw %#x: %s", attachment.address, error)
 
     def _frame(self, send: Callable[[Link], None]) -> None:
@@ -161,8 +176,7 @@ class Session:
         try:
             send(self._link)
         except PeerGone as error:
-            self._died = True
-            raise OSError(errno.ENODEV, "the protection domain is gone") from error
+            raise Died(self._gone(as_signed(BAD_STATE))) from error
 
     # Calls.
 
@@ -188,8 +202,12 @@ class Session:
             return Call(lane or self._new_lane(), index, key=key)
         except BaseException:
             with self._lock:
-                self._active.discard(index)
+                self._retire(index)
             raise
+
+    def _retire(self, index: int) -> None:
+        self._active.discard(index)
+        self._idle.notify_all()
 
     def _answered(self, key: tuple[int, ...]) -> list[Call]:
         """Abandoned calls that the DSP has answered by now.  A thread that goes on to another call
@@ -212,21 +230,24 @@ class Session:
         return True
 
     def _next_index(self) -> int:
-        for step in range(len(CONTEXT_INDEXES)):
-            index = CONTEXT_INDEXES[(self._last_index + step) % len(CONTEXT_INDEXES)]
+        for step in range(len(CONTEXT_NUMBERS)):
+            index = CONTEXT_NUMBERS[(self._last_index + step) % len(CONTEXT_NUMBERS)]
             if index not in self._active:
                 self._last_index = index
                 return index
-        raise OSError(errno.ENOSPC, f"{len(CONTEXT_INDEXES)} calls are under way on the session")
+        raise OSError(errno.ENOSPC, f"{len(CONTEXT_NUMBERS)} calls are under way on the session")
 
     def _new_lane(self) -> Lane:
-        endpoints: list[Endpoint] = []
-        self._frame(lambda link: endpoints.append(link.add_endpoint()))
-        return self._lane(endpoints[0])
+        link = self._link
+        if link is None:
+            raise OSError(errno.ENODEV, "the session is closed")
+        try:
+            return self._lane(link, link.add_endpoint())
+        except PeerGone as error:
+            raise Died(self._gone(as_signed(BAD_STATE))) from error
 
-    def _lane(self, endpoint: Endpoint) -> Lane:
-        assert self._link is not None
-        start = SLOT * self._link.endpoints.index(endpoint)
+    def _lane(self, link: Link, endpoint: Endpoint) -> Lane:
+        start = SLOT * link.endpoints.index(endpoint)
         slot = Memory(
             self._pool.view[start : start + SLOT],
             self._pool.address + start,
@@ -326,9 +347,10 @@ class Session:
             raise OSError(errno.ENODEV, "the DSP is gone")
         return status
 
-    def refuse_if_dead(self) -> int:
-        """0, or the status of calls to a protection domain that has died.  OSError ENODEV."""
-        return self._gone(as_signed(BAD_STATE)) if self._died else 0
+    def refuse_if_dead(self) -> None:
+        """Died, or OSError ENODEV, if no call can be answered any more."""
+        if self._died:
+            raise Died(self._gone(as_signed(BAD_STATE)))
 
     def end(self, call: Call) -> None:
         """Give back what a call has reserved, sent or not."""
@@ -338,9 +360,8 @@ class Session:
         if lane.own is not None and lane.own.size > KEEP:
             self._drop_own(lane)
         with self._lock:
-            self._active.discard(call.index)
             self._free.append(lane)
-            self._idle.notify_all()
+            self._retire(call.index)
 
     # The end.
 
@@ -355,15 +376,8 @@ class Session:
             if self._closed:
                 return
             self._closed = True
-        link, self._link = self._link, None
-        if link is not None:
-            try:
-                self._channel.disconnect(self.client_id)
-            except (OSError, TimeoutError) as error:
-                _log.debug("disconnect of client %d: %s", self.client_id, error)
-            self._died = True
-            for endpoint in link.endpoints:
-                endpoint.shutdown()
+        link = self._link
+        self._disconnect()
         with self._lock:
             left = [*self._abandoned, *self._interrupted.values()]
             self._abandoned, self._interrupted = [], {}
@@ -373,14 +387,26 @@ class Session:
             if not self._idle.wait_for(lambda: not self._active, patience):
                 _log.error("client %d: %d calls do not end", self.client_id, len(self._active))
                 return
-        if link is not None:
-            link.close()
         for lane in self._free:
             self._drop_own(lane)
             lane.slot.view.release()
         self._pool.close()
         self.detach(self._pool_attachment)
+        if link is not None:
+            link.close()
 
+    def _disconnect(self) -> None:
+        """Destroy the session on the DSP, and wake whoever waits for it."""
+        link, self._link = self._link, None
+        if link is None:
+            return
+        try:
+            self._channel.disconnect(self.client_id)
+        except (OSError, TimeoutError) as error:
+            _log.debug("disconnect of client %d: %s", self.client_id, error)
+        self._died = True
+        for endpoint in list(link.endpoints):
+            endpoint.shutdown()
 
     def disown(self) -> None:
         """In a forked child: close the parent's endpoints without ending the conversation."""

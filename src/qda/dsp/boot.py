@@ -32,7 +32,7 @@ class Boot:
     def unpack(cls, message: bytes) -> Boot:
         """The inverse of `pack`."""
         domain, capabilities = json.loads(message)
-        return cls(domain, {key: value for key, value in capabilities})
+        return cls(domain, dict(capabilities))
 
 
 def start_processor(boot: Boot, timeout: float = 30.0) -> tuple[subprocess.Popen[bytes], Endpoint]:

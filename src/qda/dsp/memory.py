@@ -232,7 +232,7 @@ class AddressSpace:
         with self._lock:
             for mapped in self._mapped:
                 start = address - mapped.start
-                if 0 <= start and start + length <= mapped.size:
+                if start >= 0 and start + length <= mapped.size:
                     return mapped.view[start : start + length]
         raise AddressFault(address, length)
 
@@ -246,9 +246,7 @@ class AddressSpace:
 
     # The window.
 
-    def _place(
-        self, size: int, descriptor: int, offset: int, wish: int
-    ) -> tuple[int, memoryview]:
+    def _place(self, size: int, descriptor: int, offset: int, wish: int) -> tuple[int, memoryview]:
         try:
             start = self._ranges.take(size, wish)
         except MemoryError as error:

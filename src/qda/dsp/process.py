@@ -80,9 +80,7 @@ class Session:
     control: Endpoint
     pending: set[Pending] = field(default_factory=set)
     left: bool = False
-    log: collections.deque[str] = field(
-        default_factory=lambda: collections.deque(maxlen=LOG_LINES)
-    )
+    log: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=LOG_LINES))
 
 
 class Process:
@@ -304,5 +302,3 @@ class _SessionLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         lines = self._process.log_of(self._process.client_id)
         lines.extend(self.format(record).splitlines())
-
-

@@ -159,4 +159,3 @@ def main() -> None:
         with suppress(ImportError):
             __import__(warm)
     Processor(channel, boot, owner).run()
-

@@ -1,9 +1,9 @@
 """The modules that every protection domain has at fixed handles (spec/fastrpc.md 1.3).
 
-    0, 8   module manager      remotectl, remotectl1
-    1      process control     sessions and mappings, for the driver only
-    2      utilities           capabilities
-    4      current process     exit and a few settings
+0, 8   module manager      remotectl, remotectl1
+1      process control     sessions and mappings, for the driver only
+2      utilities           capabilities
+4      current process     exit and a few settings
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ __all__ = ["CurrentProcess", "LoaderModule", "ProcessControl", "RemoteControl", 
 
 
 R = TypeVar("R", bound=Record)
+C = TypeVar("C", bound=control.ClientRequest)
 
 
 def _read(record: type[R], buffer: memoryview) -> R:
@@ -163,7 +164,7 @@ class ProcessControl:
             raise StatusError(UNSUPPORTED, f"process control has no {scalars}")
         return 0
 
-    def _client(self, record: type[R], buffer: memoryview) -> R:
+    def _client(self, record: type[C], buffer: memoryview) -> C:
         """A request of the session that it came over.  StatusError for anybody else's."""
         request = _read(record, buffer)
         client_id = request.client_id

@@ -92,7 +92,7 @@ def method(number: int) -> Callable[[F], F]:
 
     Numbers of 31 and above arrive with an extra first in-buffer, whose word 0 is the number.
     """
-    if not isinstance(number, int) or number < 0:
+    if number < 0:
         raise UsageError(f"method number {number!r}: a number from 0 on")
 
     def mark(function: F) -> F:

@@ -1,0 +1,1 @@
+"""The protocol as values and pure functions: no I/O, no clock, no thread."""

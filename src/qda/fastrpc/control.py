@@ -20,6 +20,7 @@ __all__ = [
     "INIT_MEMORY",
     "NAME_MAX",
     "AttachRequest",
+    "ClientRequest",
     "ControlCall",
     "CreateRequest",
     "MapFlag",
@@ -81,16 +82,19 @@ class MapFlag(enum.IntEnum):
     FD_NOMAP = 16
 
 
-class AttachRequest(Record):
+class ClientRequest(Record):
+    """How every request begins."""
+
+    client_id: int = s32("Session that the request is about")
+
+
+class AttachRequest(ClientRequest):
     """In-buffer 0 of ATTACH and RELEASE."""
 
-    client_id: int = s32("Session that attaches or ends")
 
-
-class CreateRequest(Record, spelling="fastrpc_create_process_inbuf"):
+class CreateRequest(ClientRequest, spelling="fastrpc_create_process_inbuf"):
     """In-buffer 0 of CREATE and CREATE_ATTR."""
 
-    client_id: int = s32("Session that gets the process")
     name_length: int = u32("Length of the process name with its NUL", unit="bytes")
     file_length: int = u32("Length of the shell image, 0 without one", unit="bytes")
     pages: int = u32("Number of page entries in in-buffer 3: 1")
@@ -98,10 +102,9 @@ class CreateRequest(Record, spelling="fastrpc_create_process_inbuf"):
     signature_length: int = u32("Length of the signature at the end of the image", unit="bytes")
 
 
-class MapRequest(Record, spelling="fastrpc_map_req_msg"):
+class MapRequest(ClientRequest, spelling="fastrpc_map_req_msg"):
     """In-buffer 0 of MMAP."""
 
-    client_id: int = s32("Session")
     flags: int = u32("Kind of mapping", unit="bits")
     address: int = u64("Address wanted, a hint", unit="address")
     pages_size: int = s32("Size of the page list, 16", unit="bytes")
@@ -113,18 +116,16 @@ class MapResponse(Record, spelling="fastrpc_map_rsp_msg"):
     address: int = u64("Address of the mapping on the DSP", unit="address")
 
 
-class UnmapRequest(Record, spelling="fastrpc_munmap_req_msg"):
+class UnmapRequest(ClientRequest, spelling="fastrpc_munmap_req_msg"):
     """In-buffer 0 of MUNMAP."""
 
-    client_id: int = s32("Session")
     address: int = u64("Address that MMAP returned", unit="address")
     size: int = u64("Size that was given to MMAP", unit="bytes")
 
 
-class MemMapRequest(Record, spelling="fastrpc_mem_map_req_msg"):
+class MemMapRequest(ClientRequest, spelling="fastrpc_mem_map_req_msg"):
     """In-buffer 0 of MEM_MAP."""
 
-    client_id: int = s32("Session")
     fd: int = s32("Name of the object, by which MEM_UNMAP and the DSP's programs may ask for it")
     offset: int = s32("First byte of the object to map", unit="bytes")
     flags: int = u32("Kind of mapping", unit="bits")
@@ -133,10 +134,9 @@ class MemMapRequest(Record, spelling="fastrpc_mem_map_req_msg"):
     data_length: int = s32("Length of in-buffer 2, 0", unit="bytes")
 
 
-class MemUnmapRequest(Record, spelling="fastrpc_mem_unmap_req_msg"):
+class MemUnmapRequest(ClientRequest, spelling="fastrpc_mem_unmap_req_msg"):
     """In-buffer 0 of MEM_UNMAP."""
 
-    client_id: int = s32("Session")
     fd: int = s32("Name of the object")
     address: int = u64("Address that MEM_MAP returned, 0 to find the mapping by fd", unit="address")
     length: int = u64("Length of the mapping", unit="bytes")
@@ -208,7 +208,7 @@ def map_legacy(client_id: int, flags: int, hint: int, page: PhysicalPage) -> Con
 def mem_map(
     client_id: int, fd: int, offset: int, flags: int, hint: int, page: PhysicalPage
 ) -> ControlCall:
-    """Map a buffer under a name, from an offset; `offset` is u32, of which the wire has the bits."""
+    """Map a buffer under a name, from an offset, a u32 of which the wire has the bits."""
     request = MemMapRequest(
         client_id=client_id,
         fd=fd,

@@ -11,7 +11,7 @@ from qda.fastrpc.domains import ProtectionDomain
 from qda.layout import Record, s32, u32, u64
 
 __all__ = [
-    "CONTEXT_INDEXES",
+    "CONTEXT_NUMBERS",
     "RESPONSE_MINIMUM",
     "ContextId",
     "InvokeMessage",
@@ -41,28 +41,28 @@ class Response(Record, spelling="fastrpc_invoke_rsp"):
 RESPONSE_MINIMUM = 12
 """Bytes that a response needs at least: both fields, without tail padding (H15)."""
 
-CONTEXT_INDEXES = range(1, 256)
-"""Indexes that come back whole in the 8-bit field of a response's context (R8, H15)."""
+CONTEXT_NUMBERS = range(1, 256)
+"""Numbers that come back whole in the 8-bit field of a response's context (R8, H15)."""
 
 
 class ContextId(NamedTuple):
-    """The context id of a message: bits 11..4 index the pending call, bits 3..0 say which kind
+    """The context id of a message: bits 11..4 number the pending call, bits 3..0 say which kind
     of protection domain the message is for (spec/fastrpc.md 2.8)."""
 
-    index: int
+    number: int
     domain: ProtectionDomain = ProtectionDomain.ROOT
 
     @property
     def word(self) -> int:
         """The id as it crosses the wire.  ValueError for an index that could not come back."""
-        if self.index not in CONTEXT_INDEXES:
-            raise ValueError(f"context index {self.index} does not fit the field that comes back")
-        return self.index << 4 | self.domain
+        if self.number not in CONTEXT_NUMBERS:
+            raise ValueError(f"context index {self.number} does not fit the field that comes back")
+        return self.number << 4 | self.domain
 
     @classmethod
     def decode(cls, word: int) -> ContextId | None:
         """The fields of an id that came from the wire, None if we cannot have sent it."""
-        index, domain = word >> 4, word & 15
-        if index not in CONTEXT_INDEXES or domain not in set(ProtectionDomain):
+        number, domain = word >> 4, word & 15
+        if number not in CONTEXT_NUMBERS or domain not in set(ProtectionDomain):
             return None
-        return cls(index, ProtectionDomain(domain))
+        return cls(number, ProtectionDomain(domain))

@@ -14,7 +14,7 @@ __all__ = ["Overlap", "overlaps"]
 
 
 class Overlap(NamedTuple):
-    """A buffer [start, end) that is argument `index` and owns [own_start, own_end).
+    """A buffer [start, end) that is argument number `argument` and owns [own_start, own_end).
 
     `offset` is how far its start lies below its own part, 0 where nothing earlier covers it.  A
     buffer that lies inside earlier ones owns nothing: own_start = own_end = 0.
@@ -22,7 +22,7 @@ class Overlap(NamedTuple):
 
     start: int
     end: int
-    index: int
+    argument: int
     own_start: int
     own_end: int
     offset: int

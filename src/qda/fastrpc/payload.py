@@ -121,9 +121,9 @@ class Argument(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """Bytes of argument `index` to copy between the caller's `address` and the message."""
+    """Bytes of an argument to copy between the caller's `address` and the message."""
 
-    index: int
+    argument: int
     address: int
     length: int
     position: int
@@ -151,7 +151,7 @@ class Layout:
         """The input bytes, in the order in which they are placed, each byte once (H29)."""
         copies, copied = [], 0
         for overlap in self.overlaps:
-            index = overlap.index
+            index = overlap.argument
             position = self.positions[index]
             if index >= self.scalars.in_buffers or position < 0:
                 continue
@@ -187,7 +187,7 @@ def lay_out(scalars: Scalars, arguments: Sequence[Argument]) -> Layout:
     positions = [-1] * len(buffers)
     size, cursor = align(metadata, ALIGNMENT), metadata
     for overlap in placed:
-        argument = buffers[overlap.index]
+        argument = buffers[overlap.argument]
         if not argument.inline:
             continue
         if overlap.offset == 0:
@@ -197,7 +197,7 @@ def lay_out(scalars: Scalars, arguments: Sequence[Argument]) -> Layout:
             continue
         if overlap.offset == 0:
             cursor = align(cursor, ALIGNMENT)
-        positions[overlap.index] = cursor - overlap.offset
+        positions[overlap.argument] = cursor - overlap.offset
         cursor += overlap.own
     return Layout(scalars, metadata, size, placed, positions)
 
@@ -268,7 +268,9 @@ class WireArgument(NamedTuple):
     @property
     def handle(self) -> DmaHandle:
         """The argument read as a handle."""
-        return DmaHandle.unpack(self.words[0].to_bytes(8, "little") + self.words[1].to_bytes(8, "little"))
+        return DmaHandle.unpack(
+            self.words[0].to_bytes(8, "little") + self.words[1].to_bytes(8, "little")
+        )
 
 
 def decode(count: int, metadata: bytes | memoryview) -> list[WireArgument]:

@@ -48,4 +48,6 @@ class Ranges:
     def _free(self, start: int, end: int) -> bool:
         if start < self.low or end > self.high:
             return False
-        return all(end <= taken_start or taken_end <= start for taken_start, taken_end in self._taken)
+        return all(
+            end <= taken_start or taken_end <= start for taken_start, taken_end in self._taken
+        )

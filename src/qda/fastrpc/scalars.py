@@ -57,7 +57,12 @@ class Scalars(NamedTuple):
     def decode(word: int) -> Scalars:
         """The fields of a 32-bit word; every word is legal."""
         return Scalars(
-            word >> 24 & 31, word >> 16 & 255, word >> 8 & 255, word >> 4 & 15, word & 15, word >> 29
+            word >> 24 & 31,
+            word >> 16 & 255,
+            word >> 8 & 255,
+            word >> 4 & 15,
+            word & 15,
+            word >> 29,
         )
 
     @property

@@ -28,6 +28,7 @@ class Control:
         with self._lock:
             self._endpoint.send(frame.pack(), descriptors)
             self._owed += 1
+            error = 0
             while self._owed:
                 error = unpack_reply(self._endpoint.receive(self._timeout))
                 self._owed -= 1
@@ -137,5 +138,3 @@ class Channel:
     def close(self) -> None:
         """Shut the DSP down."""
         self._control.close()
-
-

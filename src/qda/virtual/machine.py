@@ -1,4 +1,4 @@
-"""A virtual system: the devices of a profile, each with its DSP, and the nodes that lead to them."""
+"""A virtual system: the devices of a profile, their DSPs, and the nodes that lead to them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,69 @@
+"""A virtual system for tests, and a census of everything that it may leave behind."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import qda
+from qda.client import DeviceFile, Session
+from qda.uapi import DIALECTS
+from qda.virtual import Machine, load_profile
+
+__all__ = ["Census", "census", "children_of", "open_session"]
+
+
+@dataclass(frozen=True)
+class Census:
+    """What exists: what the device holds, descriptors and shared mappings of this process, and
+    processes of the DSP."""
+
+    device: object
+    descriptors: int
+    mappings: int
+    processes: int
+
+
+def census(machine: Machine, domain: str = "cdsp") -> Census:
+    """Count everything now."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    return Census(
+        machine.devices[domain].census(),
+        len(os.listdir("/proc/self/fd")),
+        sum("/memfd:qda" in line for line in maps),
+        sum(len(children_of(pid)) for pid in machine.pids),
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of the children of a process that has one thread."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def open_session(machine: Machine, dialect: str = "rfc", domain: str = "cdsp") -> Session:
+    """A session with a user protection domain of the machine."""
+    file = DeviceFile(machine.open(domain, dialect), DIALECTS[dialect], domain)
+    try:
+        file.create(b"", qda.ProcessAttribute.UNSIGNED)
+    except BaseException:
+        file.close()
+        raise
+    return Session(file)
+
+
+def new_machine(profile: str = "generic") -> Machine:
+    """A system of its own, not the process's."""
+    return Machine(load_profile(profile))
+
+
+def descriptors() -> Counter[str]:
+    """What this process's descriptors lead to, for the message of a failed census."""
+    found: Counter[str] = Counter()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[os.readlink(f"/proc/self/fd/{name}").split(":[")[0]] += 1
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,223 @@
+"""A client, a message buffer and a DSP made from a vector's literals."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qda.driver.memory import Area, MessageMemory, Piece
+from qda.fastrpc.payload import PAGE
+from qda.rpmsg import Endpoint
+from qda.uapi import InvokeElement
+
+Case = dict[str, Any]
+
+ARGUMENTS_AT = 0x10000010000
+"""Where the argument array is mapped on top of the listed memory."""
+
+ORDINARY = (0, 0, 0)
+"""Identity of mappings that are not of a buffer object."""
+
+
+class FakeMessage:
+    """A message buffer at the addresses that a vector gives."""
+
+    def __init__(self, size: int, device_address: int) -> None:
+        self.data = bytearray(size)
+        self.view = memoryview(self.data)
+        self.process_address = 0
+        self.device_address = device_address
+
+
+class FakeClient:
+    """A client whose memory and mappings are those that a vector lists."""
+
+    def __init__(self, given: Case, page_offset: int) -> None:
+        self.pid = self.tid = given["pid"]
+        self.comm = given.get("comm", "app").encode()
+        self.limit = page_offset
+        self.regions = [
+            (entry["addr"], bytearray(_content(entry)), entry.get("readonly", False))
+            for entry in given["memory"]
+        ]
+        elements = b"".join(InvokeElement.codec.pack(*entry) for entry in given.get("args", ()))
+        self._on_top = (
+            [(ARGUMENTS_AT, bytearray(elements), True)]
+            if given.get("args_ptr") == ARGUMENTS_AT
+            else []
+        )
+        self.stored: list[Piece] = []
+        self.interrupted = False
+        self.areas: list[Area] = []
+
+    def _find(self, address: int, length: int, write: bool) -> tuple[bytearray, int] | None:
+        for start, data, read_only in (*self._on_top, *self.regions):
+            if start <= address and address + length <= start + len(data):
+                return None if write and read_only else (data, address - start)
+        return None
+
+    def read(self, address: int, length: int) -> bytes | None:
+        found = self._find(address, length, write=False)
+        return bytes(found[0][found[1] : found[1] + length]) if found else None
+
+    def write(self, address: int, data: bytes) -> bool:
+        found = self._find(address, len(data), write=True)
+        if found is None:
+            return False
+        found[0][found[1] : found[1] + len(data)] = data
+        return True
+
+    def fetch(self, pieces: Sequence[Piece], message: MessageMemory) -> bool:
+        for address, length, position in pieces:
+            data = self.read(address, length)
+            if data is None:
+                return False
+            message.view[position : position + length] = data
+        return True
+
+    def store(self, pieces: Sequence[Piece], message: MessageMemory) -> bool:
+        for piece in pieces:
+            data = bytes(message.view[piece.position : piece.position + piece.length])
+            if not self.write(piece.address, data):
+                return False
+            self.stored.append(piece)
+        return True
+
+    def area(self, address: int) -> Area | None:
+        return next((area for area in self.areas if area.start <= address < area.end), None)
+
+    def descriptor(self, number: int) -> int:
+        raise OSError(9, "no descriptors in the vectors")
+
+    def install(self, descriptor: int, close_on_exec: bool) -> int:
+        raise OSError(9, "no descriptors in the vectors")
+
+    def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:
+        if self.interrupted:
+            raise InterruptedError(4, "a signal")
+        return endpoint.receive(timeout)
+
+    def hashes(self) -> list[str]:
+        return [hashlib.sha256(data).hexdigest() for _, data, _ in self.regions]
+
+
+def _content(entry: Case) -> bytes:
+    if "shake128" in entry:
+        return hashlib.shake_128(entry["shake128"].encode()).digest(entry["size"])
+    return bytes.fromhex(entry["hex"]).ljust(entry["size"], b"\0")
+
+
+def areas_of(given: Case, identities: dict[int, tuple[int, int, int]]) -> list[Area]:
+    """The vector's mappings, each with the object that it shows.
+
+    The vectors do not say which mapping belongs to which object; the sizes do: a run of mappings
+    that follow each other ends where its object does.  `identities` is by GEM handle.
+    """
+    left = {entry["handle"]: entry["size"] for entry in given["gem"]}
+    found: list[Area] = []
+    runs: list[list[list[int]]] = []
+    for vma in given["vma"]:
+        last = runs[-1][-1] if runs else None
+        follows = last is not None and vma[0] == last[1]
+        if follows and last is not None and vma[2] == last[2] + (last[1] - last[0]) // PAGE:
+            runs[-1].append(vma)
+        else:
+            runs.append([vma])
+    for run in runs:
+        size = run[0][2] * PAGE + run[-1][1] - run[0][0]
+        handle = next((handle for handle, wanted in left.items() if wanted == size), 0)
+        left.pop(handle, None)
+        identity = identities.get(handle, ORDINARY)
+        found += [Area(start, end, offset * PAGE, identity) for start, end, offset in run]
+    return found
+
+
+def fill(index: int, length: int) -> bytes:
+    """What the vectors' DSP writes into output buffer `index`."""
+    return bytes((37 * place + 101 * index + 11) % 256 for place in range(length))
+
+
+class StillWaiting(Exception):
+    """The driver waits for an answer, and none will come."""
+
+
+class FakeEndpoint:
+    """An endpoint whose other end answers at once."""
+
+    def __init__(self, answer: Callable[[bytes], list[bytes]]) -> None:
+        self._answer = answer
+        self._answers: deque[bytes] = deque()
+
+    def send(self, message: bytes, descriptors: Sequence[int] = ()) -> None:
+        self._answers.extend(self._answer(message))
+
+    def receive(self, timeout: float | None = None) -> bytes:
+        if self._answers:
+            return self._answers.popleft()
+        if timeout == 0:
+            raise TimeoutError
+        raise StillWaiting
+
+    def shutdown(self) -> None:
+        self._answers.clear()
+
+    def close(self) -> None:
+        self._answers.clear()
+
+
+class FakeLink:
+    """A session's connection to a DSP that is a function; it keeps what is announced to it."""
+
+    def __init__(
+        self, answer: Callable[[bytes], list[bytes]], memory: dict[int, mmap.mmap]
+    ) -> None:
+        self._answer = answer
+        self._memory = memory
+        self.endpoints = [FakeEndpoint(answer)]
+
+    def add_endpoint(self) -> FakeEndpoint:
+        self.endpoints.append(FakeEndpoint(self._answer))
+        return self.endpoints[-1]
+
+    def announce(self, address: int, size: int, descriptor: int) -> None:
+        self._memory[address] = mmap.mmap(descriptor, size)
+
+    def withdraw(self, address: int) -> None:
+        del self._memory[address]
+
+    def close(self) -> None:
+        self.endpoints.clear()
+
+
+class FakeChannel:
+    """A channel to a DSP that is a function from a message to its answers."""
+
+    alive = True
+
+    def __init__(self, answer: Callable[[bytes], list[bytes]]) -> None:
+        self._answer = answer
+        self._memory: dict[int, mmap.mmap] = {}
+        self.sent: list[bytes] = []
+
+    def connect(self, client_id: int, kind: int, endpoints: int) -> FakeLink:
+        return FakeLink(self._record, self._memory)
+
+    def _record(self, message: bytes) -> list[bytes]:
+        self.sent.append(message)
+        return self._answer(message)
+
+    def memory(self, address: int, size: int) -> memoryview:
+        """Announced memory by its device address.  LookupError."""
+        for start, pages in self._memory.items():
+            if start <= address and address + size <= start + len(pages):
+                return memoryview(pages)[address - start : address - start + size]
+        raise LookupError(f"no memory at {address:#x}")
+
+    def disconnect(self, client_id: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

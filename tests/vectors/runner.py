@@ -1,0 +1,64 @@
+"""Runs a file of golden vectors, whatever its format; see README.md beside this file."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.vectors.hazards import check_hazard, check_refused_control
+from tests.vectors.packing import Failures, check_control, check_invoke
+from tests.vectors.uapi import interface_cases
+
+Check = Callable[[], Failures]
+
+
+@dataclass
+class Report:
+    """What a file's cases came to: failures by case id."""
+
+    cases: int = 0
+    failures: dict[str, list[str]] = field(default_factory=dict)
+
+
+def cases_of(path: Path) -> dict[str, Check]:
+    """The checks of a file by case id.  ValueError for a format that nobody knows."""
+    data = json.loads(path.read_text())
+    if data.get("format") != 1:
+        raise ValueError(f"{path}: format {data.get('format')!r}, not 1")
+    if "rfc_v1" in data:
+        return interface_cases(data)
+    constants = data["constants"]
+    return {case["id"]: _check(case, constants) for case in data["cases"]}
+
+
+def _check(case: dict[str, Any], constants: dict[str, Any]) -> Check:
+    if "hazard" in case:
+        return lambda: check_hazard(case, constants)
+    if "method" not in case:
+        return lambda: check_invoke(case, constants)
+    if case["out"]["errno"]:
+        return lambda: check_refused_control(case, constants)
+    return lambda: check_control(case, constants)
+
+
+def run(path: Path) -> Report:
+    """Run every case of a file; whatever a check raises is a failure of its case."""
+    report = Report()
+    try:
+        checks = cases_of(path)
+    except (OSError, ValueError, KeyError) as error:
+        report.failures[path.name] = [f"{type(error).__name__}: {error}"]
+        return report
+    for name, check in checks.items():
+        report.cases += 1
+        try:
+            failures = list(check())
+        except Exception:
+            failures = [traceback.format_exc()]
+        if failures:
+            report.failures[name] = failures
+    return report
