@@ -1,0 +1,63 @@
+"""Device interfaces as data: records, commands, constants, and the texts printed from them."""
+
+from qda.uapi import drm
+from qda.uapi.header import header
+from qda.uapi.interface import (
+    Access,
+    Command,
+    Constant,
+    Interface,
+    ioctl_number,
+    ioctl_size,
+)
+from qda.uapi.qda import DIALECTS, RFC, V1
+from qda.uapi.records import (
+    FILE_LIMIT,
+    GemCreate,
+    GemCreateV1,
+    GemMmapOffset,
+    GemMmapOffsetV1,
+    InitCreate,
+    InitCreateV1,
+    Invoke,
+    InvokeElement,
+    InvokeElementV1,
+    InvokeV1,
+    MemMap,
+    MemMapV1,
+    MemUnmap,
+    MemUnmapV1,
+    Query,
+)
+from qda.uapi.reference import reference
+
+__all__ = [
+    "DIALECTS",
+    "FILE_LIMIT",
+    "RFC",
+    "V1",
+    "Access",
+    "Command",
+    "Constant",
+    "GemCreate",
+    "GemCreateV1",
+    "GemMmapOffset",
+    "GemMmapOffsetV1",
+    "InitCreate",
+    "InitCreateV1",
+    "Interface",
+    "Invoke",
+    "InvokeElement",
+    "InvokeElementV1",
+    "InvokeV1",
+    "MemMap",
+    "MemMapV1",
+    "MemUnmap",
+    "MemUnmapV1",
+    "Query",
+    "drm",
+    "header",
+    "ioctl_number",
+    "ioctl_size",
+    "reference",
+]

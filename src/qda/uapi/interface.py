@@ -1,0 +1,108 @@
+"""What a device interface is made of: commands, constants, and the interface that collects them.
+
+Everything here is data.  The driver looks commands up by number, the client encodes their codes,
+`qda.uapi.header` prints them as C and `qda.uapi.reference` as prose.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from qda.layout import Record
+
+__all__ = ["Access", "Command", "Constant", "Interface", "ioctl_number", "ioctl_size"]
+
+
+class Access(enum.IntFlag):
+    """Direction bits of an ioctl code, from the caller's side (linux `asm-generic/ioctl.h`)."""
+
+    NONE = 0
+    WRITE = 1
+    READ = 2
+    BOTH = 3
+
+
+def ioctl_number(code: int) -> int:
+    """The command number of an ioctl code, its low byte."""
+    return code & 0xFF
+
+
+def ioctl_size(code: int) -> int:
+    """The size in bytes that an ioctl code announces for the caller's structure."""
+    return code >> 16 & 0x3FFF
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One ioctl.
+
+    `key` is the name that all dialects share ("GEM_CREATE"), `spelling` the C macro, `number` the
+    low byte of the code, `errors` pairs of (errno, when it is returned).
+    """
+
+    key: str
+    spelling: str
+    number: int
+    access: Access
+    record: type[Record] | None
+    text: str
+    errors: tuple[tuple[int, str], ...] = ()
+    type: str = "d"
+
+    @property
+    def size(self) -> int:
+        """Size of the record in bytes, 0 without one."""
+        return self.record.size if self.record else 0
+
+    @property
+    def code(self) -> int:
+        """The complete 32-bit ioctl code: direction, size, type, number."""
+        return self.access << 30 | self.size << 16 | ord(self.type) << 8 | self.number
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A named number of the interface."""
+
+    spelling: str
+    value: int
+    text: str
+    hexadecimal: bool = False
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A device interface: its commands in number order, the records that they reach through
+    pointers, its constants in groups, and the prose that a header needs around them."""
+
+    name: str
+    title: str
+    commands: tuple[Command, ...]
+    elements: tuple[type[Record], ...] = ()
+    constants: tuple[tuple[str, tuple[Constant, ...]], ...] = ()
+    prose: str = ""
+    by_number: dict[int, Command] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        numbers = [command.number for command in self.commands]
+        if numbers != sorted(set(numbers)):
+            raise ValueError(f"{self.name}: commands are not in number order: {numbers}")
+        object.__setattr__(self, "by_number", dict(zip(numbers, self.commands, strict=True)))
+
+    def command(self, key: str) -> Command:
+        """The command with that key.  KeyError if this dialect does not have it."""
+        for command in self.commands:
+            if command.key == key:
+                return command
+        raise KeyError(f"{self.name} has no command {key}")
+
+    def has(self, key: str) -> bool:
+        """Whether this dialect has the command."""
+        return any(command.key == key for command in self.commands)
+
+    @property
+    def records(self) -> tuple[type[Record], ...]:
+        """All records, each once, elements first."""
+        found = [*self.elements, *(c.record for c in self.commands if c.record)]
+        return tuple(dict.fromkeys(found))

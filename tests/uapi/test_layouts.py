@@ -1,0 +1,235 @@
+"""The declared device interfaces against facts taken from the original headers by a C compiler."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qda import uapi
+from qda.layout import Field, Record
+from qda.uapi import drm
+from qda.uapi.interface import Command, Interface, ioctl_number, ioctl_size
+
+FACTS = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "packing" / "uapi.json").read_text("ascii")
+)
+SECTIONS = {"rfc": "rfc_v1", "v1": "later"}
+
+dialects = pytest.mark.parametrize("dialect", sorted(uapi.DIALECTS))
+
+
+def facts(dialect: str) -> dict[str, Any]:
+    section: dict[str, Any] = FACTS[SECTIONS[dialect]]
+    return section
+
+
+def all_fields() -> list[tuple[type[Record], Field]]:
+    records = [record for interface in uapi.DIALECTS.values() for record in interface.records]
+    records += [command.record for command in drm.COMMANDS if command.record]
+    return [(record, field) for record in dict.fromkeys(records) for field in record.fields]
+
+
+@dialects
+def test_every_command_has_the_number_of_the_original(dialect: str) -> None:
+    """R4: name, code, direction, type, number and size of each ioctl, and no other ioctls."""
+    declared = {
+        command.spelling: {
+            "value": command.code,
+            "hex": f"0x{command.code:08x}",
+            "dir": int(command.access),
+            "type": ord(command.type),
+            "nr": command.number,
+            "size": command.size,
+        }
+        for command in uapi.DIALECTS[dialect].commands
+    }
+    assert declared == facts(dialect)["ioctls"]
+
+
+@dialects
+def test_every_record_has_the_layout_of_the_original(dialect: str) -> None:
+    """R4: size, alignment, and offset, size and type of each field; no other structures."""
+    declared = {
+        record.spelling: {
+            "size": record.size,
+            "align": record.alignment,
+            "fields": {f.spelling: [f.offset, f.size, f.type_name] for f in record.fields},
+        }
+        for record in uapi.DIALECTS[dialect].records
+    }
+    assert declared == facts(dialect)["uapi"]
+
+
+@dialects
+def test_constants_have_the_values_of_the_original(dialect: str) -> None:
+    """R7: our names carry the prefix of their layer, and where the original has one, its value."""
+
+    def plain(name: str) -> str:
+        return name.removeprefix("QDA_").removeprefix("FASTRPC_")
+
+    theirs = {plain(name): value for name, value in facts(dialect)["constants"].items()}
+    ours = [c for _, group in uapi.DIALECTS[dialect].constants for c in group]
+    common = [c for c in (*ours, *drm.CONSTANTS) if plain(c.spelling) in theirs]
+    assert all(c.spelling.startswith("QDA_") for c in ours)
+    assert {c.spelling: c.value for c in common} == {
+        c.spelling: theirs[plain(c.spelling)] for c in common
+    }
+    requested = {name for name in facts(dialect)["constants"] if name.startswith("QDA_")}
+    assert requested <= {c.spelling for c in common}
+
+
+def test_attributes_are_named_alike_in_both_dialects() -> None:
+    """One program text serves both dialects: same keys, same attribute names, other spellings."""
+    pairs = [(command.record, uapi.RFC.command(command.key).record) for command in uapi.V1.commands]
+    pairs += zip(uapi.V1.elements, uapi.RFC.elements, strict=True)
+    for later, former in pairs:
+        assert later is not None
+        assert former is not None
+        assert issubclass(later, former)
+        assert {f.name for f in later.fields} == {f.name for f in former.fields}
+    assert {c.key for c in uapi.RFC.commands} - {c.key for c in uapi.V1.commands} == {"INIT_ATTACH"}
+    assert [(f.name, f.spelling) for f in uapi.InvokeV1.fields] == [
+        ("handle", "handle"),
+        ("scalars", "sc"),
+        ("arguments", "args"),
+    ]
+
+
+@dialects
+def test_commands_are_found_by_number_and_key(dialect: str) -> None:
+    """R25: the table is in number order; a hole in it (V1: 0x43) is not found."""
+    interface = uapi.DIALECTS[dialect]
+    assert list(interface.by_number) == sorted(interface.by_number)
+    for command in interface.commands:
+        assert interface.by_number[ioctl_number(command.code)] is command
+        assert interface.command(command.key) is command
+        assert ioctl_size(command.code) == command.size
+    assert interface.has("INIT_ATTACH") == (0x43 in interface.by_number)
+    with pytest.raises(KeyError, match="NO_SUCH"):
+        interface.command("NO_SUCH")
+
+
+def test_commands_out_of_order_are_refused() -> None:
+    """R25: an interface cannot be declared with a table that is not sorted."""
+    with pytest.raises(ValueError, match="number order"):
+        Interface("wrong", "Wrong", tuple(reversed(uapi.RFC.commands)))
+
+
+# `uapi.json` does not cover the DRM core; these are the codes that C programs send.
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        ("VERSION", 0xC0406400),
+        ("GEM_CLOSE", 0x40086409),
+        ("PRIME_HANDLE_TO_FD", 0xC00C642D),
+        ("PRIME_FD_TO_HANDLE", 0xC00C642E),
+    ],
+)
+def test_core_commands_have_their_codes(key: str, code: int) -> None:
+    """R4: a program needs the DRM core's commands as well."""
+    assert {command.key: command.code for command in drm.COMMANDS}[key] == code
+
+
+RULES = [
+    ("both", "GEM_CREATE", "pad", 1, errno.EINVAL),
+    ("both", "GEM_CREATE", "size", 0, errno.EINVAL),
+    ("both", "GEM_CREATE", "size", 2**64 - 4096, 0),
+    ("both", "GEM_CREATE", "size", 2**64 - 4095, errno.EINVAL),
+    ("both", "GEM_CREATE", "size", 2**64 - 1, errno.EINVAL),
+    ("rfc", "GEM_MMAP_OFFSET", "pad", 1, 0),
+    ("v1", "GEM_MMAP_OFFSET", "pad", 1, errno.EINVAL),
+    ("both", "CREATE", "filelen", 4 << 20, 0),
+    ("both", "CREATE", "filelen", (4 << 20) + 1, errno.EINVAL),
+    ("both", "MAP", "request", 0, errno.EINVAL),
+    ("both", "MAP", "request", 3, errno.EINVAL),
+    ("both", "MAP", "reserved", 1, errno.EINVAL),
+    ("both", "MUNMAP", "request", 0, errno.EINVAL),
+    ("both", "INVOKE", "handle", 1, errno.EPERM),
+    ("both", "INVOKE", "handle", 2, 0),
+]
+
+
+def legal_record(record: type[Record]) -> Record:
+    """A record in which each checked field has its first legal sample."""
+    return record(**{f.name: f.legal.samples[0] for f in record.fields if f.breach})
+
+
+@pytest.mark.parametrize(
+    ("dialect", "key", "field", "value", "number"),
+    [
+        (dialect, *rule[1:])
+        for rule in RULES
+        for dialect in (SECTIONS if rule[0] == "both" else [rule[0]])
+    ],
+)
+def test_a_record_is_judged_by_its_values(
+    dialect: str, key: str, field: str, value: int, number: int
+) -> None:
+    """R4, H04, H23, H25: what can be decided from one field is part of the declaration."""
+    declared = uapi.DIALECTS[dialect].command(key).record
+    assert declared is not None
+    record = legal_record(declared)
+    assert record.breach() == 0
+    setattr(record, field, value)
+    assert record.breach() == number
+
+
+def test_declared_samples_are_legal_and_fit() -> None:
+    """R4: the values that documentation and random tests take from a declaration are right."""
+    for record, field in all_fields():
+        low, high = field.scalar.range
+        for sample in field.legal.samples:
+            assert field.legal.holds(sample), (record, field)
+            assert low <= sample <= high or not field.breach, (record, field)
+
+
+def test_every_field_says_what_it_is() -> None:
+    """R4: one sentence each, and every address says what lies there."""
+    for record, field in all_fields():
+        assert len(field.text) > 8, (record, field)
+        assert not field.text.endswith("."), (record, field)
+        addressed = field.unit in ("address", "address or offset")
+        assert bool(field.points_to) == addressed, (record, field)
+        assert not field.breach or field.breach in errno.errorcode
+
+
+def commands() -> list[Command]:
+    return [*uapi.RFC.commands, *uapi.V1.commands, *drm.COMMANDS]
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.spelling)
+def test_errors_are_named_and_in_number_order(command: Command) -> None:
+    """R4, R25: each command has a table of errors, each with its condition, none twice."""
+    numbers = [number for number, _ in command.errors]
+    assert numbers == sorted(numbers)
+    assert errno.ENODEV in numbers
+    assert (errno.EFAULT in numbers) == (command.record is not None)
+    assert len(set(command.errors)) == len(command.errors)
+    assert all(number in errno.errorcode and condition for number, condition in command.errors)
+
+
+@dialects
+def test_the_errors_of_hazards_are_documented(dialect: str) -> None:
+    """R3, R8, H04 to H13, H22: a caller can read which errno each refusal has."""
+    interface = uapi.DIALECTS[dialect]
+    unknown = errno.EBADF if dialect == "v1" else errno.ENOENT
+    numbers = {c.key: {number for number, _ in c.errors} for c in interface.commands}
+    expected = {errno.EFAULT, errno.EINTR, errno.EINVAL, errno.ENOMEM, errno.ENODEV, errno.ENOSPC}
+    assert expected | {unknown} <= numbers["INVOKE"]
+    assert unknown in numbers["MAP"]
+    assert errno.EBUSY in numbers["CREATE"]
+
+
+@dialects
+@given(data=st.data())
+def test_records_survive_the_wire(dialect: str, data: st.DataObject) -> None:
+    """R4: arbitrary bytes of the right size are a record, and packing gives them back."""
+    record = data.draw(st.sampled_from(uapi.DIALECTS[dialect].records))
+    content = data.draw(st.binary(min_size=record.size, max_size=record.size))
+    assert record.unpack(content).pack() == content
