@@ -1,0 +1,82 @@
+"""What can go wrong, and what each code means.
+
+Two kinds of exception have one root, `QdaError`.  *The system said no* is a `Refusal`: a
+`DeviceError` keeps the errno of the device interface, a `DspError` the status word of the DSP; both
+name operation, domain, code, symbol, likely cause and next step.  *You used it wrongly* is a
+`UsageError` or a `UsageTypeError`, which are also the ValueError and the TypeError that Python
+programmers expect.
+
+    try:
+        session.invoke(handle, 2, ins=[data])
+    except qda.DspError as error:
+        if error.status == errors.UNSUPPORTED: ...
+
+`explain` says the same about a code that stands in somebody's log.
+"""
+
+from __future__ import annotations
+
+from qda.errors.base import CallTimeout, QdaError, UsageError, UsageTypeError
+from qda.errors.errnos import ERESTARTSYS, ERRNOS
+from qda.errors.refusal import DeviceError, DspError, Refusal
+from qda.errors.statuses import DSP_OFFSET, STATUSES, WITHOUT_OFFSET, Entry
+from qda.errors.words import (
+    BAD_ADDRESS,
+    BAD_HANDLE,
+    BAD_PARAMETER,
+    BAD_STATE,
+    INTERRUPTED,
+    MAP_FAILED,
+    NO_SUCH_CLIENT,
+    NO_SUCH_FILE,
+    NO_SUCH_MAP,
+    NO_SUCH_MODULE,
+    NO_SUCH_SYMBOL,
+    OUT_OF_MEMORY,
+    PROCESS_DIED,
+    SKELETON_RAISED,
+    UNABLE_TO_LOAD,
+    UNSUPPORTED,
+    Explanation,
+    as_signed,
+    as_unsigned,
+    explain,
+    is_errno,
+)
+
+__all__ = [
+    "BAD_ADDRESS",
+    "BAD_HANDLE",
+    "BAD_PARAMETER",
+    "BAD_STATE",
+    "DSP_OFFSET",
+    "ERESTARTSYS",
+    "ERRNOS",
+    "INTERRUPTED",
+    "MAP_FAILED",
+    "NO_SUCH_CLIENT",
+    "NO_SUCH_FILE",
+    "NO_SUCH_MAP",
+    "NO_SUCH_MODULE",
+    "NO_SUCH_SYMBOL",
+    "OUT_OF_MEMORY",
+    "PROCESS_DIED",
+    "SKELETON_RAISED",
+    "STATUSES",
+    "UNABLE_TO_LOAD",
+    "UNSUPPORTED",
+    "WITHOUT_OFFSET",
+    "CallTimeout",
+    "DeviceError",
+    "DspError",
+    "Entry",
+    "Explanation",
+    "QdaError",
+    "Refusal",
+    "UsageError",
+    "UsageTypeError",
+    "as_signed",
+    "as_unsigned",
+    "explain",
+    "is_errno",
+]

@@ -1,0 +1,96 @@
+"""The system said no: exceptions that keep the number and say what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from qda.errors.base import QdaError, UsageError
+from qda.errors.words import as_unsigned, explain
+
+__all__ = ["DeviceError", "DspError", "Refusal"]
+
+
+class Refusal(QdaError):
+    """The system said no.
+
+    Catch this for "the device or the DSP refused", `DeviceError` or `DspError` for one of them.
+
+    Attributes:
+        operation: what was asked for, for example "invoke method 2 of handle 0x301".
+        domain: the DSP it was asked of, for example "cdsp"; empty where there is none yet.
+        code: the word as `explain` takes it: -1 .. -4095 for an errno, else an unsigned status.
+        symbol: the code's C name.
+        meaning: what the code says.
+        detail: what is known beyond the code, for example the places that were searched; in the
+            message it stands instead of the meaning.
+        cause: what usually leads to the code.
+        next_step: what to do about it.
+        log: lines of the DSP's log that belong to the operation, oldest first.
+    """
+
+    def __init__(
+        self, operation: str, domain: str, code: int, detail: str = "", log: Iterable[str] = ()
+    ) -> None:
+        """Explain `code`, which is -2**31 .. 2**32 - 1, and keep the rest as it is."""
+        explanation = explain(code)
+        # Not super().__init__: with an errno class below, three arguments mean something else.
+        Exception.__init__(self, operation, domain, explanation.code)
+        self.operation = operation
+        self.domain = domain
+        self.code = explanation.code
+        self.symbol = explanation.symbol
+        self.meaning = explanation.meaning
+        self.detail = detail
+        self.cause = explanation.cause
+        self.next_step = explanation.next_step
+        self.log = tuple(log)
+
+    def __str__(self) -> str:
+        """Return the message; its first line is complete in itself."""
+        on_domain = f" on {self.domain}" if self.domain else ""
+        number = explain(self.code).number
+        lines = [
+            f"{self.operation}{on_domain}: {number} {self.symbol}: {self.detail or self.meaning}",
+            f"  Likely cause: {self.cause}.",
+            f"  Next: {self.next_step}.",
+        ]
+        if self.log:
+            lines += ["  The DSP's log:", *(f"    {line}" for line in self.log)]
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the constructor's arguments, and what was added to the exception since."""
+        arguments = (self.operation, self.domain, self.code, self.detail, self.log)
+        return type(self), arguments, vars(self)
+
+
+class DeviceError(Refusal, OSError):
+    """The device interface said no, with an errno.  `errno` and `strerror` are set as usual."""
+
+    def __init__(self, operation: str, domain: str, errno: int, detail: str = "") -> None:
+        """Keep `errno`, 1 .. 4095; raise `UsageError` for any other number."""
+        if not 1 <= errno <= 4095:
+            raise UsageError(f"{errno} is not an errno: errnos are 1 to 4095")
+        super().__init__(operation, domain, -errno, detail)
+        self.errno = errno
+        self.strerror = detail or self.meaning
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the constructor's arguments, and what was added to the exception since."""
+        return type(self), (self.operation, self.domain, -self.code, self.detail), vars(self)
+
+
+class DspError(Refusal):
+    """The DSP said no, with a status word.
+
+    Attributes:
+        status: the word, unsigned: 0 .. 2**32 - 1.
+    """
+
+    def __init__(
+        self, operation: str, domain: str, status: int, detail: str = "", log: Iterable[str] = ()
+    ) -> None:
+        """Keep `status`, signed or unsigned, and the lines of `log`, shown below the message."""
+        super().__init__(operation, domain, status, detail, log)
+        self.status = as_unsigned(status)
