@@ -1,0 +1,89 @@
+# What a person does with a checkout.  `make help` lists it.
+#
+# Everything runs in a virtual environment: the active one, otherwise .venv, which is made here.
+# It is set up when pyproject.toml is newer than the stamp of the last set-up.
+
+PYTHON ?= python3
+ARGS ?=
+
+ENVIRONMENT := $(or $(VIRTUAL_ENV),.venv)
+BIN := $(ENVIRONMENT)/bin
+# The name of a stamp holds the checkout, so that two checkouts can take turns in one environment.
+STAMP := $(ENVIRONMENT)/.qda-accel$(subst /,-,$(CURDIR))
+
+export PATH := $(abspath $(BIN)):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench format clean
+
+help:
+	@echo "make demo     set up, and run the main job: an image filter on the virtual DSP"
+	@echo "make test     set up, and run all checks and tests; ARGS='-k name' goes to pytest"
+	@echo "make check    only the checks that need no test run: Ruff and mypy"
+	@echo "make bench    set up, and measure calls beside pipes and other RPC packages"
+	@echo "make format   let Ruff format the sources"
+	@echo "make clean    remove what make and the tools have left here, .venv included"
+	@echo
+	@echo "PYTHON=python3.12 chooses the interpreter of a new environment (now: $(PYTHON))."
+
+demo: $(STAMP)+run
+	$(BIN)/qda demo $(ARGS)
+
+check: $(STAMP)+test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(STAMP)+bench
+	$(BIN)/python -m benchmarks.invoke $(ARGS)
+
+format: $(STAMP)+test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f $(STAMP)+*
+	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+
+# One set-up for each of: run (the package), test (and the test tools), bench (and the peers).
+$(STAMP)+run: extras :=
+$(STAMP)+test: extras := [test]
+$(STAMP)+bench: extras := [test,bench]
+
+$(STAMP)+run $(STAMP)+test: pyproject.toml | $(BIN)/python
+	@$(install) || { echo "$(offline)"; exit 1; }
+	@$(stamp)
+
+# Not every machine can have every peer; the benchmark leaves out those that are missing.
+$(STAMP)+bench: pyproject.toml | $(BIN)/python $(STAMP)+test
+	@$(install) || echo "Not all peers can be installed here: measuring without the missing ones."
+	@touch $@
+
+define install
+echo "Installing qda-accel$(extras) into $(ENVIRONMENT); the first time takes a minute ..." && \
+$(BIN)/python -m pip install --quiet --editable ".$(extras)" && \
+echo "Installed: $$($(BIN)/python -m pip list --format=freeze 2>/dev/null | wc -l) packages."
+endef
+
+# Another checkout's stamps end here: the environment now holds this one.
+define stamp
+find $(ENVIRONMENT) -maxdepth 1 -name '.qda-accel-*' ! -name '$(notdir $(STAMP))+*' -delete; touch $@
+endef
+
+offline := Installing failed. pip says why above; it needs a package index that it can reach.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "QDA needs Python 3.11 or newer and '$(PYTHON)' is not: try make PYTHON=python3.12"; \
+		exit 1; }
+	@echo "Making the virtual environment $(ENVIRONMENT) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(ENVIRONMENT) || { \
+		rm -rf .venv; \
+		echo "$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv"; \
+		exit 1; }

@@ -1,0 +1,249 @@
+"""The architecture's rules: who may import whom, and what every module and file looks like."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PACKAGE: Final = ROOT / "src" / "qda"
+
+EVERYTHING: Final = frozenset({"*"})
+
+# A room is a module or a package directly below `qda`; it may always import itself.
+# CONTRIBUTING.md shows this table and says why; a test below compares the two.
+MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
+    "errors": frozenset(),
+    "layout": frozenset(),
+    "rpmsg": frozenset(),
+    "uapi": frozenset({"layout"}),
+    "fastrpc": frozenset({"layout", "errors"}),
+    "idl": frozenset({"fastrpc", "layout", "errors"}),
+    "driver": frozenset({"uapi", "fastrpc", "rpmsg", "layout", "errors"}),
+    "dsp": frozenset({"fastrpc", "idl", "rpmsg", "layout", "errors"}),
+    "client": frozenset({"uapi", "fastrpc", "idl", "layout", "errors"}),
+    "virtual": frozenset({"driver", "dsp"}),
+    "shim": frozenset({"virtual", "driver", "uapi"}),
+    "front": frozenset({"client", "virtual"}),
+    "cli": EVERYTHING,
+}
+
+# `qda/__init__.py` defines nothing, it gives out the user's API.
+PACKAGE_ITSELF: Final = "__init__"
+REEXPORTED: Final = frozenset({"front", "client", "dsp", "errors", "virtual"})
+
+LONGEST_MODULE: Final = 500
+"""Lines of a module at most."""
+
+# Places that exist on one machine only.  Spelled so that this file does not contain one.
+MACHINE_PATH: Final = re.compile(r"(?<![\w.~$)}>-])/(?:work|root|home|Users)/")
+PROJECT_FILES: Final = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "Makefile",
+    "pyproject.toml",
+    ".ci",
+    "docs",
+    "src",
+    "native",
+    "tests",
+    "benchmarks",
+    "examples",
+)
+
+
+def modules(package: Path) -> list[Path]:
+    """Return all Python files of the package, sorted."""
+    return sorted(package.rglob("*.py"))
+
+
+def room_of(file: Path, package: Path) -> str:
+    """Return the room that a file of the package belongs to."""
+    return file.relative_to(package).parts[0].removesuffix(".py")
+
+
+def imported_names(file: Path, package: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line, absolute dotted name) of everything of ours that a file imports, wherever."""
+    # The package that relative imports start from: one dot is the directory of the file.
+    directory = (package.name, *file.relative_to(package).parent.parts)
+    for node in ast.walk(ast.parse(file.read_text(), str(file))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = directory[: len(directory) - node.level + 1] if node.level else ()
+            origin = ".".join((*base, *(node.module or "").split("."))).strip(".")
+            # From the package itself a room may be taken as a name; elsewhere the origin says it.
+            if origin == package.name:
+                names = [f"{origin}.{alias.name}" for alias in node.names]
+            else:
+                names = [origin]
+        else:
+            continue
+        for name in names:
+            if name == package.name or name.startswith(package.name + "."):
+                yield node.lineno, name
+
+
+def forbidden_imports(package: Path) -> list[str]:
+    """Return a sentence for each import that the table does not allow, and each unknown room."""
+    complaints = []
+    for file in modules(package):
+        room = room_of(file, package)
+        shown = file.relative_to(package)
+        allowed = REEXPORTED if room == PACKAGE_ITSELF else MAY_IMPORT.get(room)
+        if allowed is None:
+            complaints.append(f"{shown} belongs to no room: is {room} to become one?")
+            continue
+        for line, name in imported_names(file, package):
+            target = (*name.split("."), PACKAGE_ITSELF)[1]
+            if target != room and allowed is not EVERYTHING and target not in allowed:
+                complaints.append(f"{shown}:{line} imports {name}")
+    return complaints
+
+
+def test_rooms_import_only_what_the_table_allows() -> None:
+    """The two walls (driver and dsp, client and driver) let each part be replaced by hardware."""
+    assert forbidden_imports(PACKAGE) == []
+
+
+def test_table_itself_has_no_cycle() -> None:
+    """Rooms can be put into an order in which each imports only earlier ones."""
+    remaining = dict(MAY_IMPORT)
+    while remaining:
+        free = [room for room, needs in remaining.items() if not needs & remaining.keys()]
+        assert free, f"these rooms import each other: {sorted(remaining)}"
+        for room in free:
+            del remaining[room]
+
+
+def test_contributing_shows_the_same_table() -> None:
+    """What a contributor reads is what is enforced."""
+    shown: dict[str, frozenset[str]] = {}
+    for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and len(cells) == 3:
+            needs = frozenset(re.findall(r"`(\w+)`", cells[2]))
+            for room in re.findall(r"`(\w+)`", cells[0]):
+                shown[room] = EVERYTHING if cells[2] == "everything" else needs
+    assert shown == MAY_IMPORT
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "complaint"),
+    [
+        ("driver/file.py", "\nimport qda.dsp\n", "driver/file.py:2 imports qda.dsp"),
+        (
+            "driver/file.py",
+            "from qda.dsp.memory import x",
+            "driver/file.py:1 imports qda.dsp.memory",
+        ),
+        ("driver/file.py", "from qda import dsp", "driver/file.py:1 imports qda.dsp"),
+        ("driver/file.py", "from ..dsp import x", "driver/file.py:1 imports qda.dsp"),
+        ("driver/file.py", "from .. import dsp", "driver/file.py:1 imports qda.dsp"),
+        ("driver/a/b.py", "from ...client import x", "driver/a/b.py:1 imports qda.client"),
+        ("driver/__init__.py", "from ..dsp import x", "driver/__init__.py:1 imports qda.dsp"),
+        ("layout.py", "from .uapi import x", "layout.py:1 imports qda.uapi"),
+        ("errors/base.py", "def f():\n    import qda.front", "errors/base.py:2 imports qda.front"),
+        (
+            "uapi/a.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from qda.fastrpc import x",
+            "uapi/a.py:3 imports qda.fastrpc",
+        ),
+        ("client/a.py", "import qda", "client/a.py:1 imports qda"),
+        ("__init__.py", "from qda.driver import x", "__init__.py:1 imports qda.driver"),
+        ("attic/a.py", "", "attic/a.py belongs to no room: is attic to become one?"),
+    ],
+)
+def test_checker_sees_a_forbidden_import(
+    tmp_path: Path, file: str, source: str, complaint: str
+) -> None:
+    """Absolute, relative, inside a function, for types only: an import is an import."""
+    (tmp_path / "qda" / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "qda" / file).write_text(source)
+    assert forbidden_imports(tmp_path / "qda") == [complaint]
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("driver/file.py", "from qda.driver.memory import x\nfrom . import memory\nimport os"),
+        ("driver/a/b.py", "from ..memory import x"),
+        ("driver/file.py", "from qda.uapi import qda\nimport qda_tools, dsp"),
+        ("cli/main.py", "import qda\nfrom qda import dsp, driver"),
+        ("__init__.py", "from .front import open\nfrom qda.dsp import Skeleton"),
+    ],
+)
+def test_checker_lets_legal_imports_pass(tmp_path: Path, file: str, source: str) -> None:
+    """A room imports itself, its allowed rooms, and whatever is not ours."""
+    (tmp_path / "qda" / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "qda" / file).write_text(source)
+    assert forbidden_imports(tmp_path / "qda") == []
+
+
+def test_no_star_imports() -> None:
+    """A name in a module can be traced to where it comes from."""
+    stars = [
+        f"{file.relative_to(PACKAGE)}:{node.lineno}"
+        for file in modules(PACKAGE)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
+    ]
+    assert stars == []
+
+
+def test_public_modules_list_their_public_names() -> None:
+    """Every module whose path has no underscore in front says `__all__`."""
+    silent = [str(shown) for shown in map(_shown, modules(PACKAGE)) if not _lists_names(shown)]
+    assert silent == []
+
+
+def _shown(file: Path) -> Path:
+    return file.relative_to(PACKAGE)
+
+
+def _lists_names(shown: Path) -> bool:
+    names = [part for part in shown.parts if part != "__init__.py"]
+    if any(name.startswith("_") for name in names):
+        return True
+    for node in ast.parse((PACKAGE / shown).read_text()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
+            return True
+    return False
+
+
+def test_modules_hold_one_idea() -> None:
+    """A module that grows past its limit holds more than one idea."""
+    long = {
+        str(_shown(file)): lines
+        for file in modules(PACKAGE)
+        if (lines := len(file.read_text().splitlines())) > LONGEST_MODULE
+    }
+    assert long == {}
+
+
+def test_no_file_names_a_place_on_one_machine() -> None:
+    """What the project says holds on every machine."""
+    found = []
+    for name in PROJECT_FILES:
+        start = ROOT / name
+        for file in sorted(start.rglob("*")) if start.is_dir() else [start]:
+            if not file.is_file() or "__pycache__" in file.parts:
+                continue
+            try:
+                text = file.read_text()
+            except UnicodeDecodeError:  # a picture, for example
+                continue
+            found += [
+                f"{file.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+                for number, line in enumerate(text.splitlines(), 1)
+                if MACHINE_PATH.search(line)
+            ]
+    assert found == []
