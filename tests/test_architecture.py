@@ -27,8 +27,8 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "driver": frozenset({"uapi", "fastrpc", "rpmsg", "layout", "errors"}),
     "dsp": frozenset({"fastrpc", "idl", "rpmsg", "layout", "errors"}),
     "client": frozenset({"uapi", "fastrpc", "idl", "layout", "errors"}),
-    "virtual": frozenset({"driver", "dsp"}),
-    "shim": frozenset({"virtual", "driver", "uapi"}),
+    "virtual": frozenset({"driver", "dsp", "errors"}),
+    "shim": frozenset({"virtual", "driver", "uapi", "errors"}),
     "front": frozenset({"client", "virtual"}),
     "cli": EVERYTHING,
 }

@@ -73,7 +73,7 @@ def structure_of(shape: list[tuple[str, str, int]]) -> type[ctypes.LittleEndianS
 def test_layout_is_that_of_c(shape: list[tuple[str, str, int]]) -> None:
     """R4: offsets, sizes, alignment and tail padding as a C compiler lays them out."""
     record, structure = record_of(shape), structure_of(shape)
-    assert record.size == ctypes.sizeof(structure)
+    assert record.byte_size == ctypes.sizeof(structure)
     assert record.alignment == ctypes.alignment(structure)
     for field, (name, kind, count) in zip(record.fields, shape, strict=True):
         member = getattr(structure, name)
@@ -95,7 +95,7 @@ def test_unpack_of_pack_is_identity(shape: list[tuple[str, str, int]], data: st.
     }
     first = record(**values)
     packed = first.pack()
-    assert len(packed) == record.size
+    assert len(packed) == record.byte_size
     assert record.unpack(packed) == first
     seen = structure_of(shape).from_buffer_copy(packed)
     for name, _, count in shape:
@@ -109,21 +109,21 @@ def test_arbitrary_bytes_are_read_without_harm(
 ) -> None:
     """R3: any bytes make a record, too few make a struct.error; padding is ignored, then zero."""
     record = record_of(shape)
-    content = data.draw(st.binary(max_size=2 * record.size))
+    content = data.draw(st.binary(max_size=2 * record.byte_size))
     offset = data.draw(st.integers(0, len(content)))
-    if len(content) - offset < record.size:
+    if len(content) - offset < record.byte_size:
         with pytest.raises(struct.error):
             record.unpack(content, offset)
         return
     found = record.unpack(content, offset)
     assert found.breach() == 0
     assert repr(found).startswith("Sample(")
-    owned = bytearray(record.size)
+    owned = bytearray(record.byte_size)
     for field in record.fields:
         part = slice(field.offset, field.offset + field.size)
         owned[part] = content[offset:][part]
     assert found.pack() == bytes(owned)
-    around = bytearray(b"\xff" * (record.size + 2))
+    around = bytearray(b"\xff" * (record.byte_size + 2))
     found.pack_into(around, 1)
     assert around == b"\xff" + owned + b"\xff"
 

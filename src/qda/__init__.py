@@ -11,7 +11,17 @@ with qda.open("cdsp") as session, session.load(Doubler) as doubler:
     print(doubler.invoke(2, ins=[b"\\1\\2\\3"], outs=[3]))
 """
 
-from qda.client import Buffer, KernelNode, Mapping, Node, RemoteModule, Session
+from qda.client import (
+    Buffer,
+    DeviceInfo,
+    KernelNode,
+    MapFlag,
+    Mapping,
+    Node,
+    ProcessAttribute,
+    RemoteModule,
+    Session,
+)
 from qda.dsp import HandleArgument, Skeleton, StatusError, method
 from qda.errors import (
     CallTimeout,
@@ -23,8 +33,7 @@ from qda.errors import (
     UsageTypeError,
     explain,
 )
-from qda.fastrpc.control import MapFlag, ProcessAttribute
-from qda.front import DeviceInfo, devices
+from qda.front import devices
 from qda.front import open_session as open  # noqa: A004  # qda.open, like gzip.open
 
 __all__ = [

@@ -194,12 +194,12 @@ def octets(
 class Record:
     """Base of all records; see the module's text for how to declare one.
 
-    Class attributes: `fields` in layout order, `size` and `alignment` in bytes, `codec` the
+    Class attributes: `fields` in layout order, `byte_size` and `alignment` in bytes, `codec` the
     compiled `struct.Struct` with explicit padding, `spelling` the name of the C structure.
     """
 
     fields: ClassVar[tuple[Field, ...]] = ()
-    size: ClassVar[int] = 0
+    byte_size: ClassVar[int] = 0
     alignment: ClassVar[int] = 1
     spelling: ClassVar[str] = ""
     codec: ClassVar[struct.Struct] = struct.Struct("")
@@ -238,8 +238,8 @@ class Record:
             placed.append(replace(field, offset=start))
             offset = start + field.size
             widest = max(widest, field.scalar.size)
-        cls.fields, cls.alignment, cls.size = tuple(placed), widest, align(offset, widest)
-        cls.codec = struct.Struct("".join([*codes, f"{cls.size - offset}x"]))
+        cls.fields, cls.alignment, cls.byte_size = tuple(placed), widest, align(offset, widest)
+        cls.codec = struct.Struct("".join([*codes, f"{cls.byte_size - offset}x"]))
 
     def __init__(self, **values: int | bytes) -> None:
         """Make a record; fields that are not named are zero.  TypeError on an unknown name."""
@@ -250,7 +250,7 @@ class Record:
 
     @classmethod
     def unpack(cls, buffer: bytes | bytearray | memoryview, offset: int = 0) -> Self:
-        """Read a record from `size` bytes at `offset`.  struct.error if there are fewer."""
+        """Read a record from `byte_size` bytes at `offset`.  struct.error if there are fewer."""
         record = cls.__new__(cls)
         for field, value in zip(cls.fields, cls.codec.unpack_from(buffer, offset), strict=True):
             setattr(record, field.name, value)
@@ -261,11 +261,11 @@ class Record:
         return [getattr(self, field.name) for field in self.fields]
 
     def pack(self) -> bytes:
-        """The record as `size` bytes.  struct.error if a value does not fit its field."""
+        """The record as `byte_size` bytes.  struct.error if a value does not fit its field."""
         return self.codec.pack(*self.values())
 
     def pack_into(self, buffer: bytearray | memoryview, offset: int = 0) -> None:
-        """Write the record to `size` bytes at `offset`."""
+        """Write the record to `byte_size` bytes at `offset`."""
         self.codec.pack_into(buffer, offset, *self.values())
 
     def breach(self) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import qda
-from qda.driver import objects
+from qda.driver import LocalNode, objects
 from qda.driver import session as driver_session
 from qda.errors import (
     BAD_ADDRESS,
@@ -30,7 +30,7 @@ from qda.errors import (
 )
 from qda.rpmsg import channel as rpmsg_channel
 from qda.uapi import RFC, InitCreate
-from qda.virtual import Machine, VirtualNode
+from qda.virtual import Machine
 from tests.system import census, children_of, descriptors, new_machine, open_session
 
 
@@ -110,6 +110,7 @@ def machine() -> Iterator[Machine]:
 @pytest.fixture
 def counted(machine: Machine) -> Iterator[Machine]:
     """The machine, with everything counted before and after the test."""
+    gc.collect()  # what other tests have left to the collector
     before, kinds = census(machine), descriptors()
     yield machine
     gc.collect()  # exceptions hold frames, and frames hold arrays
@@ -505,7 +506,7 @@ def _fails_at_first(
     return caught.value.errno or 0
 
 
-def _create(node: VirtualNode) -> None:
+def _create(node: LocalNode) -> None:
     node.ioctl(RFC.command("CREATE").code, bytearray(InitCreate(filefd=-1).pack()))
 
 

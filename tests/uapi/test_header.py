@@ -121,7 +121,7 @@ def measurements(interface: Interface) -> Iterator[tuple[str, str, int]]:
     """Everything that can be measured in C: (name, C expression, declared value)."""
     for record in records_of(interface):
         name = record.spelling
-        yield f"{name} size", f"sizeof(struct {name})", record.size
+        yield f"{name} size", f"sizeof(struct {name})", record.byte_size
         yield f"{name} align", f"offsetof(struct align_{name}, it)", record.alignment
         for f in record.fields:
             yield f"{name}.{f.spelling} offset", f"offsetof(struct {name}, {f.spelling})", f.offset

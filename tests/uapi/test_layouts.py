@@ -57,7 +57,7 @@ def test_every_record_has_the_layout_of_the_original(dialect: str) -> None:
     """R4: size, alignment, and offset, size and type of each field; no other structures."""
     declared = {
         record.spelling: {
-            "size": record.size,
+            "size": record.byte_size,
             "align": record.alignment,
             "fields": {f.spelling: [f.offset, f.size, f.type_name] for f in record.fields},
         }
@@ -146,6 +146,10 @@ RULES = [
     ("v1", "GEM_MMAP_OFFSET", "pad", 1, errno.EINVAL),
     ("both", "CREATE", "filelen", 4 << 20, 0),
     ("both", "CREATE", "filelen", (4 << 20) + 1, errno.EINVAL),
+    ("both", "CREATE", "filefd", -1, 0),
+    ("both", "CREATE", "filefd", -2, errno.EINVAL),
+    ("both", "MAP", "fd", -1, 0),
+    ("both", "MAP", "fd", -2, errno.EINVAL),
     ("both", "MAP", "request", 0, errno.EINVAL),
     ("both", "MAP", "request", 3, errno.EINVAL),
     ("both", "MAP", "reserved", 1, errno.EINVAL),
@@ -171,7 +175,7 @@ def legal_record(record: type[Record]) -> Record:
 def test_a_record_is_judged_by_its_values(
     dialect: str, key: str, field: str, value: int, number: int
 ) -> None:
-    """R4, H04, H23, H25: what can be decided from one field is part of the declaration."""
+    """R4, H04, H07, H23, H25: what can be decided from one field is part of the declaration."""
     declared = uapi.DIALECTS[dialect].command(key).record
     assert declared is not None
     record = legal_record(declared)
@@ -231,5 +235,5 @@ def test_the_errors_of_hazards_are_documented(dialect: str) -> None:
 def test_records_survive_the_wire(dialect: str, data: st.DataObject) -> None:
     """R4: arbitrary bytes of the right size are a record, and packing gives them back."""
     record = data.draw(st.sampled_from(uapi.DIALECTS[dialect].records))
-    content = data.draw(st.binary(min_size=record.size, max_size=record.size))
+    content = data.draw(st.binary(min_size=record.byte_size, max_size=record.byte_size))
     assert record.unpack(content).pack() == content

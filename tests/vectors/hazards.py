@@ -13,18 +13,23 @@ from qda.driver import Device, Limits
 from qda.driver.commands import Front
 from qda.driver.file import OpenFile
 from qda.driver.objects import Attachment, BufferObject, ContextBank
+from qda.driver.session import Session
 from qda.fastrpc.addresses import BusAddress
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import InvokeMessage, Response
 from qda.fastrpc.payload import PAGE, decode
 from qda.fastrpc.ranges import Ranges
 from qda.fastrpc.scalars import Scalars
-from qda.rpmsg import Channel
+from qda.rpmsg import Channel, Endpoint
 from qda.uapi import RFC, InitCreate, Invoke
 from tests.vectors.fakes import Case, FakeChannel, FakeClient, StillWaiting, areas_of, fill
 from tests.vectors.packing import Failures, _differ, address_of
 
 __all__ = ["Rig", "check_hazard", "check_refused_control"]
+
+
+def _no_dsp() -> Endpoint:
+    raise OSError(errno.ENODEV, "the vectors bring their own DSP")
 
 
 class Rig:
@@ -36,10 +41,13 @@ class Rig:
         self.client = FakeClient(given, constants["page_offset"])
         self.channel = FakeChannel(self._answer)
         limits = Limits(tuple(range(1, 17)), constants["alloc_limit"])
-        self.device = Device("cdsp", limits, lambda: cast(Channel, self.channel))
+        self.device = Device("cdsp", limits, _no_dsp)
+        self.device._channel = cast(Channel, self.channel)
         self.honest = False
         self.pages: list[tuple[int, int]] = []
-        self.device.start()
+        self.device._kernel_session = Session(
+            self.device.channel, 0, ProtectionDomain.ROOT, self.device.memory, self.device.put
+        )
         self.file = OpenFile(self.device, given["client_id"], descriptors=False)
         self.front = Front(self.file, RFC)
         bank = self.file.bank = ContextBank(1)

@@ -29,7 +29,7 @@ def check_invoke(case: Case, constants: Case) -> Failures:
     yield from _differ("args_ptr", request.arguments, given["args_ptr"])
     client = FakeClient(given, constants["page_offset"])
     scalars = Scalars.decode(request.scalars)
-    raw = client.read(request.arguments, scalars.length * InvokeElement.size)
+    raw = client.read(request.arguments, scalars.length * InvokeElement.byte_size)
     if scalars.length and raw is None:
         yield from _differ("errno", -errno.EFAULT, wanted["errno"])
         return

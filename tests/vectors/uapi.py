@@ -58,7 +58,7 @@ def _record_check(record: type[Record] | None, wanted: dict[str, Any], names: bo
         if record is None:
             yield "no such record"
             return
-        yield from _differ("size", record.size, wanted["size"])
+        yield from _differ("size", record.byte_size, wanted["size"])
         yield from _differ("alignment", record.alignment, wanted["align"])
         found = [
             [f.spelling if names else "", f.offset, f.size, f.type_name] for f in record.fields

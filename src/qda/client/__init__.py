@@ -5,7 +5,26 @@ Between this and the driver there is only a node: `ioctl`, `mmap`, `close`.
 
 from qda.client.buffer import Buffer, Mapping
 from qda.client.device import DeviceFile
+from qda.client.discovery import DeviceInfo, find_node, identify, kernel_devices
 from qda.client.node import KernelNode, Node
 from qda.client.session import RemoteModule, Session
+from qda.client.start import check_domain, start_session
+from qda.fastrpc.control import MapFlag, ProcessAttribute
 
-__all__ = ["Buffer", "DeviceFile", "KernelNode", "Mapping", "Node", "RemoteModule", "Session"]
+__all__ = [
+    "Buffer",
+    "DeviceFile",
+    "DeviceInfo",
+    "KernelNode",
+    "MapFlag",
+    "Mapping",
+    "Node",
+    "ProcessAttribute",
+    "RemoteModule",
+    "Session",
+    "check_domain",
+    "find_node",
+    "identify",
+    "kernel_devices",
+    "start_session",
+]

@@ -12,6 +12,8 @@ import mmap
 import os
 from typing import Protocol, TypeVar
 
+from qda.errors import DeviceError
+
 __all__ = ["KernelNode", "Node"]
 
 M = TypeVar("M", bound=mmap.mmap)
@@ -50,12 +52,15 @@ class KernelNode:
     """A descriptor of a device node.
 
     `fcntl.ioctl` is of no use here: it reports every negative result as an OSError, with a stale
-    errno.
+    errno.  DeviceError if it cannot be opened.
     """
 
     def __init__(self, path: str) -> None:
         self.name = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise DeviceError("open", path, error.errno or errno.ENODEV) from error
 
     def ioctl(self, code: int, data: bytearray) -> int:
         """See `Node.ioctl`.  An interrupted call is taken up again, after the signal handlers of

@@ -267,7 +267,7 @@ class Session:
         name = uri.encode() + b"\0"
         request = OpenRequest(name_length=len(name), text_capacity=TEXT_CAPACITY).pack()
         operation = f"open {uri}"
-        answer, message = self._manage("open", operation, [request, name], OpenAnswer.size)
+        answer, message = self._manage("open", operation, [request, name], OpenAnswer.byte_size)
         opened = OpenAnswer.unpack(answer)
         if opened.error:
             raise DspError(operation, self.domain, as_unsigned(opened.error), text(message))
@@ -293,7 +293,7 @@ class Session:
         """Close a module; see `RemoteModule.close`."""
         request = CloseRequest(handle=module.handle, text_capacity=TEXT_CAPACITY).pack()
         operation = f"close {module.uri}"
-        answer, message = self._manage("close", operation, [request], CloseAnswer.size)
+        answer, message = self._manage("close", operation, [request], CloseAnswer.byte_size)
         error = CloseAnswer.unpack(answer).error
         if error:
             raise DspError(operation, self.domain, as_unsigned(error), text(message))

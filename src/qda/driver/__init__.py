@@ -6,6 +6,7 @@ The DSP is on the other side of `qda.rpmsg`: only bytes and descriptors pass.
 from qda.driver.commands import DRIVER_NAME, Front, open_front
 from qda.driver.device import DEFAULT_MESSAGE_LIMIT, Census, Device, Limits
 from qda.driver.memory import Client, LocalClient
+from qda.driver.node import LocalNode
 
 __all__ = [
     "DEFAULT_MESSAGE_LIMIT",
@@ -16,5 +17,6 @@ __all__ = [
     "Front",
     "Limits",
     "LocalClient",
+    "LocalNode",
     "open_front",
 ]

@@ -61,7 +61,7 @@ class Front:
         record_type = command.record
         if record_type is None:
             return self._run(command.key, client, None)
-        buffer = bytearray(max(size, record_type.size))
+        buffer = bytearray(max(size, record_type.byte_size))
         buffer[:readable] = data[:readable]
         record = record_type.unpack(buffer)
         result = -record.breach() or self._run(command.key, client, record)

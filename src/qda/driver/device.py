@@ -14,7 +14,7 @@ from qda.driver.objects import BufferObject, ContextBank, identify
 from qda.driver.session import Session
 from qda.fastrpc.domains import ProtectionDomain
 from qda.layout import align
-from qda.rpmsg import Channel
+from qda.rpmsg import Channel, Endpoint
 
 __all__ = ["Census", "Device", "Limits"]
 
@@ -45,10 +45,11 @@ class Device:
     """A device node `name`, whose DSP is started by `boot` at the first open and again at the next
     open after it has died (subsystem restart).
 
-    `boot` returns a channel to a DSP that is ready, so a node never leads to one that is not (R16).
+    `boot` returns the driver's end of the channel to a DSP that is ready, so a node never leads to
+    one that is not (R16).
     """
 
-    def __init__(self, name: str, limits: Limits, boot: Callable[[], Channel]) -> None:
+    def __init__(self, name: str, limits: Limits, boot: Callable[[], Endpoint]) -> None:
         self.name = name
         self.limits = limits
         self.memory = ContextBank(0)
@@ -90,7 +91,7 @@ class Device:
             if self._channel is not None and self._channel.alive:
                 return
             self.stop()
-            self._channel = self._boot()
+            self._channel = Channel(self._boot())
             self._kernel_session = Session(
                 self._channel, 0, ProtectionDomain.ROOT, self.memory, self.put
             )

@@ -190,7 +190,7 @@ class _ProcmapQuery(Record, spelling="procmap_query"):
     build_id_addr: int = u64("Address of the build id", unit="address")
 
 
-_PROCMAP_QUERY = 3 << 30 | _ProcmapQuery.size << 16 | ord("f") << 8 | 17
+_PROCMAP_QUERY = 3 << 30 | _ProcmapQuery.byte_size << 16 | ord("f") << 8 | 17
 
 
 @dataclass
@@ -206,7 +206,9 @@ class MapsFile:
     def area(self, address: int) -> Area | None:
         """The mapping that contains the address, None if none does."""
         if self._queries:
-            query = bytearray(_ProcmapQuery(size=_ProcmapQuery.size, query_addr=address).pack())
+            query = bytearray(
+                _ProcmapQuery(size=_ProcmapQuery.byte_size, query_addr=address).pack()
+            )
             try:
                 fcntl.ioctl(self._file, _PROCMAP_QUERY, query)
             except FileNotFoundError:

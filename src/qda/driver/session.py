@@ -333,7 +333,7 @@ class Session:
         if len(answer) < RESPONSE_MINIMUM:
             _log.warning("dropped a response of %d bytes", len(answer))
             return None
-        response = Response.unpack(answer.ljust(Response.size, b"\0"))
+        response = Response.unpack(answer.ljust(Response.byte_size, b"\0"))
         if response.context != call.context:
             _log.warning(
                 "dropped a response to context %#x: %#x is awaited", response.context, call.context

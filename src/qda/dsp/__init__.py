@@ -6,11 +6,13 @@ The driver is on the other side of `qda.rpmsg`: only bytes and descriptors pass.
 from qda.dsp.boot import Boot, start_processor
 from qda.dsp.memory import AddressFault, StatusError
 from qda.dsp.skeleton import DspServices, HandleArgument, Skeleton, method
+from qda.rpmsg import Endpoint
 
 __all__ = [
     "AddressFault",
     "Boot",
     "DspServices",
+    "Endpoint",
     "HandleArgument",
     "Skeleton",
     "StatusError",

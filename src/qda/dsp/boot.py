@@ -7,6 +7,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from qda.errors import UsageError
+from qda.fastrpc.domains import DOMAINS
 from qda.rpmsg import Endpoint
 
 __all__ = ["Boot", "start_processor"]
@@ -19,10 +21,17 @@ _PROGRAM = (
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """The name of a DSP and its capabilities by attribute number (spec/fastrpc.md 3.5)."""
+    """The name of a DSP and its capabilities by attribute number (spec/fastrpc.md 3.5).
+
+    UsageError for a name that no DSP has.
+    """
 
     domain: str
     capabilities: dict[int, int]
+
+    def __post_init__(self) -> None:
+        if self.domain not in DOMAINS:
+            raise UsageError(f"{self.domain!r} is no DSP: there are {', '.join(DOMAINS)}")
 
     def pack(self) -> bytes:
         """As a message."""

@@ -56,7 +56,7 @@ C = TypeVar("C", bound=control.ClientRequest)
 
 def _read(record: type[R], buffer: memoryview) -> R:
     """A record from the start of a buffer.  StatusError if it is too short."""
-    if len(buffer) < record.size:
+    if len(buffer) < record.byte_size:
         raise StatusError(BAD_PARAMETER, f"{len(buffer)} bytes are no {record.spelling}")
     return record.unpack(buffer)
 

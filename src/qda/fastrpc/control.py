@@ -200,9 +200,9 @@ def create(
 def map_legacy(client_id: int, flags: int, hint: int, page: PhysicalPage) -> ControlCall:
     """Map a buffer, or ask for memory of the DSP's own with a page entry of zeros."""
     request = MapRequest(
-        client_id=client_id, flags=flags, address=hint, pages_size=PhysicalPage.size
+        client_id=client_id, flags=flags, address=hint, pages_size=PhysicalPage.byte_size
     )
-    return ControlCall(Method.MMAP, [request.pack(), page.pack()], [MapResponse.size])
+    return ControlCall(Method.MMAP, [request.pack(), page.pack()], [MapResponse.byte_size])
 
 
 def mem_map(
@@ -215,9 +215,9 @@ def mem_map(
         offset=offset - (offset >> 31 << 32),
         flags=flags,
         address=hint,
-        pages_size=PhysicalPage.size,
+        pages_size=PhysicalPage.byte_size,
     )
-    return ControlCall(Method.MEM_MAP, [request.pack(), page.pack(), b""], [MapResponse.size])
+    return ControlCall(Method.MEM_MAP, [request.pack(), page.pack(), b""], [MapResponse.byte_size])
 
 
 def unmap_legacy(client_id: int, address: int, size: int) -> ControlCall:

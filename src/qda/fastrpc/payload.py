@@ -175,8 +175,8 @@ class Layout:
 
 def metadata_size(count: int) -> int:
     """Bytes of metadata for `count` arguments."""
-    per_argument = RemoteBuffer.size + InvokeBuffer.size + PhysicalPage.size
-    return per_argument * count + MetadataTail.size
+    per_argument = RemoteBuffer.byte_size + InvokeBuffer.byte_size + PhysicalPage.byte_size
+    return per_argument * count + MetadataTail.byte_size
 
 
 def lay_out(scalars: Scalars, arguments: Sequence[Argument]) -> Layout:
@@ -240,7 +240,7 @@ def header(
             position = layout.positions[index]
             remote += (host_address + position, length)
             pages += ((device_address + position) & -PAGE, _pages(host_address + position, length))
-    return _codec(len(arguments)).pack(*remote, *listed, *pages) + bytes(MetadataTail.size)
+    return _codec(len(arguments)).pack(*remote, *listed, *pages) + bytes(MetadataTail.byte_size)
 
 
 class WireArgument(NamedTuple):

@@ -143,7 +143,7 @@ COMMANDS: tuple[Command, ...] = (
             (ENODEV, "the open file has no context bank yet and none is free"),
             (
                 EINVAL,
-                "fd is not a DMA-BUF, or its memory can still shrink, or its memory is in "
+                "fd is not a DMA-BUF, or its memory can still shrink, cannot be written, or is in "
                 "several segments",
             ),
         ),

@@ -37,7 +37,8 @@ and the handles go away.
 ## Results
 
 ioctl() returns 0 for success. It returns -1 with errno for an error of the driver, which has
-changed nothing then, except where EINTR says otherwise. Any other number is the status of the DSP
+changed nothing then, except that the DSP may have been at work if EINTR, ETIMEDOUT, or EFAULT for
+an output buffer is returned. Any other number is the status of the DSP
 or of the called method, a 32-bit word that ioctl() returns unchanged without touching errno: above
 0, or -4096 and below, for example 0x8000040d (the process on the DSP is dead) as -2147482611.
 So compare the result with 0, not with -1. A status from -1 to -4095 cannot be told from an error
@@ -63,8 +64,8 @@ overlap see the same bytes.
 calling process. The DSP works on the object's own memory; nothing is copied. The part of the object
 is found from the mapping, so the same pages must not be passed inline in the same call.
 - Handle: fd names an object, ptr is the offset and length the length of a part of it. The object is
-mapped for the call, and the method gets the number fd, the offset and the length. With fd 0 or -1,
-ptr and length reach the method as plain numbers.
+mapped for the call, and the method gets the number fd, the offset and the length. With fd 0 or
+below, ptr and length reach the method as plain numbers.
 
 In this version, fd is {fd}. {other}
 

@@ -209,7 +209,7 @@ def _struct(record: type[Record], used_by: str) -> list[str]:
     lines = _wrap(f"struct {record.spelling} - {summary(record)}", "", "    ")
     for field in record.fields:
         lines += _wrap(f"@{field.spelling}: ({_details(field)}) {sentence(field)}", "", "    ")
-    lines += [" *", *_wrap(f"{used_by}; {record.size} bytes.")]
+    lines += [" *", *_wrap(f"{used_by}; {record.byte_size} bytes.")]
     body = []
     for field in record.fields:
         kind = types.get(field.name, f"__{field.scalar.name}")

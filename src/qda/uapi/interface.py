@@ -53,7 +53,7 @@ class Command:
     @property
     def size(self) -> int:
         """Size of the record in bytes, 0 without one."""
-        return self.record.size if self.record else 0
+        return self.record.byte_size if self.record else 0
 
     @property
     def code(self) -> int:

@@ -12,7 +12,7 @@ more than the value of one field to decide is stated in the command's `errors`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from errno import EBADF, EBUSY, EFAULT, EINTR, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC
+from errno import EBADF, EBUSY, EFAULT, EINTR, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, ETIMEDOUT
 
 from qda.layout import Record
 from qda.uapi.drm import errors
@@ -179,10 +179,12 @@ def _call_errors(*specific: tuple[int, str], record: bool = True) -> tuple[tuple
     )
 
 
-_INTERRUPTED = (
-    EINTR,
-    "a signal handler without SA_RESTART ran while the DSP was at work, which may still succeed",
+_SILENT = (
+    ETIMEDOUT,
+    "the DSP has not answered for 10 seconds; it may still do what was asked",
 )
+_NO_SESSION = (ENODEV, "this open file has no session")
+_SECOND = (EBUSY, "this open file has a session already")
 
 
 def _unknown(field: str, later: bool) -> tuple[tuple[int, str], ...]:
@@ -234,7 +236,7 @@ def _commands(
             Access.NONE,
             "Begin a session with the DSP's own system, the root protection domain, instead of a "
             f"process of one's own.  Takes no structure; the third argument is 0.  {_STATUS}",
-            _call_errors(_INTERRUPTED, record=False),
+            _call_errors(_SILENT, _SECOND, record=False),
         ),
         (
             "CREATE",
@@ -244,13 +246,12 @@ def _commands(
             "name is that of the calling thread; 4 MiB of memory are set aside for it until the "
             f"file is closed.  After a failure nothing is left behind.  {_STATUS}",
             _call_errors(
-                _INTERRUPTED,
+                _SILENT,
                 (ENOMEM, "no memory for the process"),
                 (ENOMEM, "the open file has no context bank yet and none is free"),
                 (EFAULT, f"filefd is {inline}, and file is not filelen readable bytes"),
                 (EFAULT, "filefd names an object, and file is not 0 and lies in no mapping"),
-                (EBUSY, "this open file has a process on the DSP already"),
-                (EINVAL, "filefd is below -1"),
+                _SECOND,
                 (EINVAL, f"filelen is not 0, and filefd is neither {other}"),
                 (
                     EINVAL,
@@ -267,14 +268,15 @@ def _commands(
             "Map an object into the DSP process until MUNMAP or close(), with a reference on it "
             f"as long.  Not needed for objects that only calls name.  {_STATUS}",
             _call_errors(
-                _INTERRUPTED,
+                _SILENT,
+                _NO_SESSION,
                 *_unknown("fd", later),
                 (
                     EINVAL,
                     "fd is 0 or below, unless request is LEGACY and flags is 4, 8, 0x1000 or "
-                    "0x3000; fd is below -1",
+                    "0x3000",
                 ),
-                (EINVAL, "offset + size wraps around or is beyond the end of the object"),
+                (EINVAL, "offset (LEGACY: 0) + size is beyond the end of the object"),
             ),
         ),
         (
@@ -283,7 +285,8 @@ def _commands(
             Access.BOTH,
             f"Undo a mapping, and drop its reference on the object.  {_STATUS}",
             _call_errors(
-                _INTERRUPTED,
+                _SILENT,
+                _NO_SESSION,
                 (EINVAL, "no mapping of this open file has that vaddrout and size (LEGACY)"),
                 (
                     EINVAL,
@@ -297,7 +300,8 @@ def _commands(
             0x47,
             Access.BOTH,
             f"Call a method of a module and wait for its result.  {_STATUS}  Output buffers are "
-            "filled whatever the status is.",
+            "filled whatever the status is.  Without a session the DSP does not know "
+            "the caller, and says so by its status.",
             _call_errors(
                 (
                     EINTR,
@@ -314,7 +318,7 @@ def _commands(
                     "(output) bytes of the process; an address of the kernel never is",
                 ),
                 (EFAULT, "fd of a buffer names an object, and ptr lies in no mapping at all"),
-                (EINVAL, "fd of an element is below -1"),
+                (EINVAL, "fd of a buffer is below -1"),
                 (EINVAL, "length of a buffer is above 2^31 - 1"),
                 (
                     EINVAL,

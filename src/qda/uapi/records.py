@@ -70,7 +70,7 @@ class GemCreate(Record, spelling="drm_qda_gem_create"):
         unit="GEM handle",
     )
     pad: int = u32("Reserved; write 0", legal=ZERO, breach=EINVAL)
-    size: int = u64(  # type: ignore[misc]  # in the class, `size` is that of the record
+    size: int = u64(
         "Size of the object, which is rounded up to a multiple of 4096; its bytes start as 0",
         unit="bytes",
         legal=replace(between(1, _LARGEST), words="1 to 2^64 - 4096"),
@@ -115,6 +115,7 @@ class InitCreate(Record, spelling="qda_init_create"):
         "0 if filelen is 0",
         unit="GEM handle",
         legal=at_least(-1),
+        breach=EINVAL,
     )
     attrs: int = u32(
         "Process attributes: any of QDA_PROCESS_*, while other bits reach the DSP unchanged; 0 "
@@ -141,6 +142,7 @@ class InitCreateV1(InitCreate, spelling="drm_qda_init_create"):
         "or if filelen is 0",
         unit="DMA-BUF descriptor",
         legal=at_least(-1),
+        breach=EINVAL,
     )
 
 
@@ -162,6 +164,7 @@ class MemMap(Record, spelling="qda_mem_map"):
         "DSP then provides memory of its own",
         unit="GEM handle",
         legal=at_least(-1),
+        breach=EINVAL,
     )
     attrs: int = u32("Not looked at; write 0", unit="bits")
     offset: int = u32(
@@ -172,7 +175,7 @@ class MemMap(Record, spelling="qda_mem_map"):
     vaddrin: int = u64(
         "Wanted address on the DSP, a hint that it need not follow; 0 for none", unit="DSP address"
     )
-    size: int = u64(  # type: ignore[misc]  # in the class, `size` is that of the record
+    size: int = u64(
         "How many bytes from offset are needed; checked against the object, while the mapping "
         "runs to the end of the object; not sent to the DSP",
         unit="bytes",
@@ -193,6 +196,7 @@ class MemMapV1(MemMap, spelling="drm_qda_mem_map", spelled={"reserved": "pad"}):
         "DSP then provides memory of its own",
         unit="DMA-BUF descriptor",
         legal=at_least(-1),
+        breach=EINVAL,
     )
 
 
@@ -216,9 +220,7 @@ class MemUnmap(Record, spelling="qda_mem_unmap"):
         "looked at",
         unit="DSP address",
     )
-    size: int = u64(  # type: ignore[misc]  # in the class, `size` is that of the record
-        "The size that was given when the mapping was made", unit="bytes"
-    )
+    size: int = u64("The size that was given when the mapping was made", unit="bytes")
 
 
 class MemUnmapV1(MemUnmap, spelling="drm_qda_mem_unmap"):
@@ -293,9 +295,10 @@ class InvokeElement(Record, spelling=_ELEMENT):
     )
     fd: int = s32(
         "Buffer: 0 or -1 for data anywhere in memory, which is copied (inline), or the object in "
-        "whose mapping ptr lies, which is shared and not copied; handle: the object",
+        "whose mapping ptr lies, which is shared and not copied; handle: the object, or "
+        "0 or below for none",
         unit="GEM handle",
-        legal=at_least(-1),
+        legal=replace(at_least(-1), words="at least -1 for a buffer"),
     )
     attr: int = u32("Not looked at; write 0", unit="bits")
 
@@ -305,7 +308,8 @@ class InvokeElementV1(InvokeElement, spelling=_ELEMENT_V1):
 
     fd: int = s32(
         "Buffer: 0 or -1 for data anywhere in memory, which is copied (inline), or the object in "
-        "whose mapping ptr lies, which is shared and not copied; handle: the object",
+        "whose mapping ptr lies, which is shared and not copied; handle: the object, or "
+        "0 or below for none",
         unit="DMA-BUF descriptor",
-        legal=at_least(-1),
+        legal=replace(at_least(-1), words="at least -1 for a buffer"),
     )

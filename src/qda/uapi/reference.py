@@ -53,7 +53,7 @@ def _record(record: type[Record]) -> list[str]:
         )
         for field in record.fields
     ]
-    about = f"{summary(record)} {record.size} bytes, aligned to {record.alignment}."
+    about = f"{summary(record)} {record.byte_size} bytes, aligned to {record.alignment}."
     return [f"### struct {record.spelling}", "", about, "", *_table(titles, rows)]
 
 

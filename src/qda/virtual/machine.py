@@ -3,79 +3,20 @@
 from __future__ import annotations
 
 import atexit
-import errno
 import logging
-import mmap
 import os
 import subprocess
 import threading
 from contextlib import suppress
-from typing import TypeVar
 
-from qda.driver import Census, Device, LocalClient, open_front
-from qda.dsp import start_processor
-from qda.errors import DeviceError, UsageError, is_errno
-from qda.rpmsg import Channel
-from qda.uapi import DIALECTS, Interface
+from qda.driver import Census, Device, LocalNode
+from qda.dsp import Endpoint, start_processor
+from qda.errors import UsageError
 from qda.virtual.profile import DEFAULT, DspProfile, Profile, load
 
-__all__ = ["Machine", "VirtualNode", "machine"]
-
-M = TypeVar("M", bound=mmap.mmap)
+__all__ = ["Machine", "machine"]
 
 _log = logging.getLogger("qda.virtual")
-
-
-class VirtualNode:
-    """An open device node of a virtual system, used from this process.
-
-    It does what a descriptor of `/dev/accel/accelN` does: see `qda.client.node.Node`.
-    """
-
-    def __init__(self, machine: Machine, device: Device, dialect: Interface) -> None:
-        self.name = f"virtual {device.name}"
-        self._machine = machine
-        self._owner = os.getpid()
-        self._client = LocalClient()
-        try:
-            self._front = open_front(device, dialect)
-        except BaseException:
-            self._client.close()
-            raise
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def ioctl(self, code: int, data: bytearray) -> int:
-        """Carry out an ioctl in place; returns a signed 32-bit result.
-
-        OSError only for results -1 to -4095, as from the system call.
-        """
-        self._check()
-        result = self._front.ioctl(self._client, code, data)
-        if is_errno(result):
-            raise OSError(-result, os.strerror(-result))
-        return result
-
-    def mmap(self, length: int, offset: int, kind: type[M]) -> M:
-        """Map `length` bytes at a fake offset.  OSError EINVAL, EACCES."""
-        self._check()
-        return kind(self._front.mmap(length, offset).descriptor, length)
-
-    def _check(self) -> None:
-        if self._closed:
-            raise OSError(errno.EBADF, "the node is closed")
-        if self._owner != os.getpid():
-            raise OSError(errno.ENODEV, "a virtual device belongs to the process that opened it")
-
-    def close(self) -> None:
-        """Close the file; idempotent."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        if self._owner == os.getpid():
-            self._front.close(self._client)
-        self._client.close()
 
 
 class Machine:
@@ -90,25 +31,21 @@ class Machine:
     def _device(self, dsp: DspProfile) -> Device:
         return Device(dsp.name, dsp.limits, lambda: self._start(dsp))
 
-    def _start(self, dsp: DspProfile) -> Channel:
+    def _start(self, dsp: DspProfile) -> Endpoint:
         process, endpoint = start_processor(dsp.boot)
         with self._lock:
             for ended in [other for other in self._processors if other.poll() is not None]:
                 self._processors.remove(ended)
             self._processors.append(process)
         _log.debug("%s is up, process %d", dsp.name, process.pid)
-        return Channel(endpoint)
+        return endpoint
 
-    def open(self, domain: str, dialect: str = "rfc") -> VirtualNode:
-        """Open the node of a DSP.  UsageError if the system has none of that name."""
+    def open(self, domain: str, dialect: str = "rfc") -> LocalNode:
+        """Open the node of a DSP.  UsageError if the system has none of that name, DeviceError if
+        it does not come up."""
         if domain not in self.devices:
             raise UsageError(f"{domain!r}: {self.profile.title} has {', '.join(self.devices)}")
-        if dialect not in DIALECTS:
-            raise UsageError(f"dialect {dialect!r}: there are {', '.join(DIALECTS)}")
-        try:
-            return VirtualNode(self, self.devices[domain], DIALECTS[dialect])
-        except (OSError, TimeoutError) as error:
-            raise DeviceError("open", domain, error.errno or errno.ENODEV, str(error)) from error
+        return LocalNode(self.devices[domain], dialect)
 
     @property
     def pids(self) -> list[int]:

@@ -12,7 +12,6 @@ from typing import Any
 from qda.driver import DEFAULT_MESSAGE_LIMIT, Limits
 from qda.dsp import Boot
 from qda.errors import UsageError
-from qda.fastrpc.domains import DOMAINS
 
 __all__ = ["DEFAULT", "DspProfile", "Profile", "load", "names"]
 
@@ -72,8 +71,6 @@ def _parse(name: str, table: Mapping[str, Any]) -> Profile:
 
 def _dsp(entry: Mapping[str, Any]) -> DspProfile:
     name = entry["name"]
-    if name not in DOMAINS:
-        raise ValueError(f"{name!r} is none of {', '.join(DOMAINS)}")
     stream_ids = tuple(entry["stream_ids"])
     if len(set(stream_ids)) != len(stream_ids) or not all(0 < sid < 1 << 31 for sid in stream_ids):
         raise ValueError(f"{name}: stream ids are distinct numbers above 0: {stream_ids}")

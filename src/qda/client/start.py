@@ -1,0 +1,70 @@
+"""Starting a session on a node."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from qda.client.device import DeviceFile
+from qda.client.discovery import identify
+from qda.client.node import KernelNode, Node
+from qda.client.session import Session
+from qda.errors import UsageError
+from qda.fastrpc.control import ProcessAttribute
+from qda.fastrpc.domains import DOMAINS, domain_id
+from qda.uapi import DIALECTS, FILE_LIMIT
+
+__all__ = ["check_domain", "start_session"]
+
+SHELL_FOLDERS = ("/usr/lib/rfsa/adsp", "/usr/lib/dsp", "/vendor/dsp")
+"""Where images of a DSP's shell are installed (spec/fastrpc.md 6.3)."""
+
+
+def check_domain(domain: str) -> None:
+    """UsageError for a name that no DSP has."""
+    if domain not in DOMAINS:
+        raise UsageError(f"{domain!r} is no DSP: there are {', '.join(DOMAINS)}")
+
+
+def start_session(
+    node: Node,
+    domain: str,
+    dialect: str | None,
+    process: str,
+    attributes: int,
+    shell: bytes | None,
+) -> Session:
+    """Start a session on an open node, which the session owns from here on, also on failure.
+
+    Parameters as in `qda.open`; `dialect` None asks the node.  UsageError, DeviceError, DspError.
+    """
+    with ExitStack() as undo:
+        undo.callback(node.close)
+        if process not in ("user", "root"):
+            raise UsageError(f"process {process!r}: 'user' or 'root'")
+        if dialect is not None and dialect not in DIALECTS:
+            raise UsageError(f"dialect {dialect!r}: there are {', '.join(DIALECTS)}")
+        found = identify(node)
+        if found is None:
+            raise UsageError(f"{node.name} is not a QDA device")
+        if found.domain != domain:
+            raise UsageError(f"{node.name} leads to {found.domain}, not to {domain}")
+        file = DeviceFile(node, DIALECTS[dialect or found.dialect], domain)
+        if process == "root":
+            file.attach()
+        else:
+            if shell is None and isinstance(node, KernelNode):
+                shell = _find_shell(domain, bool(attributes & ProcessAttribute.UNSIGNED))
+            file.create(shell or b"", attributes)
+        undo.pop_all()
+        return Session(file)
+
+
+def _find_shell(domain: str, unsigned: bool) -> bytes:
+    """The installed image of a DSP's shell, nothing if there is none: not an error (6.3)."""
+    name = f"fastrpc_shell_{'unsigned_' if unsigned else ''}{domain_id(domain)}"
+    for folder in SHELL_FOLDERS:
+        for path in (Path(folder, domain, name), Path(folder, name)):
+            if path.is_file() and path.stat().st_size <= FILE_LIMIT:
+                return path.read_bytes()
+    return b""
