@@ -154,6 +154,11 @@ class Field:
         return self.scalar.size * max(1, self.count)
 
     @property
+    def zero(self) -> int | bytes:
+        """The value of a field that is not given."""
+        return bytes(self.size) if self.count else 0
+
+    @property
     def type_name(self) -> str:
         """The type in the kernel's notation, "u32" or "u8[16]"."""
         return f"{self.scalar.name}[{self.count}]" if self.count else self.scalar.name
@@ -244,7 +249,7 @@ class Record:
     def __init__(self, **values: int | bytes) -> None:
         """Make a record; fields that are not named are zero.  TypeError on an unknown name."""
         for field in self.fields:
-            setattr(self, field.name, values.pop(field.name, b"" if field.count else 0))
+            setattr(self, field.name, values.pop(field.name, field.zero))
         if values:
             raise TypeError(f"{type(self).__name__} has no field {', '.join(map(repr, values))}")
 
@@ -258,7 +263,13 @@ class Record:
 
     def values(self) -> list[Any]:
         """The fields' values in layout order."""
-        return [getattr(self, field.name) for field in self.fields]
+        found = []
+        for field in self.fields:
+            value = getattr(self, field.name)
+            if field.count and len(value) > field.size:
+                raise struct.error(f"{len(value)} bytes for {field.spelling}: {field.type_name}")
+            found.append(value)
+        return found
 
     def pack(self) -> bytes:
         """The record as `byte_size` bytes.  struct.error if a value does not fit its field."""

@@ -156,7 +156,10 @@ def _image(
     if not request.filelen:
         return image._replace(fd=0), None
     if request.filefd == 0 or (file.descriptors and request.filefd < 0):
-        if request.file + request.filelen > client.limit:
+        end = request.file + request.filelen
+        if end >> 64:
+            raise OSError(errno.EINVAL, "address and length of the image wrap")
+        if end > client.limit:
             raise OSError(errno.EFAULT, "the image is not in user space")
         return image._replace(fd=0), None
     try:

@@ -128,6 +128,8 @@ def _refuse_bad_arguments(arguments: Sequence[Argument], scalars: Scalars, limit
             raise OSError(errno.EINVAL, f"fd {fd} means nothing")
         if length > MAX_ARGUMENT_LENGTH:
             raise OSError(errno.EINVAL, f"a length of {length}: at most {MAX_ARGUMENT_LENGTH}")
+        if not length:
+            continue  # nothing of it is touched
         if address + length > _WORD:
             raise OSError(errno.EINVAL, "address and length wrap")
         if address >= limit:

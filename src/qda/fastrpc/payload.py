@@ -273,7 +273,7 @@ class WireArgument(NamedTuple):
         )
 
 
-def decode(count: int, metadata: bytes | memoryview) -> list[WireArgument]:
+def decode(count: int, metadata: bytes | bytearray | memoryview) -> list[WireArgument]:
     """The `count` arguments of a message buffer.  struct.error if the metadata is too short."""
     words = _codec(count).unpack_from(metadata)
     listed, pages = words[2 * count : 4 * count], words[4 * count :]

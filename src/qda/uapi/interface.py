@@ -82,7 +82,7 @@ class Interface:
     elements: tuple[type[Record], ...] = ()
     constants: tuple[tuple[str, tuple[Constant, ...]], ...] = ()
     prose: str = ""
-    by_number: dict[int, Command] = field(init=False, repr=False)
+    by_number: dict[int, Command] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         numbers = [command.number for command in self.commands]
