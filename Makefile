@@ -49,7 +49,7 @@ format: $(STAMP)+test
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -f $(STAMP)+*
-	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One set-up for each of: run (the package), test (and the test tools), bench (and the peers).
 $(STAMP)+run: extras :=

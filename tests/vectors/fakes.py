@@ -92,7 +92,7 @@ class FakeClient:
     def descriptor(self, number: int) -> int:
         raise OSError(9, "no descriptors in the vectors")
 
-    def install(self, descriptor: int, close_on_exec: bool) -> int:
+    def install(self, descriptor: int, flags: int) -> int:
         raise OSError(9, "no descriptors in the vectors")
 
     def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:

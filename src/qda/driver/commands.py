@@ -126,7 +126,7 @@ def _prime_handle_to_fd(front: Front, client: Client, request: drm.PrimeHandle) 
     if request.flags & ~(os.O_CLOEXEC | os.O_RDWR):
         raise OSError(errno.EINVAL, f"flags {request.flags:#x}")
     buffer = front.file.buffer(request.handle)
-    request.fd = client.install(buffer.descriptor, bool(request.flags & os.O_CLOEXEC))
+    request.fd = client.install(buffer.descriptor, request.flags)
     return 0
 
 

@@ -92,8 +92,9 @@ class Client(Protocol):
         """A duplicate, owned by the driver, of the client's descriptor.  OSError EBADF."""
         ...
 
-    def install(self, descriptor: int, close_on_exec: bool) -> int:
-        """Give the client a duplicate of a descriptor; returns the client's number for it."""
+    def install(self, descriptor: int, flags: int) -> int:
+        """Open a descriptor of memory again for the client, with O_CLOEXEC and O_RDWR as in
+        `flags`; returns the client's number for it."""
         ...
 
     def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:
@@ -259,9 +260,9 @@ class LocalClient:
     def descriptor(self, number: int) -> int:
         return os.dup(number)
 
-    def install(self, descriptor: int, close_on_exec: bool) -> int:
-        number = os.dup(descriptor)
-        os.set_inheritable(number, not close_on_exec)
+    def install(self, descriptor: int, flags: int) -> int:
+        number = os.open(f"/proc/self/fd/{descriptor}", flags)
+        os.set_inheritable(number, not flags & os.O_CLOEXEC)
         return number
 
     def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:
@@ -296,7 +297,7 @@ class _Kernel:
     def descriptor(self, number: int) -> int:
         raise OSError(errno.EBADF, "the driver itself has no descriptors")
 
-    def install(self, descriptor: int, close_on_exec: bool) -> int:
+    def install(self, descriptor: int, flags: int) -> int:
         raise OSError(errno.EBADF, "the driver itself has no descriptors")
 
     def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 import threading
 from collections.abc import Callable
 
@@ -69,8 +68,8 @@ class BufferObject:
     def adopt(cls, descriptor: int) -> BufferObject:
         """Import a descriptor, which is owned from here on, also on failure.
 
-        OSError EINVAL unless it is shared memory that can be written and can no longer shrink:
-        otherwise its pages could vanish under the DSP.
+        OSError EINVAL unless it is shared memory of whole pages that can be written and can no
+        longer shrink: otherwise its pages could vanish under the DSP.
         """
         try:
             return cls(descriptor, _importable_size(descriptor), imported=True)
@@ -101,13 +100,13 @@ def _importable_size(descriptor: int) -> int:
         raise OSError(errno.EINVAL, "not a DMA-BUF") from error
     status = os.fstat(descriptor)
     writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
-    if not stat.S_ISREG(status.st_mode) or not status.st_size:
-        raise OSError(errno.EINVAL, "not a DMA-BUF: no memory in it")
+    if not status.st_size or status.st_size % PAGE:
+        raise OSError(errno.EINVAL, "not a DMA-BUF: those have whole pages")
     if not seals & fcntl.F_SEAL_SHRINK:
         raise OSError(errno.EINVAL, "memory that may still shrink cannot be imported")
     if seals & _WRITE_SEALS or not writable:
         raise OSError(errno.EINVAL, "memory that cannot be written cannot be imported")
-    return align(status.st_size, PAGE)
+    return status.st_size
 
 
 class Attachment:

@@ -1,0 +1,115 @@
+"""Fixtures: open nodes of the device under test, in each of its dialects."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from qda.client import DeviceFile, KernelNode, Session, identify
+from qda.errors import DspError
+from qda.uapi import DIALECTS
+from tests.conformance.interface import OpenNode, Target, call, create_session
+from tests.conformance.skeletons import Probe
+
+_TARGETS = pytest.StashKey[list[Target]]()
+_PROBLEM = pytest.StashKey[str]()
+
+
+def _find_targets(config: pytest.Config) -> list[Target]:
+    """The device under test in each of its dialects; none, and a problem noted, without it."""
+    device: str = config.getoption("--device")
+    hostile: bool = config.getoption("--hostile")
+    if device == "virtual":
+        return [Target(device, dialect, hostile) for dialect in DIALECTS.values()]
+    try:
+        node = KernelNode(device)
+    except OSError as error:
+        config.stash[_PROBLEM] = f"--device {device}: {os.strerror(error.errno or 0)}"
+        return []
+    try:
+        found = identify(node)
+    finally:
+        node.close()
+    if found is None:
+        config.stash[_PROBLEM] = f"--device {device}: not a QDA device"
+        return []
+    return [Target(device, DIALECTS[found.dialect], hostile)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "target" in metafunc.fixturenames:
+        stash = metafunc.config.stash
+        if _TARGETS not in stash:
+            stash[_TARGETS] = _find_targets(metafunc.config)
+        targets = stash[_TARGETS]
+        names = [target.dialect.name for target in targets]
+        metafunc.parametrize("target", targets, ids=names, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    """End the run once, before the first test, instead of once for each module."""
+    if _PROBLEM in config.stash:
+        raise pytest.UsageError(config.stash[_PROBLEM])
+
+
+@pytest.fixture
+def node(target: Target) -> Iterator[OpenNode]:
+    """A node that has just been opened."""
+    with target.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def second_node(target: Target) -> Iterator[OpenNode]:
+    """The same device, opened once more."""
+    with target.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def session_node(target: Target) -> Iterator[OpenNode]:
+    """A node with a session: a protection domain of its own."""
+    with target.open() as opened:
+        create_session(opened)
+        yield opened
+
+
+@pytest.fixture
+def second_session(target: Target) -> Iterator[OpenNode]:
+    """The same device with one more session."""
+    with target.open() as opened:
+        create_session(opened)
+        yield opened
+
+
+def install_probe(node: OpenNode) -> int:
+    """The module handle of the tests' skeleton, after bringing it to the node's session."""
+    name: bytes = call(node, "QUERY")[1].dsp_name
+    session = Session(DeviceFile(node.node, node.dialect, name.rstrip(b"\0").decode()))
+    try:
+        return session.load(Probe).handle
+    except DspError:
+        if node.target.virtual:
+            raise
+        pytest.skip("the DSP does not run Python, so the tests' skeleton cannot run on it")
+
+
+@pytest.fixture
+def probe(session_node: OpenNode) -> int:
+    """The module handle of the tests' skeleton in the session of `session_node`."""
+    return install_probe(session_node)
+
+
+@pytest.fixture
+def second_probe(second_session: OpenNode) -> int:
+    """The module handle of the tests' skeleton in the session of `second_session`."""
+    return install_probe(second_session)
+
+
+@pytest.fixture
+def hostile(target: Target) -> None:
+    """The test makes requests that corrupt a kernel whose driver does not refuse them."""
+    if not target.virtual and not target.hostile:
+        pytest.skip("may corrupt a kernel without this check: give --hostile to make sure it has")
