@@ -249,6 +249,12 @@ class CurrentProcess(Skeleton):
     def set_quality_of_service(self, latency: memoryview) -> None:
         """Accepted; there is no clock to raise."""
 
+    @method(7)
+    def exception(self) -> None:
+        """End the client's work as a fault in its process would; the caller expects BAD_STATE."""
+        self._process.leave(self._process.client_id)
+        raise StatusError(BAD_STATE, "the client has asked for an exception")
+
 
 class LoaderModule(Skeleton, name="qda_loader"):
     """Installs skeleton classes that a client sends, and hands out the client's log."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qda.driver import DEFAULT_MESSAGE_LIMIT, Limits
 from qda.dsp import Boot
@@ -16,6 +15,10 @@ from qda.errors import UsageError
 __all__ = ["DEFAULT", "DspProfile", "Profile", "load", "names"]
 
 DEFAULT = "generic"
+
+T = TypeVar("T")
+
+_KINDS: dict[type, str] = {dict: "table", list: "list", str: "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +53,63 @@ def load(profile: str) -> Profile:
 
     UsageError for a name that does not exist and for a file that makes no sense.
     """
-    if profile.endswith(".toml"):
-        try:
-            text = Path(profile).read_text()
-        except OSError as error:
-            raise UsageError(f"profile {profile!r}: {error.strerror}") from error
-    elif profile in names():
-        text = (resources.files("qda.virtual") / "profiles" / f"{profile}.toml").read_text()
-    else:
-        raise UsageError(f"profile {profile!r}: there are {', '.join(names())}, or a .toml file")
     try:
+        if profile.endswith(".toml"):
+            text = Path(profile).read_text("utf-8")
+        elif profile in names():
+            text = (resources.files("qda.virtual") / "profiles" / f"{profile}.toml").read_text()
+        else:
+            raise ValueError(f"there are {', '.join(names())}, or a .toml file")
         return _parse(Path(profile).stem, tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(f"profile {profile!r}: {error.strerror}") from error
+    except ValueError as error:  # also what tomllib and decoding raise
         raise UsageError(f"profile {profile!r}: {error}") from error
 
 
-def _parse(name: str, table: Mapping[str, Any]) -> Profile:
-    return Profile(name, table["title"], tuple(_dsp(entry) for entry in table["dsp"]))
+def _parse(name: str, table: dict[str, Any]) -> Profile:
+    what = "the profile"
+    _refuse_unknown(what, table, {"title", "dsp"})
+    dsps = tuple(_dsp(entry) for entry in _take(what, table, "dsp", list))
+    if not dsps or len({dsp.name for dsp in dsps}) != len(dsps):
+        raise ValueError("a system has one or more DSPs, each once")
+    return Profile(name, _take(what, table, "title", str), dsps)
 
 
-def _dsp(entry: Mapping[str, Any]) -> DspProfile:
-    name = entry["name"]
-    stream_ids = tuple(entry["stream_ids"])
-    if len(set(stream_ids)) != len(stream_ids) or not all(0 < sid < 1 << 31 for sid in stream_ids):
-        raise ValueError(f"{name}: stream ids are distinct numbers above 0: {stream_ids}")
-    limits = Limits(stream_ids, entry.get("message_limit", DEFAULT_MESSAGE_LIMIT))
-    capabilities = {int(key): int(value) for key, value in entry.get("capabilities", {}).items()}
-    return DspProfile(limits, Boot(name, capabilities))
+def _dsp(entry: object) -> DspProfile:
+    if not isinstance(entry, dict):
+        raise ValueError(f"dsp {entry!r}: a table, [[dsp]]")
+    name = _take("a dsp", entry, "name", str)
+    _refuse_unknown(name, entry, {"name", "stream_ids", "message_limit", "capabilities"})
+    stream_ids = tuple(_take(name, entry, "stream_ids", list))
+    if not all(_is_number(stream_id, 1, (1 << 31) - 1) for stream_id in stream_ids) or len(
+        set(stream_ids)
+    ) != len(stream_ids):
+        raise ValueError(f"{name}: stream ids are distinct numbers above 0: {list(stream_ids)}")
+    message_limit = entry.get("message_limit", DEFAULT_MESSAGE_LIMIT)
+    if not _is_number(message_limit, 1, 1 << 31):
+        raise ValueError(f"{name}: message_limit {message_limit!r}: bytes, 1 to 2147483648")
+    capabilities = _take(name, {"capabilities": {}, **entry}, "capabilities", dict)
+    for key, value in capabilities.items():
+        if not (key.isdecimal() and 1 <= int(key) <= 255 and _is_number(value, 0, 0xFFFFFFFF)):
+            raise ValueError(
+                f"{name}: capability {key} = {value!r}: attributes are 1 to 255, values 32 bits"
+            )
+    boot = Boot(name, {int(key): value for key, value in capabilities.items()})
+    return DspProfile(Limits(stream_ids, message_limit), boot)
+
+
+def _take(what: str, table: dict[str, Any], key: str, kind: type[T]) -> T:
+    value = table.get(key)
+    if not isinstance(value, kind):
+        raise ValueError(f"{what}: {key} {value!r} is not a {_KINDS[kind]}")
+    return value
+
+
+def _refuse_unknown(what: str, table: dict[str, Any], known: set[str]) -> None:
+    for key in table.keys() - known:
+        raise ValueError(f"{what}: {key!r} is none of {', '.join(sorted(known))}")
+
+
+def _is_number(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

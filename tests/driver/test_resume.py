@@ -1,0 +1,123 @@
+"""A signal in the middle of a call: it is never sent twice (R24)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+import pytest
+
+from qda.driver import Front, LocalClient, open_front
+from qda.errors import BAD_HANDLE, as_signed
+from qda.fastrpc.message import InvokeMessage
+from qda.rpmsg import Endpoint
+from qda.uapi import RFC, InitCreate, Invoke
+from qda.virtual import Machine
+from tests.system import new_machine
+
+
+class Interrupted(LocalClient):
+    """A client that gets signals instead of answers, as often as `signals` says."""
+
+    signals = 0
+
+    def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:
+        if timeout is None and self.signals:
+            self.signals -= 1
+            raise InterruptedError(errno.EINTR, "a signal")
+        return super().wait(endpoint, timeout)
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    system = new_machine()
+    yield system
+    system.close()
+
+
+@pytest.fixture
+def client() -> Iterator[Interrupted]:
+    interrupted = Interrupted()
+    yield interrupted
+    interrupted.close()
+
+
+@pytest.fixture
+def front(machine: Machine, client: Interrupted) -> Iterator[Front]:
+    opened = open_front(machine.devices["cdsp"], RFC)
+    create = bytearray(InitCreate(filefd=-1).pack())
+    assert opened.ioctl(client, RFC.command("CREATE").code, create) == 0
+    yield opened
+    opened.close(client)
+
+
+@pytest.fixture
+def sent(front: Front, monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage]:
+    """The messages that go out."""
+    session = front.file.session
+    assert session is not None
+    messages: list[InvokeMessage] = []
+    real = session.send
+
+    def send(call: object, message: bytes) -> None:
+        messages.append(InvokeMessage.unpack(message))
+        real(call, message)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session, "send", send)
+    return messages
+
+
+def invoke(front: Front, client: Interrupted, handle: int = 0x1234) -> int:
+    """A call without arguments to a module that is not there, so its answer is known."""
+    request = bytearray(Invoke(handle=handle).pack())
+    return front.ioctl(client, RFC.command("INVOKE").code, request)
+
+
+UNKNOWN = as_signed(BAD_HANDLE)
+
+
+def test_the_same_request_goes_back_to_waiting(
+    front: Front, client: Interrupted, sent: list[InvokeMessage]
+) -> None:
+    """EINTR as often as there are signals, then the result; one message in all."""
+    client.signals = 3
+    assert [invoke(front, client) for _ in range(3)] == [-errno.EINTR] * 3
+    assert front.file.calls == 1
+    assert invoke(front, client) == UNKNOWN
+    assert len(sent) == 1
+    assert front.file.calls == 0
+
+
+def test_another_request_of_the_thread_is_a_new_call(
+    front: Front, client: Interrupted, sent: list[InvokeMessage]
+) -> None:
+    """The interrupted one is given up: its id and lane come back when it is answered."""
+    client.signals = 1
+    assert invoke(front, client) == -errno.EINTR
+    assert invoke(front, client, 0x4321) == UNKNOWN
+    assert [message.handle for message in sent] == [0x1234, 0x4321]
+    assert sent[0].context != sent[1].context
+    while front.file.calls:
+        assert invoke(front, client, 0x4321) == UNKNOWN
+
+
+def test_an_interrupted_call_ends_with_its_file(
+    front: Front, client: Interrupted, machine: Machine
+) -> None:
+    """Close frees what was kept (H16)."""
+    client.signals = 1
+    assert invoke(front, client) == -errno.EINTR
+    front.close(client)
+    assert machine.devices["cdsp"].census().calls == 0
+
+
+def test_requests_of_the_driver_itself_are_not_interrupted(
+    machine: Machine, client: Interrupted
+) -> None:
+    """CREATE changes the session: it must not be sent a second time."""
+    client.signals = 1
+    opened = open_front(machine.devices["cdsp"], RFC)
+    create = bytearray(InitCreate(filefd=-1).pack())
+    assert opened.ioctl(client, RFC.command("CREATE").code, create) == 0
+    client.signals = 0
+    opened.close(client)
