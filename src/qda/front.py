@@ -29,6 +29,7 @@ def open_session(
     process: Literal["user", "root"] = "user",
     attributes: int = ProcessAttribute.UNSIGNED,
     shell: bytes | None = None,
+    debug: bool = False,
 ) -> Session:
     """Open a session with a DSP.
 
@@ -39,7 +40,8 @@ def open_session(
     `process` "user" makes a protection domain of our own, with `attributes` and the image `shell`
     (on a real DSP the installed one, if there is one; our own DSP needs none); "root" attaches to
     the root protection domain.  `dialect` is "rfc" or "v1", found out by default.  `profile` is
-    the system that is virtual.
+    the system that is virtual.  With `debug` its DSP is threads of this process, so that
+    `breakpoint()` works in a skeleton.
 
     UsageError for a DSP, profile or dialect that does not exist; DeviceError, DspError.
     """
@@ -47,7 +49,7 @@ def open_session(
     path = find_node(domain) if device is None else device
     node: Node
     if path is None or path == "virtual":
-        node = machine(profile).open(domain, dialect or "rfc")
+        node = machine(profile, threads=debug).open(domain, dialect or "rfc")
     else:
         node = KernelNode(path)
     return start_session(node, domain, dialect, process, attributes, shell)

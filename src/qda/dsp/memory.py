@@ -23,7 +23,7 @@ from qda.fastrpc.addresses import BusAddress, DspAddress
 from qda.fastrpc.payload import PAGE
 from qda.fastrpc.ranges import Ranges
 
-__all__ = ["AddressFault", "AddressSpace", "StatusError"]
+__all__ = ["WINDOW", "AddressFault", "AddressSpace", "StatusError"]
 
 GRANULE = 64 << 10
 """Mappings begin at multiples of this."""

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from qda.dsp.memory import AddressFault, AddressSpace, StatusError
+from qda.dsp.memory import WINDOW, AddressFault, AddressSpace, StatusError
 from qda.dsp.modules import Modules, SkeletonLoader
 from qda.dsp.services import (
     CurrentProcess,
@@ -86,12 +86,17 @@ class Session:
 class Process:
     """One protection domain; also what its skeletons see of it (`DspServices`)."""
 
-    def __init__(self, kind: ProtectionDomain, domain: str, capabilities: dict[int, int]) -> None:
+    def __init__(
+        self,
+        kind: ProtectionDomain,
+        domain: str,
+        capabilities: dict[int, int],
+        window: int = WINDOW,
+    ) -> None:
         self.kind = kind
-        self.space = AddressSpace()
-        self.log = logging.getLogger(f"qda.dsp.{domain}")
-        self.log.propagate = False
-        self.log.setLevel(logging.DEBUG)
+        self.space = AddressSpace(window)
+        # Not one of the process's loggers: several protection domains may be in one process.
+        self.log = logging.Logger(f"qda.dsp.{domain}")
         self.log.addHandler(_SessionLog(self))
         self.skeletons = SkeletonLoader(self)
         self.skeletons.install(LoaderModule, LoaderModule.name)
@@ -104,6 +109,7 @@ class Process:
         self._sessions: dict[int, Session] = {}
         self._local = threading.local()
         self._created = False
+        self._ending = False
 
     # What skeletons and services ask for.
 
@@ -180,6 +186,14 @@ class Process:
             for endpoint in endpoints[1:]:
                 _start(self._serve_calls, session, endpoint)
 
+    def end(self) -> None:
+        """End all sessions; the memory goes with the last of them."""
+        self._ending = True
+        for session in list(self._sessions.values()):
+            session.control.shutdown()
+        if not self._sessions:
+            self.space.close()
+
     def _serve_control(self, session: Session) -> None:
         control = session.control
         while True:
@@ -192,6 +206,8 @@ class Process:
         self.modules.close_all(session.client_id)
         self.space.forget(session.client_id)
         del self._sessions[session.client_id]
+        if self._ending and not self._sessions and not session.pending:
+            self.space.close()
 
     def _frame(self, session: Session, frame: Frame, descriptors: list[int]) -> int:
         try:

@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 
 from qda.driver import Census, Device, LocalNode
-from qda.dsp import Endpoint, start_processor
+from qda.dsp import Endpoint, start_processor, start_threads
 from qda.errors import UsageError
 from qda.virtual.profile import DEFAULT, DspProfile, Profile, load
 
@@ -20,10 +20,14 @@ _log = logging.getLogger("qda.virtual")
 
 
 class Machine:
-    """The devices of one profile in this process.  Nothing is started before the first open."""
+    """The devices of one profile in this process.  Nothing is started before the first open.
 
-    def __init__(self, profile: Profile) -> None:
+    With `threads` the DSPs are threads of this process, for debugging, instead of processes.
+    """
+
+    def __init__(self, profile: Profile, threads: bool = False) -> None:
         self.profile = profile
+        self.threads = threads
         self._lock = threading.Lock()
         self._processors: list[subprocess.Popen[bytes]] = []
         self.devices = {dsp.name: self._device(dsp) for dsp in profile.dsps}
@@ -32,6 +36,8 @@ class Machine:
         return Device(dsp.name, dsp.limits, lambda: self._start(dsp))
 
     def _start(self, dsp: DspProfile) -> Endpoint:
+        if self.threads:
+            return start_threads(dsp.boot)
         process, endpoint = start_processor(dsp.boot)
         with self._lock:
             for ended in [other for other in self._processors if other.poll() is not None]:
@@ -71,18 +77,19 @@ class Machine:
             device.disown()
 
 
-_machines: dict[str, Machine] = {}
+_machines: dict[tuple[str, bool], Machine] = {}
 _machines_lock = threading.Lock()
 
 
-def machine(profile: str = DEFAULT) -> Machine:
+def machine(profile: str = DEFAULT, threads: bool = False) -> Machine:
     """This process's system of that profile, made at the first call.  UsageError."""
     with _machines_lock:
         if not _machines:
             _register_hooks()
-        if profile not in _machines:
-            _machines[profile] = Machine(load(profile))
-        return _machines[profile]
+        key = (profile, threads)
+        if key not in _machines:
+            _machines[key] = Machine(load(profile), threads)
+        return _machines[key]
 
 
 _hooked = False
