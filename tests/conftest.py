@@ -2,8 +2,8 @@
 
 They stand here because pytest reads options only from conftest files that it finds before it
 parses the command line: for a run from the root that is this one, not those of the directories
-below.  Write the value with "=" (`--device=/dev/accel/accel0`): while pytest looks for these files it
-does not know the option yet, and would take a path that stands alone for one of tests.
+below.  Write a path with "=" (`--device=/dev/accel/accel0`): while pytest looks for these files,
+it does not know the option yet, and would take a path that stands alone for one of tests.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EBADF, EINVAL, ENOENT
+from errno import EBADF, EINVAL, ENODEV, ENOENT
 
 import pytest
 
@@ -150,12 +150,12 @@ def test_legacy_map_beyond_the_object_is_einval(session_node: OpenNode) -> None:
 
 
 @requests
-def test_map_without_a_session_is_refused(node: OpenNode, request_kind: int) -> None:
-    """design.md, Memory: there is no process to map it into."""
+def test_map_and_unmap_without_a_session_are_enodev(node: OpenNode, request_kind: int) -> None:
+    """uapi MAP, MUNMAP: there is no process to map it into."""
     name = name_of(node, allocate(node))
     values = {"request": request_kind, "flags": FLAGS[request_kind], "fd": name, "size": PAGE}
-    result, address = map_result(node, **values)
-    assert result != 0 and address == 0
+    assert map_result(node, **values) == (-ENODEV, 0)
+    assert unmap(node, request_kind, name, PAGE) == -ENODEV
 
 
 # MAP: what it makes.

@@ -44,6 +44,9 @@ class Node(Protocol):
         ...
 
 
+_RESUMED_AT_MOST = 100
+"""A method's status of -4 looks like EINTR (8.3): it must not be taken for a signal for ever."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
 
@@ -66,17 +69,20 @@ class KernelNode:
         """See `Node.ioctl`.  An interrupted call is taken up again, after the signal handlers of
         Python have run; if one of them raises, the call is left alone."""
         buffer = (ctypes.c_char * len(data)).from_buffer(data) if data else None
-        while True:
+        for _ in range(_RESUMED_AT_MOST):
             ctypes.set_errno(0)
             result = int(_libc.ioctl(self._descriptor, code, buffer))
             error = ctypes.get_errno()
             if result != -1 or not error:
                 return result
             if error != errno.EINTR:
-                raise OSError(error, os.strerror(error))
+                break
+        raise OSError(error, os.strerror(error))
 
     def mmap(self, length: int, offset: int, kind: type[M]) -> M:
         """See `Node.mmap`."""
+        if self._descriptor < 0:  # to Python's mmap, -1 means anonymous memory
+            raise OSError(errno.EBADF, "the node is closed")
         return kind(self._descriptor, length, offset=offset)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,8 @@ class Front:
         self.dialect = dialect
         self._commands = {command.number: command for command in drm.COMMANDS}
         self._commands |= dialect.by_number
+        self._closing = threading.Lock()
+        self._closed = False
 
     def ioctl(self, client: Client, code: int, data: bytearray | memoryview) -> int:
         """Carry out an ioctl on the caller's structure `data`, in place.
@@ -98,7 +101,10 @@ class Front:
 
     def close(self, client: Client | None = None) -> None:
         """Close the file; idempotent, never fails."""
-        self.file.close(client)
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                control.close(self.file, client)
 
 
 def open_front(device: Device, dialect: Interface) -> Front:

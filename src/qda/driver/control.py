@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import logging
 from contextlib import ExitStack
 
 from qda.driver.file import LEGACY, Mapping, OpenFile
 from qda.driver.memory import KERNEL, Client
 from qda.driver.objects import Attachment, BufferObject
 from qda.driver.packing import Contents, pack
-from qda.driver.session import Session
+from qda.driver.session import Died, Session
 from qda.fastrpc import control
 from qda.fastrpc.control import CONTROL_HANDLE, INIT_MEMORY, ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
@@ -17,7 +18,9 @@ from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.payload import Argument, Backing, PhysicalPage
 from qda.uapi import InitCreate, MemMap, MemUnmap
 
-__all__ = ["attach", "create", "map_memory", "release", "unmap_memory"]
+__all__ = ["attach", "close", "create", "map_memory", "unmap_memory"]
+
+_log = logging.getLogger("qda.driver")
 
 TIMEOUT = 10.0
 """Seconds that the DSP has for a request of the driver itself (hazards.md H32)."""
@@ -238,7 +241,12 @@ def _session(file: OpenFile) -> Session:
     return file.session
 
 
-def release(file: OpenFile, client: Client | None) -> None:
-    """Tell the DSP that the file is closed, whether or not it had a session (spec 3.4)."""
-    session = file.session or file.device.kernel_session
-    execute(session, client, control.release(file.client_id))
+def close(file: OpenFile, client: Client | None = None) -> None:
+    """Close a file: RELEASE to the DSP, whether or not the file had a session (spec 3.4), then
+    everything here (H31).  Never fails, idempotent: a dead DSP needs no message (R11)."""
+    try:
+        session = file.session or file.device.kernel_session
+        execute(session, client, control.release(file.client_id))
+    except (OSError, Died) as error:
+        _log.debug("release of client %d: %s", file.client_id, error)
+    file.close()

@@ -6,7 +6,6 @@ Everything that a program makes through a descriptor belongs to the open file an
 from __future__ import annotations
 
 import errno
-import logging
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from qda.driver.memory import Client
 from qda.driver.objects import Attachment, BufferObject, ContextBank
-from qda.driver.session import Died, Session
+from qda.driver.session import Session
 from qda.fastrpc.addresses import ClientAddress
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.payload import Argument, Backing
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from qda.driver.device import Device
 
 __all__ = ["Mapping", "OpenFile"]
-
-_log = logging.getLogger("qda.driver")
-
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
@@ -194,18 +190,15 @@ class OpenFile:
 
     # The end.
 
-    def close(self, client: Client | None = None) -> None:
-        """Release the session on the DSP, then everything here (H31).  Never fails, idempotent."""
-        from qda.driver.control import release
+    def close(self) -> None:
+        """End the session and free everything that belongs to the file.  Never fails, idempotent.
 
+        The DSP has been asked to release the session before, see `qda.driver.control.close`.
+        """
         with self.starting:
             if self._closed:
                 return
             self._closed = True
-        try:
-            release(self, client)
-        except (OSError, TimeoutError, Died) as error:
-            _log.debug("release of client %d: %s", self.client_id, error)
         if self.session is not None:
             self.session.close()
         with self.lock:
