@@ -69,6 +69,7 @@ class KernelNode:
         """See `Node.ioctl`.  An interrupted call is taken up again, after the signal handlers of
         Python have run; if one of them raises, the call is left alone."""
         buffer = (ctypes.c_char * len(data)).from_buffer(data) if data else None
+        error = errno.EINTR
         for _ in range(_RESUMED_AT_MOST):
             ctypes.set_errno(0)
             result = int(_libc.ioctl(self._descriptor, code, buffer))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Mapping", "OpenFile"]
 
+
 @dataclass(frozen=True, slots=True)
 class Mapping:
     """A mapping on the DSP that MAP has made; it keeps its buffer in place (H23).

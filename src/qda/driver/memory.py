@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from qda.fastrpc.addresses import ClientAddress
 from qda.layout import Record, u32, u64
@@ -107,20 +107,24 @@ class _Iovec(ctypes.Structure):
     _fields_ = (("base", ctypes.c_uint64), ("length", ctypes.c_uint64))
 
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_Transfer = ctypes.CFUNCTYPE(
-    ctypes.c_ssize_t,
-    ctypes.c_int,
-    ctypes.c_void_p,
-    ctypes.c_ulong,
-    ctypes.c_void_p,
-    ctypes.c_ulong,
-    ctypes.c_ulong,
-    use_errno=True,
-)
 _Transferring = Callable[[int, int, int, int, int, int], int]
-_readv: _Transferring = _Transfer(("process_vm_readv", _libc))
-_writev: _Transferring = _Transfer(("process_vm_writev", _libc))
+
+
+def _function(library: ctypes.CDLL, name: str) -> _Transferring:
+    function = getattr(library, name)
+    pointer, number = ctypes.c_void_p, ctypes.c_ulong
+    function.argtypes = (ctypes.c_int, pointer, number, pointer, number, number)
+    function.restype = ctypes.c_ssize_t
+    return cast(_Transferring, function)
+
+
+_HAND_OVER = 64 << 10
+"""Transfers from this many bytes on let other threads run meanwhile; shorter ones are faster than
+handing the interpreter over."""
+
+_at_once, _shared = ctypes.PyDLL(None), ctypes.CDLL(None)
+_READ = _function(_at_once, "process_vm_readv"), _function(_shared, "process_vm_readv")
+_WRITE = _function(_at_once, "process_vm_writev"), _function(_shared, "process_vm_writev")
 
 
 class ProcessMemory:
@@ -134,7 +138,8 @@ class ProcessMemory:
         buffer = ctypes.create_string_buffer(length)
         local = _Iovec(ctypes.addressof(buffer), length)
         remote = _Iovec(address, length)
-        done = _readv(self.pid, ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0)
+        read = _READ[length >= _HAND_OVER]
+        done = read(self.pid, ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0)
         return buffer.raw if done == length else None
 
     def write(self, address: int, data: bytes) -> bool:
@@ -142,19 +147,23 @@ class ProcessMemory:
         buffer = ctypes.create_string_buffer(data, len(data))
         local = _Iovec(ctypes.addressof(buffer), len(data))
         remote = _Iovec(address, len(data))
-        done = _writev(self.pid, ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0)
+        write = _WRITE[len(data) >= _HAND_OVER]
+        done = write(self.pid, ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0)
         return bool(done == len(data))
 
     def fetch(self, pieces: Sequence[Piece], message: MessageMemory) -> bool:
         """Copy pieces into a message buffer."""
-        return self._transfer(_readv, pieces, message)
+        return self._transfer(_READ, pieces, message)
 
     def store(self, pieces: Sequence[Piece], message: MessageMemory) -> bool:
         """Copy pieces out of a message buffer."""
-        return self._transfer(_writev, pieces, message)
+        return self._transfer(_WRITE, pieces, message)
 
     def _transfer(
-        self, transfer: _Transferring, pieces: Sequence[Piece], message: MessageMemory
+        self,
+        ways: tuple[_Transferring, _Transferring],
+        pieces: Sequence[Piece],
+        message: MessageMemory,
     ) -> bool:
         count = len(pieces)
         if not count:
@@ -168,6 +177,7 @@ class ProcessMemory:
             total += length
         start = ctypes.addressof(vectors)
         middle = start + count * ctypes.sizeof(_Iovec)
+        transfer = ways[total >= _HAND_OVER]
         return bool(transfer(self.pid, start, count, middle, count, 0) == total)
 
 

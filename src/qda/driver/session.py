@@ -265,7 +265,7 @@ class Session:
                 self._drop_own(lane)
                 lane.own = self._allocate(align(size, 1 << 20))
             memory = lane.own
-        ctypes.memset(memory.process_address, 0, size)
+        memory.view[:size] = bytes(size)
         return memory
 
     def _allocate(self, size: int) -> Memory:

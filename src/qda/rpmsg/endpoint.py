@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
 from collections.abc import Sequence
 
@@ -11,6 +12,13 @@ MESSAGE_MAX = 65536
 """Longest message in bytes; FastRPC needs 40, only the boot message is longer."""
 
 _DESCRIPTORS_MAX = 64
+
+# A send that cannot block need not let go of the interpreter.  With several threads on a session
+# every release is a hand-over to another thread, and costs more than the send.
+_send = ctypes.PyDLL(None).send
+_send.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
+_send.restype = ctypes.c_ssize_t
+_AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 
 class PeerGone(ConnectionError):
@@ -45,6 +53,8 @@ class Endpoint:
 
         PeerGone if there is none.
         """
+        if not descriptors and _send(self.fileno(), message, len(message), _AT_ONCE) >= 0:
+            return
         try:
             if descriptors:
                 socket.send_fds(self._socket, [message], list(descriptors))

@@ -1,0 +1,1 @@
+"""Measurements of QDA beside its peers, in one run, as ratios."""

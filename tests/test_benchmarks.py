@@ -1,0 +1,26 @@
+"""The benchmark runs and reports what it measured; how fast is not a test's business."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_a_quick_run_reports_every_case_as_json() -> None:
+    """Positive times, ratios to the floor, and the four bounds."""
+    command = [sys.executable, "-m", "benchmarks.invoke", "--quick", "--json"]
+    command += ["--only", "multiprocessing.Pipe"]
+    root = Path(__file__).parents[1]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    rows = {(row["contender"], row["case"]): row for row in result["calls"]}
+    for contender in ("QDA", "os.pipe", "multiprocessing.Pipe"):
+        for case in ("empty", "32 B", "4 KiB", "1 MiB", "64 MiB"):
+            row = rows[contender, case]
+            assert 0 < row["median_us"] <= row["p99_us"]
+            assert row["to_pipe"] > 0
+    assert rows["os.pipe", "empty"]["to_pipe"] == 1
+    assert len(result["bounds"]) == 4
