@@ -1,0 +1,96 @@
+"""What there is: nodes, the DSPs behind them, their capabilities and limits."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import qda
+from qda.virtual import load_profile
+
+__all__ = ["ATTRIBUTES", "Found", "attribute_name", "survey"]
+
+ATTRIBUTES = {
+    1: "unsigned processes",
+    2: "HVX, 64-byte vectors",
+    3: "HVX, 128-byte vectors",
+    4: "VTCM page size",
+    5: "VTCM pages",
+    6: "architecture version",
+    7: "HMX depth",
+    8: "HMX spatial",
+    9: "asynchronous calls",
+    10: "status notifications",
+    11: "multicast",
+    128: "performance counters, version 2",
+    129: "handles in reverse calls",
+    130: "dspsignal",
+    131: "process shared buffer",
+}
+"""Capabilities that a DSP tells, by attribute number (spec/fastrpc.md 3.5)."""
+
+_ARCHITECTURE = 6
+_UTILITIES, _GET_CAPABILITIES = 2, 0
+_WORDS = 255
+"""Attributes 1 to 255 are the DSP's; higher ones are the host's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A node, and what the DSP behind it says.
+
+    `capabilities` are the attributes that are not 0, by number.  `stream_ids` (one for each context
+    bank) and `message_limit` in bytes are known of virtual devices only.  `problem` says what
+    keeps us from using the node, or is empty.
+    """
+
+    node: str
+    domain: str
+    dialect: str
+    problem: str = ""
+    capabilities: dict[int, int] | None = None
+    stream_ids: tuple[int, ...] | None = None
+    message_limit: int | None = None
+
+    @property
+    def architecture(self) -> str:
+        """The version of the Hexagon architecture, "v73"; empty if it is not known."""
+        version = (self.capabilities or {}).get(_ARCHITECTURE, 0)
+        return f"v{version & 0xFF:x}" if version else ""
+
+
+def attribute_name(number: int) -> str:
+    """What people call an attribute."""
+    return ATTRIBUTES.get(number, f"attribute {number}")
+
+
+def survey(profile: str) -> Iterator[Found]:
+    """Find all nodes and ask each DSP.  UsageError for a profile that does not exist."""
+    limits = {dsp.name: dsp.limits for dsp in load_profile(profile).dsps}
+    for device in qda.devices(profile):
+        capabilities, problem = None, device.problem
+        if not problem:
+            try:
+                capabilities = _ask(device, profile)
+            except qda.QdaError as error:
+                problem = str(error).splitlines()[0]
+        limit = limits[device.domain] if device.path == "virtual" else None
+        yield Found(
+            device.path,
+            device.domain,
+            device.dialect,
+            problem,
+            capabilities,
+            limit.stream_ids if limit else None,
+            limit.message if limit else None,
+        )
+
+
+def _ask(device: qda.DeviceInfo, profile: str) -> dict[int, int]:
+    with qda.open(device.domain, device=device.path, profile=profile) as session:
+        answer = session.invoke(
+            _UTILITIES, _GET_CAPABILITIES, ins=[struct.pack("<I", _WORDS)], outs=[4 * _WORDS]
+        )[0]
+    values = struct.unpack(f"<{_WORDS}I", answer)
+    return {number: value for number, value in enumerate(values, 1) if value}

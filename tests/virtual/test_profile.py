@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import qda
+from qda.driver import DEFAULT_MESSAGE_LIMIT
+from qda.virtual import load_profile, profile_names
+
+ARCHITECTURE = 6
+GOOD = 'title = "Mine"\n[[dsp]]\nname = "cdsp"\nstream_ids = [1, 2]\n'
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    return tmp_path / "mine.toml"
+
+
+def test_package_has_profiles_of_real_systems() -> None:
+    assert {"generic", "qcs6490", "sm8550", "sm8650"} <= set(profile_names())
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_has_adsp_and_cdsp(name: str) -> None:
+    system = load_profile(name)
+    assert system.name == name
+    assert system.title
+    assert [dsp.name for dsp in system.dsps] == ["adsp", "cdsp"]
+    assert all(dsp.limits.stream_ids for dsp in system.dsps)
+
+
+@pytest.mark.parametrize(
+    ("name", "adsp", "cdsp", "architecture"),
+    [
+        ("qcs6490", range(3, 6), [*range(1, 9), *range(11, 15)], 0x68),
+        ("sm8550", range(3, 8), range(1, 9), 0x73),
+        ("sm8650", range(3, 8), [*range(1, 9), *range(12, 15)], 0x75),
+    ],
+)
+def test_stream_ids_are_those_of_the_device_tree(
+    name: str, adsp: range, cdsp: range | list[int], architecture: int
+) -> None:
+    first, second = load_profile(name).dsps
+    assert first.limits.stream_ids == tuple(adsp)
+    assert second.limits.stream_ids == tuple(cdsp)
+    assert second.boot.capabilities[ARCHITECTURE] == architecture
+
+
+def test_profile_from_a_file(profile: Path) -> None:
+    profile.write_text(GOOD + "message_limit = 4096\n[dsp.capabilities]\n6 = 0x79\n")
+    system = load_profile(str(profile))
+    assert (system.name, system.title) == ("mine", "Mine")
+    (dsp,) = system.dsps
+    assert (dsp.limits.stream_ids, dsp.limits.message) == ((1, 2), 4096)
+    assert dsp.boot.capabilities == {ARCHITECTURE: 0x79}
+
+
+def test_what_a_profile_may_leave_out(profile: Path) -> None:
+    profile.write_text(GOOD)
+    (dsp,) = load_profile(str(profile)).dsps
+    assert dsp.limits.message == DEFAULT_MESSAGE_LIMIT
+    assert dsp.boot.capabilities == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("title =", "Invalid value"),
+        (GOOD.replace('title = "Mine"', ""), "title None"),
+        (GOOD.replace('"Mine"', "3"), "title 3"),
+        ('title = "Mine"', "dsp None"),
+        ('title = "Mine"\ndsp = []', "one or more DSPs"),
+        ('title = "Mine"\ndsp = [3]', "dsp 3"),
+        (GOOD + '[[dsp]]\nname = "cdsp"\nstream_ids = [3]', "each once"),
+        (GOOD.replace("cdsp", "zdsp"), "zdsp"),
+        (GOOD.replace("[1, 2]", "[1, 1]"), "distinct"),
+        (GOOD.replace("[1, 2]", "[0]"), "above 0"),
+        (GOOD.replace("[1, 2]", "[0x80000000]"), "2147483648"),
+        (GOOD.replace("[1, 2]", "[1.5]"), "1.5"),
+        (GOOD.replace("[1, 2]", '"12"'), "'12'"),
+        (GOOD.replace("[1, 2]", "[[1]]"), r"\[\[1\]\]"),
+        (GOOD + "message_limit = 0", "message_limit 0"),
+        (GOOD + 'message_limit = "big"', "message_limit 'big'"),
+        (GOOD + "messagelimit = 1", "'messagelimit' is none of"),
+        (GOOD + "capabilities = [1]", "capabilities"),
+        (GOOD + "[dsp.capabilities]\nhvx = 1", "capability hvx"),
+        (GOOD + "[dsp.capabilities]\n256 = 1", "capability 256"),
+        (GOOD + "[dsp.capabilities]\n6 = -1", "capability 6 = -1"),
+        (GOOD + "[dsp.capabilities]\n6 = 0x100000000", "capability 6"),
+        (GOOD + "[dsp.capabilities]\n6 = true", "capability 6 = True"),
+        ("extra = 1\n" + GOOD, "'extra' is none of"),
+    ],
+)
+def test_nonsense_is_refused_and_quoted(profile: Path, text: str, words: str) -> None:
+    profile.write_text(text)
+    with pytest.raises(qda.UsageError, match=words):
+        load_profile(str(profile))
+
+
+def test_file_that_is_no_text(profile: Path) -> None:
+    profile.write_bytes(b"\xff\xfe")
+    with pytest.raises(qda.UsageError, match="decode"):
+        load_profile(str(profile))
+
+
+@pytest.mark.parametrize("name", ["", "nothing", "../generic", "/dev/nothing.toml"])
+def test_profile_that_does_not_exist(name: str) -> None:
+    with pytest.raises(qda.UsageError, match="profile"):
+        load_profile(name)
+
+
+def test_limits_of_a_profile_are_enforced(profile: Path) -> None:
+    """A session takes a context bank; the one after the last bank is refused."""
+    profile.write_text(GOOD.replace("[1, 2]", "[7]") + "message_limit = 8192\n")
+    with qda.open("cdsp", device="virtual", profile=str(profile)) as session:
+        with pytest.raises(qda.DeviceError, match="ENOMEM"):
+            qda.open("cdsp", device="virtual", profile=str(profile))
+        with pytest.raises(qda.DeviceError, match="ENOMEM"):
+            session.invoke(0x300, 2, ins=[bytes(16384)])
