@@ -440,3 +440,24 @@ def test_threads_of_a_program_may_open_and_close_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_class_that_cannot_be_sent_is_refused_with_the_reason(session: qda.Session) -> None:
+    """A TypeError that says what stands in the way."""
+    lock = threading.Lock()
+
+    class Locked(qda.Skeleton):
+        """Refers to something of this process."""
+
+        @qda.method(2)
+        def use(self) -> None:
+            lock.acquire()
+
+    with pytest.raises(qda.UsageTypeError, match="cannot be sent"):
+        session.load(Locked)
+
+
+def test_a_refusal_of_the_dsp_says_why(session: qda.Session, worker: qda.RemoteModule) -> None:
+    """The log line that belongs to a status is part of the error (U3)."""
+    with pytest.raises(qda.DspError, match="has no method 29"):
+        worker.invoke(29)

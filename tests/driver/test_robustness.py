@@ -528,3 +528,13 @@ def test_a_failure_in_a_call_leaves_nothing(
 
 def _fails(*_: object) -> None:
     raise OSError(errno.ENOMEM, "on purpose")
+
+
+def test_processes_that_die_and_close_at_once_do_not_take_the_dsp_along(counted: Machine) -> None:
+    """The end of a process and the CLOSE of its session may be seen in either order."""
+    pid = counted.pids
+    for _ in range(30):
+        with open_session(counted) as session:
+            module = session.load(Trouble)
+            assert status_of(lambda module=module: module.invoke(5)) == PROCESS_DIED  # type: ignore[misc]
+    assert counted.pids == pid

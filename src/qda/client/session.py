@@ -7,6 +7,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from pickle import PicklingError
 from typing import Any, Self
 
 import cloudpickle
@@ -17,8 +18,8 @@ from qda.client.buffer import Buffer, Mapping
 from qda.client.device import DeviceFile
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
+    DSP_OFFSET,
     NO_SUCH_MODULE,
-    SKELETON_RAISED,
     CallTimeout,
     DeviceError,
     DspError,
@@ -221,7 +222,7 @@ class Session:
         return results[0]
 
     def _refuse(self, operation: str, status: int) -> None:
-        log = self.read_log() if status == SKELETON_RAISED else []
+        log = self.read_log() if status & DSP_OFFSET == DSP_OFFSET else []
         raise DspError(operation, self.domain, status, log=tuple(log))
 
     def read_log(self) -> list[str]:
@@ -313,8 +314,12 @@ class Session:
         status, message = 0, ""
         for pickled in _by_reference_then_by_value(skeleton):
             room = bytearray(1024)
+            try:
+                data = pickled()
+            except (TypeError, PicklingError) as error:
+                raise UsageTypeError(f"{name} cannot be sent to the DSP: {error}") from error
             plan = make_plan(
-                INSTALL, (pickled(), name.encode() + b"\0"), (room,), (), (), self._file.find
+                INSTALL, (data, name.encode() + b"\0"), (room,), (), (), self._file.find
             )
             status = as_unsigned(self._file.invoke(loader.handle, plan))
             message = text(room)

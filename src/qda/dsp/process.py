@@ -133,18 +133,16 @@ class Process:
 
     # Life of sessions.
 
-    def create(self, client_id: int, name: str, attributes: int) -> None:
-        """The process is made for a client.  StatusError if it has been made before."""
+    def create(self) -> None:
+        """The process is made for its client.  StatusError if it has been made before."""
         if self.kind is not ProtectionDomain.USER or self._created:
             raise StatusError(BAD_STATE, "the process exists already")
         self._created = True
-        self.log.debug("process of %r, client %d, attributes %#x", name, client_id, attributes)
 
-    def attach(self, client_id: int) -> None:
+    def attach(self) -> None:
         """A client attaches to the root protection domain.  StatusError if this is not it."""
         if self.kind is not ProtectionDomain.ROOT:
             raise StatusError(BAD_STATE, "clients attach to the root protection domain")
-        self.log.debug("client %d has attached", client_id)
 
     def leave(self, client_id: int) -> None:
         """A client has called exit: its other calls end, and later ones fail (spec 6.6)."""
@@ -246,8 +244,10 @@ class Process:
         except StatusError as error:
             self.log.info("%s", error)
             return as_signed(error.status)
-        except BaseException:  # a skeleton may raise anything, SystemExit too
-            self.log.error("%s", traceback.format_exc().rstrip())
+        except BaseException as error:  # a skeleton may raise anything, SystemExit too
+            self.log.error(
+                "%s", "".join(traceback.format_exception(_in_the_method(error))).rstrip()
+            )
             return as_signed(SKELETON_RAISED)
 
     def _call(self, session: Session, message: bytes) -> int:
@@ -295,6 +295,14 @@ class Process:
             raise AddressFault(address + named.offset, named.length)
         view = self.space.resolve(address + named.offset, named.length)
         return _handle_argument(wire, named, view)
+
+
+def _in_the_method(error: BaseException) -> BaseException:
+    """The exception without the frames of this package that lead to the skeleton's method."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__package__") == __package__:
+        trace = trace.tb_next
+    return error.with_traceback(trace or error.__traceback__)
 
 
 def _handle_argument(

@@ -82,8 +82,11 @@ class Processor:
             if descriptor in watched:
                 if watched[descriptor] == 0:
                     return False
-                # Its endpoints are closed with it: the driver knows.  CLOSE comes for the session.
-                self._children.pop(watched[descriptor]).destroy()
+                # Its endpoints are closed with it: the driver knows.  CLOSE may come later, or may
+                # have come in this round.
+                child = self._children.pop(watched[descriptor], None)
+                if child is not None:
+                    child.destroy()
             elif descriptor == self._channel.fileno():
                 message, descriptors = self._channel.receive_with_descriptors()
                 self._channel.send(pack_reply(self._frame(Frame.unpack(message), descriptors)))

@@ -146,7 +146,8 @@ class ProcessControl:
         if scalars.method in (Method.CREATE, Method.CREATE_ATTR) and len(buffers) in (4, 6):
             self._create(*buffers[:4])
         elif scalars == control.attach(0).scalars:
-            self._process.attach(self._client(control.AttachRequest, buffers[0]).client_id)
+            self._client(control.AttachRequest, buffers[0])
+            self._process.attach()
         elif scalars == control.release(0).scalars:
             request = _read(control.AttachRequest, buffers[0])
             self._process.release(request.client_id)
@@ -180,7 +181,7 @@ class ProcessControl:
         if request.file_length != len(image) or request.name_length != len(name):
             raise StatusError(BAD_PARAMETER, "lengths in the request are not those of its buffers")
         self._process.space.resolve(memory.address, memory.size)
-        self._process.create(request.client_id, text(name), request.attributes)
+        self._process.create()
 
     def _map(self, header: memoryview, pages: memoryview, answer: memoryview) -> None:
         request = self._client(control.MapRequest, header)
