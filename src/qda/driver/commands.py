@@ -32,6 +32,8 @@ DRIVER_NAME = b"qda"
 _DRIVER_DATE = b"20260223"
 _DRIVER_TEXT = b"Qualcomm DSP Accelerator"
 
+_WRITE, _READ = Access.WRITE.value, Access.READ.value
+
 Handler = Callable[["Front", Client, Any], int]
 
 
@@ -56,9 +58,9 @@ class Front:
         if command is None:
             return -errno.EINVAL
         size = ioctl_size(code)
-        both = code >> 30 & command.access
-        readable = size if both & Access.WRITE else 0
-        writable = size if both & Access.READ else 0
+        both = code >> 30 & command.access.value
+        readable = size if both & _WRITE else 0
+        writable = size if both & _READ else 0
         if len(data) < max(readable, writable):
             return -errno.EFAULT
         record_type = command.record

@@ -12,6 +12,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -201,6 +202,10 @@ class _ProcmapQuery(Record, spelling="procmap_query"):
     build_id_addr: int = u64("Address of the build id", unit="address")
 
 
+_QUERY_HEAD = struct.Struct("<QQQ")
+"""What is asked: the first three fields.  Every shared argument of a call needs one query, so the
+record is not built field by field."""
+
 _PROCMAP_QUERY = 3 << 30 | _ProcmapQuery.byte_size << 16 | ord("f") << 8 | 17
 
 
@@ -217,9 +222,8 @@ class MapsFile:
     def area(self, address: int) -> Area | None:
         """The mapping that contains the address, None if none does."""
         if self._queries:
-            query = bytearray(
-                _ProcmapQuery(size=_ProcmapQuery.byte_size, query_addr=address).pack()
-            )
+            query = bytearray(_ProcmapQuery.byte_size)
+            _QUERY_HEAD.pack_into(query, 0, _ProcmapQuery.byte_size, 0, address)
             try:
                 fcntl.ioctl(self._file, _PROCMAP_QUERY, query)
             except FileNotFoundError:
@@ -227,9 +231,9 @@ class MapsFile:
             except OSError:
                 self._queries = False  # ENOTTY before linux 6.11: read the text instead
             else:
-                found = _ProcmapQuery.unpack(query)
-                identity = (found.dev_major, found.dev_minor, found.inode)
-                return Area(found.vma_start, found.vma_end, found.vma_offset, identity)
+                found = _ProcmapQuery.codec.unpack(query)
+                _, _, _, start, end, _, _, offset, inode, major, minor, *_ = found
+                return Area(start, end, offset, (major, minor, inode))
         return self._search(address)
 
     def _search(self, address: int) -> Area | None:
