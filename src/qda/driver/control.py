@@ -249,4 +249,5 @@ def close(file: OpenFile, client: Client | None = None) -> None:
         execute(session, client, control.release(file.client_id))
     except (OSError, Died) as error:
         _log.debug("release of client %d: %s", file.client_id, error)
-    file.close()
+    finally:
+        file.close()

@@ -73,6 +73,8 @@ class LocalNode:
             if self._closed:
                 return
             self._closed = True
-        if self._owner == os.getpid():
-            self._front.close(self._client)
-        self._client.close()
+        try:
+            if self._owner == os.getpid():
+                self._front.close(self._client)
+        finally:
+            self._client.close()

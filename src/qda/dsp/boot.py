@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from qda.dsp.processor import main; main()"
 )
+
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""NumPy is imported before protection domains are forked, and must not have started threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,13 @@ def start_processor(boot: Boot, timeout: float = 30.0) -> tuple[subprocess.Popen
     """
     ours, theirs = Endpoint.pair()
     try:
-        command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), json.dumps(sys.path)]
+        path = json.dumps([str(entry) for entry in sys.path])
+        command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), path]
         process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
+            env=os.environ | _ONE_THREAD,
             start_new_session=True,
         )
     except BaseException:
