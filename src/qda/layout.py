@@ -208,6 +208,9 @@ class Record:
     alignment: ClassVar[int] = 1
     spelling: ClassVar[str] = ""
     codec: ClassVar[struct.Struct] = struct.Struct("")
+    _names: ClassVar[tuple[str, ...]] = ()
+    _checked: ClassVar[tuple[Field, ...]] = ()
+    _arrays: ClassVar[tuple[Field, ...]] = ()
 
     def __init_subclass__(
         cls,
@@ -244,6 +247,9 @@ class Record:
             offset = start + field.size
             widest = max(widest, field.scalar.size)
         cls.fields, cls.alignment, cls.byte_size = tuple(placed), widest, align(offset, widest)
+        cls._names = tuple(field.name for field in placed)
+        cls._checked = tuple(field for field in placed if field.breach)
+        cls._arrays = tuple(field for field in placed if field.count)
         cls.codec = struct.Struct("".join([*codes, f"{cls.byte_size - offset}x"]))
 
     def __init__(self, **values: int | bytes) -> None:
@@ -257,19 +263,17 @@ class Record:
     def unpack(cls, buffer: bytes | bytearray | memoryview, offset: int = 0) -> Self:
         """Read a record from `byte_size` bytes at `offset`.  struct.error if there are fewer."""
         record = cls.__new__(cls)
-        for field, value in zip(cls.fields, cls.codec.unpack_from(buffer, offset), strict=True):
-            setattr(record, field.name, value)
+        # Not field by field: a record is unpacked in every call.
+        record.__dict__.update(zip(cls._names, cls.codec.unpack_from(buffer, offset), strict=True))
         return record
 
     def values(self) -> list[Any]:
         """The fields' values in layout order."""
-        found = []
-        for field in self.fields:
+        for field in self._arrays:
             value = getattr(self, field.name)
-            if field.count and len(value) > field.size:
+            if len(value) > field.size:
                 raise struct.error(f"{len(value)} bytes for {field.spelling}: {field.type_name}")
-            found.append(value)
-        return found
+        return [getattr(self, name) for name in self._names]
 
     def pack(self) -> bytes:
         """The record as `byte_size` bytes.  struct.error if a value does not fit its field."""
@@ -281,8 +285,8 @@ class Record:
 
     def breach(self) -> int:
         """The errno of the first field with an illegal value, or 0."""
-        for field in self.fields:
-            if field.breach and not field.legal.holds(getattr(self, field.name)):
+        for field in self._checked:
+            if not field.legal.holds(getattr(self, field.name)):
                 return field.breach
         return 0
 

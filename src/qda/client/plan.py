@@ -8,6 +8,7 @@ further emitters (R5).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,18 +64,21 @@ def make_plan(
     writable where the DSP writes.  Methods from 31 on get their number as first word of the first
     in-buffer, which is the caller's to provide (spec/fastrpc.md 1.5).
     """
-    try:
-        scalars = Scalars(
-            min(method, EXTENDED_METHOD), len(ins), len(outs), len(in_handles), len(out_handles)
-        ).word
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    scalars = _word(method, len(ins), len(outs), len(in_handles), len(out_handles))
     alive: list[object] = []
     planned = [_place(item, find, alive, False) for item in ins]
     planned += [_place(item, find, alive, True) for item in outs]
     for item in (*in_handles, *out_handles):
         planned.append(_place_handle(item, find, alive))
     return Plan(scalars, planned, len(ins) + len(outs), alive)
+
+
+@lru_cache(maxsize=1024)
+def _word(method: int, ins: int, outs: int, in_handles: int, out_handles: int) -> int:
+    try:
+        return Scalars(min(method, EXTENDED_METHOD), ins, outs, in_handles, out_handles).word
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _place(item: Bytes, find: Find, alive: list[object], written: bool) -> Planned:

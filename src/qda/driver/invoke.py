@@ -97,7 +97,7 @@ def _send(
         call,
         InvokeMessage.codec.pack(
             session.client_id,
-            client.tid,
+            call.key[0],
             call.context,
             request.handle,
             request.scalars,

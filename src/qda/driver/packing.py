@@ -43,6 +43,8 @@ def pack(
     """
     layout = lay_out(scalars, arguments)
     message = allocate(layout.allocation)
+    if not arguments:
+        return layout, message  # the metadata is zeros, and so is the message
     copies = layout.copies_in()
     try:
         _resolve_all(layout, arguments, resolve)

@@ -28,6 +28,7 @@ from qda.rpmsg.channel import Link
 __all__ = ["Call", "Died", "Lane", "Memory", "Session"]
 
 _log = logging.getLogger("qda.driver")
+_response = Response.codec
 
 SLOT = 64 << 10
 """Message memory of a lane in bytes; longer messages get memory of their own."""
@@ -182,6 +183,8 @@ class Session:
 
     def resume(self, key: tuple[int, ...]) -> Call | None:
         """The interrupted call of the same thread with the same arguments, if there is one."""
+        if not self._interrupted:
+            return None
         with self._lock:
             return self._interrupted.pop(key, None)
 
@@ -190,8 +193,9 @@ class Session:
 
         OSError ENOSPC, ENODEV.
         """
-        for answered in self._answered(key):
-            self.end(answered)
+        if self._abandoned or self._interrupted:
+            for answered in self._answered(key):
+                self.end(answered)
         with self._lock:
             if self._closed:
                 raise OSError(errno.ENODEV, "the session is closed")
@@ -230,11 +234,10 @@ class Session:
         return True
 
     def _next_index(self) -> int:
-        for step in range(len(CONTEXT_NUMBERS)):
-            index = CONTEXT_NUMBERS[(self._last_index + step) % len(CONTEXT_NUMBERS)]
-            if index not in self._active:
-                self._last_index = index
-                return index
+        for _ in CONTEXT_NUMBERS:
+            self._last_index = self._last_index % CONTEXT_NUMBERS[-1] + 1
+            if self._last_index not in self._active:
+                return self._last_index
         raise OSError(errno.ENOSPC, f"{len(CONTEXT_NUMBERS)} calls are under way on the session")
 
     def _new_lane(self) -> Lane:
@@ -333,13 +336,11 @@ class Session:
         if len(answer) < RESPONSE_MINIMUM:
             _log.warning("dropped a response of %d bytes", len(answer))
             return None
-        response = Response.unpack(answer.ljust(Response.byte_size, b"\0"))
-        if response.context != call.context:
-            _log.warning(
-                "dropped a response to context %#x: %#x is awaited", response.context, call.context
-            )
+        context, result = _response.unpack_from(answer.ljust(_response.size, b"\0"))
+        if context != call.context:
+            _log.warning("dropped a response to context %#x: %#x is awaited", context, call.context)
             return None
-        return response.result
+        return int(result)
 
     def _gone(self, status: int) -> int:
         self._died = True

@@ -48,28 +48,30 @@ __all__ = ["Process"]
 LOG_LINES = 1000
 """Lines that are kept for a client that does not read its log."""
 
+_response = Response.codec
+_message = InvokeMessage.codec
+
 _CURRENT_PROCESS = 4
 _UTILITIES = 2
 _AFTER_EXIT = (_CURRENT_PROCESS, CONTROL_HANDLE)
 """Handles that still answer after a client's exit (spec 6.6, 10)."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Pending:
     """A call that has not been answered yet.  It is answered once, by whoever comes first: its own
     thread, or the release of its session."""
 
     endpoint: Endpoint
     context: int
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    answered: bool = False
+    unanswered: list[bool] = field(default_factory=lambda: [True])
 
     def answer(self, result: int) -> None:
-        with self.lock:
-            if self.answered:
-                return
-            self.answered = True
-        self.endpoint.send(Response.codec.pack(self.context, result))
+        try:
+            self.unanswered.pop()  # of several threads, one succeeds
+        except IndexError:
+            return
+        self.endpoint.send(_response.pack(self.context, result))
 
 
 @dataclass(eq=False)
@@ -251,7 +253,7 @@ class Process:
             return as_signed(SKELETON_RAISED)
 
     def _call(self, session: Session, message: bytes) -> int:
-        client_id, _, _, handle, word, address, size = InvokeMessage.codec.unpack(message)
+        client_id, _, _, handle, word, address, size = _message.unpack(message)
         if client_id != (0 if handle == CONTROL_HANDLE else session.client_id):
             raise StatusError(NO_SUCH_CLIENT, f"client {client_id} is not on this session")
         if session.left and handle not in _AFTER_EXIT:

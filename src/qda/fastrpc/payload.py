@@ -179,8 +179,13 @@ def metadata_size(count: int) -> int:
     return per_argument * count + MetadataTail.byte_size
 
 
+_EMPTY = metadata_size(0)
+
+
 def lay_out(scalars: Scalars, arguments: Sequence[Argument]) -> Layout:
     """Place the arguments of a call.  Lengths and addresses are taken as they are."""
+    if not arguments:
+        return Layout(scalars, _EMPTY, align(_EMPTY, ALIGNMENT), [], [])
     metadata = metadata_size(len(arguments))
     buffers = arguments[: scalars.buffers]
     placed = overlaps([(argument.address, argument.length) for argument in buffers])
@@ -217,6 +222,8 @@ def header(
 ) -> bytes:
     """The metadata of a message buffer that lies at `host_address` (which the DSP sees in pv; any
     number with the same low 12 bits will do, H19) and at `device_address`."""
+    if not arguments:
+        return bytes(MetadataTail.byte_size)
     remote: list[int] = []
     listed: list[int] = []
     pages: list[int] = []

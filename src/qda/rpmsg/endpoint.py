@@ -9,9 +9,11 @@ from collections.abc import Sequence
 __all__ = ["MESSAGE_MAX", "Endpoint", "PeerGone"]
 
 MESSAGE_MAX = 65536
-"""Longest message in bytes; FastRPC needs 40, only the boot message is longer."""
+"""Longest message in bytes that comes with descriptors."""
 
 _DESCRIPTORS_MAX = 64
+_SHORT = 4096
+"""Room for a message in bytes; FastRPC needs 40."""
 
 # A send that cannot block need not let go of the interpreter.  With several threads on a session
 # every release is a hand-over to another thread, and costs more than the send.
@@ -71,7 +73,7 @@ class Endpoint:
         if timeout is not None:
             return self._receive_within(timeout)
         try:
-            message = self._socket.recv(MESSAGE_MAX)
+            message = self._socket.recv(_SHORT)
         except InterruptedError:
             raise
         except OSError as error:
@@ -83,7 +85,7 @@ class Endpoint:
     def _receive_within(self, timeout: float) -> bytes:
         self._socket.settimeout(timeout)
         try:
-            message = self._socket.recv(MESSAGE_MAX)
+            message = self._socket.recv(_SHORT)
         except (TimeoutError, BlockingIOError):
             raise TimeoutError(f"no answer within {timeout} s") from None
         except OSError as error:
