@@ -21,11 +21,11 @@ class Interrupted(LocalClient):
 
     signals = 0
 
-    def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:
+    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
         if timeout is None and self.signals:
             self.signals -= 1
             raise InterruptedError(errno.EINTR, "a signal")
-        return super().wait(endpoint, timeout)
+        return super().wait(endpoint, buffer, timeout)
 
 
 @pytest.fixture(scope="module")

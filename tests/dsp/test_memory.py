@@ -58,10 +58,10 @@ def test_a_mapping_begins_at_its_offset_and_runs_to_the_end(space: AddressSpace)
     space.announce(1, 0x1000_0000, 0x20000, memory(0x20000, bytes(range(256)) * 512))
     for offset in (0, 1, 4096, 70_001, 0x1FFFF):
         address = space.map(1, BusAddress(0x1000_0000), 0x20000, offset, 0, 7)
-        assert space.view(address, 1)[0] == offset & 255
-        assert len(space.view(address, 0x20000 - offset)) == 0x20000 - offset
+        assert space.view(1, address, 1)[0] == offset & 255
+        assert len(space.view(1, address, 0x20000 - offset)) == 0x20000 - offset
         with pytest.raises(AddressFault):
-            space.view(address, 0x20000 - offset + 1)
+            space.view(1, address, 0x20000 - offset + 1)
         space.unmap(1, address)
     with pytest.raises(StatusError) as caught:
         space.map(1, BusAddress(0x1000_0000), 0x20000, 0x20000, 0, 7)
@@ -95,7 +95,7 @@ def test_unmapping_is_by_address_or_by_name_and_only_ones_own(space: AddressSpac
         with pytest.raises(StatusError) as caught:
             refused()
         assert caught.value.status == NO_SUCH_MAP
-    assert len(space.view_of_fd(9)) == 4096
+    assert len(space.view_of_fd(1, 9)) == 4096
     space.unmap_fd(1, 9, 0)
     space.unmap(1, one)
     assert len(space) == 1
@@ -151,13 +151,13 @@ class SpaceMachine(RuleBasedStateMachine):
         with pytest.raises(StatusError):
             self.space.unmap(1, address)
         with pytest.raises(AddressFault):
-            self.space.view(address, 1)
+            self.space.view(1, address, 1)
 
     @precondition(lambda self: self.announced)
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
         bus = data.draw(st.sampled_from(sorted(self.announced)))
-        self.space.withdraw(bus)
+        self.space.withdraw(1, bus)
         del self.announced[bus]
         with pytest.raises(AddressFault):
             self.space.resolve(bus, 1)
@@ -176,7 +176,7 @@ class SpaceMachine(RuleBasedStateMachine):
     @invariant()
     def mappings_show_their_memory(self) -> None:
         for address, (mark, size) in self.mapped.items():
-            view = self.space.view(address, size)
+            view = self.space.view(1, address, size)
             assert int.from_bytes(view[:4], "little") == mark
         assert len(self.space) == len(self.announced) + len(self.mapped)
 
@@ -193,6 +193,6 @@ def test_any_dsp_address_is_a_view_or_a_fault(address: int, length: int) -> None
     space = AddressSpace(GRANULE)
     try:
         with pytest.raises(AddressFault):
-            space.view(address, length)
+            space.view(1, address, length)
     finally:
         space.close()

@@ -95,10 +95,10 @@ class FakeClient:
     def install(self, descriptor: int, flags: int) -> int:
         raise OSError(9, "no descriptors in the vectors")
 
-    def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:
+    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
         if self.interrupted:
             raise InterruptedError(4, "a signal")
-        return endpoint.receive(timeout)
+        return endpoint.receive_into(buffer, timeout)
 
     def hashes(self) -> list[str]:
         return [hashlib.sha256(data).hexdigest() for _, data, _ in self.regions]
@@ -154,9 +154,11 @@ class FakeEndpoint:
     def send(self, message: bytes, descriptors: Sequence[int] = ()) -> None:
         self._answers.extend(self._answer(message))
 
-    def receive(self, timeout: float | None = None) -> bytes:
+    def receive_into(self, buffer: bytearray, timeout: float | None = None) -> int:
         if self._answers:
-            return self._answers.popleft()
+            answer = self._answers.popleft()
+            buffer[: len(answer)] = answer
+            return len(answer)
         if timeout == 0:
             raise TimeoutError
         raise StillWaiting

@@ -21,7 +21,8 @@ class Buffer(mmap.mmap):
     """A buffer object of a session, mapped: it can be indexed and sliced as bytes, and has the
     buffer protocol, `numpy()` and DLPack, all on the shared pages.
 
-    `handle` is its GEM handle, `address` where it is mapped, `len(buffer)` its size in bytes.
+    `handle` is its GEM handle, `address` where it is mapped, `dma_buf` a descriptor of it or -1,
+    `len(buffer)` its size in bytes.
     `close`, or the end of a `with` block, gives the handle back; the pages go when the last array
     or view of them does.  A buffer that is simply dropped is closed some time later.
     """
@@ -30,14 +31,14 @@ class Buffer(mmap.mmap):
     address: int
     _close_handle: Callable[[], Any]
     _file: DeviceFile
-    _dma_buf: int
+    dma_buf: int
 
     def bind(self, file: DeviceFile, handle: int) -> Self:
         """Tie the mapping to its handle; done once, by the session that makes the buffer."""
-        self._file, self.handle, self._dma_buf = file, handle, -1
+        self._file, self.handle, self.dma_buf = file, handle, -1
         self.address = int(np.frombuffer(self, np.uint8).__array_interface__["data"][0])
         # The collector may run anywhere, also inside the device: it only leaves a note.
-        self._close_handle = weakref.finalize(self, file.discard, handle, self.address)
+        self._close_handle = weakref.finalize(self, file.discard, handle)
         return self
 
     def numpy(self, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
@@ -57,13 +58,10 @@ class Buffer(mmap.mmap):
         """A DMA-BUF descriptor of the buffer, which the caller owns.  DeviceError."""
         return self._file.export(self.handle)
 
-    @property
-    def dma_buf(self) -> int:
-        """A DMA-BUF descriptor that belongs to the buffer, made when it is first asked for."""
-        if self._dma_buf < 0:
-            self._dma_buf = self.export_fd()
-            weakref.finalize(self, os.close, self._dma_buf)
-        return self._dma_buf
+    def keep_dma_buf(self, descriptor: int) -> None:
+        """Own a DMA-BUF descriptor of the buffer from here on, in `dma_buf`."""
+        self.dma_buf = descriptor
+        weakref.finalize(self, os.close, descriptor)
 
     def close(self) -> None:
         """Give the handle back; unmap unless there are arrays of the memory.  Idempotent."""

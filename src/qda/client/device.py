@@ -16,7 +16,7 @@ from weakref import ref
 
 from qda.client.buffer import Buffer
 from qda.client.node import Node
-from qda.client.plan import EMITTERS, Plan
+from qda.client.plan import Plan, emit_elements
 from qda.errors import DeviceError, DspError, as_unsigned
 from qda.uapi import (
     GemCreate,
@@ -30,7 +30,7 @@ from qda.uapi import (
 
 __all__ = ["DeviceFile"]
 
-_Range = tuple[int, int, "ref[Buffer]"]
+_Range = tuple[int, int, "ref[Buffer]", int]
 
 
 def _start(entry: _Range) -> int:
@@ -47,11 +47,10 @@ class DeviceFile:
         self.node = node
         self.dialect = dialect
         self.domain = domain
-        self._emit = EMITTERS[dialect.name]
         self._commands = {c.key: c for c in (*drm.COMMANDS, *dialect.commands)}
         self._invoke_code = self._commands["INVOKE"].code
-        self._lock = threading.Lock()
-        self._discarded: collections.deque[tuple[int, int]] = collections.deque()
+        self._lock = threading.RLock()
+        self._discarded: collections.deque[int] = collections.deque()
         self._ranges: list[_Range] = []
 
     def run(self, key: str, operation: str, **values: Any) -> Any:
@@ -117,6 +116,10 @@ class DeviceFile:
 
         It is mapped through its exporter, which every dialect allows (R12).
         """
+        with self._lock:  # a descriptor that is imported twice has one handle, and one buffer
+            return self._import(fd)
+
+    def _import(self, fd: int) -> Buffer:
         self.collect()
         imported: drm.PrimeHandle = self.run("PRIME_FD_TO_HANDLE", f"import fd {fd}", fd=fd)
         known = self._by_handle(imported.handle)
@@ -141,7 +144,7 @@ class DeviceFile:
         return exported.fd
 
     def _by_handle(self, handle: int) -> Buffer | None:
-        for _, _, found in self._ranges:
+        for _, _, found, _ in self._ranges:
             buffer = found()
             if buffer is not None and buffer.handle == handle:
                 return buffer
@@ -150,7 +153,7 @@ class DeviceFile:
     def _register(self, buffer: Buffer) -> Buffer:
         with self._lock:
             index = bisect_right(self._ranges, buffer.address, key=_start)
-            entry = (buffer.address, buffer.address + len(buffer), ref(buffer))
+            entry = (buffer.address, buffer.address + len(buffer), ref(buffer), buffer.handle)
             # Readers take no lock: they see the old list or the new one.
             self._ranges = [*self._ranges[:index], entry, *self._ranges[index:]]
         return buffer
@@ -163,19 +166,20 @@ class DeviceFile:
             return None
         return ranges[index][2]()
 
-    def discard(self, handle: int, address: int) -> None:
+    def discard(self, handle: int) -> None:
         """Note that a buffer is gone; its handle is closed by `collect`."""
-        self._discarded.append((handle, address))
+        self._discarded.append(handle)
 
     def collect(self) -> None:
         """Close the handles of buffers that are gone."""
         while self._discarded:
             try:
-                handle, address = self._discarded.popleft()
+                handle = self._discarded.popleft()
             except IndexError:
                 return
             with self._lock:
-                self._ranges = [entry for entry in self._ranges if entry[0] != address]
+                # By handle: a new buffer may have the address already.
+                self._ranges = [entry for entry in self._ranges if entry[3] != handle]
                 self._close_handle(handle)
 
     def _close_handle(self, handle: int) -> None:
@@ -184,15 +188,22 @@ class DeviceFile:
         except DeviceError:
             return  # the file is closed, and the handle with it
 
+    def dma_buf(self, buffer: Buffer) -> int:
+        """A DMA-BUF descriptor that belongs to the buffer, made when it is first asked for."""
+        with self._lock:
+            if buffer.dma_buf < 0:
+                buffer.keep_dma_buf(self.export(buffer.handle))
+            return buffer.dma_buf
+
     def name_of(self, buffer: Buffer) -> int:
         """What an fd field says for a buffer in this dialect."""
-        return buffer.dma_buf if self.dialect.name == "v1" else buffer.handle
+        return self.dma_buf(buffer) if self.dialect.name == "v1" else buffer.handle
 
     # Calls and mappings.
 
     def invoke(self, handle: int, plan: Plan) -> int:
         """Issue a planned call; returns the DSP's result, signed.  OSError from the node."""
-        elements = bytearray(self._emit(plan))
+        elements = bytearray(emit_elements(plan, self.name_of))
         address = ctypes.addressof(ctypes.c_char.from_buffer(elements)) if elements else 0
         request = bytearray(Invoke.codec.pack(handle, plan.scalars, address))
         return self.node.ioctl(self._invoke_code, request)

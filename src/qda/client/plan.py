@@ -19,7 +19,7 @@ from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 from qda.uapi import InvokeElement
 
-__all__ = ["EMITTERS", "Bytes", "Emitter", "HandleLike", "Plan", "Planned", "make_plan"]
+__all__ = ["Bytes", "HandleLike", "Plan", "Planned", "emit_elements", "make_plan"]
 
 Bytes = Any
 """Contiguous memory with the buffer protocol: bytes, bytearray, memoryview, array, Buffer."""
@@ -104,6 +104,8 @@ def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
     """Address and length in bytes of an argument's memory, which `alive` then keeps."""
     if isinstance(item, np.ndarray):
         array: NDArray[Any] = item
+        if array.dtype.hasobject:
+            raise UsageTypeError(f"array of dtype {array.dtype}: the DSP cannot see Python objects")
         if not (array.flags.c_contiguous or array.flags.f_contiguous):
             raise UsageTypeError(
                 f"array of shape {array.shape} and strides {array.strides} is not contiguous: "
@@ -127,29 +129,15 @@ def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
     return address, array.nbytes
 
 
-Emitter = Callable[[Plan], bytes]
-"""Writes the argument elements of a plan."""
-
 _element = InvokeElement.codec
 
 
-def _emit_rfc(plan: Plan) -> bytes:
-    """Elements of the RFC dialect: fd is a GEM handle."""
-    return _emit(plan, lambda buffer: buffer.handle)
-
-
-def _emit_v1(plan: Plan) -> bytes:
-    """Elements of the V1 dialect: fd is a DMA-BUF descriptor."""
-    return _emit(plan, lambda buffer: buffer.dma_buf)
-
-
-def _emit(plan: Plan, name: Callable[[Buffer], int]) -> bytes:
+def emit_elements(plan: Plan, name: Callable[[Buffer], int]) -> bytes:
+    """The argument elements of a plan in both QDA dialects; `name` is what an fd field says for a
+    buffer, a GEM handle or a descriptor."""
     elements = []
     for index, (address, length, buffer, offset) in enumerate(plan.arguments):
         fd = -1 if buffer is None else name(buffer)
         place = address if index < plan.buffers or buffer is None else offset
         elements.append(_element.pack(place, length, fd, 0))
     return b"".join(elements)
-
-
-EMITTERS: dict[str, Emitter] = {"rfc": _emit_rfc, "v1": _emit_v1}

@@ -60,7 +60,7 @@ class Session:
         self._file = file
         self._lock = threading.Lock()
         self._manager: Manager = REMOTECTL1
-        self._loader: RemoteModule | None = None
+        self._loader: int | None = None
         self._log = logging.getLogger(f"qda.dsp.{file.domain}")
         self._closed = False
 
@@ -230,23 +230,43 @@ class Session:
 
         The lines also go to the logger `qda.dsp.DOMAIN`.  A DSP without such a log has no lines.
         """
+        lines: list[str] = []
         try:
-            loader = self._open_loader()
-            lines: list[str] = []
-            while True:
+            loader = self._find_loader()
+            while loader:
                 length, room = bytearray(4), bytearray(_LOG_ROOM)
-                plan = make_plan(READ_LOG, (), (length, room), (), (), self._file.find)
-                if self._file.invoke(loader.handle, plan):
+                if self._call(loader, READ_LOG, (), (length, room)):
                     break
                 size = struct.unpack("<I", length)[0]
                 lines += room[:size].decode("utf-8", "replace").splitlines()
                 if not size:
                     break
-        except (Refusal, OSError):
-            return []
+        except OSError:
+            return lines
         for line in lines:
             self._log.info("%s", line)
         return lines
+
+    def _call(self, handle: int, method: int, ins: Sequence[Bytes], outs: Sequence[Bytes]) -> int:
+        """A call whose status is returned: for what an error's own text needs.  OSError."""
+        plan = make_plan(method, ins, outs, (), (), self._file.find)
+        return as_unsigned(self._file.invoke(handle, plan))
+
+    def _find_loader(self) -> int:
+        """The handle of the loader module, 0 on a DSP that has none; asked for once.  OSError."""
+        if self._loader is None:
+            found = 0
+            name = LOADER_URI.encode() + b"\0"
+            request = OpenRequest(name_length=len(name), text_capacity=TEXT_CAPACITY).pack()
+            for manager in dict.fromkeys((self._manager, REMOTECTL)):
+                answer, text = bytearray(OpenAnswer.byte_size), bytearray(TEXT_CAPACITY)
+                ins, outs = (request, name), (answer, text)
+                if not self._call(manager.handle, manager.open.method, ins, outs):
+                    opened = OpenAnswer.unpack(answer)
+                    found = 0 if opened.error else opened.handle
+                    break
+            self._loader = found
+        return self._loader
 
     # Modules.
 
@@ -299,32 +319,28 @@ class Session:
         if error:
             raise DspError(operation, self.domain, as_unsigned(error), text(message))
 
-    def _open_loader(self) -> RemoteModule:
-        with self._lock:
-            if self._loader is None:
-                self._loader = self._open(LOADER_URI)
-            return self._loader
-
     def _install(self, skeleton: type, name: str) -> None:
         operation = f"install skeleton {name}"
         try:
-            loader = self._open_loader()
+            loader = self._find_loader()
+            if not loader:
+                self._open(LOADER_URI)  # raises what the DSP says to that
+            status, message = 0, ""
+            for pickled in _by_reference_then_by_value(skeleton):
+                room = bytearray(1024)
+                data = pickled()
+                status = self._call(loader, INSTALL, (data, name.encode() + b"\0"), (room,))
+                message = text(room)
+                if status != NO_SUCH_MODULE:
+                    break
         except DspError as error:
             raise DspError(operation, self.domain, error.status, log=error.log) from error
-        status, message = 0, ""
-        for pickled in _by_reference_then_by_value(skeleton):
-            room = bytearray(1024)
-            try:
-                data = pickled()
-            except (TypeError, PicklingError) as error:
-                raise UsageTypeError(f"{name} cannot be sent to the DSP: {error}") from error
-            plan = make_plan(
-                INSTALL, (data, name.encode() + b"\0"), (room,), (), (), self._file.find
-            )
-            status = as_unsigned(self._file.invoke(loader.handle, plan))
-            message = text(room)
-            if status != NO_SUCH_MODULE:
-                break
+        except (TypeError, PicklingError) as error:
+            raise UsageTypeError(f"{name} cannot be sent to the DSP: {error}") from error
+        except Refusal:
+            raise
+        except OSError as error:
+            raise DeviceError(operation, self.domain, error.errno or 5) from error
         if status:
             log = [message] if message else self.read_log()
             raise DspError(operation, self.domain, status, log=tuple(log))
@@ -349,14 +365,21 @@ class Session:
         return f"<Session with {self.domain} through {self.node}, dialect {self.dialect}>"
 
 
+_registering = threading.Lock()
+
+
 def _by_reference_then_by_value(skeleton: type) -> list[Callable[[], bytes]]:
     def by_value() -> bytes:
         module = sys.modules[skeleton.__module__]
-        cloudpickle.register_pickle_by_value(module)
-        try:
-            return bytes(cloudpickle.dumps(skeleton))
-        finally:
-            cloudpickle.unregister_pickle_by_value(module)
+        with _registering:
+            known = module.__name__ in cloudpickle.list_registry_pickle_by_value()
+            if not known:
+                cloudpickle.register_pickle_by_value(module)
+            try:
+                return bytes(cloudpickle.dumps(skeleton))
+            finally:
+                if not known:
+                    cloudpickle.unregister_pickle_by_value(module)
 
     return [lambda: bytes(cloudpickle.dumps(skeleton)), by_value]
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from qda import uapi
 from qda.driver import control
@@ -34,6 +35,10 @@ _DRIVER_TEXT = b"Qualcomm DSP Accelerator"
 
 _WRITE, _READ = Access.WRITE.value, Access.READ.value
 
+_PATIENCE = 10.0
+"""Seconds that commands under way have to end when their file is closed."""
+
+T = TypeVar("T")
 Handler = Callable[["Front", Client, Any], int]
 
 
@@ -45,7 +50,8 @@ class Front:
         self.dialect = dialect
         self._commands = {command.number: command for command in drm.COMMANDS}
         self._commands |= dialect.by_number
-        self._closing = threading.Lock()
+        self._idle = threading.Condition()
+        self._commands_running = 0
         self._closed = False
 
     def ioctl(self, client: Client, code: int, data: bytearray | memoryview) -> int:
@@ -65,36 +71,62 @@ class Front:
             return -errno.EFAULT
         record_type = command.record
         if record_type is None:
-            return self._run(command.key, client, None)
+            result = self._run(command.key, client, None)
+            control.raise_deferred()
+            return result
         buffer = bytearray(max(size, record_type.byte_size))
         buffer[:readable] = data[:readable]
         record = record_type.unpack(buffer)
         result = -record.breach() or self._run(command.key, client, record)
         record.pack_into(buffer)
         data[:writable] = buffer[:writable]
+        control.raise_deferred()
         return result
 
     def _run(self, key: str, client: Client, record: Record | None) -> int:
         try:
-            return _HANDLERS[key](self, client, record)
+            with self._running():
+                return _HANDLERS[key](self, client, record)
         except Died as died:
             return died.result
         except OSError as error:
             return -(error.errno or errno.EIO)
 
-    def mmap(self, length: int, offset: int) -> BufferObject:
-        """The object that a mapping of `length` bytes at a fake offset shows, from its first byte.
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """While a command runs, `close` does not take the file away.  OSError EBADF once it has."""
+        with self._idle:
+            if self._closed:
+                raise OSError(errno.EBADF, "the file is closed")
+            self._commands_running += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._commands_running -= 1
+                self._idle.notify_all()
+
+    def mmap(self, length: int, offset: int, place: Callable[[int, int], T]) -> T:
+        """Map `length` bytes at a fake offset: `place` is given the object's descriptor and the
+        length, and its result is returned.
 
         OSError: EINVAL for an unknown offset, length 0, a mapping longer than the object, or in
         dialect V1 an imported object; EACCES for an object that this file has no handle of.
         """
-        buffer = self.file.device.at_mmap_offset(offset)
-        if buffer is None or not length or length > buffer.size:
-            raise OSError(errno.EINVAL, f"no object of {length} bytes at offset {offset:#x}")
-        if not self.file.has(buffer):
-            raise OSError(errno.EACCES, "the object belongs to another file")
-        self._refuse_imported(buffer)
-        return buffer
+        with self._running():
+            device = self.file.device
+            buffer = device.hold_at_mmap_offset(offset)
+            if buffer is None:
+                raise OSError(errno.EINVAL, f"no object at offset {offset:#x}")
+            try:
+                if not length or length > buffer.size:
+                    raise OSError(errno.EINVAL, f"{length} bytes of an object of {buffer.size}")
+                if not self.file.has(buffer):
+                    raise OSError(errno.EACCES, "the object belongs to another file")
+                self._refuse_imported(buffer)
+                return place(buffer.descriptor, length)
+            finally:
+                device.put(buffer)
 
     def _refuse_imported(self, buffer: BufferObject) -> None:
         """An imported object is mapped through its exporter (R12), says the later dialect."""
@@ -103,10 +135,16 @@ class Front:
 
     def close(self, client: Client | None = None) -> None:
         """Close the file; idempotent, never fails."""
-        with self._closing:
-            if not self._closed:
-                self._closed = True
-                control.close(self.file, client)
+        with self._idle:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            control.release(self.file, client)
+        finally:
+            with self._idle:
+                self._idle.wait_for(lambda: not self._commands_running, _PATIENCE)
+            self.file.close()
 
 
 def open_front(device: Device, dialect: Interface) -> Front:
@@ -133,8 +171,11 @@ def _gem_close(front: Front, client: Client, request: drm.GemClose) -> int:
 def _prime_handle_to_fd(front: Front, client: Client, request: drm.PrimeHandle) -> int:
     if request.flags & ~(os.O_CLOEXEC | os.O_RDWR):
         raise OSError(errno.EINVAL, f"flags {request.flags:#x}")
-    buffer = front.file.buffer(request.handle)
-    request.fd = client.install(buffer.descriptor, request.flags)
+    held = front.file.hold(request.handle)
+    try:
+        request.fd = client.install(held.buffer.descriptor, request.flags)
+    finally:
+        front.file.detach(held)
     return 0
 
 
@@ -156,9 +197,12 @@ def _gem_create(front: Front, client: Client, request: uapi.GemCreate) -> int:
 
 
 def _gem_mmap_offset(front: Front, client: Client, request: uapi.GemMmapOffset) -> int:
-    buffer = front.file.buffer(request.handle)
-    front._refuse_imported(buffer)
-    request.offset = front.file.device.mmap_offset(buffer)
+    held = front.file.hold(request.handle)
+    try:
+        front._refuse_imported(held.buffer)
+        request.offset = front.file.device.mmap_offset(held.buffer)
+    finally:
+        front.file.detach(held)
     return 0
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import threading
 from contextlib import ExitStack
 
 from qda.driver.file import LEGACY, Mapping, OpenFile
 from qda.driver.memory import KERNEL, Client
 from qda.driver.objects import Attachment, BufferObject
 from qda.driver.packing import Contents, pack
-from qda.driver.session import Died, Session
+from qda.driver.session import Call, Died, Session
 from qda.fastrpc import control
 from qda.fastrpc.control import CONTROL_HANDLE, INIT_MEMORY, ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
@@ -18,7 +19,7 @@ from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.payload import Argument, Backing, PhysicalPage
 from qda.uapi import InitCreate, MemMap, MemUnmap
 
-__all__ = ["attach", "close", "create", "map_memory", "unmap_memory"]
+__all__ = ["attach", "create", "map_memory", "raise_deferred", "release", "unmap_memory"]
 
 _log = logging.getLogger("qda.driver")
 
@@ -39,8 +40,7 @@ def execute(
     """Send a control call over a session; returns the DSP's result and the out-buffers.
 
     `image` is the argument for the in-buffer that the call leaves open.  OSError ETIMEDOUT, EFAULT
-    for an image that cannot be read, and what `Session` raises.  The wait is not interruptible: a
-    request that changes the session must not be sent a second time.
+    for an image that cannot be read, and what `Session` raises.
     """
     contents: Contents = {}
     arguments: list[Argument] = []
@@ -52,8 +52,11 @@ def execute(
             arguments.append(Argument(_OWN_BYTES + index * 4096, len(data)))
             contents[index] = data
     caller = client or KERNEL
-    pending = session.begin()
+    outputs: list[bytes] = []
+    begun: list[Call] = []
+    session.refuse_if_dead()
     try:
+        pending = session.begin((), begun)
         layout, message = pack(
             call.scalars,
             arguments,
@@ -62,7 +65,6 @@ def execute(
             lambda argument, is_buffer: argument,
             contents,
         )
-        outputs: list[bytes] = []
 
         def finish(result: int) -> int:
             for copy in layout.copies_out(arguments):
@@ -81,13 +83,33 @@ def execute(
             size=layout.allocation,
         )
         session.send(pending, record.pack())
-    except BaseException:
-        session.end(pending)
-        raise
-    try:
-        return session.wait(pending, KERNEL, TIMEOUT), outputs
+        return _wait(session, pending), outputs
     except TimeoutError as error:
         raise OSError(errno.ETIMEDOUT, f"{call.method.name}: the DSP does not answer") from error
+    finally:
+        for left in begun:
+            session.leave(left)
+
+
+_deferred = threading.local()
+
+
+def _wait(session: Session, pending: Call) -> int:
+    """Wait for the answer to a request that changes the session, Ctrl-C or not: what the DSP has
+    done must be known here.  `raise_deferred` makes up for it."""
+    while True:
+        try:
+            return session.wait(pending, KERNEL, TIMEOUT)
+        except KeyboardInterrupt as interrupt:
+            _deferred.interrupt = interrupt
+
+
+def raise_deferred() -> None:
+    """Raise the KeyboardInterrupt that came while a request of the driver itself was waited for."""
+    interrupt = getattr(_deferred, "interrupt", None)
+    if interrupt is not None:
+        _deferred.interrupt = None
+        raise interrupt
 
 
 def attach(file: OpenFile, client: Client) -> int:
@@ -241,13 +263,13 @@ def _session(file: OpenFile) -> Session:
     return file.session
 
 
-def close(file: OpenFile, client: Client | None = None) -> None:
-    """Close a file: RELEASE to the DSP, whether or not the file had a session (spec 3.4), then
-    everything here (H31).  Never fails, idempotent: a dead DSP needs no message (R11)."""
+def release(file: OpenFile, client: Client | None = None) -> None:
+    """RELEASE to the DSP, whether or not the file has a session (spec 3.4), which then ends with
+    every call under way.  Never fails: a dead DSP needs no message (R11)."""
     try:
         session = file.session or file.device.kernel_session
         execute(session, client, control.release(file.client_id))
     except (OSError, Died) as error:
         _log.debug("release of client %d: %s", file.client_id, error)
     finally:
-        file.close()
+        file.end_session()

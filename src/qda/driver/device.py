@@ -91,10 +91,15 @@ class Device:
             if self._channel is not None and self._channel.alive:
                 return
             self.stop()
-            self._channel = Channel(self._boot())
-            self._kernel_session = Session(
-                self._channel, 0, ProtectionDomain.ROOT, self.memory, self.put
-            )
+            channel = Channel(self._boot())
+            try:
+                self._kernel_session = Session(
+                    channel, 0, ProtectionDomain.ROOT, self.memory, self.put
+                )
+            except BaseException:
+                channel.close()
+                raise
+            self._channel = channel
 
     def stop(self) -> None:
         """Shut the DSP down; calls under way end with ENODEV."""
@@ -193,10 +198,12 @@ class Device:
                 self._next_offset += align(buffer.size, 1 << 16)
             return self._offsets[buffer]
 
-    def at_mmap_offset(self, offset: int) -> BufferObject | None:
-        """The object that a fake offset names."""
+    def hold_at_mmap_offset(self, offset: int) -> BufferObject | None:
+        """The object that a fake offset names, with one use for the caller."""
         with self._lock:
-            return next((b for b, start in self._offsets.items() if start == offset), None)
+            found = (buffer for buffer, start in self._offsets.items() if start == offset)
+            buffer = next(found, None)
+            return buffer.get() if buffer is not None else None
 
     def census(self) -> Census:
         """Count what the device holds."""

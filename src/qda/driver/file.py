@@ -84,11 +84,6 @@ class OpenFile:
             self._handles[handle] = attachment
             return handle
 
-    def buffer(self, handle: int) -> BufferObject:
-        """The object of a handle.  OSError ENOENT."""
-        with self.lock:
-            return self._attachment(handle).buffer
-
     def has(self, buffer: BufferObject) -> bool:
         """Whether a handle of this file names the object."""
         with self.lock:
@@ -99,6 +94,12 @@ class OpenFile:
         if attachment is None:
             raise OSError(errno.ENOENT, f"no GEM handle {handle} in this file")
         return attachment
+
+    def hold(self, handle: int) -> Attachment:
+        """One more use of the object of a handle, to be given up with `detach`.  OSError ENOENT."""
+        with self.lock:
+            attachment = self._attachment(handle)
+            return attachment.bank.attach(attachment.buffer)
 
     def close_handle(self, handle: int) -> None:
         """Remove a handle.  OSError EINVAL if there is none."""
@@ -181,7 +182,7 @@ class OpenFile:
 
     def start_session(self, kind: ProtectionDomain) -> Session:
         """Connect to a protection domain.  OSError ENODEV, ENOMEM."""
-        bank = self.bank or self.device.memory
+        bank = self.device.memory if self.bank is None else self.bank
         return Session(self.device.channel, self.client_id, kind, bank, self.device.put)
 
     @property
@@ -191,17 +192,22 @@ class OpenFile:
 
     # The end.
 
-    def close(self) -> None:
-        """End the session and free everything that belongs to the file.  Never fails, idempotent.
+    def end_session(self) -> None:
+        """End the session and the calls under way on it."""
+        if self.session is not None:
+            self.session.close()
 
-        The DSP has been asked to release the session before, see `qda.driver.control.close`.
+    def close(self) -> None:
+        """Free everything that belongs to the file.  Never fails, idempotent.
+
+        No command of the file may run any more; the DSP has been asked to release the session
+        before, see `qda.driver.control.release`.
         """
         with self.starting:
             if self._closed:
                 return
             self._closed = True
-        if self.session is not None:
-            self.session.close()
+        self.end_session()
         with self.lock:
             mappings, self._mappings = self._mappings, []
             handles, self._handles = self._handles, {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from qda.driver.file import OpenFile
 from qda.driver.memory import Client
@@ -32,9 +33,10 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     """
     session = file.session
     key = (client.tid, request.handle, request.scalars, request.arguments)
-    if session is not None:
-        resumed = session.resume(key)
-        if resumed is not None:
+    resumed = session.resume(key) if session is not None else None
+    if session is not None and resumed is not None:
+        with _kept(session) as begun:
+            begun.append(resumed)
             return session.wait(resumed, client)
     if request.handle == CONTROL_HANDLE:
         raise PermissionError(errno.EPERM, "handle 1 belongs to the driver")
@@ -44,13 +46,26 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     if session is None:
         return _without_session(file)
     session.refuse_if_dead()
-    call = session.begin(key)
-    try:
+    with _kept(session) as begun:
+        call = session.begin(key, begun)
         _send(file, client, session, call, request, scalars, arguments)
-    except BaseException:
-        session.end(call)
+        return session.wait(call, client)
+
+
+@contextmanager
+def _kept(session: Session) -> Iterator[list[Call]]:
+    """Whatever ends the block, the calls in the list are not lost: those that were sent stay with
+    the session."""
+    begun: list[Call] = []
+    try:
+        yield begun
+    except InterruptedError:
+        session.interrupted(begun[0])
         raise
-    return session.wait(call, client)
+    except BaseException:
+        for call in begun:
+            session.leave(call)
+        raise
 
 
 def _without_session(file: OpenFile) -> int:

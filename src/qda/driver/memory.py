@@ -98,9 +98,12 @@ class Client(Protocol):
         `flags`; returns the client's number for it."""
         ...
 
-    def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:
-        """Receive a message on the client's behalf.  InterruptedError ends the wait when the
-        client has to handle a signal first; PeerGone and TimeoutError as `Endpoint.receive`."""
+    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
+        """Receive a message on the client's behalf; returns its length.
+
+        InterruptedError ends the wait when the client has to handle a signal first; PeerGone and
+        TimeoutError as `Endpoint.receive`.
+        """
         ...
 
 
@@ -279,8 +282,8 @@ class LocalClient:
         os.set_inheritable(number, not flags & os.O_CLOEXEC)
         return number
 
-    def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:
-        return endpoint.receive(timeout)
+    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
+        return endpoint.receive_into(buffer, timeout)
 
     def close(self) -> None:
         self._maps.close()
@@ -314,8 +317,8 @@ class _Kernel:
     def install(self, descriptor: int, flags: int) -> int:
         raise OSError(errno.EBADF, "the driver itself has no descriptors")
 
-    def wait(self, endpoint: Endpoint, timeout: float | None) -> bytes:
-        return endpoint.receive(timeout)
+    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
+        return endpoint.receive_into(buffer, timeout)
 
 
 KERNEL: Client = _Kernel()

@@ -59,7 +59,7 @@ class LocalNode:
     def mmap(self, length: int, offset: int, kind: type[M]) -> M:
         """Map `length` bytes at a fake offset.  OSError EINVAL, EACCES."""
         self._check()
-        return kind(self._front.mmap(length, offset).descriptor, length)
+        return self._front.mmap(length, offset, kind)
 
     def _check(self) -> None:
         if self._closed:

@@ -112,15 +112,13 @@ def _importable_size(descriptor: int) -> int:
 class Attachment:
     """A buffer object in the address space of a context bank, at `address` on the bus.
 
-    `announced` is set once the protection domain knows of it.  Counted by its users: the handle
-    table, mappings on the DSP, calls under way.
+    Counted by its users: the handle table, mappings on the DSP, calls under way.
     """
 
     def __init__(self, bank: ContextBank, buffer: BufferObject, address: BusAddress) -> None:
         self.bank = bank
         self.buffer = buffer
         self.address = address
-        self.announced = False
         self.users = 0
 
 

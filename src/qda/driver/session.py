@@ -84,11 +84,14 @@ class Call:
     """A call under way: its lane, context id, and the attachments that it keeps in place.
 
     `key` identifies the caller's request, by which an interrupted call is found again (R24);
-    `finish` copies the results back.
+    `finish` copies the results back.  Once it is `sent` it belongs to the DSP until `answer` has
+    its response, whatever becomes of the caller.
     """
 
-    lane: Lane
     index: int
+    lane: Lane | None = None
+    sent: bool = False
+    answer: bytearray = field(default_factory=lambda: bytearray(64))
     context: int = 0
     attachments: list[Attachment] = field(default_factory=list)
     key: tuple[int, ...] = ()
@@ -118,8 +121,9 @@ class Session:
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._announcing = threading.Lock()
-        self._active: set[int] = set()
-        self._abandoned: list[Call] = []
+        self._active: dict[int, Call] = {}
+        self._abandoned: set[Call] = set()
+        self._announced: set[Attachment] = set()
         self._interrupted: dict[tuple[int, ...], Call] = {}
         self._last_index = 0
         self._died = False
@@ -152,30 +156,36 @@ class Session:
     # Memory that the protection domain may see.
 
     def announce(self, attachment: Attachment) -> None:
-        """Make sure that the protection domain knows the memory.  OSError."""
-        if attachment.announced:
+        """Make sure that the protection domain knows the memory.  OSError, Died.
+
+        Announcing again what it knows already does no harm, should a first time be broken off.
+        """
+        if attachment in self._announced:
             return
         with self._announcing:
-            if not attachment.announced:
+            if attachment not in self._announced:
                 buffer = attachment.buffer
                 self._frame(
                     lambda link: link.announce(attachment.address, buffer.size, buffer.descriptor)
                 )
-                attachment.announced = True
+                self._announced.add(attachment)
 
     def withdraw(self, attachment: Attachment) -> None:
         """Take memory away from the protection domain; nothing to do if it is dead."""
-        if attachment.announced and not self._died:
-            try:
-                self._frame(lambda link: link.withdraw(attachment.address))
-            except (OSError, Died) as error:
-                _log.debug("withdraw %#x: %s", attachment.address, error)
+        if attachment in self._announced:
+            self._announced.discard(attachment)
+            if not self._died:
+                try:
+                    self._frame(lambda link: link.withdraw(attachment.address))
+                except (OSError, Died) as error:
+                    _log.debug("withdraw %#x: %s", attachment.address, error)
 
     def _frame(self, send: Callable[[Link], None]) -> None:
-        if self._link is None:
+        link = self._link
+        if link is None:
             raise OSError(errno.ENODEV, "the session is closed")
         try:
-            send(self._link)
+            send(link)
         except PeerGone as error:
             raise Died(self._gone(as_signed(BAD_STATE))) from error
 
@@ -188,45 +198,60 @@ class Session:
         with self._lock:
             return self._interrupted.pop(key, None)
 
-    def begin(self, key: tuple[int, ...] = ()) -> Call:
+    def begin(self, key: tuple[int, ...], begun: list[Call]) -> Call:
         """Reserve a lane and a context index.  `key` begins with the caller's thread id.
 
-        OSError ENOSPC, ENODEV.
+        The call is put into `begun` as soon as it exists, so that the caller can `leave` it
+        whenever a signal handler raises.  OSError ENOSPC, ENODEV; Died.
         """
         if self._abandoned or self._interrupted:
-            for answered in self._answered(key):
-                self.end(answered)
+            self._collect(key)
         with self._lock:
             if self._closed:
                 raise OSError(errno.ENODEV, "the session is closed")
-            index = self._next_index()
-            self._active.add(index)
-            lane = self._free.pop() if self._free else None
-        try:
-            return Call(lane or self._new_lane(), index, key=key)
-        except BaseException:
-            with self._lock:
-                self._retire(index)
-            raise
+            call = Call(self._next_index(), key=key)
+            begun.append(call)
+            self._active[call.index] = call
+            if self._free:
+                call.lane = self._free.pop()
+        if call.lane is None:
+            call.lane = self._new_lane()
+        return call
 
-    def _retire(self, index: int) -> None:
-        self._active.discard(index)
-        self._idle.notify_all()
+    def leave(self, call: Call) -> None:
+        """Give up a call that did not come to its end.  If it was sent, it stays with the session
+        until the DSP has answered (H16)."""
+        with self._lock:
+            if self._active.get(call.index) is not call:
+                return
+            keep = call.sent and not self._died
+            if keep:
+                self._abandoned.add(call)
+        if not keep:
+            self.end(call)
 
-    def _answered(self, key: tuple[int, ...]) -> list[Call]:
-        """Abandoned calls that the DSP has answered by now.  A thread that goes on to another call
-        will not come back to the one in which it was interrupted."""
+    def interrupted(self, call: Call) -> None:
+        """Keep a call to which its caller will come back with the same request (R24)."""
+        with self._lock:
+            self._interrupted[call.key] = call
+
+    def _collect(self, key: tuple[int, ...]) -> None:
+        """End abandoned calls that the DSP has answered by now.  A thread that goes on to another
+        call will not come back to the one in which it was interrupted."""
         with self._lock:
             for other in [other for other in self._interrupted if other[:1] == key[:1]]:
-                self._abandoned.append(self._interrupted.pop(other))
+                self._abandoned.add(self._interrupted.pop(other))
             answered = [call for call in self._abandoned if self._is_answered(call)]
-            self._abandoned = [call for call in self._abandoned if call not in answered]
-        return answered
+            self._abandoned.difference_update(answered)
+        for call in answered:
+            self.end(call)
 
     def _is_answered(self, call: Call) -> bool:
+        assert call.lane is not None
         try:
-            while self._result(call, call.lane.endpoint.receive(0)) is None:
-                pass
+            while self._result(call) is None:
+                if call.lane.endpoint.receive_into(call.answer, 0) < RESPONSE_MINIMUM:
+                    _drop(call, "a response that is too short")
         except TimeoutError:
             return False
         except PeerGone:
@@ -262,6 +287,7 @@ class Session:
     def message(self, call: Call, size: int) -> Memory:
         """Zeroed message memory for the call, at least `size` bytes.  OSError ENOMEM, ENODEV."""
         lane = call.lane
+        assert lane is not None
         memory = lane.slot
         if size > SLOT:
             if lane.own is None or lane.own.size < size:
@@ -298,6 +324,8 @@ class Session:
 
     def send(self, call: Call, message: bytes) -> None:
         """Send the message of a call.  A failure shows in `wait`, like one a moment later."""
+        assert call.lane is not None
+        call.sent = True
         try:
             call.lane.endpoint.send(message)
         except PeerGone:
@@ -306,41 +334,30 @@ class Session:
     def wait(self, call: Call, client: Client, timeout: float | None = None) -> int:
         """Wait for the answer and give back the lane; returns the call's result.
 
-        Whatever breaks the wait off (a signal, Ctrl-C, the time) leaves the call with the session
-        until the DSP answers.  OSError ENODEV if the DSP is gone.
+        Whatever breaks the wait off (a signal, Ctrl-C, the time) changes nothing: the wait may be
+        taken up again, or the call given up by `leave`.  OSError ENODEV if the DSP is gone.
         """
+        assert call.lane is not None
         try:
-            while True:
-                answer = client.wait(call.lane.endpoint, timeout)
-                result = self._result(call, answer)
-                if result is not None:
-                    break
-        except PeerGone:
-            result = None
-        except InterruptedError:
-            with self._lock:
-                self._interrupted[call.key] = call
-            raise
-        except BaseException:
-            with self._lock:
-                self._abandoned.append(call)
-            raise
-        try:
-            if result is None:
-                return self._gone(PROCESS_DIED)
+            while (result := self._result(call)) is None:
+                if client.wait(call.lane.endpoint, call.answer, timeout) < RESPONSE_MINIMUM:
+                    _drop(call, "a response that is too short")
+            call.sent = False
             return call.finish(result) if call.finish else result
+        except PeerGone:
+            return self._gone(PROCESS_DIED)
         finally:
-            self.end(call)
+            if not call.sent or self._died:
+                self.end(call)
 
-    def _result(self, call: Call, answer: bytes) -> int | None:
-        if len(answer) < RESPONSE_MINIMUM:
-            _log.warning("dropped a response of %d bytes", len(answer))
-            return None
-        context, result = _response.unpack_from(answer.ljust(_response.size, b"\0"))
-        if context != call.context:
-            _log.warning("dropped a response to context %#x: %#x is awaited", context, call.context)
-            return None
-        return int(result)
+    def _result(self, call: Call) -> int | None:
+        """The result of a call whose answer has come; other responses are dropped (H15)."""
+        context, result = _response.unpack_from(call.answer)
+        if context == call.context:
+            return int(result)
+        if context:
+            _drop(call, f"a response to context {context:#x}")
+        return None
 
     def _gone(self, status: int) -> int:
         self._died = True
@@ -354,15 +371,20 @@ class Session:
             raise Died(self._gone(as_signed(BAD_STATE)))
 
     def end(self, call: Call) -> None:
-        """Give back what a call has reserved, sent or not."""
-        for attachment in call.attachments:
-            self.detach(attachment)
+        """Give back what a call has reserved; nothing if that has been done."""
+        with self._lock:
+            if self._active.get(call.index) is not call:
+                return
+        while call.attachments:
+            self.detach(call.attachments.pop())
         lane = call.lane
-        if lane.own is not None and lane.own.size > KEEP:
+        if lane is not None and lane.own is not None and lane.own.size > KEEP:
             self._drop_own(lane)
         with self._lock:
-            self._free.append(lane)
-            self._retire(call.index)
+            if lane is not None:
+                self._free.append(lane)
+            del self._active[call.index]
+            self._idle.notify_all()
 
     # The end.
 
@@ -381,7 +403,7 @@ class Session:
         self._disconnect()
         with self._lock:
             left = [*self._abandoned, *self._interrupted.values()]
-            self._abandoned, self._interrupted = [], {}
+            self._abandoned, self._interrupted = set(), {}
         for call in left:
             self.end(call)
         with self._lock:
@@ -413,3 +435,8 @@ class Session:
         """In a forked child: close the parent's endpoints without ending the conversation."""
         if self._link is not None:
             self._link.disown()
+
+
+def _drop(call: Call, what: str) -> None:
+    _log.warning("dropped %s: context %#x is awaited", what, call.context)
+    call.answer[:] = bytes(len(call.answer))

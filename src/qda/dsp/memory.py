@@ -129,9 +129,14 @@ class AddressSpace:
     # What the driver tells.
 
     def announce(self, client_id: int, bus: int, size: int, descriptor: int) -> None:
-        """Make bus memory accessible.  The descriptor is owned from here on.  OSError."""
+        """Make bus memory accessible.  The descriptor is owned from here on.  OSError.
+
+        What the client has announced there before is replaced.  Memory of another client, whose
+        end has not been noticed yet, is hidden until it goes.
+        """
         try:
             with self._lock:
+                self._remove(self._announced(client_id, bus))
                 start, view = self._place(size, descriptor, 0, 0)
                 index = bisect_right(self._bus_starts, bus)
                 self._bus_starts.insert(index, bus)
@@ -140,12 +145,22 @@ class AddressSpace:
             os.close(descriptor)
             raise
 
-    def withdraw(self, bus: int) -> None:
-        """Make bus memory inaccessible.  OSError ENOENT if it is not there."""
+    def withdraw(self, client_id: int, bus: int) -> None:
+        """Make bus memory of a client inaccessible.  OSError ENOENT if it is not there."""
         with self._lock:
-            memory = self._find(bus)
-            if memory is None or memory.bus != bus:
+            memory = self._announced(client_id, bus)
+            if memory is None:
                 raise OSError(errno.ENOENT, f"no memory at {bus:#x}")
+            self._remove(memory)
+
+    def _announced(self, client_id: int, bus: int) -> BusMemory | None:
+        for memory in self._bus:
+            if memory.bus == bus and memory.client_id == client_id:
+                return memory
+        return None
+
+    def _remove(self, memory: BusMemory | None) -> None:
+        if memory is not None:
             index = self._bus.index(memory)
             del self._bus[index], self._bus_starts[index]
             self._take_away(memory)
@@ -157,9 +172,8 @@ class AddressSpace:
             for mapped in [m for m in self._mapped if m.client_id == client_id]:
                 self._mapped.remove(mapped)
                 self._take_away(mapped)
-            gone = [memory.bus for memory in self._bus if memory.client_id == client_id]
-        for bus in gone:
-            self.withdraw(bus)
+            for memory in [m for m in self._bus if m.client_id == client_id]:
+                self._remove(memory)
 
     # What messages name.
 
@@ -227,20 +241,20 @@ class AddressSpace:
                     return
         raise StatusError(NO_SUCH_MAP, f"{what} is not mapped")
 
-    def view(self, address: int, length: int) -> memoryview:
-        """The bytes at a DSP address.  AddressFault unless one mapping holds them all."""
+    def view(self, client_id: int, address: int, length: int) -> memoryview:
+        """The bytes at a DSP address.  AddressFault unless one mapping of the client holds all."""
         with self._lock:
             for mapped in self._mapped:
                 start = address - mapped.start
-                if start >= 0 and start + length <= mapped.size:
+                if mapped.client_id == client_id and 0 <= start <= mapped.size - length:
                     return mapped.view[start : start + length]
         raise AddressFault(address, length)
 
-    def view_of_fd(self, fd: int) -> memoryview:
-        """The mapping that was made under a name, from its first byte.  StatusError."""
+    def view_of_fd(self, client_id: int, fd: int) -> memoryview:
+        """The client's mapping that was made under a name, from its first byte.  StatusError."""
         with self._lock:
             for mapped in self._mapped:
-                if mapped.fd == fd:
+                if mapped.client_id == client_id and mapped.fd == fd:
                     return mapped.view[mapped.address - mapped.start :]
         raise StatusError(NO_SUCH_MAP, f"nothing is mapped under fd {fd}")
 

@@ -132,12 +132,14 @@ class Modules:
             del self._opened[handle]
         opened.close()
 
-    def close_all(self, client_id: int) -> list[Exception]:
+    def close_all(self, client_id: int) -> list[BaseException]:
         """Close everything of a client; returns what went wrong."""
-        failures: list[Exception] = []
-        for handle in [h for h, opened in self._opened.items() if opened.client_id == client_id]:
+        failures: list[BaseException] = []
+        with self._lock:
+            handles = [h for h, opened in self._opened.items() if opened.client_id == client_id]
+        for handle in handles:
             try:
                 self.close(client_id, handle)
-            except Exception as error:
+            except BaseException as error:  # a skeleton's close may raise anything
                 failures.append(error)
         return failures

@@ -81,7 +81,9 @@ class Session:
     client_id: int
     control: Endpoint
     pending: set[Pending] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     left: bool = False
+    gone: bool = False
     log: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=LOG_LINES))
 
 
@@ -112,6 +114,7 @@ class Process:
         self._local = threading.local()
         self._created = False
         self._ending = False
+        self._endpoints: set[Endpoint] = set()
 
     # What skeletons and services ask for.
 
@@ -122,11 +125,11 @@ class Process:
 
     def memory(self, address: int, length: int) -> memoryview:
         """The bytes at a DSP address that MAP has returned."""
-        return self.space.view(address, length)
+        return self.space.view(self.client_id, address, length)
 
     def memory_of_fd(self, fd: int) -> memoryview:
         """The mapping that was made under a name."""
-        return self.space.view_of_fd(fd)
+        return self.space.view_of_fd(self.client_id, fd)
 
     def log_of(self, client_id: int) -> collections.deque[str]:
         """The lines that a client has not read yet."""
@@ -147,11 +150,14 @@ class Process:
             raise StatusError(BAD_STATE, "clients attach to the root protection domain")
 
     def leave(self, client_id: int) -> None:
-        """A client has called exit: its other calls end, and later ones fail (spec 6.6)."""
+        """A client has called exit: its later calls fail (spec 6.6).
+
+        Calls that still run are not answered for their methods: these go on using the endpoint and
+        the message, which an answer would free for the next call.
+        """
         session = self._sessions.get(client_id)
         if session is not None:
             session.left = True
-            self._end_pending(session)
 
     def release(self, client_id: int) -> None:
         """Destroy what belongs to a client; nothing if it is unknown (spec 3.4)."""
@@ -160,6 +166,10 @@ class Process:
             return
         session.left = True
         self._end_pending(session)
+        if self.kind is ProtectionDomain.USER:  # the process is destroyed after this
+            self._close_modules(client_id)
+
+    def _close_modules(self, client_id: int) -> None:
         for failure in self.modules.close_all(client_id):
             self.log.error("a module failed to close", exc_info=failure)
 
@@ -179,12 +189,17 @@ class Process:
             except PeerGone:
                 return
             frame = Frame.unpack(message)
-            endpoints = [Endpoint.adopt(descriptor) for descriptor in descriptors]
+            endpoints = [self._adopt(descriptor) for descriptor in descriptors]
             session = Session(frame.client_id, endpoints[0])
             self._sessions[frame.client_id] = session
             _start(self._serve_control, session)
             for endpoint in endpoints[1:]:
                 _start(self._serve_calls, session, endpoint)
+
+    def _adopt(self, descriptor: int) -> Endpoint:
+        endpoint = Endpoint.adopt(descriptor)
+        self._endpoints.add(endpoint)
+        return endpoint
 
     def end(self) -> None:
         """End all sessions; the memory goes with the last of them."""
@@ -203,20 +218,36 @@ class Process:
             except PeerGone:
                 break
         control.close()
-        self.modules.close_all(session.client_id)
-        self.space.forget(session.client_id)
-        del self._sessions[session.client_id]
-        if self._ending and not self._sessions and not session.pending:
-            self.space.close()
+        with session.lock:
+            session.gone = True
+            if session.pending:
+                return  # the last call that still runs does the rest
+        self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        """Give back what a session that has gone had here, once none of its methods runs."""
+        try:
+            self._close_modules(session.client_id)
+        finally:
+            self.space.forget(session.client_id)
+            if self._sessions.get(session.client_id) is session:
+                del self._sessions[session.client_id]
+            if self._ending and not self._sessions:
+                self.space.close()
+
+    def disown(self) -> None:
+        """In a child that a skeleton has forked: close the endpoints."""
+        for endpoint in self._endpoints:
+            endpoint.close()
 
     def _frame(self, session: Session, frame: Frame, descriptors: list[int]) -> int:
         try:
             if frame.operation is Operation.ENDPOINT:
-                _start(self._serve_calls, session, Endpoint.adopt(descriptors[0]))
+                _start(self._serve_calls, session, self._adopt(descriptors[0]))
             elif frame.operation is Operation.ANNOUNCE:
                 self.space.announce(session.client_id, frame.address, frame.size, descriptors[0])
             elif frame.operation is Operation.WITHDRAW:
-                self.space.withdraw(frame.address)
+                self.space.withdraw(session.client_id, frame.address)
             else:
                 return errno.EINVAL
         except OSError as error:
@@ -230,11 +261,19 @@ class Process:
                 message = endpoint.receive()
                 pending = Pending(endpoint, int.from_bytes(message[8:16], "little"))
                 self._local.pending = pending
-                session.pending.add(pending)
-                result = self._run(session, message)
-                session.pending.discard(pending)
+                with session.lock:
+                    session.pending.add(pending)
+                try:
+                    result = self._run(session, message)
+                finally:
+                    with session.lock:
+                        session.pending.discard(pending)
+                        last = session.gone and not session.pending
+                    if last:
+                        self._forget(session)
                 pending.answer(result)
             except PeerGone:
+                self._endpoints.discard(endpoint)
                 endpoint.close()
                 return
 
@@ -290,8 +329,7 @@ class Process:
     def _handle(self, wire: WireArgument) -> HandleArgument:
         named = wire.handle
         if wire.page is None or not wire.page[1]:
-            view = memoryview(bytearray()) if wire.page is None else None
-            return _handle_argument(wire, named, view)
+            return _handle_argument(wire, named, None)
         address, size = wire.page
         if named.offset + named.length > size:
             raise AddressFault(address + named.offset, named.length)

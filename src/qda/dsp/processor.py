@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -41,8 +42,9 @@ class Child:
 
     def destroy(self) -> None:
         """Kill the process and wait until it is gone."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        for kill in (os.killpg, os.kill):  # with what it has forked, or before it had a group
+            with suppress(ProcessLookupError, PermissionError):
+                kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         self.close()
 
@@ -117,7 +119,10 @@ class Processor:
             child = self._children[frame.client_id]
         else:
             child = self._children[0]
-        child.supervisor.send(frame.pack(), descriptors)
+        try:
+            child.supervisor.send(frame.pack(), descriptors)
+        except PeerGone:
+            return errno.ENOMEM  # it died before it began; the poll finds that out, too
         return 0
 
     def _fork(
@@ -130,13 +135,17 @@ class Processor:
             far.close()
             self._children[client_id] = Child(pid, os.pidfd_open(pid), near)
             return
+        status = 1
         try:
             near.close()
             for descriptor in inherited or ():
                 os.close(descriptor)
             self._run_child(kind, far, parent)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
-            os._exit(0)
+            os._exit(status)
 
     def _run_child(self, kind: ProtectionDomain, supervisor: Endpoint, parent: int) -> None:
         libc = ctypes.CDLL(None)
@@ -144,13 +153,17 @@ class Processor:
         libc.prctl(_PR_SET_NAME, f"qda {self._boot.domain} {kind.name.lower()}".encode()[:15])
         if os.getppid() != parent:
             return
+        os.setpgid(0, 0)
         self._channel.close()
         os.close(self._owner)
         for child in self._children.values():
             child.close()
         from qda.dsp.process import Process
 
-        Process(kind, self._boot.domain, self._boot.capabilities).serve(supervisor)
+        process = Process(kind, self._boot.domain, self._boot.capabilities)
+        # What a skeleton forks must not hold our ends: their end tells the driver of our death.
+        os.register_at_fork(after_in_child=process.disown)
+        process.serve(supervisor)
 
 
 def main() -> None:

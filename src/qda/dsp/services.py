@@ -221,7 +221,7 @@ class Utilities(Skeleton):
     @method(0)
     def capabilities(self, length: memoryview, values: memoryview) -> None:
         """Fill the array with the values of attributes 1, 2, ..."""
-        count = len(values) // 4
+        count = min(len(values) // 4, 255)
         words = [self._capabilities.get(attribute, 0) for attribute in range(1, count + 1)]
         _put(values, struct.pack(f"<{count}I", *words))
 

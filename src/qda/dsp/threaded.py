@@ -46,9 +46,12 @@ def _serve(channel: Endpoint, boot: Boot) -> None:
                 supervisors.pop(frame.client_id).close()
             elif frame.operation is Operation.OPEN:
                 user = frame.kind == ProtectionDomain.USER
-                if user:
-                    supervisors[frame.client_id] = _start(boot, ProtectionDomain.USER)
-                supervisors[frame.client_id if user else 0].send(message, descriptors)
+                try:
+                    if user:
+                        supervisors[frame.client_id] = _start(boot, ProtectionDomain.USER)
+                    supervisors[frame.client_id if user else 0].send(message, descriptors)
+                except OSError as error:  # no addresses left for another window
+                    result = error.errno or errno.ENOMEM
             elif frame.operation is not Operation.CLOSE:
                 result = errno.EINVAL
             for descriptor in descriptors:

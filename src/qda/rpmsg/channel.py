@@ -30,8 +30,9 @@ class Control:
             self._owed += 1
             error = 0
             while self._owed:
-                error = unpack_reply(self._endpoint.receive(self._timeout))
+                reply = self._endpoint.receive(self._timeout)
                 self._owed -= 1
+                error = unpack_reply(reply)
         if error:
             raise OSError(error, f"{frame.operation.name}: {os.strerror(error)}")
 

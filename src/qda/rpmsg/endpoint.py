@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import socket
 from collections.abc import Sequence
 
@@ -34,6 +35,7 @@ class Endpoint:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self._timed = False
 
     @classmethod
     def pair(cls) -> tuple[Endpoint, Endpoint]:
@@ -65,37 +67,34 @@ class Endpoint:
         except OSError as error:
             raise PeerGone(str(error)) from error
 
+    def receive_into(self, buffer: bytearray, timeout: float | None = None) -> int:
+        """Wait for a message and put it into `buffer`; returns its length.
+
+        As `receive`, for who must not lose a message if a signal handler raises just after it has
+        come: it is in the buffer then.
+        """
+        if timeout is not None or self._timed:
+            self._socket.settimeout(timeout)
+            self._timed = timeout is not None
+        try:
+            length = self._socket.recv_into(buffer)
+        except InterruptedError:
+            raise
+        except (TimeoutError, BlockingIOError):
+            raise TimeoutError(errno.ETIMEDOUT, f"no answer within {timeout} s") from None
+        except OSError as error:
+            raise PeerGone(str(error)) from error
+        if not length:
+            raise PeerGone("end of file")
+        return length
+
     def receive(self, timeout: float | None = None) -> bytes:
         """Wait for a message, at most `timeout` seconds (None: for ever; 0: do not wait).
 
         PeerGone at end of file, TimeoutError when the time is over.
         """
-        if timeout is not None:
-            return self._receive_within(timeout)
-        try:
-            message = self._socket.recv(_SHORT)
-        except InterruptedError:
-            raise
-        except OSError as error:
-            raise PeerGone(str(error)) from error
-        if not message:
-            raise PeerGone("end of file")
-        return message
-
-    def _receive_within(self, timeout: float) -> bytes:
-        self._socket.settimeout(timeout)
-        try:
-            message = self._socket.recv(_SHORT)
-        except (TimeoutError, BlockingIOError):
-            raise TimeoutError(f"no answer within {timeout} s") from None
-        except OSError as error:
-            raise PeerGone(str(error)) from error
-        finally:
-            if self._socket.fileno() >= 0:
-                self._socket.settimeout(None)
-        if not message:
-            raise PeerGone("end of file")
-        return message
+        buffer = bytearray(_SHORT)
+        return bytes(buffer[: self.receive_into(buffer, timeout)])
 
     def receive_with_descriptors(self) -> tuple[bytes, list[int]]:
         """Wait for a message and the descriptors that came with it, which the caller owns.

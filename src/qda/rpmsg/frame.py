@@ -13,6 +13,7 @@ Descriptors in brackets travel with the frame.
 from __future__ import annotations
 
 import enum
+import errno
 import struct
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ class Operation(enum.IntEnum):
 
 _FRAME = struct.Struct("<IIQQ")
 _REPLY = struct.Struct("<i")
+_LARGEST_ERRNO = 4095
 
 
 class Frame(NamedTuple):
@@ -66,5 +68,8 @@ def pack_reply(error: int) -> bytes:
 
 
 def unpack_reply(message: bytes) -> int:
-    """The inverse of `pack_reply`."""
-    return int(_REPLY.unpack(message)[0])
+    """The inverse of `pack_reply`.  What is no answer counts as EPROTO: the peer may be hostile."""
+    if len(message) != _REPLY.size:
+        return errno.EPROTO
+    error = int(_REPLY.unpack(message)[0])
+    return error if 0 <= error <= _LARGEST_ERRNO else errno.EPROTO
