@@ -6,14 +6,26 @@ import json
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from tests.vectors import idl_calls, idl_grammar
 from tests.vectors.hazards import check_hazard, check_refused_control
 from tests.vectors.packing import Failures, check_control, check_invoke
 from tests.vectors.uapi import interface_cases
 
 Check = Callable[[], Failures]
+
+IDL_CHECKS: Final[dict[str, Callable[[dict[str, Any]], Failures]]] = {
+    "constant": idl_grammar.check_constant,
+    "grammar": idl_grammar.check_grammar,
+}
+"""What checks a vector of the interface language that needs nothing but itself, by its kind.
+
+Calls and requests need their file's interface: `idl_calls` has them.  The kind `c_prototype` comes
+with the C back end; until then its vectors are not run, and not counted.
+"""
 
 
 @dataclass
@@ -31,6 +43,8 @@ def cases_of(path: Path) -> dict[str, Check]:
         raise ValueError(f"{path}: format {data.get('format')!r}, not 1")
     if "rfc_v1" in data:
         return interface_cases(data)
+    if "vectors" in data:
+        return _idl_cases(data["vectors"]) | idl_calls.checks_of(data)
     constants = data["constants"]
     return {case["id"]: _check(case, constants) for case in data["cases"]}
 
@@ -43,6 +57,14 @@ def _check(case: dict[str, Any], constants: dict[str, Any]) -> Check:
     if case["out"]["errno"]:
         return lambda: check_refused_control(case, constants)
     return lambda: check_control(case, constants)
+
+
+def _idl_cases(vectors: list[dict[str, Any]]) -> dict[str, Check]:
+    return {
+        case["id"]: partial(IDL_CHECKS[case["kind"]], case)
+        for case in vectors
+        if case["kind"] in IDL_CHECKS
+    }
 
 
 def run(path: Path) -> Report:
