@@ -6,13 +6,15 @@ here that sends a payload and waits until it has all of it back.
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +26,7 @@ Echo = Callable[[bytes], object]
 """Sends a payload to the peer and returns when it is back."""
 
 _WORD = 8
+_PIPE_CAPACITY = 1 << 20
 
 
 class NotInstalled(Exception):
@@ -32,13 +35,16 @@ class NotInstalled(Exception):
 
 @contextmanager
 def _server(*arguments: str, descriptors: tuple[int, ...] = ()) -> Iterator[subprocess.Popen[str]]:
-    """A peer's process, ready when it has printed a line; ended with the block."""
+    """A peer's process, ready when it has printed a line; ended with the block.
+
+    It also ends by itself when we are killed: its standard input then comes to an end.
+    """
     command = [sys.executable, "-m", "benchmarks.peers", *arguments]
     process = subprocess.Popen(
         command,
         pass_fds=descriptors,
         stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
@@ -52,38 +58,59 @@ def _server(*arguments: str, descriptors: tuple[int, ...] = ()) -> Iterator[subp
         process.communicate()
 
 
-def _read(descriptor: int, size: int) -> bytes:
-    parts = []
-    while size:
-        part = os.read(descriptor, min(size, 1 << 20))
-        if not part:
+class _Inbox:
+    """Receives messages from a pipe into memory that it keeps: a word with the length of the
+    payload, then the payload.  A short message is one read."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._room = memoryview(bytearray(_PIPE_CAPACITY))
+
+    def receive(self) -> memoryview:
+        """The next message, word included; valid until the one after it."""
+        got = os.readv(self._descriptor, [self._room])
+        if not got:
             raise EOFError
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+        size = _WORD + int.from_bytes(self._room[:_WORD], "little")
+        if size > len(self._room):
+            room = memoryview(bytearray(size))
+            room[:got] = self._room[:got]
+            self._room = room
+        while got < size:
+            more = os.readv(self._descriptor, [self._room[got:size]])
+            if not more:
+                raise EOFError
+            got += more
+        return self._room[:size]
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def _write(descriptor: int, message: memoryview) -> None:
+    while message:
+        message = message[os.write(descriptor, message) :]
 
 
 @contextmanager
 def pipe() -> Iterator[Echo]:
     """Two os.pipe: the floor, since every call needs two process wake-ups.
 
-    A payload follows its length, a word of 8 bytes; an empty one is that word alone.
+    An empty payload is one write and one read of a word on each side, nothing else.
     """
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
+    for descriptor in (to_write, from_write):
+        with suppress(OSError):  # an unprivileged user's pipes together have a limit
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_CAPACITY)
+    inbox = _Inbox(from_read)
+    word = bytes(_WORD)
 
     def echo(payload: bytes) -> object:
-        _write(to_write, len(payload).to_bytes(_WORD, "little"))
-        if payload:
-            _write(to_write, payload)
-        _read(from_read, _WORD)
-        return _read(from_read, len(payload)) if payload else b""
+        if not payload:
+            os.write(to_write, word)
+            return os.read(from_read, _WORD)
+        sent = os.writev(to_write, [len(payload).to_bytes(_WORD, "little"), payload]) - _WORD
+        if sent < len(payload):
+            _write(to_write, memoryview(payload)[sent:])
+        return inbox.receive()
 
     try:
         arguments = ("pipe", str(to_read), str(from_write))
@@ -95,14 +122,10 @@ def pipe() -> Iterator[Echo]:
 
 
 def _serve_pipe(read_end: str, write_end: str) -> None:
+    inbox, answers = _Inbox(int(read_end)), int(write_end)
     print("ready", flush=True)
     while True:
-        word = _read(int(read_end), _WORD)
-        size = int.from_bytes(word, "little")
-        payload = _read(int(read_end), size) if size else b""
-        _write(int(write_end), word)
-        if payload:
-            _write(int(write_end), payload)
+        _write(answers, inbox.receive())
 
 
 @contextmanager
@@ -221,6 +244,7 @@ def _serve_rpyc(address: str) -> None:
             return payload
 
     server = _library("rpyc.utils.server").OneShotServer(EchoService, socket_path=address)
+    server.listener.listen()  # `start` does it too, but whoever is told of us connects at once
     print("ready", flush=True)
     server.start()
 
@@ -242,7 +266,14 @@ _SERVERS: dict[str, Callable[..., None]] = {
     "rpyc": _serve_rpyc,
 }
 
+
+def _end_with_parent() -> None:
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _SERVERS[sys.argv[1]](*sys.argv[2:])
     except (EOFError, KeyboardInterrupt, BrokenPipeError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def test_a_quick_run_reports_every_case_as_json() -> None:
-    """Positive times, ratios to the floor, and the four bounds."""
+    """Positive times, ratios to the floor, and the bounds."""
     command = [sys.executable, "-m", "benchmarks.invoke", "--quick", "--json"]
     command += ["--only", "multiprocessing.Pipe"]
     root = Path(__file__).parents[1]
@@ -23,4 +23,8 @@ def test_a_quick_run_reports_every_case_as_json() -> None:
             assert 0 < row["median_us"] <= row["p99_us"]
             assert row["to_pipe"] > 0
     assert rows["os.pipe", "empty"]["to_pipe"] == 1
-    assert len(result["bounds"]) == 4
+    for case in ("empty", "32 B", "4 KiB"):
+        assert rows["QDA", case]["one_cpu_us"] > 0
+    assert rows["QDA", "64 MiB"]["one_cpu_us"] is None
+    assert all(bound["ratio"] > 0 and bound["bound"] for bound in result["bounds"])
+    assert len({bound["what"] for bound in result["bounds"]}) == 5
