@@ -11,8 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from qda import uapi
@@ -50,7 +49,8 @@ class Front:
         self.dialect = dialect
         self._commands = {command.number: command for command in drm.COMMANDS}
         self._commands |= dialect.by_number
-        self._idle = threading.Condition()
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
         self._commands_running = 0
         self._closed = False
 
@@ -85,25 +85,28 @@ class Front:
 
     def _run(self, key: str, client: Client, record: Record | None) -> int:
         try:
-            with self._running():
+            self._enter()
+            try:
                 return _HANDLERS[key](self, client, record)
+            finally:
+                self._leave()
         except Died as died:
             return died.result
         except OSError as error:
             return -(error.errno or errno.EIO)
 
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """While a command runs, `close` does not take the file away.  OSError EBADF once it has."""
-        with self._idle:
+    def _enter(self) -> None:
+        """Begin a command: until `_leave`, `close` does not take the file away.  OSError EBADF once
+        it has."""
+        with self._lock:
             if self._closed:
                 raise OSError(errno.EBADF, "the file is closed")
             self._commands_running += 1
-        try:
-            yield
-        finally:
-            with self._idle:
-                self._commands_running -= 1
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._commands_running -= 1
+            if self._closed:
                 self._idle.notify_all()
 
     def mmap(self, length: int, offset: int, place: Callable[[int, int], T]) -> T:
@@ -113,20 +116,19 @@ class Front:
         OSError: EINVAL for an unknown offset, length 0, a mapping longer than the object, or in
         dialect V1 an imported object; EACCES for an object that this file has no handle of.
         """
-        with self._running():
-            device = self.file.device
-            buffer = device.hold_at_mmap_offset(offset)
-            if buffer is None:
-                raise OSError(errno.EINVAL, f"no object at offset {offset:#x}")
-            try:
-                if not length or length > buffer.size:
-                    raise OSError(errno.EINVAL, f"{length} bytes of an object of {buffer.size}")
-                if not self.file.has(buffer):
-                    raise OSError(errno.EACCES, "the object belongs to another file")
-                self._refuse_imported(buffer)
-                return place(buffer.descriptor, length)
-            finally:
-                device.put(buffer)
+        device = self.file.device
+        buffer = device.hold_at_mmap_offset(offset)
+        if buffer is None:
+            raise OSError(errno.EINVAL, f"no object at offset {offset:#x}")
+        try:
+            if not length or length > buffer.size:
+                raise OSError(errno.EINVAL, f"{length} bytes of an object of {buffer.size}")
+            if not self.file.has(buffer):
+                raise OSError(errno.EACCES, "the object belongs to another file")
+            self._refuse_imported(buffer)
+            return place(buffer.descriptor, length)
+        finally:
+            device.put(buffer)
 
     def _refuse_imported(self, buffer: BufferObject) -> None:
         """An imported object is mapped through its exporter (R12), says the later dialect."""

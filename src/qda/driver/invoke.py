@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from qda.driver.file import OpenFile
 from qda.driver.memory import Client
@@ -35,9 +34,11 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     key = (client.tid, request.handle, request.scalars, request.arguments)
     resumed = session.resume(key) if session is not None else None
     if session is not None and resumed is not None:
-        with _kept(session) as begun:
-            begun.append(resumed)
+        try:
             return session.wait(resumed, client)
+        except BaseException as error:
+            _keep(session, [resumed], error)
+            raise
     if request.handle == CONTROL_HANDLE:
         raise PermissionError(errno.EPERM, "handle 1 belongs to the driver")
     scalars = Scalars.decode(request.scalars)
@@ -46,26 +47,24 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     if session is None:
         return _without_session(file)
     session.refuse_if_dead()
-    with _kept(session) as begun:
+    begun: list[Call] = []
+    try:
         call = session.begin(key, begun)
         _send(file, client, session, call, request, scalars, arguments)
         return session.wait(call, client)
-
-
-@contextmanager
-def _kept(session: Session) -> Iterator[list[Call]]:
-    """Whatever ends the block, the calls in the list are not lost: those that were sent stay with
-    the session."""
-    begun: list[Call] = []
-    try:
-        yield begun
-    except InterruptedError:
-        session.interrupted(begun[0])
+    except BaseException as error:
+        _keep(session, begun, error)
         raise
-    except BaseException:
-        for call in begun:
+
+
+def _keep(session: Session, begun: list[Call], error: BaseException) -> None:
+    """Whatever ended a call, it is not lost: if it was sent it stays with the session, and its
+    caller may come back to it after a signal."""
+    for call in begun:
+        if isinstance(error, InterruptedError):
+            session.interrupted(call)
+        else:
             session.leave(call)
-        raise
 
 
 def _without_session(file: OpenFile) -> int:

@@ -372,9 +372,8 @@ class Session:
 
     def end(self, call: Call) -> None:
         """Give back what a call has reserved; nothing if that has been done."""
-        with self._lock:
-            if self._active.get(call.index) is not call:
-                return
+        if self._active.get(call.index) is not call:
+            return
         while call.attachments:
             self.detach(call.attachments.pop())
         lane = call.lane
@@ -384,7 +383,8 @@ class Session:
             if lane is not None:
                 self._free.append(lane)
             del self._active[call.index]
-            self._idle.notify_all()
+            if self._closed:
+                self._idle.notify_all()
 
     # The end.
 

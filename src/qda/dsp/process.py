@@ -261,16 +261,13 @@ class Process:
                 message = endpoint.receive()
                 pending = Pending(endpoint, int.from_bytes(message[8:16], "little"))
                 self._local.pending = pending
+                session.pending.add(pending)
+                result = self._run(session, message)
                 with session.lock:
-                    session.pending.add(pending)
-                try:
-                    result = self._run(session, message)
-                finally:
-                    with session.lock:
-                        session.pending.discard(pending)
-                        last = session.gone and not session.pending
-                    if last:
-                        self._forget(session)
+                    session.pending.discard(pending)
+                    last = session.gone and not session.pending
+                if last:
+                    self._forget(session)
                 pending.answer(result)
             except PeerGone:
                 self._endpoints.discard(endpoint)
