@@ -425,7 +425,7 @@ class Session:
             return
         try:
             self._channel.disconnect(self.client_id)
-        except (OSError, TimeoutError) as error:
+        except OSError as error:
             _log.debug("disconnect of client %d: %s", self.client_id, error)
         self._died = True
         for endpoint in list(link.endpoints):

@@ -62,7 +62,7 @@ class MethodCodec:
             (parameter, node_of(parameter.type)) for parameter in method.parameters
         ]
         self._extended = method.index >= EXTENDED_METHOD
-        self._in_end, self._in_extent = stack(self._in_fields())
+        self._in_end, _ = stack(self._in_fields())
         self._out_end, self._out_extent = stack(
             node.out_record for parameter, node in self._parameters if parameter.direction.comes_out
         )
