@@ -22,13 +22,14 @@ from qda.client import (
     RemoteModule,
     Session,
 )
-from qda.dsp import HandleArgument, Skeleton, StatusError, method
+from qda.dsp import HandleArgument, Skeleton, method
 from qda.errors import (
     CallTimeout,
     DeviceError,
     DspError,
     QdaError,
     Refusal,
+    StatusError,
     UsageError,
     UsageTypeError,
     explain,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from qda.dsp.memory import GRANULE, AddressFault, AddressSpace, StatusError
-from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP
+from qda.dsp.memory import GRANULE, AddressFault, AddressSpace
+from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
 from qda.fastrpc.addresses import BusAddress
 
 WINDOW = 64 << 20

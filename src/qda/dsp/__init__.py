@@ -4,7 +4,7 @@ The driver is on the other side of `qda.rpmsg`: only bytes and descriptors pass.
 """
 
 from qda.dsp.boot import Boot, start_processor
-from qda.dsp.memory import AddressFault, StatusError
+from qda.dsp.memory import AddressFault
 from qda.dsp.skeleton import DspServices, HandleArgument, Skeleton, method
 from qda.dsp.threaded import start_threads
 from qda.rpmsg import Endpoint
@@ -16,7 +16,6 @@ __all__ = [
     "Endpoint",
     "HandleArgument",
     "Skeleton",
-    "StatusError",
     "method",
     "start_processor",
     "start_threads",

@@ -18,12 +18,12 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP
+from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
 from qda.fastrpc.addresses import BusAddress, DspAddress
 from qda.fastrpc.payload import PAGE
 from qda.fastrpc.ranges import Ranges
 
-__all__ = ["WINDOW", "AddressFault", "AddressSpace", "StatusError"]
+__all__ = ["WINDOW", "AddressFault", "AddressSpace"]
 
 GRANULE = 64 << 10
 """Mappings begin at multiples of this."""
@@ -32,15 +32,6 @@ WINDOW = 2 << 30
 """Bytes of DSP addresses that a process has by default."""
 
 _LOWEST, _HIGHEST, _STEP = 0x2000_0000, 1 << 32, 0x1000_0000
-
-
-class StatusError(Exception):
-    """Ends a call with a status of the DSP."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(f"{status:#x}: {text}")
-        self.status = status
-        self.text = text
 
 
 class AddressFault(StatusError):

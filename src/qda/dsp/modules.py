@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from qda.dsp.memory import StatusError
 from qda.dsp.skeleton import DspServices, Module, Skeleton
-from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD
+from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError
 from qda.fastrpc.remotectl import FIRST_MODULE_HANDLE
 from qda.fastrpc.uri import ModuleUri
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from qda.dsp.memory import WINDOW, AddressFault, AddressSpace, StatusError
+from qda.dsp.memory import WINDOW, AddressFault, AddressSpace
 from qda.dsp.modules import Modules, SkeletonLoader
 from qda.dsp.services import (
     CurrentProcess,
@@ -32,6 +32,7 @@ from qda.errors import (
     BAD_STATE,
     NO_SUCH_CLIENT,
     SKELETON_RAISED,
+    StatusError,
     as_signed,
 )
 from qda.fastrpc.control import CONTROL_HANDLE

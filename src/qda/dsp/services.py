@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qda.dsp.memory import StatusError
 from qda.dsp.skeleton import Skeleton, method
 from qda.errors import (
     BAD_PARAMETER,
@@ -25,6 +24,7 @@ from qda.errors import (
     SKELETON_RAISED,
     UNABLE_TO_LOAD,
     UNSUPPORTED,
+    StatusError,
     as_signed,
 )
 from qda.fastrpc import control

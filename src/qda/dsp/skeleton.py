@@ -21,8 +21,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from qda.dsp.memory import StatusError
-from qda.errors import BAD_PARAMETER, UNSUPPORTED, UsageError, UsageTypeError
+from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError, UsageError, UsageTypeError
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 

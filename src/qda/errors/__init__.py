@@ -16,7 +16,7 @@ programmers expect.
 
 from __future__ import annotations
 
-from qda.errors.base import CallTimeout, QdaError, UsageError, UsageTypeError
+from qda.errors.base import CallTimeout, QdaError, StatusError, UsageError, UsageTypeError
 from qda.errors.errnos import ERESTARTSYS, ERRNOS
 from qda.errors.refusal import DeviceError, DspError, Refusal
 from qda.errors.statuses import DSP_OFFSET, STATUSES, WITHOUT_OFFSET, Entry
@@ -73,6 +73,7 @@ __all__ = [
     "Explanation",
     "QdaError",
     "Refusal",
+    "StatusError",
     "UsageError",
     "UsageTypeError",
     "as_signed",

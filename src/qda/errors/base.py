@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CallTimeout", "QdaError", "UsageError", "UsageTypeError"]
+__all__ = ["CallTimeout", "QdaError", "StatusError", "UsageError", "UsageTypeError"]
 
 
 class QdaError(Exception):
@@ -19,3 +19,15 @@ class UsageTypeError(QdaError, TypeError):
 
 class CallTimeout(QdaError, TimeoutError):
     """The time given for a call is over.  The call itself may still be running on the DSP."""
+
+
+class StatusError(Exception):
+    """Ends a call with a status: raised on the DSP, by a skeleton or by what serves it.
+
+    The caller sees `status` as a `DspError`; `text` goes to the DSP's log.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status:#x}: {text}")
+        self.status = status
+        self.text = text

@@ -16,20 +16,22 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from qda.errors import UNSUPPORTED, UsageError
+from qda.errors import UNSUPPORTED, UsageError, UsageTypeError
 from qda.fastrpc.scalars import EXTENDED_METHOD, MAX_BUFFERS, MAX_HANDLES, Scalars
 from qda.idl.marshal import node_of
 from qda.idl.model import Direction, Interface, Method, Parameter
-from qda.idl.nodes import Dma, Incoming, Node, Outgoing
-from qda.idl.records import Buffers, Extent, MarshalError, RecordReader, RecordWriter, stack
+from qda.idl.nodes import Incoming, Node, Outgoing
+from qda.idl.records import Buffers, Layout, MarshalError, stack
 from qda.idl.types import DmaHandle
+from qda.idl.values import encode_simple
 
 __all__ = ["InterfaceCodec", "MethodCodec", "PackedCall", "Run"]
 
 Run = Callable[[dict[str, Any], dict[str, Any]], Mapping[str, Any]]
 """An implementation: gets inputs and targets by parameter name, returns results by name."""
 
-_WORD = Extent(4, 4)
+_WORD = Layout("I", 4, 4)
+_EMPTY = memoryview(b"")
 
 
 @dataclass
@@ -39,8 +41,8 @@ class PackedCall:
     scalars: Scalars
     ins: list[Any]
     outs: list[Any]
-    in_handles: list[Dma]
-    out_handles: list[Dma]
+    in_handles: list[Any]
+    out_handles: list[Any]
     offered: dict[str, Any] = field(default_factory=dict)
 
 
@@ -62,24 +64,24 @@ class MethodCodec:
             (parameter, node_of(parameter.type)) for parameter in method.parameters
         ]
         self._extended = method.index >= EXTENDED_METHOD
-        self._in_end, _ = stack(self._in_fields())
-        self._out_end, self._out_extent = stack(
-            node.out_record for parameter, node in self._parameters if parameter.direction.comes_out
+        self._in_layout = stack(self._in_blocks())
+        self._out_layout = stack(
+            node.out_layout for parameter, node in self._parameters if parameter.direction.comes_out
         )
         self._is_plain = all(node.is_plain for _, node in self._parameters)
         self._shape = self._count_shape()
 
-    def _in_fields(self) -> Iterable[Extent]:
+    def _in_blocks(self) -> Iterable[Layout]:
         if self._extended:
             yield _WORD
         for parameter, node in self._parameters:
             if parameter.direction.goes_in:
-                yield node.in_record
+                yield node.in_layout
             if parameter.direction.comes_out:
-                yield node.room_record
+                yield node.room_layout
 
     def _count_shape(self) -> _Shape:
-        ins, outs = int(self._in_end > 0), int(self._out_end > 0)
+        ins, outs = int(self._in_layout.size > 0), int(self._out_layout.size > 0)
         in_handles = out_handles = 0
         for parameter, node in self._parameters:
             if not node.is_plain or parameter.type.is_simple:
@@ -100,48 +102,64 @@ class MethodCodec:
         for structures and sequences of such a structure or list of rooms.  Simple results need
         none; an inrout sequence needs none beyond its value.  UsageError, UsageTypeError.
         """
-        record, call = RecordWriter(), Outgoing()
+        fields: list[Any] = [self.method.index] if self._extended else []
+        call = Outgoing()
+        if self._in_layout.size:
+            call.ins.append(b"")
+        if self._out_layout.size:
+            call.outs.append(bytearray(self._out_layout.size))
         offered: dict[str, Any] = {}
-        if self._extended:
-            record.count(self.method.index)
         for parameter, node in self._parameters:
             name, direction = parameter.name, parameter.direction
             if direction.goes_in:
-                value = _argument(values, name)
-                node.write_in(value, record)
-                node.send(value, call)
+                if name not in values:
+                    raise UsageError(f"{self.method.name}: no value is given for {name}")
+                node.send(values[name], fields, call)
             if direction.comes_out:
                 room = rooms.get(name)
-                if direction is Direction.INROUT and room is None and node.room_record != Extent():
-                    room = len(values[name])
-                elif room is None and not parameter.type.is_simple:
+                if room is None and direction is Direction.INROUT:
+                    room = node.room_of(values[name])
+                if room is None and not parameter.type.is_simple:
                     raise UsageError(f"{self.method.name}: no room is given for {name}")
-                node.write_room(room, record)
-                offered[name] = node.offer(room, call)
-        ins = [record.finish(), *call.ins] if self._in_end else call.ins
-        outs = [bytearray(self._out_extent.size), *call.outs] if self._out_end else call.outs
+                offered[name] = node.offer(room, fields, call)
+        if self._in_layout.size:
+            call.ins[0] = self._pack_head(fields, values)
+        counts = len(call.ins), len(call.outs), len(call.in_handles), len(call.out_handles)
+        if counts != self._shape:
+            self._check_limits(*counts)
+        scalars = Scalars(min(self.method.index, EXTENDED_METHOD), *counts)
+        return PackedCall(scalars, call.ins, call.outs, call.in_handles, call.out_handles, offered)
+
+    def _pack_head(self, fields: list[Any], values: Mapping[str, Any]) -> bytes:
+        """The record primIn.  UsageError, UsageTypeError name the parameter that does not fit."""
+        try:
+            return self._in_layout.pack(fields)
+        except UsageError:
+            for parameter, _ in self._parameters:
+                if parameter.direction.goes_in and parameter.type.is_simple:
+                    try:
+                        encode_simple(parameter.type, values[parameter.name])
+                    except (UsageError, UsageTypeError) as error:
+                        words = f"{self.method.name}: parameter {parameter.name}: {error}"
+                        raise type(error)(words) from None
+            raise
+
+    def _check_limits(self, ins: int, outs: int, in_handles: int, out_handles: int) -> None:
         for number, limit, what in (
-            (len(ins), MAX_BUFFERS, "in-buffers"),
-            (len(outs), MAX_BUFFERS, "out-buffers"),
-            (len(call.in_handles), MAX_HANDLES, "in-handles"),
-            (len(call.out_handles), MAX_HANDLES, "out-handles"),
+            (ins, MAX_BUFFERS, "in-buffers"),
+            (outs, MAX_BUFFERS, "out-buffers"),
+            (in_handles, MAX_HANDLES, "in-handles"),
+            (out_handles, MAX_HANDLES, "out-handles"),
         ):
             if number > limit:
                 raise UsageError(f"{self.method.name}: {number} {what}, a call has at most {limit}")
-        scalars = Scalars(
-            min(self.method.index, EXTENDED_METHOD),
-            len(ins),
-            len(outs),
-            len(call.in_handles),
-            len(call.out_handles),
-        )
-        return PackedCall(scalars, ins, outs, call.in_handles, call.out_handles, offered)
 
     def unpack(self, call: PackedCall) -> dict[str, Any]:
         """The results of a call that has succeeded, by parameter name in declaration order."""
-        record = RecordReader(memoryview(call.outs[0] if self._out_end else b""))
+        record = memoryview(call.outs[0] if self._out_layout.size else b"")
+        fields = self._out_layout.unpack(record)
         return {
-            parameter.name: node.collect(call.offered[parameter.name], record)
+            parameter.name: node.collect(call.offered[parameter.name], fields)
             for parameter, node in self._parameters
             if parameter.direction.comes_out
         }
@@ -153,8 +171,8 @@ class MethodCodec:
         scalars: Scalars,
         ins: list[memoryview],
         outs: list[memoryview],
-        in_handles: Iterable[Dma],
-        out_handles: Iterable[Dma],
+        in_handles: Iterable[Any],
+        out_handles: Iterable[Any],
         run: Run,
     ) -> None:
         """Check and unmarshal a request, run the implementation, marshal its results.
@@ -163,42 +181,38 @@ class MethodCodec:
         UsageError, UsageTypeError for results that do not fit; whatever `run` raises.
         """
         self._check_shape(scalars)
-        record = RecordReader(self._head(ins, self._in_end))
-        if self._extended:
-            record.count()
-        heads: dict[str, Any] = {}
-        rooms: dict[str, Any] = {}
+        first_in, first_out = int(self._in_layout.size > 0), int(self._out_layout.size > 0)
+        fields = self._in_layout.unpack(ins[0] if first_in else _EMPTY)
+        if first_out and len(outs[0]) < self._out_layout.end:
+            raise MarshalError(
+                f"a record of {len(outs[0])} bytes for results of {self._out_layout.end}"
+            )
         call = Incoming(
-            Buffers(ins[int(self._in_end > 0) :], "in-buffer"),
-            Buffers(outs[int(self._out_end > 0) :], "out-buffer"),
+            Buffers(ins[first_in:], "in-buffer"),
+            Buffers(outs[first_out:], "out-buffer"),
             iter(in_handles),
             iter(out_handles),
         )
-        for parameter, node in self._parameters:
-            if parameter.direction.goes_in:
-                heads[parameter.name] = node.read_in(record, call)
-            if parameter.direction.comes_out:
-                rooms[parameter.name] = node.read_room(record)
-        out_record = self._head(outs, self._out_end)
+        if self._extended:
+            next(fields)
         inputs: dict[str, Any] = {}
         targets: dict[str, Any] = {}
         for parameter, node in self._parameters:
             name = parameter.name
-            if parameter.direction.goes_in:
-                inputs[name] = node.receive(heads[name], call)
-            if parameter.direction.comes_out:
-                targets[name] = node.open_room(rooms[name], call)
-            if parameter.direction is Direction.INROUT and targets[name] is not None:
-                if rooms[name] < heads[name]:
-                    raise MarshalError(f"{name}: room for {rooms[name]} of {heads[name]} elements")
-                node.write_out(inputs[name], targets[name], RecordWriter())
+            if parameter.direction is Direction.IN:
+                inputs[name] = node.receive(fields, call)
+            elif parameter.direction is Direction.ROUT:
+                targets[name] = node.open_room(fields, call)
+            else:
+                inputs[name], targets[name] = node.receive_both(fields, call)
         results = run(inputs, targets)
-        writer = RecordWriter()
+        head: list[Any] = []
         for parameter, node in self._parameters:
             if parameter.direction.comes_out:
-                node.write_out(results.get(parameter.name), targets[parameter.name], writer)
-        data = writer.finish()[: len(out_record)]
-        out_record[: len(data)] = data
+                node.write_out(results.get(parameter.name), targets[parameter.name], head)
+        if first_out:
+            data = self._out_layout.pack(head)[: len(outs[0])]
+            outs[0][: len(data)] = data
 
     def _check_shape(self, scalars: Scalars) -> None:
         found = _Shape(*scalars[1:5])
@@ -206,20 +220,6 @@ class MethodCodec:
             raise MarshalError(f"{self.method.name} has {self._shape}, the call {found}")
         if any(has < needs for has, needs in zip(found, self._shape, strict=True)):
             raise MarshalError(f"{self.method.name} has {self._shape}, the call {found}")
-
-    def _head(self, buffers: list[memoryview], end: int) -> memoryview:
-        """The buffer of primIn or primROut; empty if there is no such record."""
-        if not end:
-            return memoryview(bytearray())
-        if len(buffers[0]) < end:
-            raise MarshalError(f"a record of {len(buffers[0])} bytes, {end} are needed")
-        return buffers[0]
-
-
-def _argument(values: Mapping[str, Any], name: str) -> Any:
-    if name not in values:
-        raise UsageError(f"no value is given for {name}")
-    return values[name]
 
 
 class InterfaceCodec:

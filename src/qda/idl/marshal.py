@@ -11,7 +11,7 @@ all other buffers are secondary, in parameter order, depth first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -19,125 +19,168 @@ import numpy as np
 
 from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.scalars import MAX_HANDLES
-from qda.idl.nodes import Dma, Incoming, Node, Outgoing
-from qda.idl.records import Extent, MarshalError, RecordReader, RecordWriter, stack
-from qda.idl.types import DmaHandle, Sequence, String, Struct, Type
-from qda.idl.values import decode_simple, dtype_of, encode_simple, member_of, to_array
+from qda.idl.nodes import Dma, Fields, Incoming, Node, Outgoing
+from qda.idl.records import Layout, MarshalError, stack
+from qda.idl.types import DmaHandle, Enum, Kind, Primitive, Sequence, String, Struct, Type
+from qda.idl.values import (
+    decode_simple,
+    dtype_of,
+    encode_simple,
+    member_of,
+    number_of,
+    to_array,
+)
 
 __all__ = ["Dma", "Node", "node_of"]
 
 
-_NOTHING = Extent()
-_COUNT = Extent(4, 4)
+_NOTHING = Layout()
+_COUNT = Layout("I", 4, 4)
 
 
-class SimpleNode:
-    """A type with a fixed layout: it is copied whole into records."""
+class _Base:
+    """A type that nothing of is marshalled."""
 
+    in_layout = room_layout = out_layout = _NOTHING
     is_plain = True
+
+    def room_of(self, value: Any) -> Any:
+        return None
+
+    def offer(self, request: Any, fields: list[Any], call: Outgoing) -> Any:
+        return None
+
+    def collect(self, offered: Any, fields: Fields) -> Any:
+        return offered
+
+    def receive(self, fields: Fields, call: Incoming) -> Any:
+        return None
+
+    def open_room(self, fields: Fields, call: Incoming) -> Any:
+        return None
+
+    def receive_both(self, fields: Fields, call: Incoming) -> tuple[Any, Any]:
+        return self.receive(fields, call), self.open_room(fields, call)
+
+    def write_out(self, value: Any, target: Any, fields: list[Any]) -> None:
+        pass
+
+
+class NumberNode(_Base):
+    """A primitive or an enumeration: a field of a record."""
+
+    def __init__(self, kind: Type) -> None:
+        resolved = kind.resolved
+        assert isinstance(resolved, Primitive | Enum)
+        self._kind = resolved
+        code = resolved.code if isinstance(resolved, Primitive) else "i"
+        self.in_layout = self.out_layout = Layout(code, kind.size, kind.alignment)
+        # Of numbers nothing needs to be changed, so that a record takes them as they are.
+        self._as_it_is = isinstance(resolved, Primitive) and resolved.kind in (
+            Kind.INTEGER,
+            Kind.FLOAT,
+        )
+
+    def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
+        fields.append(value if self._as_it_is else number_of(self._kind, value))
+
+    def collect(self, offered: Any, fields: Fields) -> Any:
+        return next(fields)
+
+    def receive(self, fields: Fields, call: Incoming) -> Any:
+        return next(fields)
+
+    def write_out(self, value: Any, target: Any, fields: list[Any]) -> None:
+        fields.append(0 if value is None else number_of(self._kind, value))
+
+
+class BlockNode(_Base):
+    """A structure or array with a fixed layout: copied whole into records."""
 
     def __init__(self, kind: Type) -> None:
         self._kind = kind
-        self.in_record = self.out_record = Extent(kind.size, kind.alignment)
-        self.room_record = _NOTHING
+        self.in_layout = self.out_layout = Layout(f"{kind.size}s", kind.size, kind.alignment)
 
-    def write_in(self, value: Any, record: RecordWriter) -> None:
-        record.append(encode_simple(self._kind, value), self._kind.alignment)
+    def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
+        fields.append(encode_simple(self._kind, value))
 
-    def send(self, value: Any, call: Outgoing) -> None:
-        pass
+    def collect(self, offered: Any, fields: Fields) -> Any:
+        return decode_simple(self._kind, memoryview(next(fields)))
 
-    def write_room(self, request: Any, record: RecordWriter) -> None:
-        pass
+    def receive(self, fields: Fields, call: Incoming) -> Any:
+        return decode_simple(self._kind, memoryview(next(fields)))
 
-    def offer(self, request: Any, call: Outgoing) -> Any:
-        return None
-
-    def collect(self, offered: Any, record: RecordReader) -> Any:
-        return decode_simple(self._kind, record.take(self._kind.size, self._kind.alignment))
-
-    def read_in(self, record: RecordReader, call: Incoming) -> Any:
-        return decode_simple(self._kind, record.take(self._kind.size, self._kind.alignment))
-
-    def receive(self, head: Any, call: Incoming) -> Any:
-        return head
-
-    def read_room(self, record: RecordReader) -> Any:
-        return None
-
-    def open_room(self, room: Any, call: Incoming) -> Any:
-        return None
-
-    def write_out(self, value: Any, target: Any, record: RecordWriter) -> None:
-        record.append(
-            bytes(self._kind.size) if value is None else encode_simple(self._kind, value),
-            self._kind.alignment,
-        )
+    def write_out(self, value: Any, target: Any, fields: list[Any]) -> None:
+        fields.append(b"" if value is None else encode_simple(self._kind, value))
 
 
-class NumbersNode:
+class NumbersNode(_Base):
     """A sequence of a simple type: one buffer, of which the record has the number of elements.
 
     Values are arrays; nothing is copied where the caller's memory has the layout already.
     """
 
-    is_plain = True
-    in_record, room_record, out_record = _COUNT, _COUNT, _NOTHING
+    in_layout = room_layout = _COUNT
 
     def __init__(self, element: Type) -> None:
         self._element = element
         self._size = element.size
+        self._dtype = dtype_of(element)
 
-    def write_in(self, value: Any, record: RecordWriter) -> None:
-        record.count(len(to_array(self._element, value)))
+    def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
+        array = to_array(self._element, value)
+        fields.append(len(array))
+        call.ins.append(array)
 
-    def send(self, value: Any, call: Outgoing) -> None:
-        call.ins.append(to_array(self._element, value))
+    def room_of(self, value: Any) -> Any:
+        return len(value)
 
-    def write_room(self, request: Any, record: RecordWriter) -> None:
-        record.count(request if isinstance(request, int) else len(self._array(request)))
+    def offer(self, request: Any, fields: list[Any], call: Outgoing) -> Any:
+        if isinstance(request, int):
+            if request < 0:
+                raise UsageError(f"a capacity of {request}")
+            array = np.zeros(request, self._dtype)
+        else:
+            array = self._array(request)
+        fields.append(len(array))
+        call.outs.append(array)
+        return array
 
     def _array(self, request: Any) -> Any:
         """A caller's own memory for a result, as an array.  UsageTypeError if it does not fit."""
-        dtype = dtype_of(self._element)
-        array = request if isinstance(request, np.ndarray) else np.frombuffer(request, dtype)
-        if array.dtype != dtype or not array.flags.c_contiguous or not array.flags.writeable:
+        dtype = self._dtype
+        try:
+            array = request if isinstance(request, np.ndarray) else np.frombuffer(request, dtype)
+        except (TypeError, ValueError, BufferError) as error:
+            raise UsageTypeError(f"{request!r:.80} cannot be filled: {error}") from error
+        fits = array.dtype == dtype.base and array.ndim and array.shape[1:] == dtype.shape
+        if not fits or not array.flags.c_contiguous or not array.flags.writeable:
             raise UsageTypeError(
                 f"{request!r:.80} cannot be filled: a writable contiguous array of {dtype} can"
             )
         return array
 
-    def offer(self, request: Any, call: Outgoing) -> Any:
-        if isinstance(request, int):
-            if request < 0:
-                raise UsageError(f"a capacity of {request}")
-            array = np.zeros(request, dtype_of(self._element))
-        else:
-            array = self._array(request)
-        call.outs.append(array)
-        return array
+    def receive(self, fields: Fields, call: Incoming) -> Any:
+        count = next(fields)
+        return self._view(call.ins.take(count * self._size), count)
 
-    def collect(self, offered: Any, record: RecordReader) -> Any:
-        return offered
+    def open_room(self, fields: Fields, call: Incoming) -> Any:
+        count = next(fields)
+        return self._view(call.outs.take(count * self._size), count)
 
-    def read_in(self, record: RecordReader, call: Incoming) -> Any:
-        return record.count()
-
-    def receive(self, head: Any, call: Incoming) -> Any:
-        return self._view(call.ins.take(head * self._size), head)
-
-    def read_room(self, record: RecordReader) -> Any:
-        return record.count()
-
-    def open_room(self, room: Any, call: Incoming) -> Any:
-        return self._view(call.outs.take(room * self._size), room)
+    def receive_both(self, fields: Fields, call: Incoming) -> tuple[Any, Any]:
+        value, target = self.receive(fields, call), self.open_room(fields, call)
+        if len(target) < len(value):
+            raise MarshalError(f"room for {len(target)} of {len(value)} elements")
+        target[: len(value)] = value
+        return value, target
 
     def _view(self, buffer: memoryview, count: int) -> Any:
         if not count:
-            return np.zeros(0, dtype_of(self._element))
-        return np.frombuffer(buffer, dtype_of(self._element), count)
+            return np.zeros(0, self._dtype)
+        return np.frombuffer(buffer, self._dtype, count)
 
-    def write_out(self, value: Any, target: Any, record: RecordWriter) -> None:
+    def write_out(self, value: Any, target: Any, fields: list[Any]) -> None:
         if value is None or value is target:
             return
         array = to_array(self._element, value)
@@ -146,14 +189,13 @@ class NumbersNode:
         target[: len(array)] = array
 
 
-class TextNode:
+class TextNode(_Base):
     """A string or wstring: its units and a NUL, which the count includes.
 
     Texts are str, with bytes that are not UTF-8 kept by surrogates; bytes are taken as they are.
     """
 
-    is_plain = True
-    in_record, room_record, out_record = _COUNT, _COUNT, _NOTHING
+    in_layout = room_layout = _COUNT
 
     def __init__(self, kind: String) -> None:
         self._unit = kind.unit
@@ -164,58 +206,60 @@ class TextNode:
             value = value.encode(*self._coding)
         if not isinstance(value, (bytes, bytearray)):
             raise UsageTypeError(f"{value!r:.80} is no text")
+        if len(value) % self._unit:
+            raise UsageError(f"{value!r:.80} ends within a unit of {self._unit} bytes")
         return bytes(value) + bytes(self._unit)
 
     def _decode(self, data: bytes) -> str:
-        end = next(
-            (
-                place
-                for place in range(0, len(data), self._unit)
-                if not any(data[place : place + self._unit])
-            ),
-            len(data),
-        )
+        end = len(data)
+        if self._unit == 1:
+            end = data.find(0) if 0 in data else end
+        else:
+            units = np.frombuffer(data, "<u2")
+            marks = np.flatnonzero(units == 0)
+            end = 2 * int(marks[0]) if len(marks) else 2 * len(units)
         return data[:end].decode(*self._coding)
 
-    def write_in(self, value: Any, record: RecordWriter) -> None:
-        record.count(len(self._encode(value)) // self._unit)
+    def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
+        data = self._encode(value)
+        fields.append(len(data) // self._unit)
+        call.ins.append(data)
 
-    def send(self, value: Any, call: Outgoing) -> None:
-        call.ins.append(self._encode(value))
+    def room_of(self, value: Any) -> Any:
+        return len(self._encode(value)) // self._unit
 
-    def write_room(self, request: Any, record: RecordWriter) -> None:
-        record.count(self._capacity(request))
-
-    def _capacity(self, request: Any) -> int:
+    def offer(self, request: Any, fields: list[Any], call: Outgoing) -> Any:
         if not isinstance(request, int) or request < 0:
             raise UsageTypeError(f"{request!r:.80} is no capacity: a number of units with the NUL")
-        return request
+        fields.append(request)
+        room = bytearray(request * self._unit)
+        call.outs.append(room)
+        return room
 
-    def offer(self, request: Any, call: Outgoing) -> Any:
-        call.outs.append(bytearray(self._capacity(request) * self._unit))
-        return call.outs[-1]
+    def collect(self, offered: Any, fields: Fields) -> Any:
+        # The last unit is the end mark, whatever the skeleton wrote there (6.3).
+        return self._decode(bytes(offered[: -self._unit]))
 
-    def collect(self, offered: Any, record: RecordReader) -> Any:
-        if offered:
-            offered[-self._unit :] = bytes(self._unit)
-        return self._decode(bytes(offered))
+    def receive(self, fields: Fields, call: Incoming) -> Any:
+        return self._decode(self._receive(fields, call))
 
-    def read_in(self, record: RecordReader, call: Incoming) -> Any:
-        return record.count()
-
-    def receive(self, head: Any, call: Incoming) -> Any:
-        data = bytes(call.ins.take(head * self._unit))
+    def _receive(self, fields: Fields, call: Incoming) -> bytes:
+        data = bytes(call.ins.take(next(fields) * self._unit))
         if not data or any(data[-self._unit :]):
             raise MarshalError("a string without end mark")
-        return self._decode(data)
+        return data
 
-    def read_room(self, record: RecordReader) -> Any:
-        return record.count()
+    def open_room(self, fields: Fields, call: Incoming) -> Any:
+        return call.outs.take(next(fields) * self._unit)
 
-    def open_room(self, room: Any, call: Incoming) -> Any:
-        return call.outs.take(room * self._unit)
+    def receive_both(self, fields: Fields, call: Incoming) -> tuple[Any, Any]:
+        data, target = self._receive(fields, call), self.open_room(fields, call)
+        if len(target) < len(data):
+            raise MarshalError(f"room for {len(target)} of {len(data)} bytes")
+        target[: len(data)] = data
+        return self._decode(data), target
 
-    def write_out(self, value: Any, target: Any, record: RecordWriter) -> None:
+    def write_out(self, value: Any, target: Any, fields: list[Any]) -> None:
         if value is None:
             return
         data = self._encode(value)
@@ -225,213 +269,168 @@ class TextNode:
         target[: len(data)] = data
 
 
-class HandleNode:
-    """A dmahandle: no bytes, a handle slot."""
+class HandleNode(_Base):
+    """A dmahandle: no bytes, a handle slot.
 
-    is_plain = True
-    in_record = room_record = out_record = _NOTHING
+    A stub passes on what it was given, for the client to make a handle of; only a tuple or mapping
+    becomes a `Dma`.
+    """
 
-    def write_in(self, value: Any, record: RecordWriter) -> None:
-        pass
+    def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
+        call.in_handles.append(_as_handle(value))
 
-    def send(self, value: Any, call: Outgoing) -> None:
-        call.in_handles.append(self._handle(value))
+    def offer(self, request: Any, fields: list[Any], call: Outgoing) -> Any:
+        call.out_handles.append(_as_handle(request))
+        return request
 
-    def _handle(self, value: Any) -> Dma:
-        if isinstance(value, tuple):
-            return Dma(*value)
-        return Dma(*(member_of(value, name) for name in Dma._fields))
-
-    def write_room(self, request: Any, record: RecordWriter) -> None:
-        pass
-
-    def offer(self, request: Any, call: Outgoing) -> Any:
-        call.out_handles.append(self._handle(request))
-        return call.out_handles[-1]
-
-    def collect(self, offered: Any, record: RecordReader) -> Any:
-        return offered
-
-    def read_in(self, record: RecordReader, call: Incoming) -> Any:
-        return None
-
-    def receive(self, head: Any, call: Incoming) -> Any:
+    def receive(self, fields: Fields, call: Incoming) -> Any:
         return _take_handle(call.in_handles)
 
-    def read_room(self, record: RecordReader) -> Any:
-        return None
-
-    def open_room(self, room: Any, call: Incoming) -> Any:
+    def open_room(self, fields: Fields, call: Incoming) -> Any:
         return _take_handle(call.out_handles)
 
-    def write_out(self, value: Any, target: Any, record: RecordWriter) -> None:
-        pass
+
+def _as_handle(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return Dma(*value)
+    if isinstance(value, Mapping):
+        return Dma(*(member_of(value, name) for name in Dma._fields))
+    if value is None:
+        raise UsageTypeError("a dmahandle is a buffer, or an array that lies in one")
+    return value
 
 
-def _take_handle(handles: Iterator[Dma]) -> Dma:
+def _take_handle(handles: Iterator[Any]) -> Any:
     handle = next(handles, None)
     if handle is None:
         raise MarshalError("a handle is missing")
     return handle
 
 
-class StructNode:
+class StructNode(_Base):
     """A structure that is not simple: a block of its members' fields, then their buffers."""
 
     is_plain = False
 
     def __init__(self, kind: Struct) -> None:
         self._members = [(member.name, node_of(member.type)) for member in kind.members]
+        # A caller says nothing about members that need no room.
+        self._in_request = {member.name for member in kind.members if not member.type.is_simple}
         nodes = [node for _, node in self._members]
-        self.in_record = stack(node.in_record for node in nodes)[1]
-        self.room_record = stack(node.room_record for node in nodes)[1]
-        self.out_record = stack(node.out_record for node in nodes)[1]
+        self.in_layout = stack(node.in_layout for node in nodes)
+        self.room_layout = stack(node.room_layout for node in nodes)
+        self.out_layout = stack(node.out_layout for node in nodes)
 
-    def write_in(self, value: Any, record: RecordWriter) -> None:
-        record.align(self.in_record.alignment)
+    def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
         for name, node in self._members:
-            node.write_in(member_of(value, name), record)
-        record.align(self.in_record.alignment)
+            node.send(member_of(value, name), fields, call)
 
-    def send(self, value: Any, call: Outgoing) -> None:
-        for name, node in self._members:
-            node.send(member_of(value, name), call)
-
-    def write_room(self, request: Any, record: RecordWriter) -> None:
-        record.align(self.room_record.alignment)
-        for name, node in self._requested():
-            node.write_room(member_of(request, name), record)
-        record.align(self.room_record.alignment)
-
-    def _requested(self) -> list[tuple[str, Node]]:
-        """Members for which a caller has to say how much room there is."""
-        return [(name, node) for name, node in self._members if not isinstance(node, SimpleNode)]
-
-    def offer(self, request: Any, call: Outgoing) -> Any:
+    def offer(self, request: Any, fields: list[Any], call: Outgoing) -> Any:
         return {
-            name: node.offer(member_of(request, name), call) for name, node in self._requested()
+            name: node.offer(member_of(request, name), fields, call)
+            for name, node in self._members
+            if name in self._in_request
         }
 
-    def collect(self, offered: Any, record: RecordReader) -> Any:
-        record.align(self.out_record.alignment)
-        found = {name: node.collect(offered.get(name), record) for name, node in self._members}
-        record.align(self.out_record.alignment)
-        return found
+    def collect(self, offered: Any, fields: Fields) -> Any:
+        return {name: node.collect(offered.get(name), fields) for name, node in self._members}
 
-    def read_in(self, record: RecordReader, call: Incoming) -> Any:
-        record.align(self.in_record.alignment)
-        heads = {name: node.read_in(record, call) for name, node in self._members}
-        record.align(self.in_record.alignment)
-        return heads
+    def receive(self, fields: Fields, call: Incoming) -> Any:
+        return {name: node.receive(fields, call) for name, node in self._members}
 
-    def receive(self, head: Any, call: Incoming) -> Any:
-        return {name: node.receive(head[name], call) for name, node in self._members}
+    def open_room(self, fields: Fields, call: Incoming) -> Any:
+        return {name: node.open_room(fields, call) for name, node in self._members}
 
-    def read_room(self, record: RecordReader) -> Any:
-        record.align(self.room_record.alignment)
-        rooms = {name: node.read_room(record) for name, node in self._members}
-        record.align(self.room_record.alignment)
-        return rooms
-
-    def open_room(self, room: Any, call: Incoming) -> Any:
-        return {name: node.open_room(room[name], call) for name, node in self._members}
-
-    def write_out(self, value: Any, target: Any, record: RecordWriter) -> None:
-        record.align(self.out_record.alignment)
+    def write_out(self, value: Any, target: Any, fields: list[Any]) -> None:
         for name, node in self._members:
             given = None if value is None else member_of(value, name)
-            node.write_out(given, target[name], record)
-        record.align(self.out_record.alignment)
+            node.write_out(given, target[name], fields)
 
 
-class ItemsNode:
+class ItemsNode(_Base):
     """A sequence of strings, sequences, complex structures or handles: a buffer of records, one an
     element, then each element's own buffers."""
 
     is_plain = False
-    in_record, room_record, out_record = _COUNT, _COUNT, _NOTHING
+    in_layout = room_layout = _COUNT
 
     def __init__(self, element: Type) -> None:
         self._node = node_of(element)
+        # Handles have no record to compare their number with.
+        self._most = None if self._node.in_layout.size else MAX_HANDLES
 
-    def write_in(self, value: Any, record: RecordWriter) -> None:
-        record.count(len(value))
+    def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
+        items, layout = list(value), self._node.in_layout
+        fields.append(len(items))
+        records = bytearray()
+        if layout.size:
+            call.ins.append(records)
+        for item in items:
+            row: list[Any] = []
+            self._node.send(item, row, call)
+            records += layout.pack(row)
 
-    def send(self, value: Any, call: Outgoing) -> None:
-        if self._node.in_record.size:
-            records = RecordWriter()
-            for item in value:
-                self._node.write_in(item, records)
-            call.ins.append(records.finish())
-        for item in value:
-            self._node.send(item, call)
-
-    def write_room(self, request: Any, record: RecordWriter) -> None:
-        record.count(len(request))
-
-    def offer(self, request: Any, call: Outgoing) -> Any:
-        if self._node.room_record.size:
-            rooms = RecordWriter()
-            for item in request:
-                self._node.write_room(item, rooms)
-            call.ins.append(rooms.finish())
-        records = bytearray(len(request) * self._node.out_record.size)
-        if self._node.out_record.size:
+    def offer(self, request: Any, fields: list[Any], call: Outgoing) -> Any:
+        items = list(request)
+        fields.append(len(items))
+        node = self._node
+        rooms = bytearray()
+        if node.room_layout.size:
+            call.ins.append(rooms)
+        records = bytearray(len(items) * node.out_layout.size)
+        if node.out_layout.size:
             call.outs.append(records)
-        return records, [self._node.offer(item, call) for item in request]
+        offered = []
+        for item in items:
+            row: list[Any] = []
+            offered.append(node.offer(item, row, call))
+            rooms += node.room_layout.pack(row)
+        return records, offered
 
-    def collect(self, offered: Any, record: RecordReader) -> Any:
+    def collect(self, offered: Any, fields: Fields) -> Any:
         records, items = offered
-        reader = RecordReader(memoryview(records))
-        return [self._node.collect(item, reader) for item in items]
+        rows = self._node.out_layout.rows(memoryview(records), len(items))
+        return [self._node.collect(item, row) for item, row in zip(items, rows, strict=True)]
 
-    def read_in(self, record: RecordReader, call: Incoming) -> Any:
-        return record.count()
+    def receive(self, fields: Fields, call: Incoming) -> Any:
+        layout = self._node.in_layout
+        return [self._node.receive(row, call) for row in self._rows(layout, next(fields), call)]
 
-    def receive(self, head: Any, call: Incoming) -> Any:
-        size = self._node.in_record.size
-        reader = self._records(head, size, call)
-        heads = [self._node.read_in(reader, call) for _ in range(head)]
-        return [self._node.receive(item, call) for item in heads]
+    def _rows(self, layout: Layout, count: int, call: Incoming) -> Any:
+        if self._most is not None and count > self._most:
+            raise MarshalError(f"{count} handles: at most {self._most}")
+        records = call.ins.take(count * layout.size) if layout.size else memoryview(b"")
+        return layout.rows(records, count)
 
-    def _records(self, count: int, size: int, call: Incoming) -> RecordReader:
-        """The elements' records.  Without any, elements are handles, of which there are few."""
-        if size:
-            return RecordReader(call.ins.take(count * size))
-        if count > MAX_HANDLES:
-            raise MarshalError(f"{count} handles: at most {MAX_HANDLES}")
-        return RecordReader(memoryview(b""))
+    def open_room(self, fields: Fields, call: Incoming) -> Any:
+        count = next(fields)
+        rows = self._rows(self._node.room_layout, count, call)
+        out_size = self._node.out_layout.size
+        records = call.outs.take(count * out_size) if out_size else memoryview(b"")
+        return records, [self._node.open_room(row, call) for row in rows]
 
-    def read_room(self, record: RecordReader) -> Any:
-        return record.count()
-
-    def open_room(self, room: Any, call: Incoming) -> Any:
-        reader = self._records(room, self._node.room_record.size, call)
-        rooms = [self._node.read_room(reader) for _ in range(room)]
-        out_size = self._node.out_record.size
-        records = call.outs.take(room * out_size) if out_size else None
-        return records, [self._node.open_room(item, call) for item in rooms]
-
-    def write_out(self, value: Any, target: Any, record: RecordWriter) -> None:
+    def write_out(self, value: Any, target: Any, fields: list[Any]) -> None:
         records, items = target
         values = [None] * len(items) if value is None else list(value)
         if len(values) > len(items):
             raise UsageError(f"{len(values)} elements do not fit into a room for {len(items)}")
         values += [None] * (len(items) - len(values))
-        writer = RecordWriter()
-        for item, room in zip(values, items, strict=True):
-            self._node.write_out(item, room, writer)
-        data = writer.finish()
-        if data and records is not None:
-            records[: len(data)] = data
+        layout = self._node.out_layout
+        for place, (item, room) in enumerate(zip(values, items, strict=True)):
+            row: list[Any] = []
+            self._node.write_out(item, room, row)
+            if layout.size:
+                records[place * layout.size : (place + 1) * layout.size] = layout.pack(row)
 
 
 @cache
 def node_of(kind: Type) -> Node:
     """The node of a type.  TypeError for one that has no form on the wire (idl.md 4.3)."""
     resolved = kind.resolved
+    if isinstance(resolved, Primitive | Enum):
+        return NumberNode(kind)
     if kind.is_simple:
-        return SimpleNode(kind)
+        return BlockNode(kind)
     if isinstance(resolved, String):
         return TextNode(resolved)
     if isinstance(resolved, DmaHandle):

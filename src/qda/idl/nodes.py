@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from qda.idl.records import Buffers, Extent, RecordReader, RecordWriter
+from qda.idl.records import Buffers, Layout
 
-__all__ = ["Dma", "Incoming", "Node", "Outgoing"]
+__all__ = ["Dma", "Fields", "Incoming", "Node", "Outgoing"]
+
+Fields = Iterator[Any]
+"""The values of a record's fields that have not been read yet."""
 
 
 class Dma(NamedTuple):
@@ -25,8 +28,8 @@ class Outgoing:
 
     ins: list[Any] = field(default_factory=list)
     outs: list[Any] = field(default_factory=list)
-    in_handles: list[Dma] = field(default_factory=list)
-    out_handles: list[Dma] = field(default_factory=list)
+    in_handles: list[Any] = field(default_factory=list)
+    out_handles: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -35,59 +38,52 @@ class Incoming:
 
     ins: Buffers
     outs: Buffers
-    in_handles: Iterator[Dma]
-    out_handles: Iterator[Dma]
+    in_handles: Iterator[Any]
+    out_handles: Iterator[Any]
 
 
 class Node(Protocol):
-    """What marshalling knows of a type.
+    """What marshalling knows of a type: layouts I, C (`room_layout`) and R (`out_layout`) of
+    spec/idl.md 6.4, and one method for each way through a call.
 
     A *request* is what a caller gives for a rout parameter: a capacity, a writable buffer, or a
     structure or list of these.  A *target* is what a skeleton fills: the writable view of the room
     that the caller offers.
     """
 
-    in_record: Extent
-    room_record: Extent
-    out_record: Extent
+    in_layout: Layout
+    room_layout: Layout
+    out_layout: Layout
     is_plain: bool
 
-    def write_in(self, value: Any, record: RecordWriter) -> None:
-        """Stub: append layout I."""
+    def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
+        """Stub: append layout I, and add the in-buffers and in-handles of a value."""
         ...
 
-    def send(self, value: Any, call: Outgoing) -> None:
-        """Stub: add the in-buffers and in-handles of a value."""
+    def room_of(self, value: Any) -> Any:
+        """Stub: the request that is just large enough for a value (of an inrout parameter)."""
         ...
 
-    def write_room(self, request: Any, record: RecordWriter) -> None:
-        """Stub: append layout C."""
+    def offer(self, request: Any, fields: list[Any], call: Outgoing) -> Any:
+        """Stub: append layout C, and add the buffers for a result; returns what `collect` needs."""
         ...
 
-    def offer(self, request: Any, call: Outgoing) -> Any:
-        """Stub: add the buffers for a result; returns what `collect` needs."""
-        ...
-
-    def collect(self, offered: Any, record: RecordReader) -> Any:
+    def collect(self, offered: Any, fields: Fields) -> Any:
         """Stub: the result, from layout R and the buffers that were offered."""
         ...
 
-    def read_in(self, record: RecordReader, call: Incoming) -> Any:
-        """Skeleton: what layout I says; `receive` completes it."""
+    def receive(self, fields: Fields, call: Incoming) -> Any:
+        """Skeleton: the value, from layout I, in-buffers and in-handles."""
         ...
 
-    def receive(self, head: Any, call: Incoming) -> Any:
-        """Skeleton: the value, with its in-buffers and in-handles."""
+    def open_room(self, fields: Fields, call: Incoming) -> Any:
+        """Skeleton: the target, from layout C and out-buffers."""
         ...
 
-    def read_room(self, record: RecordReader) -> Any:
-        """Skeleton: what layout C says; `open_room` completes it."""
+    def receive_both(self, fields: Fields, call: Incoming) -> tuple[Any, Any]:
+        """Skeleton: value and target of an inrout parameter; the target holds the value."""
         ...
 
-    def open_room(self, room: Any, call: Incoming) -> Any:
-        """Skeleton: the target, with its out-buffers."""
-        ...
-
-    def write_out(self, value: Any, target: Any, record: RecordWriter) -> None:
-        """Skeleton: put a result into its target, and append layout R."""
+    def write_out(self, value: Any, target: Any, fields: list[Any]) -> None:
+        """Skeleton: put a result into its target, and append layout R; None changes nothing."""
         ...

@@ -6,94 +6,74 @@ a receiver is content with the unrounded end of the last field (spec/idl.md 6.2)
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from itertools import repeat
+from typing import Any
 
-from qda.errors import BAD_PARAMETER
+from qda.errors import BAD_PARAMETER, StatusError, UsageError
 from qda.layout import align
 
-__all__ = ["Buffers", "Extent", "MarshalError", "RecordReader", "RecordWriter", "stack"]
+__all__ = ["Buffers", "Layout", "MarshalError", "stack"]
 
 
-class MarshalError(Exception):
+class MarshalError(StatusError):
     """What arrived does not fit the interface; `status` ends the call."""
 
     def __init__(self, text: str, status: int = BAD_PARAMETER) -> None:
-        super().__init__(text)
-        self.status = status
+        super().__init__(status, text)
 
 
-class Extent(NamedTuple):
-    """How much room a field or a block of fields takes: `size` 0 means that there is nothing."""
+class Layout:
+    """Where the fields of a record lie: format `codes` of `struct`, padding included.
 
-    size: int = 0
-    alignment: int = 1
-
-
-def stack(fields: Iterable[Extent]) -> tuple[int, Extent]:
-    """Fields one after another: the unrounded end, and the extent as a block of its own."""
-    end, widest = 0, 1
-    for size, alignment in fields:
-        if size:
-            end = align(end, alignment) + size
-            widest = max(widest, alignment)
-    return end, Extent(align(end, widest), widest)
-
-
-class RecordWriter:
-    """Appends fields to a record."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-        self._widest = 1
-
-    def align(self, alignment: int) -> None:
-        """Pad to a multiple of `alignment`, which counts for the record from here on."""
-        self._data += bytes(-len(self._data) % alignment)
-        self._widest = max(self._widest, alignment)
-
-    def append(self, data: bytes, alignment: int) -> None:
-        """Add a field."""
-        self.align(alignment)
-        self._data += data
-
-    def count(self, number: int) -> None:
-        """Add a u32: a number of elements."""
-        self.append(number.to_bytes(4, "little"), 4)
-
-    def finish(self) -> bytearray:
-        """The record, rounded up to its largest alignment."""
-        self.align(self._widest)
-        return self._data
-
-
-class RecordReader:
-    """Reads fields from a record in the order in which they were appended.
-
-    MarshalError if the record is too short.
+    `end` is the unrounded end of the last field, `size` the length that is declared, both in
+    bytes.  A layout without fields has size 0, and its record does not exist.
     """
 
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self._place = 0
+    __slots__ = ("_reader", "_writer", "alignment", "codes", "end", "size")
 
-    def align(self, alignment: int) -> None:
-        """Skip the padding before a field."""
-        self._place = align(self._place, alignment)
+    def __init__(self, codes: str = "", end: int = 0, alignment: int = 1) -> None:
+        self.codes, self.end, self.alignment = codes, end, alignment
+        self.size = align(end, alignment)
+        self._reader = struct.Struct("<" + codes)
+        self._writer = struct.Struct(f"<{self.block}")
 
-    def take(self, size: int, alignment: int) -> memoryview:
-        """The next field."""
-        self.align(alignment)
-        start, self._place = self._place, self._place + size
-        if self._place > len(self._data):
-            raise MarshalError(
-                f"a record of {len(self._data)} bytes ends before byte {self._place}"
-            )
-        return self._data[start : self._place]
+    @property
+    def block(self) -> str:
+        """The codes up to the rounded end."""
+        return f"{self.codes}{self.size - self.end}x"
 
-    def count(self) -> int:
-        """The next u32."""
-        return int.from_bytes(self.take(4, 4), "little")
+    def pack(self, values: Iterable[Any]) -> bytes:
+        """A record of the fields' values.  UsageError for one that does not fit."""
+        try:
+            return self._writer.pack(*values)
+        except (struct.error, OverflowError) as error:
+            raise UsageError(f"a value does not fit its field: {error}") from error
+
+    def unpack(self, record: memoryview) -> Iterator[Any]:
+        """The fields' values.  MarshalError for a record that is too short."""
+        if len(record) < self.end:
+            raise MarshalError(f"a record of {len(record)} bytes, {self.end} are needed")
+        return iter(self._reader.unpack_from(record))
+
+    def rows(self, records: memoryview, count: int) -> Iterable[Iterator[Any]]:
+        """The fields' values of each of `count` records, which lie back to back."""
+        if not self.size:
+            return repeat(iter(()), count)
+        return map(iter, self._writer.iter_unpack(records[: count * self.size]))
+
+
+def stack(blocks: Iterable[Layout]) -> Layout:
+    """Lay out blocks one after another, each with its alignment and its rounded size."""
+    codes, end, widest = "", 0, 1
+    for block in blocks:
+        if block.size:
+            start = align(end, block.alignment)
+            codes += f"{start - end}x{block.block}"
+            end = start + block.size
+            widest = max(widest, block.alignment)
+    return Layout(codes, end, widest)
 
 
 class Buffers:

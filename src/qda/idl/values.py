@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import struct
 from collections.abc import Mapping
 from functools import cache
@@ -13,7 +14,14 @@ from numpy.typing import NDArray
 from qda.errors import UsageError, UsageTypeError
 from qda.idl.types import Array, Enum, Kind, Primitive, Struct, Type
 
-__all__ = ["decode_simple", "dtype_of", "encode_simple", "member_of", "to_array"]
+__all__ = [
+    "decode_simple",
+    "dtype_of",
+    "encode_simple",
+    "member_of",
+    "number_of",
+    "to_array",
+]
 
 
 @cache
@@ -25,7 +33,8 @@ def dtype_of(kind: Type) -> np.dtype[Any]:
     if isinstance(resolved, Enum):
         return np.dtype("<i4")
     if isinstance(resolved, Array):
-        return np.dtype((dtype_of(resolved.element), (resolved.length,)))
+        element = dtype_of(resolved.element)
+        return np.dtype((element.base, (resolved.length, *element.shape)))
     if isinstance(resolved, Struct) and resolved.is_simple:
         return np.dtype(
             {
@@ -57,9 +66,9 @@ def encode_simple(kind: Type, value: Any) -> bytes:
     resolved = kind.resolved
     try:
         if isinstance(resolved, Primitive):
-            return struct.pack("<" + resolved.code, _number(resolved, value))
+            return struct.pack("<" + resolved.code, number_of(resolved, value))
         if isinstance(resolved, Enum):
-            return struct.pack("<i", _signed(int(value)))
+            return struct.pack("<i", number_of(resolved, value))
         return to_array(kind, [value]).tobytes()
     except (struct.error, OverflowError) as error:
         raise UsageError(f"{value!r:.80} does not fit {kind}: {error}") from error
@@ -69,7 +78,11 @@ def encode_simple(kind: Type, value: Any) -> bytes:
         raise UsageTypeError(f"{value!r:.80} is no {kind}: {error}") from error
 
 
-def _number(kind: Primitive, value: Any) -> Any:
+def number_of(kind: Primitive | Enum, value: Any) -> Any:
+    """What `struct` packs for a value: a character's or enumerator's number, 0 or 1 for a bool."""
+    if isinstance(kind, Enum):
+        number = operator.index(value)
+        return number - (1 << 32) if 1 << 31 <= number < 1 << 32 else number
     if kind.kind in (Kind.CHAR, Kind.WCHAR) and isinstance(value, (str, bytes)):
         value = ord(value)
     if kind.kind is Kind.CHAR:
@@ -77,10 +90,6 @@ def _number(kind: Primitive, value: Any) -> Any:
     if kind.kind is Kind.BOOLEAN and isinstance(value, (bool, np.bool_)):
         return int(value)
     return value
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 32) if number >= 1 << 31 else number
 
 
 def decode_simple(kind: Type, data: memoryview) -> Any:
@@ -91,6 +100,8 @@ def decode_simple(kind: Type, data: memoryview) -> Any:
     if isinstance(resolved, Enum):
         return struct.unpack_from("<i", data)[0]
     if isinstance(resolved, Array):
+        if isinstance(resolved.element.resolved, Primitive | Enum):
+            return np.frombuffer(data, dtype_of(resolved.element), resolved.length).tolist()
         size = resolved.element.size
         return [
             decode_simple(resolved.element, data[place * size : (place + 1) * size])
@@ -106,33 +117,87 @@ def decode_simple(kind: Type, data: memoryview) -> Any:
 def to_array(kind: Type, values: Any) -> NDArray[Any]:
     """A sequence of a simple type as a contiguous array, without a copy where the layout allows.
 
-    8-bit sequences take any buffer.  UsageError, UsageTypeError.
+    8-bit sequences take any buffer; arrays of other integers are converted if each number fits.
+    UsageError, UsageTypeError.
     """
     dtype = dtype_of(kind)
-    if dtype.itemsize == 1 and isinstance(values, (bytes, bytearray, memoryview)):
-        return np.frombuffer(values, dtype)
     if isinstance(values, np.ndarray):
+        if values.dtype == dtype and values.ndim == 1 and values.flags.c_contiguous:
+            return values
         return _from_array(kind, dtype, values)
+    if dtype.itemsize == 1 and not isinstance(values, (list, tuple)):
+        try:
+            return np.frombuffer(values, dtype)
+        except (TypeError, ValueError, BufferError):
+            pass  # no buffer: any iterable of numbers, below
     resolved = kind.resolved
-    if isinstance(resolved, (Struct, Array)):
-        array = np.zeros(len(values), dtype)
-        for place, value in enumerate(values):
+    if isinstance(resolved, Struct) or (isinstance(resolved, Array) and dtype.base.names):
+        items = list(values)
+        array = np.zeros(len(items), dtype)
+        for place, value in enumerate(items):
             _fill(resolved, array[place : place + 1], value)
         return array
-    if isinstance(resolved, Primitive):
-        values = [_number(resolved, value) for value in values]
+    return _from_numbers(kind, dtype, values)
+
+
+def _from_numbers(kind: Type, dtype: np.dtype[Any], values: Any) -> NDArray[Any]:
+    """An array of any iterable of numbers, or of equally long rows of them."""
+    items = values if isinstance(values, (list, tuple)) else list(values)
     try:
-        return np.array(values, dtype)
+        found = np.asarray(items)
+        if found.dtype.kind in "USO":  # characters as text, or numbers of very different size
+            found = np.asarray(_as_numbers(kind, items))
     except (OverflowError, ValueError, TypeError) as error:
         raise UsageError(f"{values!r:.80} is no sequence of {kind}: {error}") from error
+    if not found.size:
+        found = np.zeros((len(items), *dtype.shape), dtype.base)
+    return _from_array(kind, dtype, found)
+
+
+def _as_numbers(kind: Type, items: Any) -> Any:
+    resolved = kind.resolved
+    if isinstance(resolved, Array):
+        return [_as_numbers(resolved.element, list(item)) for item in items]
+    assert isinstance(resolved, Primitive | Enum)
+    return [number_of(resolved, item) for item in items]
 
 
 def _from_array(kind: Type, dtype: np.dtype[Any], values: NDArray[Any]) -> NDArray[Any]:
-    if values.dtype != dtype:
-        if not np.can_cast(values.dtype, dtype, "safe"):
-            raise UsageTypeError(f"an array of {values.dtype} is no sequence of {kind}")
-        values = values.astype(dtype)
-    return np.ascontiguousarray(values)
+    base, shape = dtype.base, dtype.shape
+    if not values.ndim or values.shape[1:] != shape:
+        raise UsageError(f"an array of shape {values.shape} is no sequence of {kind}")
+    if values.dtype != base and not np.can_cast(values.dtype, base, "safe"):
+        _check_range(kind, base, values)
+    return np.ascontiguousarray(values.astype(base, copy=False))
+
+
+def _check_range(kind: Type, base: np.dtype[Any], values: NDArray[Any]) -> None:
+    """UsageError, UsageTypeError unless each number can be converted without loss of meaning."""
+    if base.kind == "f" and values.dtype.kind in "iuf":
+        if (
+            values.dtype.kind == "f"
+            and not np.isfinite(values.astype(base)[np.isfinite(values)]).all()
+        ):
+            raise UsageError(f"a number is too large for a sequence of {kind}")
+        return
+    if base.kind not in "iu" or values.dtype.kind not in "biu":
+        raise UsageTypeError(f"an array of {values.dtype} is no sequence of {kind}")
+    low, high = int(np.iinfo(base).min), int(np.iinfo(base).max)
+    if _wraps(kind):
+        high = 2 * high + 1
+    for number in (int(values.min()), int(values.max())) if values.size else ():
+        if not low <= number <= high:
+            raise UsageError(f"{number} is no {kind}: {low} to {high}")
+
+
+def _wraps(kind: Type) -> bool:
+    """Whether numbers above the signed range mean bit patterns: characters and enumerators."""
+    resolved = kind.resolved
+    if isinstance(resolved, Array):
+        return _wraps(resolved.element)
+    return isinstance(resolved, Enum) or (
+        isinstance(resolved, Primitive) and resolved.kind is Kind.CHAR
+    )
 
 
 def _fill(kind: Struct | Array, place: NDArray[Any], value: Any) -> None:
@@ -147,7 +212,7 @@ def _fill(kind: Struct | Array, place: NDArray[Any], value: Any) -> None:
             for index, item in enumerate(items):
                 _fill(inner, row[index : index + 1], item)
         else:
-            row[:] = [_number(inner, i) if isinstance(inner, Primitive) else i for i in items]
+            row[:] = _from_numbers(kind.element, dtype_of(kind.element), items)
         return
     for member in kind.members:
         inner = member.type.resolved
@@ -156,4 +221,4 @@ def _fill(kind: Struct | Array, place: NDArray[Any], value: Any) -> None:
         if isinstance(inner, (Struct, Array)):
             _fill(inner, field, given)
         else:
-            field[0] = _number(inner, given) if isinstance(inner, Primitive) else given
+            field[:] = _from_numbers(member.type, dtype_of(member.type), [given])
