@@ -33,9 +33,9 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "cli": EVERYTHING,
 }
 
-# `qda/__init__.py` defines nothing, it gives out the user's API.
+# `qda/__init__.py` defines nothing, it gives out the user's API, and `idl` as a whole.
 PACKAGE_ITSELF: Final = "__init__"
-REEXPORTED: Final = frozenset({"front", "client", "dsp", "errors", "virtual"})
+REEXPORTED: Final = frozenset({"front", "client", "dsp", "errors", "idl", "virtual"})
 
 LONGEST_MODULE: Final = 500
 """Lines of a module at most."""

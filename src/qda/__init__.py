@@ -11,6 +11,7 @@ with qda.open("cdsp") as session, session.load(Doubler) as doubler:
     print(doubler.invoke(2, ins=[b"\\1\\2\\3"], outs=[3]))
 """
 
+from qda import idl
 from qda.client import (
     Buffer,
     DeviceInfo,
@@ -18,9 +19,11 @@ from qda.client import (
     MapFlag,
     Mapping,
     Node,
+    Pending,
     ProcessAttribute,
     RemoteModule,
     Session,
+    start,
 )
 from qda.dsp import HandleArgument, Skeleton, method
 from qda.errors import (
@@ -48,6 +51,7 @@ __all__ = [
     "MapFlag",
     "Mapping",
     "Node",
+    "Pending",
     "ProcessAttribute",
     "QdaError",
     "Refusal",
@@ -59,6 +63,8 @@ __all__ = [
     "UsageTypeError",
     "devices",
     "explain",
+    "idl",
     "method",
     "open",
+    "start",
 ]

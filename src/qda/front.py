@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from qda.client import (
     DeviceInfo,
@@ -29,6 +30,7 @@ def open_session(
     process: Literal["user", "root"] = "user",
     attributes: int = ProcessAttribute.UNSIGNED,
     shell: bytes | None = None,
+    skeletons: Iterable[type[Any]] = (),
     debug: bool = False,
 ) -> Session:
     """Open a session with a DSP.
@@ -39,7 +41,8 @@ def open_session(
 
     `process` "user" makes a protection domain of our own, with `attributes` and the image `shell`
     (on a real DSP the installed one, if there is one; our own DSP needs none); "root" attaches to
-    the root protection domain.  `dialect` is "rfc" or "v1", found out by default.  `profile` is
+    the root protection domain.  `skeletons` are classes that are installed in the session's process
+    from the beginning.  `dialect` is "rfc" or "v1", found out by default.  `profile` is
     the system that is virtual.  With `debug` its DSP is threads of this process, so that
     `breakpoint()` works in a skeleton.
 
@@ -52,7 +55,14 @@ def open_session(
         node = machine(profile, threads=debug).open(domain, dialect or "rfc")
     else:
         node = KernelNode(path)
-    return start_session(node, domain, dialect, process, attributes, shell)
+    session = start_session(node, domain, dialect, process, attributes, shell)
+    try:
+        for skeleton in skeletons:
+            session.install(skeleton)
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def devices(profile: str = "generic") -> list[DeviceInfo]:

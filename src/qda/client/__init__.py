@@ -7,8 +7,9 @@ from qda.client.buffer import Buffer, Mapping
 from qda.client.device import DeviceFile
 from qda.client.discovery import DeviceInfo, find_node, identify, kernel_devices
 from qda.client.node import KernelNode, Node
+from qda.client.opening import check_domain, start_session
+from qda.client.pending import Pending, start
 from qda.client.session import RemoteModule, Session
-from qda.client.start import check_domain, start_session
 from qda.fastrpc.control import MapFlag, ProcessAttribute
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "MapFlag",
     "Mapping",
     "Node",
+    "Pending",
     "ProcessAttribute",
     "RemoteModule",
     "Session",
@@ -26,5 +28,6 @@ __all__ = [
     "find_node",
     "identify",
     "kernel_devices",
+    "start",
     "start_session",
 ]

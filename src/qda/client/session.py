@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pickle import PicklingError
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 
 import cloudpickle
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from qda.client.buffer import Buffer, Mapping
 from qda.client.device import DeviceFile
+from qda.client.pending import Pending, start
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
     DSP_OFFSET,
@@ -42,8 +43,14 @@ from qda.fastrpc.remotectl import (
     text,
 )
 from qda.fastrpc.uri import skeleton_uri
+from qda.idl import Interface, Remote
+from qda.idl import Skeleton as InterfaceSkeleton
+from qda.idl.runtime import remote_of
 
 __all__ = ["RemoteModule", "Session"]
+
+R = TypeVar("R", bound=Remote)
+T = TypeVar("T")
 
 _LOG_ROOM = 32 << 10
 
@@ -172,6 +179,7 @@ class Session:
         out_handles: Sequence[HandleLike] = (),
         *,
         timeout: float | None = None,
+        label: str | None = None,
     ) -> list[Any]:
         """Call a method of the module at `handle`; returns the outputs.
 
@@ -180,12 +188,12 @@ class Session:
         Handles are buffers, arrays that lie in one, or plain numbers.
 
         After `timeout` seconds CallTimeout is raised and the call goes on without us, keeping its
-        memory, until the DSP answers.  DspError has the method's own status, or the DSP's.
-        UsageError, UsageTypeError, DeviceError.
+        memory, until the DSP answers.  `label` is what errors call the call.  DspError has the
+        method's own status, or the DSP's.  UsageError, UsageTypeError, DeviceError.
         """
         results = [bytearray(out) if isinstance(out, int) else out for out in outs]
         plan = make_plan(method, ins, results, in_handles, out_handles, self._file.find)
-        operation = f"invoke method {method} of handle {handle:#x}"
+        operation = label or f"invoke method {method} of handle {handle:#x}"
         self._issue(operation, handle, plan, timeout)
         return results
 
@@ -270,19 +278,50 @@ class Session:
 
     # Modules.
 
-    def load(self, module: str | type[Any]) -> RemoteModule:
-        """Open a module by URI or name, or install a skeleton class on the DSP and open that.
+    @overload
+    def load(self, module: type[R]) -> R: ...
+
+    @overload
+    def load(self, module: type[InterfaceSkeleton[R]]) -> R: ...
+
+    @overload
+    def load(self, module: str | type[Any]) -> RemoteModule: ...
+
+    def load(self, module: Any) -> Any:
+        """Open a module on the DSP: what is given says which, and what it is called through.
+
+        An interface (`qda.idl.load`) is opened by its URI and gives an object with its methods.  A
+        skeleton class is installed first; one of an interface gives such an object too.  A URI or
+        name gives a `RemoteModule`, whose methods have numbers.
 
         A class that the DSP cannot import is sent by value.  DspError, with the places that were
         searched; on a DSP that does not run Python a class cannot be installed.
         """
         if isinstance(module, str):
             return self._open(module)
-        if not hasattr(module, "methods"):
-            raise UsageTypeError(f"{module!r:.80} is neither a URI nor a skeleton class")
-        name: str = vars(module).get("name", module.__name__)
-        self._install(module, name)
-        return self._open(skeleton_uri(name, domain=self.domain))
+        if isinstance(module, type) and issubclass(module, Remote):
+            return module(self._open(self._uri_of(module.interface)))
+        self.install(module)
+        if issubclass(module, InterfaceSkeleton):
+            opened = self._open(self._uri_of(module.interface))
+            remote = remote_of(module)
+            return remote(opened) if remote else opened
+        return self._open(skeleton_uri(_name_of(module), domain=self.domain))
+
+    def _uri_of(self, interface: Interface) -> str:
+        """A plain interface is opened by its name, once for the process."""
+        if interface.is_handle64:
+            return f"{interface.uri}&_dom={self.domain}"
+        return interface.c_name
+
+    def install(self, skeleton: Any) -> None:
+        """Make a skeleton class available on the DSP, in this session's process.
+
+        DspError on a DSP that does not run Python.
+        """
+        if not isinstance(skeleton, type) or not hasattr(skeleton, "check_open"):
+            raise UsageTypeError(f"{skeleton!r:.80} is no URI, interface or skeleton class")
+        self._install(skeleton, _name_of(skeleton))
 
     def _open(self, uri: str) -> RemoteModule:
         name = uri.encode() + b"\0"
@@ -365,6 +404,13 @@ class Session:
         return f"<Session with {self.domain} through {self.node}, dialect {self.dialect}>"
 
 
+def _name_of(skeleton: type[Any]) -> str:
+    """The name by which a skeleton is opened: its interface's, or its own, not a base class's."""
+    if issubclass(skeleton, InterfaceSkeleton):
+        return skeleton.name
+    return str(vars(skeleton).get("name", skeleton.__name__))
+
+
 _registering = threading.Lock()
 
 
@@ -401,11 +447,16 @@ class RemoteModule:
         out_handles: Sequence[HandleLike] = (),
         *,
         timeout: float | None = None,
+        label: str | None = None,
     ) -> list[Any]:
         """Call a method; as `Session.invoke`."""
         return self.session.invoke(
-            self.handle, method, ins, outs, in_handles, out_handles, timeout=timeout
+            self.handle, method, ins, outs, in_handles, out_handles, timeout=timeout, label=label
         )
+
+    def start(self, call: Callable[[], T]) -> Pending[T]:
+        """Run a call in a thread of its own; see `qda.start`."""
+        return start(call)
 
     def close(self) -> None:
         """Close the module on the DSP; idempotent.  DspError if its close method fails."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from qda.dsp.skeleton import DspServices, Module, Skeleton
+from qda.dsp.skeleton import AnySkeleton, DspServices, Module
 from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError
 from qda.fastrpc.remotectl import FIRST_MODULE_HANDLE
 from qda.fastrpc.uri import ModuleUri
@@ -36,10 +36,10 @@ class SkeletonLoader:
 
     def __init__(self, services: DspServices) -> None:
         self._services = services
-        self._classes: dict[str, type[Skeleton]] = {}
-        self._plain: dict[str, Skeleton] = {}
+        self._classes: dict[str, type[AnySkeleton]] = {}
+        self._plain: dict[str, AnySkeleton] = {}
 
-    def install(self, skeleton: type[Skeleton], name: str) -> None:
+    def install(self, skeleton: type[AnySkeleton], name: str) -> None:
         """Make a class available under a name; a later one replaces it for later opens."""
         self._classes[name] = skeleton
         self._plain.pop(name, None)
@@ -53,11 +53,12 @@ class SkeletonLoader:
             if uri.name not in self._plain:
                 self._plain[uri.name] = self._create(skeleton_class)
             return self._plain[uri.name], _nothing
+        skeleton_class.check_open(text)
         skeleton = self._create(skeleton_class)
         skeleton.open(text)
         return skeleton, skeleton.close
 
-    def _create(self, skeleton_class: type[Skeleton]) -> Skeleton:
+    def _create(self, skeleton_class: type[AnySkeleton]) -> AnySkeleton:
         skeleton = skeleton_class()
         skeleton.dsp = self._services
         return skeleton

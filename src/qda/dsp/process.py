@@ -335,10 +335,13 @@ class Process:
         return _handle_argument(wire, named, view)
 
 
+_OUR_FRAMES = (__package__, "qda.idl")
+
+
 def _in_the_method(error: BaseException) -> BaseException:
     """The exception without the frames of this package that lead to the skeleton's method."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__package__") == __package__:
+    while trace is not None and trace.tb_frame.f_globals.get("__package__") in _OUR_FRAMES:
         trace = trace.tb_next
     return error.with_traceback(trace or error.__traceback__)
 

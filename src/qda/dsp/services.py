@@ -42,6 +42,7 @@ from qda.fastrpc.remotectl import (
     text,
 )
 from qda.fastrpc.scalars import Scalars
+from qda.idl.runtime import Skeleton as InterfaceSkeleton
 from qda.layout import Record
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ class LoaderModule(Skeleton, name="qda_loader"):
         except (ImportError, AttributeError) as error:
             _put_text(message, str(error))
             return as_signed(NO_SUCH_MODULE)
-        if not (isinstance(skeleton, type) and issubclass(skeleton, Skeleton)):
+        if not (isinstance(skeleton, type) and issubclass(skeleton, Skeleton | InterfaceSkeleton)):
             _put_text(message, f"{skeleton!r} is not a skeleton class")
             return as_signed(BAD_PARAMETER)
         self._process.skeletons.install(skeleton, text(name) or skeleton.name)

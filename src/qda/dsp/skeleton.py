@@ -24,8 +24,9 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError, UsageError, UsageTypeError
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
+from qda.idl.runtime import Skeleton as InterfaceSkeleton
 
-__all__ = ["DspServices", "HandleArgument", "Module", "Skeleton", "method"]
+__all__ = ["AnySkeleton", "DspServices", "HandleArgument", "Module", "Skeleton", "method"]
 
 F = TypeVar("F", bound=Callable[..., int | None])
 
@@ -132,6 +133,10 @@ class Skeleton:
 
     _arity: ClassVar[dict[int, int | None]] = {}
 
+    @classmethod
+    def check_open(cls, uri: str) -> None:
+        """Called before a skeleton is made; what it raises refuses the open."""
+
     def open(self, uri: str) -> None:
         """Called when the module is opened; what it raises refuses the open."""
 
@@ -153,6 +158,10 @@ class Skeleton:
                 f"{self.name}.{name} takes {arity} arguments, the call has {len(arguments)}",
             )
         return getattr(self, name)(*arguments) or 0
+
+
+AnySkeleton = Skeleton | InterfaceSkeleton[Any]
+"""What can be installed: a class whose methods have numbers, or one made from an interface."""
 
 
 def _arity(function: Callable[..., Any]) -> int | None:

@@ -51,7 +51,14 @@ class ModuleUri:
 
     @property
     def name(self) -> str:
-        """The interface name: `calculator` of `libcalculator_skel.so`."""
+        """The interface's name: `calculator` of symbol `calculator_skel_handle_invoke`.
+
+        The file may be called otherwise, as the IDL file is; it counts if the symbol is of no
+        such form.
+        """
+        for style in ("_skel_handle_invoke", "_skel_invoke"):
+            if self.symbol.endswith(style) and self.symbol != style:
+                return self.symbol.removesuffix(style)
         stem = self.file.rpartition("/")[2].partition(".so")[0]
         return stem.removeprefix("lib").removesuffix("_skel")
 

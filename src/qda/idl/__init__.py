@@ -1,7 +1,11 @@
 """The interface language: from FastRPC IDL to a typed model, and from there to calls.
 
-    document = parse("calculator.idl")            # a file
-    document = parse("interface x { long m(in long a); };", name="x.idl")
+    calculator = load("calculator.idl")           # a file, or the text itself
+    class MyCalculator(calculator.Skeleton):      # an implementation
+        def sum(self, vec): return vec.sum()
+    remote = session.load(MyCalculator)           # an object whose methods are calls
+
+    document = parse("calculator.idl")            # what the file says
     for method in document.interfaces[0].methods: ...
 
 A text that is not valid raises an `IdlError`, which holds every error with its file, line and
@@ -13,6 +17,8 @@ from __future__ import annotations
 from qda.idl.compile import parse
 from qda.idl.diagnostics import Diagnostic, IdlError, Location, Severity
 from qda.idl.model import Document, Interface, Method, Parameter
+from qda.idl.python import load, load_module
+from qda.idl.runtime import Pending, RawCall, Remote, Skeleton
 
 __all__ = [
     "Diagnostic",
@@ -22,6 +28,12 @@ __all__ = [
     "Location",
     "Method",
     "Parameter",
+    "Pending",
+    "RawCall",
+    "Remote",
     "Severity",
+    "Skeleton",
+    "load",
+    "load_module",
     "parse",
 ]

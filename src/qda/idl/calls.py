@@ -12,7 +12,7 @@ Both ends work from the nodes of `qda.idl.marshal`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -71,6 +71,16 @@ class MethodCodec:
         self._is_plain = all(node.is_plain for _, node in self._parameters)
         self._shape = self._count_shape()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all calls of the method have the same `counts` (idl.md 6.8)."""
+        return self._is_plain
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """In-buffers, out-buffers, in-handles, out-handles: at least; exactly, if it is plain."""
+        return self._shape
+
     def _in_blocks(self) -> Iterable[Layout]:
         if self._extended:
             yield _WORD
@@ -109,19 +119,23 @@ class MethodCodec:
         if self._out_layout.size:
             call.outs.append(bytearray(self._out_layout.size))
         offered: dict[str, Any] = {}
-        for parameter, node in self._parameters:
-            name, direction = parameter.name, parameter.direction
-            if direction.goes_in:
-                if name not in values:
-                    raise UsageError(f"{self.method.name}: no value is given for {name}")
-                node.send(values[name], fields, call)
-            if direction.comes_out:
-                room = rooms.get(name)
-                if room is None and direction is Direction.INROUT:
-                    room = node.room_of(values[name])
-                if room is None and not parameter.type.is_simple:
-                    raise UsageError(f"{self.method.name}: no room is given for {name}")
-                offered[name] = node.offer(room, fields, call)
+        name = ""
+        try:
+            for parameter, node in self._parameters:
+                name, direction = parameter.name, parameter.direction
+                if direction.goes_in:
+                    node.send(values[name], fields, call)
+                if direction.comes_out:
+                    room = rooms.get(name)
+                    if room is None and direction is Direction.INROUT:
+                        room = node.room_of(values[name])
+                    if room is None and not parameter.type.is_simple:
+                        raise UsageError("no room is given for it")
+                    offered[name] = node.offer(room, fields, call)
+        except (UsageError, UsageTypeError) as error:
+            raise type(error)(f"{self.method.name}: parameter {name}: {error}") from None
+        except KeyError:
+            raise UsageError(f"{self.method.name}: no value is given for {name}") from None
         if self._in_layout.size:
             call.ins[0] = self._pack_head(fields, values)
         counts = len(call.ins), len(call.outs), len(call.in_handles), len(call.out_handles)
@@ -156,10 +170,13 @@ class MethodCodec:
 
     def unpack(self, call: PackedCall) -> dict[str, Any]:
         """The results of a call that has succeeded, by parameter name in declaration order."""
-        record = memoryview(call.outs[0] if self._out_layout.size else b"")
-        fields = self._out_layout.unpack(record)
+        return self.collect(call.outs, call.offered)
+
+    def collect(self, outs: Sequence[Any], offered: Mapping[str, Any]) -> dict[str, Any]:
+        """The results, from the out-buffers and what was offered (or opened) for each of them."""
+        fields = self._out_layout.unpack(memoryview(outs[0]) if self._out_layout.size else _EMPTY)
         return {
-            parameter.name: node.collect(call.offered[parameter.name], fields)
+            parameter.name: node.collect(offered[parameter.name], fields)
             for parameter, node in self._parameters
             if parameter.direction.comes_out
         }
@@ -209,7 +226,12 @@ class MethodCodec:
         head: list[Any] = []
         for parameter, node in self._parameters:
             if parameter.direction.comes_out:
-                node.write_out(results.get(parameter.name), targets[parameter.name], head)
+                name = parameter.name
+                try:
+                    node.write_out(results.get(name), targets[name], head)
+                except (UsageError, UsageTypeError) as error:
+                    words = f"{self.method.name}: result {name}: {error}"
+                    raise type(error)(words) from error
         if first_out:
             data = self._out_layout.pack(head)[: len(outs[0])]
             outs[0][: len(data)] = data

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import PurePath
 
 from qda.idl.diagnostics import Diagnostic, IdlError, Location, Severity
 from qda.idl.model import Document
-from qda.idl.parser import parse_text
-from qda.idl.preprocessor import Reader, preprocess, read_file
-from qda.idl.semantics import understand
+from qda.idl.preprocessor import Reader, Text, preprocess, read_file
 
 __all__ = ["parse"]
 
@@ -29,6 +29,10 @@ def parse(
     searched for included files, `defines` are the names that `#ifdef` finds.  `read` is asked for
     every file, by its path: give your own to take files from elsewhere.
     """
+    # Here, because Lark takes longer to import than all else, and most programs parse nothing.
+    from qda.idl.parser import parse_text
+    from qda.idl.semantics import understand
+
     if isinstance(source, str) and (name is not None or not source.endswith(".idl")):
         content, file = source, "interface.idl" if name is None else name
     else:
@@ -45,5 +49,17 @@ def parse(
     if not errors:
         document, errors = understand(text, tree, file)
         if not errors:
-            return document
+            return replace(document, text=_with_markers(text, file))
     raise IdlError(dict.fromkeys(errors))
+
+
+def _with_markers(text: Text, file: str) -> str:
+    """A preprocessed text as one file: markers say where lines come from, without folders."""
+    lines: list[str] = []
+    expected = (file, 1)
+    for line, (source, number) in zip(text.lines, text.places, strict=True):
+        if (source, number) != expected:
+            lines.append(f'#line {number} "{PurePath(source).name}"')
+        lines.append(line)
+        expected = source, number + 1
+    return "\n".join(lines)

@@ -13,7 +13,7 @@ from qda.errors import DSP_OFFSET
 from qda.fastrpc.scalars import Scalars
 from qda.idl.records import MarshalError
 
-__all__ = ["CLOSE", "OPEN", "VERSION_MISMATCH", "check_close", "opened_uri"]
+__all__ = ["CLOSE", "OPEN", "VERSION_MISMATCH", "check_close", "check_version", "opened_uri"]
 
 OPEN = Scalars(0, 2, 0, 0, 1)
 CLOSE = Scalars(1, 0, 0, 1, 0)
@@ -41,7 +41,7 @@ def opened_uri(
         raise MarshalError("the URI has no end mark")
     uri = text.partition(b"\0")[0].decode("utf-8", "surrogateescape")
     if version is not None:
-        _check_version(uri, version)
+        check_version(uri, version)
     return uri
 
 
@@ -51,7 +51,8 @@ def check_close(scalars: Scalars) -> None:
         raise MarshalError(f"{scalars} does not close a skeleton")
 
 
-def _check_version(uri: str, version: str) -> None:
+def check_version(uri: str, version: str) -> None:
+    """MarshalError VERSION_MISMATCH if a caller's URI asks for a newer version than there is."""
     found = _VERSION.search(uri)
     asked = _parts(found.group(1)) if found else None
     offered = _parts(version)

@@ -240,7 +240,8 @@ class Document:
     """A file with all that it includes.
 
     `declarations` has everything in order, `own_declarations` only what stands in the file itself
-    (code is made for nothing else).  `version` is the file's `IDL_VERSION`.
+    (code is made for nothing else).  `version` is the file's `IDL_VERSION`.  `text` is the whole
+    text after preprocessing, with line markers, from which `parse` makes an equal document.
     """
 
     file: str
@@ -248,6 +249,12 @@ class Document:
     includes: tuple[Include, ...] = ()
     version: str | None = None
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
+    text: str = field(default="", compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the file, without the folders it is in."""
+        return PurePath(self.file).name
 
     @property
     def library(self) -> str:
@@ -263,6 +270,13 @@ class Document:
     def interfaces(self) -> tuple[Interface, ...]:
         """All interfaces of the file itself, also in modules; no forward declarations."""
         return tuple(_interfaces(self.own_declarations))
+
+    def interface(self, name: str) -> Interface:
+        """The file's interface of a name, with or without its scope.  KeyError."""
+        for one in self.interfaces:
+            if name in (one.c_name, one.full_name, one.name):
+                return one
+        raise KeyError(name)
 
 
 def _interfaces(declarations: tuple[Declaration, ...]) -> Iterator[Interface]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qda.errors import UsageError, UsageTypeError
+from qda.idl.names import member_name
 from qda.idl.types import Array, Enum, Kind, Primitive, Struct, Type
 
 __all__ = [
@@ -56,7 +57,7 @@ def member_of(value: Any, name: str) -> Any:
     if isinstance(value, np.void):
         return value[name]
     try:
-        return getattr(value, name)
+        return getattr(value, member_name(name))
     except AttributeError as error:
         raise UsageTypeError(f"{value!r:.80} has no member {name!r}") from error
 

@@ -1,0 +1,74 @@
+"""Names of an interface in Python: as in the IDL, or with an underscore behind if that is taken."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from functools import cache
+from typing import Final
+
+__all__ = [
+    "argument_name",
+    "capacity_name",
+    "member_name",
+    "method_name",
+    "module_name",
+    "type_name",
+]
+
+ANNOTATIONS: Final = frozenset(("bool", "bytes", "float", "int", "list", "str", "tuple"))
+"""Built-in types that stand behind other names in a class."""
+
+OF_CLASSES: Final = ANNOTATIONS | {
+    "Skeleton",
+    "check_open",
+    "classes",
+    "close",
+    "describe",
+    "dsp",
+    "interface",
+    "invoke",
+    "name",
+    "open",
+}
+"""What remote objects and skeletons have themselves."""
+
+OF_ENUMERATIONS: Final = frozenset(("mro", "name", "value"))
+
+
+@cache
+def _free(name: str, taken: frozenset[str] = frozenset()) -> str:
+    if keyword.iskeyword(name) or name in taken or re.fullmatch(r"__\w*", name):
+        return f"{name}_"
+    return name
+
+
+def method_name(name: str) -> str:
+    """The name of a method, in remote object and skeleton."""
+    return _free(name, OF_CLASSES)
+
+
+def argument_name(name: str) -> str:
+    """The name of a method's argument."""
+    return _free(name, frozenset(("self",)))
+
+
+def capacity_name(name: str) -> str:
+    """The name of the argument that offers room for more than an inrout string takes."""
+    return f"{name}_capacity"
+
+
+def member_name(name: str, of_enumeration: bool = False) -> str:
+    """The name of a structure's member or of an enumerator."""
+    return _free(name, OF_ENUMERATIONS if of_enumeration else ANNOTATIONS)
+
+
+def type_name(name: str) -> str:
+    """The name of a class or constant, from its name in C: built-in functions stay reachable."""
+    return f"{name}_" if hasattr(builtins, name) else _free(name)
+
+
+def module_name(library: str) -> str:
+    """The name of the module that is written for a file `LIBRARY.idl`."""
+    return re.sub(r"\W", "_", f"{library}_idl", flags=re.ASCII)

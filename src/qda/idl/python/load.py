@@ -1,0 +1,104 @@
+"""Interfaces at run time: the module that would be written is executed instead."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import os
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+from qda.errors import UsageError
+from qda.idl.compile import parse
+from qda.idl.model import Document
+from qda.idl.names import type_name
+from qda.idl.preprocessor import Reader, read_file
+from qda.idl.python.module import body, imports
+from qda.idl.runtime import Remote
+
+__all__ = ["load", "load_module"]
+
+_loading = threading.Lock()
+
+
+def load(
+    source: str | os.PathLike[str],
+    interface: str | None = None,
+    *,
+    name: str | None = None,
+    include_dirs: Sequence[str | os.PathLike[str]] = (),
+    defines: Iterable[str] = (),
+    read: Reader = read_file,
+) -> Any:
+    """Make a class of remote objects from an interface in a file or text.
+
+    `session.load` opens it; its `Skeleton` is the base of implementations.  Constants, structures
+    and enumerations of the file are reached through it, those that the interface declares without
+    the interface's name in front.  `interface` says which one, if there are several.
+
+    Other parameters as in `parse`.  IdlError; UsageError for no or several interfaces.
+    """
+    module = load_module(source, name=name, include_dirs=include_dirs, defines=defines, read=read)
+    document: Document = module.IDL
+    found = document.interfaces
+    if interface is not None:
+        found = tuple(one for one in found if interface in (one.name, one.full_name, one.c_name))
+    if len(found) != 1:
+        names = ", ".join(one.full_name for one in document.interfaces) or "none"
+        raise UsageError(
+            f"{document.name} has these interfaces: {names}; "
+            + (f"not {interface!r}" if interface else "name the one that is meant")
+        )
+    remote: type[Remote] = getattr(module, type_name(found[0].c_name))
+    _reach(remote, module)
+    return remote
+
+
+def _reach(remote: type[Remote], module: ModuleType) -> None:
+    """Make the module's declarations attributes of the interface."""
+    own = f"{remote.interface.c_name}_"
+    for name, value in vars(module).items():
+        made = isinstance(value, (bool, int, float, str)) or (
+            inspect.isclass(value) and value.__module__ == module.__name__
+        )
+        if made and not name.startswith("_") and not hasattr(remote, name.removeprefix(own)):
+            setattr(remote, name.removeprefix(own), value)
+
+
+def load_module(
+    source: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    include_dirs: Sequence[str | os.PathLike[str]] = (),
+    defines: Iterable[str] = (),
+    read: Reader = read_file,
+) -> ModuleType:
+    """Make the Python module of a file or text: what `qda idl --python` would write.
+
+    Its `IDL` is the document; a class, constant or function in it has its name in C.  Parameters
+    as in `parse`.  IdlError.
+    """
+    document = parse(source, name=name, include_dirs=include_dirs, defines=defines, read=read)
+    code = body(document)
+    text = f"from __future__ import annotations\n\n{imports(code)}\n\n\n{code}"
+    module = ModuleType(document.name, f"Interfaces of {document.name}.")
+    module.__dict__["IDL"] = document
+    # A debugger, a traceback and inspect.getsource find the text by this name.
+    file = f"<Python of {document.name}>"
+    linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
+    with _loading:
+        # Dataclasses look for their module there.  It does not stay: what is sent to a DSP has to
+        # go by value, since the module can be imported nowhere.
+        before = sys.modules.get(module.__name__)
+        sys.modules[module.__name__] = module
+        try:
+            exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
+        finally:
+            if before is None:
+                del sys.modules[module.__name__]
+            else:
+                sys.modules[module.__name__] = before
+    return module

@@ -1,0 +1,348 @@
+"""Writes the Python module of an IDL file.
+
+The module holds the file's text, from which calls are marshalled, and declares for people and
+type checkers what follows from it: constants, enumerations, structures, and for each interface a
+class of remote objects with its skeleton.  Names are those of C, so `struct point` in interface
+`shapes` is the class `shapes_point`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from qda.idl.binding import arguments_of, capacities_of, result_name, results_of
+from qda.idl.model import (
+    Constant,
+    Declaration,
+    Document,
+    Enum,
+    Interface,
+    Member,
+    Method,
+    Module,
+    Parameter,
+    Struct,
+    Typedef,
+)
+from qda.idl.names import argument_name, capacity_name, member_name, method_name, type_name
+from qda.idl.python import hints
+from qda.idl.types import Array, Sequence, Type
+
+__all__ = ["body", "imports", "write_module"]
+
+_HEAD = '''"""Interfaces of {title}.  Made by `qda idl --python`: do not edit."""
+
+from __future__ import annotations
+
+{imports}
+
+IDL = runtime.parse(
+    {quotes}\\
+{text}{quotes},
+    name={file},
+)
+'''
+
+_IMPORTS = {
+    "from collections.abc": ("Sequence",),
+    "from dataclasses": ("dataclass",),
+    "from typing": ("Any", "Final", "NamedTuple"),
+}
+
+
+def write_module(document: Document) -> str:
+    """The text of a module that can be imported on its own."""
+    code = body(document)
+    text = document.text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    head = _HEAD.format(
+        title=document.name,
+        file=_quoted(document.name),
+        imports=imports(code),
+        quotes='"""',
+        text=text.rstrip() + "\n",
+    )
+    return f"{head}\n\n{code}"
+
+
+def imports(code: str) -> str:
+    """The import statements that the declarations need."""
+    lines = []
+    for source, names in _IMPORTS.items():
+        used = [name for name in names if re.search(rf"\b{name}\b", code)]
+        if used:
+            lines.append(f"{source} import {', '.join(used)}")
+    third = ["import numpy as np"] if "np." in code else []
+    third += ["from numpy.typing import NDArray"] if "NDArray[" in code else []
+    blocks = ["\n".join(lines), "\n".join(third), "from qda.idl import runtime"]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def body(document: Document) -> str:
+    """The declarations of the module: what is below `IDL`, which is the document."""
+    own = {interface.c_name for interface in document.interfaces}
+    parts = list(_declarations(document.declarations, own))
+    classes = [part for part in parts if part]
+    return "\n\n".join(classes).replace("\n\n\n\n", "\n\n\n").strip() + "\n"
+
+
+def _declarations(declarations: Iterable[Declaration], own: set[str]) -> Iterator[str]:
+    for one in declarations:
+        if isinstance(one, Module):
+            yield from _declarations(one.declarations, own)
+        elif isinstance(one, Constant):
+            yield _constant(one)
+        elif isinstance(one, Enum):
+            yield _enumeration(one)
+        elif isinstance(one, Struct):
+            yield _structure(one)
+        elif isinstance(one, Typedef):
+            yield _alias(one)
+        elif isinstance(one, Interface) and not one.is_forward and not one.is_local:
+            yield from _declarations(one.declarations, own)
+            if one.c_name in own:
+                yield from _interface(one)
+
+
+def _docstring(text: str, indent: str, *more: str) -> list[str]:
+    """A docstring's lines; `more` are paragraphs that follow the text."""
+    paragraphs = [*textwrap.dedent(text).strip().split("\n\n"), *more]
+    words = "\n\n".join(one for one in paragraphs if one.strip())
+    words = words.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    if not words:
+        return []
+    if words.endswith('"'):
+        words = words[:-1] + '\\"'
+    lines = [f"{indent}{line}".rstrip() for line in words.splitlines()]
+    lines[0] = f'{indent}"""{lines[0].lstrip()}'
+    if len(lines) == 1:
+        return [lines[0] + '"""']
+    return [*lines, f'{indent}"""']
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _constant(constant: Constant) -> str:
+    value = constant.value
+    shown = _quoted(value) if isinstance(value, str) else repr(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        shown = {16: hex, 8: oct}.get(constant.radix, repr)(value)
+    name = type_name(constant.c_name)
+    kind = type(value).__name__
+    lines = [f"{name}: Final[{kind}] = {shown}", *_docstring(constant.documentation, "")]
+    return "\n".join(lines)
+
+
+def _enumeration(kind: Enum) -> str:
+    lines = [f"\nclass {type_name(kind.c_name)}(runtime.Enumeration):"]
+    lines += _docstring(kind.documentation, "    ")
+    lines += [""] if len(lines) > 1 else []
+    for member in kind.members:
+        lines.append(f"    {member_name(member.name, of_enumeration=True)} = {member.value}")
+        lines += _docstring(member.documentation, "    ")
+    return "\n".join(lines) + "\n"
+
+
+def _structure(kind: Struct) -> str:
+    # Arrays have no plain equality.
+    decorator = "@dataclass(eq=False)" if _has_arrays(kind) else "@dataclass"
+    lines = [f"\n{decorator}", f"class {type_name(kind.c_name)}:"]
+    lines += _docstring(kind.documentation, "    ")
+    lines += [""] if len(lines) > 2 else []
+    for member in kind.members:
+        lines.append(f"    {member_name(member.name)}: {hints.got(member.type)}")
+        lines += _docstring(member.documentation, "    ")
+    return "\n".join(lines) + "\n"
+
+
+def _has_arrays(kind: Type) -> bool:
+    resolved = kind.resolved
+    if isinstance(resolved, Struct):
+        return any(_has_arrays(member.type) for member in resolved.members)
+    return isinstance(resolved, Sequence) and (
+        resolved.element.is_simple or _has_arrays(resolved.element)
+    )
+
+
+def _alias(typedef: Typedef) -> str:
+    """A second name for a structure or enumeration; other typedefs are what they stand for."""
+    resolved = typedef.type.resolved
+    if not isinstance(resolved, Struct | Enum):
+        return ""
+    return f"{type_name(typedef.type.c_name)} = {type_name(resolved.c_name)}"
+
+
+def _interface(interface: Interface) -> Iterator[str]:
+    methods = [one for one in interface.methods if not _is_life_cycle(interface, one)]
+    for method in methods:
+        if len(results_of(method)) > 1 and not method.refusal:
+            yield _result_tuple(interface, method)
+    name = type_name(interface.c_name)
+    classes = _classes(interface, methods)
+    made = [f'interface = IDL.interface("{interface.c_name}")']
+    if classes:
+        yield "\n".join(
+            [
+                f"_{interface.c_name}_classes: Final[dict[str, Any]] = {{",
+                *(f'    "{key}": {value},' for key, value in classes.items()),
+                "}",
+            ]
+        )
+        made.append(f"classes = _{interface.c_name}_classes")
+    lines = [f"\nclass {name}(runtime.Remote):"]
+    lines += _docstring(interface.documentation or f"Interface {interface.full_name}.", "    ")
+    lines += ["", *(f"    {line}" for line in made)]
+    for method in methods:
+        lines += ["", *_remote_method(interface, method)]
+    lines += ["", f'    class Skeleton(runtime.Skeleton["{name}"]):']
+    lines += [f'        """Base of implementations of {interface.full_name}."""', ""]
+    lines += [f"        {line}" for line in made]
+    for method in methods:
+        lines += ["", *_skeleton_method(method)]
+    yield "\n".join(lines) + "\n"
+
+
+def _is_life_cycle(interface: Interface, method: Method) -> bool:
+    """Whether this is `open` or `close` of a handle64 interface, which the session does."""
+    return interface.is_handle64 and method.index < 2
+
+
+def _classes(interface: Interface, methods: list[Method]) -> dict[str, str]:
+    """The structures, enumerations and result tuples that the methods use, by their keys."""
+    found: dict[str, str] = {}
+    for method in methods:
+        for parameter in method.parameters:
+            _collect(parameter.type, found)
+        if len(results_of(method)) > 1 and not method.refusal:
+            name = result_name(interface, method)
+            found[name] = name
+    return found
+
+
+def _collect(kind: Type, found: dict[str, str]) -> None:
+    resolved = kind.resolved
+    if isinstance(resolved, Enum | Struct) and resolved.c_name not in found:
+        found[resolved.c_name] = type_name(resolved.c_name)
+        for member in resolved.members:
+            if isinstance(member, Member):
+                _collect(member.type, found)
+    elif isinstance(resolved, Sequence | Array):
+        _collect(resolved.element, found)
+
+
+def _result_tuple(interface: Interface, method: Method) -> str:
+    lines = [f"\nclass {result_name(interface, method)}(NamedTuple):"]
+    lines += [f'    """What {interface.c_name}.{method.name} returns."""', ""]
+    for parameter in results_of(method):
+        lines.append(f"    {_field(parameter)}: {hints.got(parameter.type)}")
+    return "\n".join(lines) + "\n"
+
+
+def _field(parameter: Parameter) -> str:
+    """A name that a named tuple accepts: none of its own, none with an underscore in front."""
+    name = argument_name(parameter.name)
+    return f"field{name}" if name.startswith("_") or name in ("count", "index") else name
+
+
+def _words(method: Method) -> tuple[str, str]:
+    """A method's documentation, and its declaration as the last paragraph."""
+    shown = "async " if method.asynchronous else ""
+    return method.documentation, textwrap.fill(
+        f"{shown}{method};", 90, subsequent_indent="    ", break_long_words=False
+    )
+
+
+def _signature(name: str, arguments: list[str], result: str, indent: str) -> list[str]:
+    line = f"{indent}def {name}({', '.join(arguments)}) -> {result}:"
+    if len(line) <= 100:
+        return [line]
+    end = [f"{indent}) -> {result}:"]
+    if len(end[0]) > 100 and result.startswith("tuple["):
+        inner, _, behind = result.removeprefix("tuple[").rpartition("]")
+        end = [
+            f"{indent}) -> tuple[",
+            *(f"{indent}    {one}," for one in _split(inner)),
+            f"{indent}]{behind}:",
+        ]
+    return [
+        f"{indent}def {name}(",
+        *(f"{indent}    {argument}," for argument in arguments),
+        *end,
+    ]
+
+
+def _split(inner: str) -> list[str]:
+    """The parts between commas that stand in no bracket."""
+    return re.findall(r"(?:[^,\[]|\[(?:[^\[\]]|\[[^\]]*\])*\])+", inner.replace(", ", ","))
+
+
+def _remote_method(interface: Interface, method: Method) -> list[str]:
+    name, indent = method_name(method.name), "        "
+    arguments = ["self"]
+    passed = [str(method.index)]
+    for parameter in arguments_of(method):
+        arguments.append(f"{argument_name(parameter.name)}: {hints.argument_given(parameter)}")
+        passed.append(argument_name(parameter.name))
+    capacities = [capacity_name(one.name) for one in capacities_of(method)]
+    if capacities:
+        arguments += ["*", *(f"{one}: int | None = None" for one in capacities)]
+        passed += capacities
+    result = _result(interface, method)
+    if method.asynchronous:
+        result = f"runtime.Pending[{result}]"
+    lines = _signature(name, arguments, result, "    ") + _docstring(
+        _words(method)[0], indent, _words(method)[1]
+    )
+    call = f"self.{'_start' if method.asynchronous else '_call'}({', '.join(passed)})"
+    if method.refusal:
+        return [
+            *lines,
+            f"{indent}raise runtime.refuse({_quoted(method.name)}, {_quoted(method.refusal)})",
+        ]
+    if result == "None":
+        return [*lines, f"{indent}{call}"]
+    if method.asynchronous:
+        return [*lines, f"{indent}return {call}"]
+    local = "result" if "result" not in passed else "result_"
+    return [*lines, f"{indent}{local}: {result} = {call}", f"{indent}return {local}"]
+
+
+def _result(interface: Interface, method: Method) -> str:
+    found = results_of(method)
+    if method.refusal or not found:
+        return "None"
+    if len(found) == 1:
+        return hints.got(found[0].type)
+    return result_name(interface, method)
+
+
+def _skeleton_method(method: Method) -> list[str]:
+    name, indent = method_name(method.name), "            "
+    arguments = ["self"]
+    for parameter in arguments_of(method):
+        arguments.append(f"{argument_name(parameter.name)}: {hints.argument_got(parameter)}")
+    lines = _signature(name, arguments, _returned(method), "        ")
+    lines += _docstring(_words(method)[0], indent, _words(method)[1])
+    return [*lines, f"{indent}raise runtime.unimplemented(self, {_quoted(method.name)})"]
+
+
+def _returned(method: Method) -> str:
+    """What an implementation may return; None leaves what it has filled in place."""
+    found = results_of(method)
+    if method.refusal or not found:
+        return "None"
+    shown = [_one_returned(one) for one in found]
+    if len(shown) == 1:
+        return shown[0]
+    result = f"tuple[{', '.join(shown)}]"
+    return result if any(one.type.is_simple for one in found) else f"{result} | None"
+
+
+def _one_returned(parameter: Parameter) -> str:
+    shown = hints.given(parameter.type)
+    resolved = parameter.type.resolved
+    return f"{shown} | None" if isinstance(resolved, Sequence) else shown
