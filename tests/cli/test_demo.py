@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from qda.cli import demo
 from qda.cli.demo import edges
 from qda.cli.pictures import read_photograph
+from qda.idl import parse
+from qda.idl.python import write_module
 from tests.cli.command import PROGRAM, environment, processes_with, qda
 
+EDGE_FILTER = Path(demo.__file__).with_name("edge_filter.idl")
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
@@ -32,7 +36,7 @@ def test_demo_draws_on_the_dsp_what_numpy_draws_here(tmp_path: Path, dialect: st
     assert (shown["node"], shown["dialect"], shown["equal"]) == ("virtual cdsp", dialect, True)
     assert [way["way"] for way in shown["ways"]] == ["inline", "buffer object", "mapped address"]
     assert {way["bytes"] for way in shown["ways"]} == {512 * 512 * 4}
-    assert [way["copied"] for way in shown["ways"]] == [512 * 512 * 4 + 8, 8, 24]
+    assert [way["copied"] for way in shown["ways"]] == [512 * 512 * 4 + 16, 16, 24]
     assert all(way["equal"] and way["milliseconds"] > 0 for way in shown["ways"])
     photograph = read_photograph()
     expected = np.empty(photograph.shape[:2], np.uint8)
@@ -108,6 +112,12 @@ def test_interrupted_demo_ends_quietly_and_leaves_no_process(tmp_path: Path) -> 
         time.sleep(0.05)
     assert processes_with(marker) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_interface_in_python_is_the_one_that_is_written() -> None:
+    """`qda idl --python` makes it again from the IDL beside it."""
+    written = EDGE_FILTER.with_name("edge_filter_idl.py").read_text()
+    assert written == write_module(parse(EDGE_FILTER))
 
 
 def test_edges_are_dark_where_the_picture_changes() -> None:

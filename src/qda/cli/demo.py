@@ -1,22 +1,23 @@
 """The demo: an image filter on the DSP, with its data passed in three ways.
 
 The filter draws the edges of a picture.  It is one NumPy function, `edges`; the skeleton
-`EdgeFilter` runs it on the DSP, and the demo runs it on the host to compare every pixel.
+`EdgeFilter` runs it on the DSP, and the demo runs it on the host to compare every pixel.  The
+interface between them is `edge_filter.idl`; `qda idl --python` has written the module beside it.
 """
 
 from __future__ import annotations
 
 import statistics
-import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import qda
+from qda.cli.edge_filter_idl import edge_filter, edge_filter_size
+from qda.idl import runtime
 
 __all__ = ["EdgeFilter", "Outcome", "edges", "filter_on_dsp", "filter_on_host"]
 
@@ -25,11 +26,8 @@ Pixels = NDArray[np.uint8]
 WARM_UP, CALLS = 3, 15
 """Calls of each way that are not timed, and calls that are."""
 
-BY_ARGUMENT, BY_ADDRESS = 2, 3
-"""Methods of `EdgeFilter`."""
-
-_SIZE = struct.Struct("<II")
-_REQUEST = struct.Struct("<QQII")
+SIZE, ADDRESSES = 2 * 4, 2 * 8
+"""Bytes that a call copies in any case: height and width; what it copies to name mapped memory."""
 
 
 def edges(picture: Pixels, drawing: Pixels) -> None:
@@ -51,31 +49,22 @@ def edges(picture: Pixels, drawing: Pixels) -> None:
     drawing[1:-1, 1:-1] = 255 - np.minimum(slope, 255).astype(np.uint8)
 
 
-class EdgeFilter(qda.Skeleton):
+class EdgeFilter(edge_filter.Skeleton):
     """The filter as a module on the DSP."""
 
-    @qda.method(BY_ARGUMENT)
-    def by_argument(self, size: memoryview, picture: memoryview, drawing: memoryview) -> None:
+    def draw(
+        self, shape: edge_filter_size, picture: Pixels, drawing: Pixels
+    ) -> runtime.Numbers | None:
         """Filter the pixels that the arguments hold, wherever they came from."""
-        height, width = _SIZE.unpack(size)
-        edges(_as_picture(picture, height, width), _as_drawing(drawing, height, width))
+        size = shape.height, shape.width
+        edges(picture.reshape(*size, 3), drawing.reshape(size))
+        return None
 
-    @qda.method(BY_ADDRESS)
-    def by_address(self, request: memoryview) -> None:
-        """Filter pixels at two addresses of the DSP that stand in the request as numbers."""
-        picture, drawing, height, width = _REQUEST.unpack(request)
-        edges(
-            _as_picture(self.dsp.memory(picture, height * width * 3), height, width),
-            _as_drawing(self.dsp.memory(drawing, height * width), height, width),
-        )
-
-
-def _as_picture(memory: memoryview, height: int, width: int) -> Pixels:
-    return np.frombuffer(memory, np.uint8).reshape(height, width, 3)
-
-
-def _as_drawing(memory: memoryview, height: int, width: int) -> Pixels:
-    return np.frombuffer(memory, np.uint8).reshape(height, width)
+    def draw_at(self, shape: edge_filter_size, picture: int, drawing: int) -> None:
+        """Filter pixels at two addresses of the DSP."""
+        pixels = shape.height * shape.width
+        source, target = self.dsp.memory(picture, 3 * pixels), self.dsp.memory(drawing, pixels)
+        self.draw(shape, np.frombuffer(source, np.uint8), np.frombuffer(target, np.uint8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,33 +97,37 @@ def filter_on_dsp(
     Yields for each way what it has given, and the drawing; that it differs from `expected` is no
     exception.  DspError, DeviceError.
     """
-    size = _SIZE.pack(*expected.shape)
-    with session.load(EdgeFilter) as module:
+    shape = edge_filter_size(*expected.shape)
+    counts = 2 * 4  # how many pixels there are in both, which the call says
+    with session.load(EdgeFilter) as remote:
 
-        def measure(way: str, drawing: Pixels, copied: list[Any], *call: Any) -> Outcome:
+        def measure(
+            way: str, drawing: Pixels, copied: int, run: Callable[[], object]
+        ) -> tuple[Outcome, Pixels]:
             drawing[:] = 0
-            milliseconds = _time(lambda: module.invoke(*call))
-            return Outcome(
-                way,
-                picture.nbytes + drawing.nbytes,
-                sum(memoryview(argument).nbytes for argument in copied),
-                milliseconds,
-                bool(np.array_equal(drawing, expected)),
-            )
+            milliseconds = _time(run)
+            equal = bool(np.array_equal(drawing, expected))
+            size = picture.nbytes + drawing.nbytes
+            return Outcome(way, size, copied, milliseconds, equal), drawing
 
         drawing = np.empty_like(expected)
-        inline = [size, picture, drawing]
-        yield measure("inline", drawing, inline, BY_ARGUMENT, [size, picture], [drawing]), drawing
+        inline = SIZE + counts + picture.nbytes + drawing.nbytes
+        yield measure("inline", drawing, inline, lambda: remote.draw(shape, picture, drawing))
 
         shared = session.empty(picture.shape, np.uint8)
         shared[:] = picture
-        drawing = session.empty(expected.shape, np.uint8)
-        call = BY_ARGUMENT, [size, shared], [drawing]
-        yield measure("buffer object", drawing, [size], *call), drawing
+        result = session.empty(expected.shape, np.uint8)
+        yield measure(
+            "buffer object", result, SIZE + counts, lambda: remote.draw(shape, shared, result)
+        )
 
-        with session.map(shared) as source, session.map(drawing) as target:
-            request = _REQUEST.pack(source.address, target.address, *expected.shape)
-            yield measure("mapped address", drawing, [request], BY_ADDRESS, [request]), drawing
+        with session.map(shared) as source, session.map(result) as target:
+            yield measure(
+                "mapped address",
+                result,
+                SIZE + ADDRESSES,
+                lambda: remote.draw_at(shape, source.address, target.address),
+            )
 
 
 def _time(run: Callable[[], object]) -> float:

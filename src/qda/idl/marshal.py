@@ -126,6 +126,7 @@ class NumbersNode(_Base):
         self._element = element
         self._size = element.size
         self._dtype = dtype_of(element)
+        self._per_element = int(np.prod(self._dtype.shape, dtype=np.int64))
 
     def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
         array = to_array(self._element, value)
@@ -142,7 +143,7 @@ class NumbersNode(_Base):
             array = np.zeros(request, self._dtype)
         else:
             array = self._array(request)
-        fields.append(len(array))
+        fields.append(array.size // self._per_element)
         call.outs.append(array)
         return array
 
@@ -153,8 +154,8 @@ class NumbersNode(_Base):
             array = request if isinstance(request, np.ndarray) else np.frombuffer(request, dtype)
         except (TypeError, ValueError, BufferError) as error:
             raise UsageTypeError(f"{request!r:.80} cannot be filled: {error}") from error
-        fits = array.dtype == dtype.base and array.ndim and array.shape[1:] == dtype.shape
-        if not fits or not array.flags.c_contiguous or not array.flags.writeable:
+        fits = array.shape[1:] == dtype.shape if dtype.shape else array.ndim > 0
+        if array.dtype != dtype.base or not fits or not array.flags.c_contiguous or not array.flags.writeable:
             raise UsageTypeError(
                 f"{request!r:.80} cannot be filled: a writable contiguous array of {dtype} can"
             )

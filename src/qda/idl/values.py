@@ -165,6 +165,8 @@ def _as_numbers(kind: Type, items: Any) -> Any:
 
 def _from_array(kind: Type, dtype: np.dtype[Any], values: NDArray[Any]) -> NDArray[Any]:
     base, shape = dtype.base, dtype.shape
+    if values.ndim > 1 and not shape:
+        values = values.reshape(-1)  # a picture is a sequence of its pixels
     if not values.ndim or values.shape[1:] != shape:
         raise UsageError(f"an array of shape {values.shape} is no sequence of {kind}")
     if values.dtype != base and not np.can_cast(values.dtype, base, "safe"):

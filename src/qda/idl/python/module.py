@@ -248,12 +248,13 @@ def _field(parameter: Parameter) -> str:
     return f"field{name}" if name.startswith("_") or name in ("count", "index") else name
 
 
-def _words(method: Method) -> tuple[str, str]:
-    """A method's documentation, and its declaration as the last paragraph."""
-    shown = "async " if method.asynchronous else ""
-    return method.documentation, textwrap.fill(
-        f"{shown}{method};", 90, subsequent_indent="    ", break_long_words=False
-    )
+def _declared(method: Method, indent: str) -> str:
+    """A method as the IDL has it: what ends its docstring."""
+    line = f"{'async ' if method.asynchronous else ''}{method};"
+    if len(indent) + len(line) <= 95:
+        return line
+    start, _, parameters = line.partition("(")
+    return "\n    ".join([f"{start}(", *re.split(r"(?<=,) (?=in |rout |inrout )", parameters)])
 
 
 def _signature(name: str, arguments: list[str], result: str, indent: str) -> list[str]:
@@ -294,9 +295,8 @@ def _remote_method(interface: Interface, method: Method) -> list[str]:
     result = _result(interface, method)
     if method.asynchronous:
         result = f"runtime.Pending[{result}]"
-    lines = _signature(name, arguments, result, "    ") + _docstring(
-        _words(method)[0], indent, _words(method)[1]
-    )
+    lines = _signature(name, arguments, result, "    ")
+    lines += _docstring(method.documentation, indent, _declared(method, indent))
     call = f"self.{'_start' if method.asynchronous else '_call'}({', '.join(passed)})"
     if method.refusal:
         return [
@@ -326,7 +326,7 @@ def _skeleton_method(method: Method) -> list[str]:
     for parameter in arguments_of(method):
         arguments.append(f"{argument_name(parameter.name)}: {hints.argument_got(parameter)}")
     lines = _signature(name, arguments, _returned(method), "        ")
-    lines += _docstring(_words(method)[0], indent, _words(method)[1])
+    lines += _docstring(method.documentation, indent, _declared(method, indent))
     return [*lines, f"{indent}raise runtime.unimplemented(self, {_quoted(method.name)})"]
 
 
