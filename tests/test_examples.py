@@ -23,8 +23,8 @@ def run(name: str, *arguments: str) -> str:
     return result.stdout
 
 
-def test_double() -> None:
-    assert run("double.py") == "[2, 4, 6]\n"
+def test_calculator() -> None:
+    assert run("calculator.py") == "6\n"
 
 
 @pytest.mark.parametrize("threads", ["1", "4"])

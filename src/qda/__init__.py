@@ -1,14 +1,17 @@
 """QDA: the Qualcomm DSP Accelerator in software, and a client for the real one.
 
-import qda
+    import qda
 
-class Doubler(qda.Skeleton):
-    @qda.method(2)
-    def double(self, numbers, doubled):
-        doubled[:] = bytes(2 * number for number in numbers)
+    calculator = qda.idl.load(
+        "interface calculator { long sum(in sequence<long> n, rout long total); };"
+    )
 
-with qda.open("cdsp") as session, session.load(Doubler) as doubler:
-    print(doubler.invoke(2, ins=[b"\\1\\2\\3"], outs=[3]))
+    class Calculator(calculator.Skeleton):
+        def sum(self, n):
+            return n.sum()
+
+    with qda.open("cdsp") as session, session.load(Calculator) as remote:
+        print(remote.sum([1, 2, 3]))
 """
 
 from qda import idl
