@@ -41,6 +41,7 @@ test: check
 
 bench: $(STAMP)+bench
 	$(BIN)/python -m benchmarks.invoke $(ARGS)
+	$(BIN)/python -m benchmarks.interface
 
 format: $(STAMP)+test
 	$(BIN)/ruff check --fix .

@@ -6,16 +6,21 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+
+def quick_run(module: str, *arguments: str) -> Any:
+    """What a benchmark prints for programs."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", "--quick", "--json", *arguments]
+    root = Path(__file__).parents[1]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
 
 
 def test_a_quick_run_reports_every_case_as_json() -> None:
     """Positive times, ratios to the floor, and the bounds."""
-    command = [sys.executable, "-m", "benchmarks.invoke", "--quick", "--json"]
-    command += ["--only", "multiprocessing.Pipe"]
-    root = Path(__file__).parents[1]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
-    assert run.returncode == 0, run.stderr
-    result = json.loads(run.stdout)
+    result = quick_run("invoke", "--only", "multiprocessing.Pipe")
     rows = {(row["contender"], row["case"]): row for row in result["calls"]}
     for contender in ("QDA", "os.pipe", "multiprocessing.Pipe"):
         for case in ("empty", "32 B", "4 KiB", "1 MiB", "64 MiB"):
@@ -28,3 +33,13 @@ def test_a_quick_run_reports_every_case_as_json() -> None:
     assert rows["QDA", "64 MiB"]["one_cpu_us"] is None
     assert all(bound["ratio"] > 0 and bound["bound"] for bound in result["bounds"])
     assert len({bound["what"] for bound in result["bounds"]}) == 5
+
+
+def test_the_cost_of_interfaces_is_reported_with_its_bounds() -> None:
+    """Compiling, marshalling, and typed calls beside raw ones."""
+    result = quick_run("interface")
+    cases = {(row["case"], row["contender"]) for row in result["samples"]}
+    assert {("compile", "calculator"), ("marshal", "stub"), ("echo", "os.pipe")} <= cases
+    assert {(f"sum, {place}", "typed") for place in ("inline", "buffer object")} <= cases
+    assert all(row["median_us"] > 0 for row in result["samples"])
+    assert len({bound["what"] for bound in result["bounds"]}) == 8

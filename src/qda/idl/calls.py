@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from qda.errors import UNSUPPORTED, UsageError, UsageTypeError
 from qda.fastrpc.scalars import EXTENDED_METHOD, MAX_BUFFERS, MAX_HANDLES, Scalars
 from qda.idl.marshal import node_of
-from qda.idl.model import Direction, Interface, Method, Parameter
+from qda.idl.model import Interface, Method, Parameter
 from qda.idl.nodes import Incoming, Node, Outgoing
 from qda.idl.records import Buffers, Layout, MarshalError, stack
 from qda.idl.types import DmaHandle
@@ -55,6 +55,16 @@ class _Shape(NamedTuple):
     out_handles: int
 
 
+class _Step(NamedTuple):
+    """A parameter on its way: its node, and what of it travels."""
+
+    name: str
+    node: Node
+    goes_in: bool
+    comes_out: bool
+    needs_room: bool
+
+
 class MethodCodec:
     """Marshals the calls of one method.  TypeError for a type that has no form on the wire."""
 
@@ -63,6 +73,16 @@ class MethodCodec:
         self._parameters: list[tuple[Parameter, Node]] = [
             (parameter, node_of(parameter.type)) for parameter in method.parameters
         ]
+        self._steps = [
+            _Step(
+                one.name,
+                node,
+                one.direction.goes_in,
+                one.direction.comes_out,
+                one.direction.comes_out and not one.type.is_simple,
+            )
+            for one, node in self._parameters
+        ]
         self._extended = method.index >= EXTENDED_METHOD
         self._in_layout = stack(self._in_blocks())
         self._out_layout = stack(
@@ -70,6 +90,12 @@ class MethodCodec:
         )
         self._is_plain = all(node.is_plain for _, node in self._parameters)
         self._shape = self._count_shape()
+        # Of a plain method all calls have these; a call of another is counted.
+        fits = max(self._shape[:2]) <= MAX_BUFFERS and max(self._shape[2:]) <= MAX_HANDLES
+        self._scalars = self._scalars_of(self._shape) if self._is_plain and fits else None
+
+    def _scalars_of(self, counts: _Shape) -> Scalars:
+        return Scalars(min(self.method.index, EXTENDED_METHOD), *counts)
 
     @property
     def is_plain(self) -> bool:
@@ -121,27 +147,27 @@ class MethodCodec:
         offered: dict[str, Any] = {}
         name = ""
         try:
-            for parameter, node in self._parameters:
-                name, direction = parameter.name, parameter.direction
-                if direction.goes_in:
+            for name, node, goes_in, comes_out, needs_room in self._steps:
+                if goes_in:
+                    if name not in values:
+                        raise UsageError("no value is given for it")
                     node.send(values[name], fields, call)
-                if direction.comes_out:
-                    room = rooms.get(name)
-                    if room is None and direction is Direction.INROUT:
+                if comes_out:
+                    room = rooms.get(name) if needs_room else None
+                    if room is None and needs_room:
+                        if not goes_in:
+                            raise UsageError("no room is given for it")
                         room = node.room_of(values[name])
-                    if room is None and not parameter.type.is_simple:
-                        raise UsageError("no room is given for it")
                     offered[name] = node.offer(room, fields, call)
         except (UsageError, UsageTypeError) as error:
             raise type(error)(f"{self.method.name}: parameter {name}: {error}") from None
-        except KeyError:
-            raise UsageError(f"{self.method.name}: no value is given for {name}") from None
         if self._in_layout.size:
             call.ins[0] = self._pack_head(fields, values)
-        counts = len(call.ins), len(call.outs), len(call.in_handles), len(call.out_handles)
-        if counts != self._shape:
+        scalars = self._scalars
+        if scalars is None:
+            counts = len(call.ins), len(call.outs), len(call.in_handles), len(call.out_handles)
             self._check_limits(*counts)
-        scalars = Scalars(min(self.method.index, EXTENDED_METHOD), *counts)
+            scalars = self._scalars_of(_Shape(*counts))
         return PackedCall(scalars, call.ins, call.outs, call.in_handles, call.out_handles, offered)
 
     def _pack_head(self, fields: list[Any], values: Mapping[str, Any]) -> bytes:
@@ -176,9 +202,9 @@ class MethodCodec:
         """The results, from the out-buffers and what was offered (or opened) for each of them."""
         fields = self._out_layout.unpack(memoryview(outs[0]) if self._out_layout.size else _EMPTY)
         return {
-            parameter.name: node.collect(offered[parameter.name], fields)
-            for parameter, node in self._parameters
-            if parameter.direction.comes_out
+            name: node.collect(offered[name], fields)
+            for name, node, _, comes_out, _ in self._steps
+            if comes_out
         }
 
     # The skeleton's side.
@@ -214,33 +240,34 @@ class MethodCodec:
             next(fields)
         inputs: dict[str, Any] = {}
         targets: dict[str, Any] = {}
-        for parameter, node in self._parameters:
-            name = parameter.name
-            if parameter.direction is Direction.IN:
+        for name, node, goes_in, comes_out, _ in self._steps:
+            if not comes_out:
                 inputs[name] = node.receive(fields, call)
-            elif parameter.direction is Direction.ROUT:
+            elif not goes_in:
                 targets[name] = node.open_room(fields, call)
             else:
                 inputs[name], targets[name] = node.receive_both(fields, call)
         results = run(inputs, targets)
         head: list[Any] = []
-        for parameter, node in self._parameters:
-            if parameter.direction.comes_out:
-                name = parameter.name
-                try:
+        name = ""
+        try:
+            for name, node, _, comes_out, _ in self._steps:
+                if comes_out:
                     node.write_out(results.get(name), targets[name], head)
-                except (UsageError, UsageTypeError) as error:
-                    words = f"{self.method.name}: result {name}: {error}"
-                    raise type(error)(words) from error
+        except (UsageError, UsageTypeError) as error:
+            words = f"{self.method.name}: result {name}: {error}"
+            raise type(error)(words) from error
         if first_out:
             data = self._out_layout.pack(head)[: len(outs[0])]
             outs[0][: len(data)] = data
 
     def _check_shape(self, scalars: Scalars) -> None:
+        if scalars[1:5] == self._shape:
+            return
         found = _Shape(*scalars[1:5])
-        if self._is_plain and found != self._shape:
-            raise MarshalError(f"{self.method.name} has {self._shape}, the call {found}")
-        if any(has < needs for has, needs in zip(found, self._shape, strict=True)):
+        if self._is_plain or any(
+            has < needs for has, needs in zip(found, self._shape, strict=True)
+        ):
             raise MarshalError(f"{self.method.name} has {self._shape}, the call {found}")
 
 

@@ -129,9 +129,12 @@ class NumbersNode(_Base):
         self._per_element = int(np.prod(self._dtype.shape, dtype=np.int64))
 
     def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
-        array = to_array(self._element, value)
-        fields.append(len(array))
-        call.ins.append(array)
+        if not (type(value) is np.ndarray and value.dtype == self._dtype and value.ndim == 1):
+            value = to_array(self._element, value)
+        elif not value.flags.c_contiguous:
+            value = value.copy()
+        fields.append(len(value))
+        call.ins.append(value)
 
     def room_of(self, value: Any) -> Any:
         return len(value)
@@ -155,7 +158,12 @@ class NumbersNode(_Base):
         except (TypeError, ValueError, BufferError) as error:
             raise UsageTypeError(f"{request!r:.80} cannot be filled: {error}") from error
         fits = array.shape[1:] == dtype.shape if dtype.shape else array.ndim > 0
-        if array.dtype != dtype.base or not fits or not array.flags.c_contiguous or not array.flags.writeable:
+        if (
+            array.dtype != dtype.base
+            or not fits
+            or not array.flags.c_contiguous
+            or not array.flags.writeable
+        ):
             raise UsageTypeError(
                 f"{request!r:.80} cannot be filled: a writable contiguous array of {dtype} can"
             )
