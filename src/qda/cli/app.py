@@ -8,7 +8,7 @@ import json
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,10 +18,13 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 import qda
-from qda.cli import INTERRUPTED, codes, demo, pictures, systems
+from qda.cli import INTERRUPTED, codes, idl, pictures, systems
 from qda.errors import Explanation
 from qda.uapi import DIALECTS, header, reference
 from qda.virtual import load_profile, profile_names
+
+if TYPE_CHECKING:
+    from qda.cli.demo import Outcome
 
 __all__ = ["app"]
 
@@ -58,6 +61,7 @@ app = typer.Typer(
 )
 _uapi = typer.Typer(no_args_is_help=True, help="Print the device interface.")
 app.add_typer(_uapi, name="uapi")
+app.add_typer(idl.app, name="idl")
 
 ProfileOption = Annotated[
     str, typer.Option(help="The system that is virtual: see `qda profiles`, or a .toml file.")
@@ -121,6 +125,8 @@ def run_demo(
     as_json: JsonOption = False,
 ) -> None:
     """Run an image filter on the cdsp, three ways, and compare it with the host."""
+    from qda.cli import demo  # parses its interface: nothing for the other commands
+
     pictures.check_writable(output)
     results = []
     with _steps() as progress:
@@ -164,7 +170,7 @@ def run_demo(
         raise typer.Exit(1)
 
 
-def _demo_table(outcomes: list[demo.Outcome], host: float) -> Table:
+def _demo_table(outcomes: list[Outcome], host: float) -> Table:
     table = Table()
     table.add_column("way")
     for title in ("bytes worked on", "bytes copied", "time (ms)"):
@@ -182,7 +188,7 @@ def _demo_table(outcomes: list[demo.Outcome], host: float) -> Table:
     return table
 
 
-def _verdict(outcomes: list[demo.Outcome]) -> str:
+def _verdict(outcomes: list[Outcome]) -> str:
     wrong = [outcome.way for outcome in outcomes if not outcome.equal]
     if wrong:
         return f"[red]Not what NumPy draws on the host: {', '.join(wrong)}.[/]"

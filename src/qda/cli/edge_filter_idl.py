@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qda.idl import runtime
+
+__all__ = [
+    "IDL",
+    "edge_filter",
+    "edge_filter_Skeleton",
+    "edge_filter_size",
+]
 
 IDL = runtime.parse(
     """\
@@ -74,9 +81,45 @@ _edge_filter_classes: Final[dict[str, Any]] = {
 }
 
 
+class edge_filter_Skeleton(runtime.Skeleton["edge_filter"]):
+    """Base of implementations of edge_filter."""
+
+    interface = IDL.interface("edge_filter")
+    classes = _edge_filter_classes
+
+    def draw(
+        self,
+        shape: edge_filter_size,
+        picture: NDArray[np.uint8],
+        drawing: NDArray[np.uint8],
+    ) -> runtime.Numbers | None:
+        """Draw the edges of a picture that is passed.
+        @param shape  its height and width
+        @param picture  height x width x 3 bytes: red, green, blue
+        @param drawing  height x width bytes
+
+        long draw(in size shape, in sequence<octet> picture, rout sequence<octet> drawing);
+        """
+        raise runtime.unimplemented(self, "draw")
+
+    def draw_at(self, shape: edge_filter_size, picture: int, drawing: int) -> None:
+        """Draw the edges of a picture that is mapped.
+        @param shape  its height and width
+        @param picture  its address on the DSP
+        @param drawing  the address of the drawing
+
+        long draw_at(
+            in size shape,
+            in unsigned long long picture,
+            in unsigned long long drawing);
+        """
+        raise runtime.unimplemented(self, "draw_at")
+
+
 class edge_filter(runtime.Remote):
     """Draws the edges of pictures, dark on white."""
 
+    Skeleton: TypeAlias = edge_filter_Skeleton
     interface = IDL.interface("edge_filter")
     classes = _edge_filter_classes
 
@@ -108,37 +151,3 @@ class edge_filter(runtime.Remote):
             in unsigned long long drawing);
         """
         self._call(3, shape, picture, drawing)
-
-    class Skeleton(runtime.Skeleton["edge_filter"]):
-        """Base of implementations of edge_filter."""
-
-        interface = IDL.interface("edge_filter")
-        classes = _edge_filter_classes
-
-        def draw(
-            self,
-            shape: edge_filter_size,
-            picture: NDArray[np.uint8],
-            drawing: NDArray[np.uint8],
-        ) -> runtime.Numbers | None:
-            """Draw the edges of a picture that is passed.
-            @param shape  its height and width
-            @param picture  height x width x 3 bytes: red, green, blue
-            @param drawing  height x width bytes
-
-            long draw(in size shape, in sequence<octet> picture, rout sequence<octet> drawing);
-            """
-            raise runtime.unimplemented(self, "draw")
-
-        def draw_at(self, shape: edge_filter_size, picture: int, drawing: int) -> None:
-            """Draw the edges of a picture that is mapped.
-            @param shape  its height and width
-            @param picture  its address on the DSP
-            @param drawing  the address of the drawing
-
-            long draw_at(
-                in size shape,
-                in unsigned long long picture,
-                in unsigned long long drawing);
-            """
-            raise runtime.unimplemented(self, "draw_at")

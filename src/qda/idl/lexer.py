@@ -143,6 +143,7 @@ class _Lexer:
         self._result = Tokens()
         self._open: list[str] = []
         self._waiting: list[str] = []
+        self._in_lines = False
         self._named = {False: -1, True: -1}  # by whether it stands in brackets
         self._line, self._line_start = 1, 0
 
@@ -171,7 +172,9 @@ class _Lexer:
 
     def _add(self, kind: str, written: str, start: int) -> None:
         if self._waiting:
-            self._result.documentation[start] = "\n\n".join(self._waiting)
+            said = "\n\n".join(one.strip() for one in self._waiting if one.strip())
+            if said:
+                self._result.documentation[start] = said
             self._waiting.clear()
         column = start - self._line_start + 1
         self._result.tokens.append(
@@ -214,11 +217,19 @@ class _Lexer:
 
     def _comment(self, written: str) -> None:
         match = _DOCUMENTATION.match(written)
-        if match is None or written in ("/**/", "///", "//!"):
+        if match is None or written == "/**/":
             return
         said = _plain(written[match.end() :].removesuffix("*/"))
         if not match["behind"]:
-            self._waiting.append(said)
+            # Lines of `///` are one comment, in which an empty one ends a paragraph.
+            in_lines = written.startswith("//")
+            if in_lines and self._in_lines and self._waiting:
+                self._waiting[-1] += f"\n{said}"
+            else:
+                self._waiting.append(said)
+            self._in_lines = in_lines
+            return
+        if not said:
             return
         inside = bool(self._open) and self._open[-1] != "{"
         name = self._named[inside]

@@ -8,9 +8,10 @@ needs nothing: marshalling takes objects with attributes as well as dictionaries
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from qda.idl.types import (
+    PRIMITIVES,
     Array,
     Enum,
     Kind,
@@ -22,12 +23,15 @@ from qda.idl.types import (
     Type,
 )
 
-__all__ = ["Classes", "Lift", "lift_of", "room_of_target"]
+__all__ = ["OCTETS", "Classes", "Lift", "lift_of", "room_of_target"]
 
 Classes = Mapping[str, Any]
 """Structures and enumerations by their name in C."""
 
 Lift = Callable[[Any], Any]
+
+OCTETS: Final = frozenset(PRIMITIVES[name] for name in ("octet", "uint8", "uint8_t"))
+"""What arrays of are bytes."""
 
 
 def lift_of(kind: Type, classes: Classes) -> Lift | None:
@@ -56,13 +60,9 @@ def _class(kind: Enum | Struct, classes: Classes) -> Lift | None:
 
 def _lift_array(kind: Array, classes: Classes) -> Lift | None:
     element = kind.element.resolved
-    if isinstance(element, Primitive) and element.size == 1 and element.kind is Kind.INTEGER:
-        return _as_signed_bytes if element.signed else bytes
+    if element in OCTETS:
+        return bytes
     return _each(lift_of(element, classes))
-
-
-def _as_signed_bytes(values: list[int]) -> bytes:
-    return bytes(value & 0xFF for value in values)
 
 
 def _each(lift: Lift | None) -> Lift | None:

@@ -10,6 +10,7 @@ the line it says.  A missing or stray `#endif` is no error there, so it is a war
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from typing import Final
 from qda.idl.diagnostics import Diagnostic, Location, Severity
 from qda.idl.model import Include
 
-__all__ = ["Reader", "Text", "preprocess", "read_file"]
+__all__ = ["Range", "Reader", "Text", "Use", "preprocess", "read_file"]
 
 Reader = Callable[[str], str | None]
 """Returns the text of a file, or None if there is no such file."""
@@ -48,14 +49,35 @@ _NAME: Final = re.compile(r"\s+(?P<name>[A-Za-z_]\w*)")
 _BEHIND: Final = re.compile(r"\s*(//.*|/\*.*)?$", re.DOTALL)
 
 
+class Use(enum.Enum):
+    """What became of a part of a file."""
+
+    TEXT = "text"
+    SKIPPED = "skipped"
+    DIRECTIVE = "directive"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A part of a file, by offsets; line ends count as one letter, whatever they are."""
+
+    start: int
+    end: int
+    use: Use
+
+
 @dataclass
 class Text:
-    """A preprocessed text.  `places[n]` is the (file, line) of line n, counted from 0."""
+    """A preprocessed text.  `places[n]` is the (file, line) of line n, counted from 0.
+
+    `ranges` are the parts of the file itself, without what it includes, in their order.
+    """
 
     lines: list[str] = field(default_factory=list)
     places: list[tuple[str, int]] = field(default_factory=list)
     includes: list[Include] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    ranges: list[Range] = field(default_factory=list)
 
     @property
     def content(self) -> str:
@@ -178,7 +200,9 @@ class _File:
             if piece["directive"] is None:
                 continue
             self._pass(start, piece.start())
+            was_active = self._active
             self._directive(piece[0])
+            self._note(piece.start(), piece.end(), Use.DIRECTIVE, was_active or self._active)
             start = min(piece.end() + 1, len(self._content))
             self._true_line += piece[0].count("\n") + 1
         self._pass(start, len(self._content))
@@ -190,11 +214,17 @@ class _File:
         if start >= end:
             return
         lines = self._content[start:end].removesuffix("\n").split("\n")
+        self._note(start, end, Use.TEXT, self._active)
         if self._active:
             self._owner.text.lines += lines
             first = self._line
             self._owner.text.places += [(self._file, first + n) for n in range(len(lines))]
         self._true_line += len(lines)
+
+    def _note(self, start: int, end: int, use: Use, active: bool) -> None:
+        """Keep what a part of the outermost file was used for."""
+        if self._depth == 0:
+            self._owner.text.ranges.append(Range(start, end, use if active else Use.SKIPPED))
 
     @property
     def _line(self) -> int:

@@ -148,11 +148,21 @@ def _from_numbers(kind: Type, dtype: np.dtype[Any], values: Any) -> NDArray[Any]
         found = np.asarray(items)
         if found.dtype.kind in "USO":  # characters as text, or numbers of very different size
             found = np.asarray(_as_numbers(kind, items))
+        if found.dtype.kind == "f" and dtype.base == np.uint64:
+            found = _exact(items, found)
     except (OverflowError, ValueError, TypeError) as error:
         raise UsageError(f"{values!r:.80} is no sequence of {kind}: {error}") from error
     if not found.size:
         found = np.zeros((len(items), *dtype.shape), dtype.base)
     return _from_array(kind, dtype, found)
+
+
+def _exact(items: Any, found: NDArray[Any]) -> NDArray[Any]:
+    """Integers of which NumPy has made floats, as it does with 0 and 2**63 side by side."""
+    exact = np.asarray(items, object)
+    if all(isinstance(one, (int, np.integer)) for one in exact.flat):
+        return exact.astype(np.uint64)
+    return found
 
 
 def _as_numbers(kind: Type, items: Any) -> Any:

@@ -6,6 +6,7 @@ arguments and an implementation's results, `got` for the opposite and for member
 
 from __future__ import annotations
 
+from qda.idl.lift import OCTETS
 from qda.idl.model import Direction, Parameter
 from qda.idl.names import type_name
 from qda.idl.types import (
@@ -80,8 +81,7 @@ def numbers(element: Type) -> str:
 
 
 def _is_octet(element: Type) -> bool:
-    resolved = element.resolved
-    return isinstance(resolved, Primitive) and resolved.size == 1 and resolved.kind is Kind.INTEGER
+    return element.resolved in OCTETS
 
 
 def argument_given(parameter: Parameter) -> str:

@@ -39,6 +39,10 @@ from __future__ import annotations
 
 {imports}
 
+__all__ = [
+{names}
+]
+
 IDL = runtime.parse(
     {quotes}\\
 {text}{quotes},
@@ -49,7 +53,7 @@ IDL = runtime.parse(
 _IMPORTS = {
     "from collections.abc": ("Sequence",),
     "from dataclasses": ("dataclass",),
-    "from typing": ("Any", "Final", "NamedTuple"),
+    "from typing": ("Any", "Final", "NamedTuple", "TypeAlias"),
 }
 
 
@@ -57,7 +61,9 @@ def write_module(document: Document) -> str:
     """The text of a module that can be imported on its own."""
     code = body(document)
     text = document.text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    names = sorted(["IDL", *_names(code)], key=_rank)
     head = _HEAD.format(
+        names="\n".join(f'    "{name}",' for name in names),
         title=document.name,
         file=_quoted(document.name),
         imports=imports(code),
@@ -65,6 +71,17 @@ def write_module(document: Document) -> str:
         text=text.rstrip() + "\n",
     )
     return f"{head}\n\n{code}"
+
+
+def _names(code: str) -> list[str]:
+    """The public names that the declarations make."""
+    return re.findall(r"^(?:class )?(?!_)(\w+)(?=[:(]| = )", code, re.MULTILINE)
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """Constants, then classes, then the rest, each by name: the order that linters want."""
+    kind = 0 if name.isupper() else 1 if name[:1].isupper() else 2
+    return kind, name
 
 
 def imports(code: str) -> str:
@@ -193,17 +210,27 @@ def _interface(interface: Interface) -> Iterator[str]:
             ]
         )
         made.append(f"classes = _{interface.c_name}_classes")
+    yield "\n".join(_skeleton(interface, methods, made)) + "\n"
     lines = [f"\nclass {name}(runtime.Remote):"]
     lines += _docstring(interface.documentation or f"Interface {interface.full_name}.", "    ")
-    lines += ["", *(f"    {line}" for line in made)]
+    lines += ["", f"    Skeleton: TypeAlias = {name}_Skeleton", *(f"    {line}" for line in made)]
     for method in methods:
         lines += ["", *_remote_method(interface, method)]
-    lines += ["", f'    class Skeleton(runtime.Skeleton["{name}"]):']
-    lines += [f'        """Base of implementations of {interface.full_name}."""', ""]
-    lines += [f"        {line}" for line in made]
+    yield "\n".join(lines) + "\n"
+
+
+def _skeleton(interface: Interface, methods: list[Method], made: list[str]) -> list[str]:
+    """The skeleton.  Outside of the interface's class, one of whose methods may have its name."""
+    name = type_name(interface.c_name)
+    lines = [
+        f'\nclass {name}_Skeleton(runtime.Skeleton["{name}"]):',
+        f'    """Base of implementations of {interface.full_name}."""',
+        "",
+        *(f"    {line}" for line in made),
+    ]
     for method in methods:
         lines += ["", *_skeleton_method(method)]
-    yield "\n".join(lines) + "\n"
+    return lines
 
 
 def _is_life_cycle(interface: Interface, method: Method) -> bool:
@@ -321,11 +348,11 @@ def _result(interface: Interface, method: Method) -> str:
 
 
 def _skeleton_method(method: Method) -> list[str]:
-    name, indent = method_name(method.name), "            "
+    name, indent = method_name(method.name), "        "
     arguments = ["self"]
     for parameter in arguments_of(method):
         arguments.append(f"{argument_name(parameter.name)}: {hints.argument_got(parameter)}")
-    lines = _signature(name, arguments, _returned(method), "        ")
+    lines = _signature(name, arguments, _returned(method), "    ")
     lines += _docstring(method.documentation, indent, _declared(method, indent))
     return [*lines, f"{indent}raise runtime.unimplemented(self, {_quoted(method.name)})"]
 
