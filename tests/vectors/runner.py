@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from tests.vectors import idl_calls, idl_grammar
+from tests.vectors import idl_calls, idl_grammar, idl_native, idl_prototypes
 from tests.vectors.hazards import check_hazard, check_refused_control
 from tests.vectors.packing import Failures, check_control, check_invoke
 from tests.vectors.uapi import interface_cases
@@ -23,8 +24,8 @@ IDL_CHECKS: Final[dict[str, Callable[[dict[str, Any]], Failures]]] = {
 }
 """What checks a vector of the interface language that needs nothing but itself, by its kind.
 
-Calls and requests need their file's interface: `idl_calls` has them.  The kind `c_prototype` comes
-with the C back end; until then its vectors are not run, and not counted.
+Calls and requests need their file's interface: `idl_calls` and `idl_native` have them.  Prototypes
+need declarations that their file has: `idl_prototypes`.
 """
 
 
@@ -44,7 +45,8 @@ def cases_of(path: Path) -> dict[str, Check]:
     if "rfc_v1" in data:
         return interface_cases(data)
     if "vectors" in data:
-        return _idl_cases(data["vectors"]) | idl_calls.checks_of(data)
+        checks = _idl_cases(data["vectors"]) | idl_prototypes.checks_of(data)
+        return checks | _call_checks(data)
     constants = data["constants"]
     return {case["id"]: _check(case, constants) for case in data["cases"]}
 
@@ -65,6 +67,31 @@ def _idl_cases(vectors: list[dict[str, Any]]) -> dict[str, Check]:
         for case in vectors
         if case["kind"] in IDL_CHECKS
     }
+
+
+def prepare(paths: Iterable[Path], progress: Callable[[int, int], object] | None = None) -> None:
+    """Compile what the files need before they run, on all processors.
+
+    `progress` gets the number of files that are done, and of all that need it.
+    """
+    benches = []
+    for path in paths:
+        with suppress(OSError, ValueError, AttributeError):  # its run says what is wrong
+            benches.append(idl_native.Bench.of(json.loads(path.read_text())))
+    idl_native.prepare([bench for bench in benches if bench], progress)
+
+
+def _call_checks(data: dict[str, Any]) -> dict[str, Check]:
+    """Calls and requests through Python, and through C if there is a compiler."""
+    checks, bench = idl_calls.checks_of(data), idl_native.Bench.of(data)
+    in_c = idl_native.checks_of(bench) if bench else {}
+    return {name: partial(_both, check, in_c.get(name)) for name, check in checks.items()}
+
+
+def _both(check: Check, check_in_c: Check | None) -> Failures:
+    yield from check()
+    for line in check_in_c() if check_in_c else ():
+        yield f"in C: {line}"
 
 
 def run(path: Path) -> Report:

@@ -9,22 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.vectors.runner import run
+from tests.idl.native import find_compiler
+from tests.vectors.runner import prepare, run
 
 FOLDER = Path(__file__).parent
-WITHOUT_CHECKS = {"c_prototypes"}
-"""Files whose cases need the C back end."""
-
-FILES = [
-    path
-    for path in sorted((*FOLDER.glob("packing/*.json"), *FOLDER.glob("idl/*.json")))
-    if path.stem not in WITHOUT_CHECKS
-]
+FILES = sorted((*FOLDER.glob("packing/*.json"), *FOLDER.glob("idl/*.json")))
 
 
+@pytest.fixture(scope="module")
+def _compiled() -> None:
+    """The C of all files that are about interfaces, where there is a compiler."""
+    prepare(FILES)
+
+
+@pytest.mark.timeout(300)  # the first one waits for the compiler
+@pytest.mark.usefixtures("_compiled")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_case_of_the_file_passes(path: Path) -> None:
-    """Bytes are those of the original driver, outcomes on hostile input the careful ones."""
+    """Bytes are those of the original driver, outcomes on hostile input the careful ones.
+
+    Calls of interfaces go through Python, and through generated C where there is a compiler.
+    """
     report = run(path)
     print(f"{path.name}: {report.cases} cases")
     assert report.cases > 0
@@ -48,6 +53,30 @@ def test_a_wrong_byte_is_a_failure(name: str, tmp_path: Path) -> None:
     """The runner compares: a vector that is changed by one bit fails."""
     path = next(path for path in FILES if path.stem == name)
     assert len(run(_spoil(path, tmp_path)).failures) == 1
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+@pytest.mark.parametrize(
+    ("case_id", "spoil", "words"),
+    [
+        ("b_one.0", {"in_bufs": ["68000000"]}, "in C: in-buffers"),
+        ("b_two.0", {"server_sets": {"r": {"hex": "143cf5"}}}, "in C: reply"),
+        ("b_two.0", {"outputs": {"r": {"hex": "143cf5"}}}, "in C: r at the stub"),
+        ("b_two.missing_in_buf", {"reply_rc": 0}, "in C: reply_rc"),
+        ("close_wide_handle", {"close_sees_handle": "0x1"}, "in C: handle"),
+    ],
+)
+def test_a_wrong_outcome_in_c_is_a_failure(
+    case_id: str, spoil: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    """C is compared as Python is, and a case fails if either does."""
+    data = json.loads(next(path for path in FILES if path.stem == "t_derived").read_text())
+    case = next(case for case in data["vectors"] if case["id"] == f"t_derived.{case_id}")
+    data["vectors"] = [case | spoil]
+    path = tmp_path / "spoiled.json"
+    path.write_text(json.dumps(data))
+    (found,) = run(path).failures.values()
+    assert any(line.startswith(words) for line in found), found
 
 
 def test_a_wrong_outcome_of_a_hazard_is_a_failure(tmp_path: Path) -> None:

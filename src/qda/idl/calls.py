@@ -22,7 +22,8 @@ from qda.idl.marshal import node_of
 from qda.idl.model import Interface, Method, Parameter
 from qda.idl.nodes import Incoming, Node, Outgoing
 from qda.idl.records import Buffers, Layout, MarshalError, stack
-from qda.idl.types import DmaHandle
+from qda.idl.types import DmaHandle, Struct, Type
+from qda.idl.types import Sequence as SequenceType
 from qda.idl.values import encode_simple
 
 __all__ = ["InterfaceCodec", "MethodCodec", "PackedCall", "Run"]
@@ -89,6 +90,7 @@ class MethodCodec:
             node.out_layout for parameter, node in self._parameters if parameter.direction.comes_out
         )
         self._is_plain = all(node.is_plain for _, node in self._parameters)
+        self._takes_handles = any(_holds_handle(one.type) for one in method.parameters)
         self._shape = self._count_shape()
         # Of a plain method all calls have these; a call of another is counted.
         fits = max(self._shape[:2]) <= MAX_BUFFERS and max(self._shape[2:]) <= MAX_HANDLES
@@ -265,10 +267,21 @@ class MethodCodec:
         if scalars[1:5] == self._shape:
             return
         found = _Shape(*scalars[1:5])
-        if self._is_plain or any(
+        # Where nothing is a handle, none is expected, as in C.
+        stray = not self._takes_handles and (found.in_handles or found.out_handles)
+        if stray or self._is_plain or any(
             has < needs for has, needs in zip(found, self._shape, strict=True)
         ):
             raise MarshalError(f"{self.method.name} has {self._shape}, the call {found}")
+
+
+def _holds_handle(kind: Type) -> bool:
+    resolved = kind.resolved
+    if isinstance(resolved, Struct):
+        return any(_holds_handle(member.type) for member in resolved.members)
+    if isinstance(resolved, SequenceType):
+        return _holds_handle(resolved.element)
+    return isinstance(resolved, DmaHandle)
 
 
 class InterfaceCodec:
