@@ -46,8 +46,9 @@ class Pending(Generic[T]):
 def start(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
     """Start a call: `pending = qda.start(remote.sum, numbers)`.
 
-    Later `pending.result(timeout=1)` or `await pending` has its result.  Any number of calls of a session may be on their way; each keeps its arguments until it is
-    answered, whether anybody waits for it or not.
+    Later `pending.result(timeout=1)` or `await pending` has its result.  Any number of calls of a
+    session may be on their way; each keeps its arguments until it is answered, whether anybody
+    waits for it or not.
     """
     pending: Pending[T] = Pending()
     name = getattr(method, "__qualname__", "call")

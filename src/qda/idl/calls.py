@@ -269,8 +269,10 @@ class MethodCodec:
         found = _Shape(*scalars[1:5])
         # Where nothing is a handle, none is expected, as in C.
         stray = not self._takes_handles and (found.in_handles or found.out_handles)
-        if stray or self._is_plain or any(
-            has < needs for has, needs in zip(found, self._shape, strict=True)
+        if (
+            stray
+            or self._is_plain
+            or any(has < needs for has, needs in zip(found, self._shape, strict=True))
         ):
             raise MarshalError(f"{self.method.name} has {self._shape}, the call {found}")
 
