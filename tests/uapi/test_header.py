@@ -136,7 +136,9 @@ def measurements(interface: Interface) -> Iterator[tuple[str, str, int]]:
 
 def measuring_program(interface: Interface) -> str:
     """A program that prints each measurement, and does not compile if a field's type differs."""
-    lines = [f'#include "{FILE_NAME}"', "#include <stddef.h>", "#include <stdio.h>"]
+    # A drm.h of the system makes DRM_CLOEXEC of O_CLOEXEC, which is not in plain C99.
+    lines = ["#define _POSIX_C_SOURCE 200809L", "#include <fcntl.h>", f'#include "{FILE_NAME}"']
+    lines += ["#include <stddef.h>", "#include <stdio.h>"]
     for record in records_of(interface):
         name = record.spelling
         lines.append(f"struct align_{name} {{ char first; struct {name} it; }};")

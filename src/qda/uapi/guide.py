@@ -128,6 +128,7 @@ _WORDS: Mapping[bool, Mapping[str, str]] = {
 }
 
 _EXAMPLE = """\
+#define _POSIX_C_SOURCE 200809L // for O_CLOEXEC, of which drm.h makes DRM_CLOEXEC
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
