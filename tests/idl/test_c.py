@@ -153,6 +153,14 @@ def test_standard_types_need_no_header_of_their_own() -> None:
     assert "#include <stdbool.h>" not in lines_of("interface i { long m(); };", STANDARD)
 
 
+def test_names_of_the_standard_file_are_declared_with_standard_types_too() -> None:
+    """`AEEResult` comes from AEEStdDef.idl, and in C from the header of that name."""
+    read = {"AEEStdDef.idl": "typedef long AEEResult;"}.get
+    text = '#include "AEEStdDef.idl"\ninterface i { AEEResult m(in uint8 a); };'
+    document = parse(text, name="i.idl", include_dirs=[""], read=read)
+    assert "#include <AEEStdDef.h>" in header(document, STANDARD)
+
+
 def test_documentation_is_copied() -> None:
     """Marks within it cannot end the comment."""
     text = """/// ends here */ not /* yet

@@ -77,6 +77,8 @@ def _includes(document: Document, types: list[Type], options: Options) -> list[s
     others = [one for one in files if one not in (document.library, *_STANDARD_HEADERS)]
     booleans = any(isinstance(one, Primitive) and one.kind is Kind.BOOLEAN for one in types)
     standard = ["<stdint.h>", *(["<stdbool.h>"] if booleans else [])]
+    if "AEEStdDef" in files:  # AEEResult and the like are named, whatever numbers are called
+        standard.append("<AEEStdDef.h>")
     names = [
         *(standard if options.standard_types else ["<AEEStdDef.h>"]),
         *("<AEEStdErr.h>", "<remote.h>", "<stdio.h>", "<stdlib.h>", "<string.h>"),
