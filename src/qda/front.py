@@ -16,7 +16,7 @@ from qda.client import (
     kernel_devices,
     start_session,
 )
-from qda.virtual import load_profile, machine
+from qda.virtual import SPOKEN, load_profile, machine
 
 __all__ = ["devices", "open_session"]
 
@@ -42,14 +42,15 @@ def open_session(
     `process` "user" makes a protection domain of our own, with `attributes` and the image `shell`
     (on a real DSP the installed one, if there is one; our own DSP needs none); "root" attaches to
     the root protection domain.  `skeletons` are classes that are installed in the session's process
-    from the beginning.  `dialect` is "rfc" or "v1", found out by default.  `profile` is
-    the system that is virtual.  With `debug` its DSP is threads of this process, so that
+    from the beginning.  `dialect` is "rfc", "v1" or "legacy", the interface of `/dev/fastrpc-*`;
+    by default any node will do, and its dialect is found out.  `profile` is the system that is
+    virtual.  With `debug` its DSP is threads of this process, so that
     `breakpoint()` works in a skeleton.
 
     UsageError for a DSP, profile or dialect that does not exist; DeviceError, DspError.
     """
     check_domain(domain)
-    path = find_node(domain) if device is None else device
+    path = find_node(domain, dialect) if device is None else device
     node: Node
     if path is None or path == "virtual":
         node = machine(profile, threads=debug).open(domain, dialect or "rfc")
@@ -67,5 +68,6 @@ def open_session(
 
 def devices(profile: str = "generic") -> list[DeviceInfo]:
     """All nodes: those of the machine, then those of the virtual system of that profile."""
-    virtual = [DeviceInfo("virtual", dsp.name, "rfc, v1") for dsp in load_profile(profile).dsps]
+    spoken = ", ".join(SPOKEN)
+    virtual = [DeviceInfo("virtual", dsp.name, spoken) for dsp in load_profile(profile).dsps]
     return kernel_devices() + virtual

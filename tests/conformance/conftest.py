@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from qda.client import DeviceFile, KernelNode, Session, identify
+from qda.client import KernelNode, Session, device_file, identify
 from qda.errors import DspError
 from qda.uapi import DIALECTS
-from tests.conformance.interface import OpenNode, Target, call, create_session
+from tests.conformance.interface import OpenNode, Target, create_session
 from tests.conformance.skeletons import Probe
 
 _TARGETS = pytest.StashKey[list[Target]]()
@@ -33,9 +33,31 @@ def _find_targets(config: pytest.Config) -> list[Target]:
     finally:
         node.close()
     if found is None:
-        config.stash[_PROBLEM] = f"--device {device}: not a QDA device"
+        config.stash[_PROBLEM] = f"--device {device}: no node of a DSP"
         return []
     return [Target(device, DIALECTS[found.dialect], hostile)]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "dialects(*names, why): the rules are of these dialects only, for this reason"
+    )
+
+
+def _meant(item: pytest.Item, targets: list[Target]) -> list[Target]:
+    """The targets that a test is for; all of them, and so a skip, if it is for none."""
+    mark = item.get_closest_marker("dialects")
+    meant = [target for target in targets if not mark or target.dialect.name in mark.args]
+    return meant or targets
+
+
+@pytest.fixture(autouse=True)
+def right_dialect(request: pytest.FixtureRequest) -> None:
+    """Skip tests of other dialects' rules."""
+    mark = request.node.get_closest_marker("dialects")
+    if mark and "target" in request.fixturenames:
+        target: Target = request.getfixturevalue("target")
+        target.require_dialect(*mark.args, why=mark.kwargs["why"])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -43,7 +65,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         stash = metafunc.config.stash
         if _TARGETS not in stash:
             stash[_TARGETS] = _find_targets(metafunc.config)
-        targets = stash[_TARGETS]
+        targets = _meant(metafunc.definition, stash[_TARGETS])
         names = [target.dialect.name for target in targets]
         metafunc.parametrize("target", targets, ids=names, scope="session")
 
@@ -86,8 +108,9 @@ def second_session(target: Target) -> Iterator[OpenNode]:
 
 def install_probe(node: OpenNode) -> int:
     """The module handle of the tests' skeleton, after bringing it to the node's session."""
-    name: bytes = call(node, "QUERY")[1].dsp_name
-    session = Session(DeviceFile(node.node, node.dialect, name.rstrip(b"\0").decode()))
+    found = identify(node.node)
+    assert found is not None
+    session = Session(device_file(node.node, node.dialect, found.domain))
     try:
         return session.load(Probe).handle
     except DspError:

@@ -7,6 +7,7 @@ number, or a negative errno.  The helpers that are named for what they get done 
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from qda.client import KernelNode, Node
 from qda.errors import is_errno
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.scalars import Scalars
+from qda.uapi import LEGACY as LEGACY_DIALECT
 from qda.uapi import Command, Interface, InvokeElement, drm
 from qda.virtual import machine
 from tests.conformance.memory import Memory, address_of
@@ -44,8 +46,10 @@ __all__ = [
     "issue",
     "map_object",
     "map_on_dsp",
+    "map_request",
     "name_of",
     "part_of",
+    "unmap_request",
 ]
 
 PAGE = 4096
@@ -82,9 +86,9 @@ class Target:
         if not self.virtual:
             pytest.skip(f"needs the virtual device: {why}")
 
-    def require_dialect(self, name: str, why: str) -> None:
-        """Skip the test in another dialect."""
-        if self.dialect.name != name:
+    def require_dialect(self, *names: str, why: str) -> None:
+        """Skip the test in dialects other than these."""
+        if self.dialect.name not in names:
             pytest.skip(f"not in dialect {self.dialect.name}: {why}")
 
 
@@ -94,17 +98,32 @@ class OpenNode:
     def __init__(self, target: Target, node: Node) -> None:
         self.target, self.node, self.dialect = target, node, target.dialect
         self.left = ExitStack()
+        self.descriptors: set[int] = set()
+        self.page: int | None = None
 
     @property
     def later(self) -> bool:
-        """Whether fd fields are DMA-BUF descriptors (dialect V1) instead of GEM handles."""
-        return self.dialect.name == "v1"
+        """Whether fd fields are DMA-BUF descriptors (V1, legacy) instead of GEM handles."""
+        return self.dialect.name != "rfc"
+
+    @property
+    def legacy(self) -> bool:
+        """Whether buffers have no handles at all, only descriptors."""
+        return self.dialect is LEGACY_DIALECT
+
+    @property
+    def unknown(self) -> int:
+        """The errno for an fd that is nothing (spec 4.5, 5.3)."""
+        return {"rfc": errno.ENOENT, "v1": errno.EBADF}.get(self.dialect.name, errno.EINVAL)
 
     def close(self) -> None:
         """Close the node, then what was left behind."""
         try:
             self.node.close()
         finally:
+            for descriptor in self.descriptors:
+                os.close(descriptor)
+            self.descriptors.clear()
             self.left.close()
 
     def __enter__(self) -> OpenNode:
@@ -115,9 +134,12 @@ class OpenNode:
 
 
 def command(node: OpenNode, key: str) -> Command:
-    """A command of the node's dialect or of the DRM core."""
-    core = {candidate.key: candidate for candidate in drm.COMMANDS}
-    return core.get(key) or node.dialect.command(key)
+    """A command of the node's dialect or of the DRM core.  Skips the test if there is none."""
+    core = drm.COMMANDS if node.dialect.companion is drm.CORE else ()
+    for found in (*core, *node.dialect.commands):
+        if found.key == key:
+            return found
+    pytest.skip(f"not in dialect {node.dialect.name}: it has no {key}")
 
 
 def issue(node: OpenNode, code: int, data: bytearray) -> int:
@@ -148,7 +170,12 @@ def call(node: OpenNode, key: str, **values: int | bytes) -> tuple[int, Any]:
 
 
 def allocate(node: OpenNode, size: int = PAGE) -> int:
-    """The handle of a new buffer object."""
+    """The handle of a new buffer object, its descriptor where there are no handles."""
+    if node.legacy:
+        result, record = call(node, "ALLOC_DMA_BUFF", size=size)
+        assert result == 0
+        node.descriptors.add(record.fd)
+        return int(record.fd)
     result, record = call(node, "GEM_CREATE", size=size)
     assert result == 0
     return int(record.handle)
@@ -156,11 +183,17 @@ def allocate(node: OpenNode, size: int = PAGE) -> int:
 
 def close_handle(node: OpenNode, handle: int) -> None:
     """Give up a handle."""
-    assert call(node, "GEM_CLOSE", handle=handle)[0] == 0
+    if node.legacy:
+        node.descriptors.remove(handle)
+        os.close(handle)
+    else:
+        assert call(node, "GEM_CLOSE", handle=handle)[0] == 0
 
 
 def map_object(node: OpenNode, handle: int, length: int = PAGE) -> mmap.mmap:
-    """Map a buffer object through the node."""
+    """Map a buffer object, through the node if it has handles."""
+    if node.legacy:
+        return mmap.mmap(handle, length)
     result, record = call(node, "GEM_MMAP_OFFSET", handle=handle)
     assert result == 0
     return node.node.mmap(length, record.offset, mmap.mmap)
@@ -168,15 +201,20 @@ def map_object(node: OpenNode, handle: int, length: int = PAGE) -> mmap.mmap:
 
 def export(node: OpenNode, handle: int, flags: int = os.O_CLOEXEC | os.O_RDWR) -> int:
     """A DMA-BUF descriptor of a buffer object, closed after the node."""
-    result, record = call(node, "PRIME_HANDLE_TO_FD", handle=handle, flags=flags)
-    assert result == 0
-    descriptor = int(record.fd)
+    if node.legacy:
+        descriptor = os.dup(handle)
+    else:
+        result, record = call(node, "PRIME_HANDLE_TO_FD", handle=handle, flags=flags)
+        assert result == 0
+        descriptor = int(record.fd)
     node.left.callback(os.close, descriptor)
     return descriptor
 
 
 def import_fd(node: OpenNode, descriptor: int) -> int:
-    """The handle of a DMA-BUF."""
+    """The handle of a DMA-BUF; without handles, the descriptor itself."""
+    if node.legacy:
+        return descriptor
     result, record = call(node, "PRIME_FD_TO_HANDLE", fd=descriptor)
     assert result == 0
     return int(record.handle)
@@ -184,7 +222,7 @@ def import_fd(node: OpenNode, descriptor: int) -> int:
 
 def name_of(node: OpenNode, handle: int) -> int:
     """What an fd field says for a buffer object: its handle, or in V1 a descriptor (spec 4.4)."""
-    return export(node, handle) if node.later else handle
+    return export(node, handle) if node.later and not node.legacy else handle
 
 
 # Sessions, mappings, calls.
@@ -196,13 +234,39 @@ def create_session(node: OpenNode) -> None:
     assert result == 0
 
 
+def map_request(node: OpenNode, **values: int) -> tuple[int, int]:
+    """MAP with the values of such a record; its result and vaddrout.
+
+    The older driver has MEM_MAP for NAMED requests, and nothing for others.
+    """
+    if node.legacy:
+        _require_named(values)
+        values["length"] = values.pop("size", 0)
+    result, record = call(node, "MEM_MAP" if node.legacy else "MAP", **values)
+    return result, int(record.vaddrout)
+
+
+def unmap_request(node: OpenNode, **values: int) -> int:
+    """MUNMAP with the values of such a record; its result.  The older driver has MEM_UNMAP for
+    NAMED requests."""
+    if node.legacy:
+        _require_named(values)
+        values["length"] = values.pop("size", 0)
+    return call(node, "MEM_UNMAP" if node.legacy else "MUNMAP", **values)[0]
+
+
+def _require_named(values: dict[str, int]) -> None:
+    if values.pop("request") != NAMED:
+        pytest.skip("not in dialect legacy: it has no such requests")
+
+
 def map_on_dsp(node: OpenNode, name: int, size: int = PAGE, **values: int) -> int:
     """Map a buffer object into the DSP process; returns its address there."""
     values.setdefault("request", NAMED)
     values.setdefault("flags", 2 if values["request"] == NAMED else 6)
-    result, record = call(node, "MAP", fd=name, size=size, **values)
+    result, address = map_request(node, fd=name, size=size, **values)
     assert result == 0
-    return int(record.vaddrout)
+    return address
 
 
 class _Inline(InvokeElement):

@@ -21,6 +21,8 @@ from tests.conformance.interface import (
     import_fd,
 )
 
+pytestmark = pytest.mark.dialects("rfc", "v1", why="a bank is taken at open")
+
 DOMAIN = "adsp"
 """A DSP that no other test uses."""
 

@@ -24,6 +24,8 @@ from tests.conformance.interface import (
 )
 from tests.conformance.memory import KERNEL_ADDRESSES, NOWHERE, Memory
 
+pytestmark = pytest.mark.dialects("rfc", "v1", why="its commands are found by their whole code")
+
 
 def code_of(number: int, size: int, access: Access = Access.BOTH) -> int:
     """An ioctl code that announces any size and direction."""
@@ -78,7 +80,7 @@ def test_number_beyond_the_table_is_einval(node: OpenNode, number: int, size: in
 
 def test_hole_in_the_table_is_einval(node: OpenNode) -> None:
     """Spec 4.2: V1 has no command 0x43."""
-    node.target.require_dialect("v1", "it has all numbers from 0x40 to 0x47")
+    node.target.require_dialect("v1", why="it has all numbers from 0x40 to 0x47")
     assert issue(node, 0x6443, bytearray()) == -EINVAL
     assert issue(node, code_of(0x43, 16), bytearray(16)) == -EINVAL
 

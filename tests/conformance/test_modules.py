@@ -29,7 +29,7 @@ from qda.fastrpc.remotectl import (
     OpenRequest,
 )
 from qda.fastrpc.uri import skeleton_uri
-from tests.conformance.interface import OpenNode, Target, create_session, inline, invoke
+from tests.conformance.interface import OpenNode, Target, command, create_session, inline, invoke
 from tests.conformance.memory import Memory
 from tests.conformance.skeletons import Probe
 
@@ -169,9 +169,9 @@ def test_module_handle_of_another_attached_file_means_nothing(
     node: OpenNode, second_node: OpenNode
 ) -> None:
     """Spec 1.3, 3.4: also where both files are served by the root protection domain."""
-    node.target.require_dialect("rfc", "there is no ATTACH (spec 4.2)")
+    node.target.require_dialect("rfc", "legacy", why="there is no ATTACH (spec 4.2)")
     for opened in (node, second_node):
-        assert opened.node.ioctl(0x6443, bytearray()) == 0
+        assert opened.node.ioctl(command(opened, "INIT_ATTACH").code, bytearray()) == 0
     handle = opened_module(node, REMOTECTL, loader_uri(node))
     assert invoke(second_node, handle, Probe.ABSENT) == as_signed(BAD_HANDLE)
     result, error = close_module(second_node, REMOTECTL, handle)
@@ -267,7 +267,7 @@ def test_status_outside_the_range_of_errnos_is_a_number(
     word = Memory(struct.pack("<i", status))
     scalars, elements = 0x03010000, Memory(inline(word).pack())
     request = bytearray(struct.pack("<IIQ", probe, scalars, elements.address))
-    assert session_node.node.ioctl(0xC0106447, request) == status
+    assert session_node.node.ioctl(command(session_node, "INVOKE").code, request) == status
 
 
 @pytest.mark.parametrize("status", [-1, -22, -512, -4095])
@@ -279,7 +279,7 @@ def test_status_in_the_range_of_errnos_is_an_oserror(
     scalars, elements = 0x03010000, Memory(inline(word).pack())
     request = bytearray(struct.pack("<IIQ", probe, scalars, elements.address))
     with pytest.raises(OSError) as raised:
-        session_node.node.ioctl(0xC0106447, request)
+        session_node.node.ioctl(command(session_node, "INVOKE").code, request)
     assert raised.value.errno == -status
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from qda.driver import Front, LocalClient, open_front
+from qda.driver import LocalClient, open_front
+from qda.driver.commands import QdaFront
 from qda.errors import BAD_HANDLE, as_signed
 from qda.fastrpc.message import InvokeMessage
 from qda.rpmsg import Endpoint
@@ -43,7 +44,7 @@ def client() -> Iterator[Interrupted]:
 
 
 @pytest.fixture
-def front(machine: Machine, client: Interrupted) -> Iterator[Front]:
+def front(machine: Machine, client: Interrupted) -> Iterator[QdaFront]:
     opened = open_front(machine.devices["cdsp"], RFC)
     create = bytearray(InitCreate(filefd=-1).pack())
     assert opened.ioctl(client, RFC.command("CREATE").code, create) == 0
@@ -52,7 +53,7 @@ def front(machine: Machine, client: Interrupted) -> Iterator[Front]:
 
 
 @pytest.fixture
-def sent(front: Front, monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage]:
+def sent(front: QdaFront, monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage]:
     """The messages that go out."""
     session = front.file.session
     assert session is not None
@@ -67,7 +68,7 @@ def sent(front: Front, monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage]:
     return messages
 
 
-def invoke(front: Front, client: Interrupted, handle: int = 0x1234) -> int:
+def invoke(front: QdaFront, client: Interrupted, handle: int = 0x1234) -> int:
     """A call without arguments to a module that is not there, so its answer is known."""
     request = bytearray(Invoke(handle=handle).pack())
     return front.ioctl(client, RFC.command("INVOKE").code, request)
@@ -77,7 +78,7 @@ UNKNOWN = as_signed(BAD_HANDLE)
 
 
 def test_the_same_request_goes_back_to_waiting(
-    front: Front, client: Interrupted, sent: list[InvokeMessage]
+    front: QdaFront, client: Interrupted, sent: list[InvokeMessage]
 ) -> None:
     """EINTR as often as there are signals, then the result; one message in all."""
     client.signals = 3
@@ -89,7 +90,7 @@ def test_the_same_request_goes_back_to_waiting(
 
 
 def test_another_request_of_the_thread_is_a_new_call(
-    front: Front, client: Interrupted, sent: list[InvokeMessage]
+    front: QdaFront, client: Interrupted, sent: list[InvokeMessage]
 ) -> None:
     """The interrupted one is given up: its id and lane come back when it is answered."""
     client.signals = 1
@@ -102,7 +103,7 @@ def test_another_request_of_the_thread_is_a_new_call(
 
 
 def test_an_interrupted_call_ends_with_its_file(
-    front: Front, client: Interrupted, machine: Machine
+    front: QdaFront, client: Interrupted, machine: Machine
 ) -> None:
     """Close frees what was kept (H16)."""
     client.signals = 1

@@ -29,9 +29,9 @@ from qda.errors import (
     UNSUPPORTED,
 )
 from qda.rpmsg import channel as rpmsg_channel
-from qda.uapi import RFC, InitCreate
+from qda.uapi import DIALECTS, InitCreate
 from qda.virtual import Machine
-from tests.system import census, children_of, descriptors, new_machine, open_session
+from tests.system import System, census, children_of, descriptors, new_machine, open_session
 
 
 class Trouble(qda.Skeleton):
@@ -99,16 +99,16 @@ class Trouble(qda.Skeleton):
         given[0] = 1
 
 
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    system = new_machine()
+@pytest.fixture(scope="module", params=["rfc", "legacy"])
+def machine(request: pytest.FixtureRequest) -> Iterator[System]:
+    system = new_machine(dialect=request.param)
     system.open("cdsp").close()  # the DSP is up before anything is counted
     yield system
     system.close()
 
 
 @pytest.fixture
-def counted(machine: Machine) -> Iterator[Machine]:
+def counted(machine: System) -> Iterator[System]:
     """The machine, with everything counted before and after the test."""
     gc.collect()  # what other tests have left to the collector
     before, kinds = census(machine), descriptors()
@@ -136,7 +136,7 @@ def place(address: int, length: int) -> bytes:
     return np.array([address, length], "<u8").tobytes()
 
 
-def test_a_session_leaves_nothing_behind(counted: Machine) -> None:
+def test_a_session_leaves_nothing_behind(counted: System) -> None:
     """Opening, sharing, mapping, calling, closing: the census is as before (R10, R11)."""
     with open_session(counted) as session, session.load(Trouble) as module:
         array = session.empty(100_000, np.uint8)
@@ -151,7 +151,7 @@ def test_a_session_leaves_nothing_behind(counted: Machine) -> None:
         del array, mapping, exported
 
 
-def test_a_skeleton_that_raises_ends_the_call_with_its_traceback(counted: Machine) -> None:
+def test_a_skeleton_that_raises_ends_the_call_with_its_traceback(counted: System) -> None:
     """Status 0x80000401, the traceback in the error and in the session's log (U3, U5)."""
     with open_session(counted) as session, session.load(Trouble) as module:
         for method in (3, 4, 12):
@@ -161,13 +161,13 @@ def test_a_skeleton_that_raises_ends_the_call_with_its_traceback(counted: Machin
         assert module.invoke(2, [b"a"], [1]) == [b"b"]
 
 
-def test_an_input_cannot_be_written(counted: Machine) -> None:
+def test_an_input_cannot_be_written(counted: System) -> None:
     """In-buffers are read-only views: writing raises in the skeleton."""
     with open_session(counted) as session, session.load(Trouble) as module:
         assert status_of(lambda: module.invoke(13, [b"a"])) == SKELETON_RAISED
 
 
-def test_a_skeleton_that_kills_its_process_harms_nobody_else(counted: Machine) -> None:
+def test_a_skeleton_that_kills_its_process_harms_nobody_else(counted: System) -> None:
     """The call in flight ends with 39, later ones with 0x8000040D; others go on (U7)."""
     with (
         open_session(counted) as victim,
@@ -181,7 +181,7 @@ def test_a_skeleton_that_kills_its_process_harms_nobody_else(counted: Machine) -
         module._closed = True  # there is nobody left to close it
 
 
-def test_every_pending_call_ends_when_the_process_dies(counted: Machine) -> None:
+def test_every_pending_call_ends_when_the_process_dies(counted: System) -> None:
     """Calls of other threads that wait in the same process end at once, with 39 (U7)."""
     with open_session(counted) as session:
         module = session.load(Trouble)
@@ -206,7 +206,7 @@ def wait_for_calls(machine: Machine, count: int) -> None:
         threading.Event().wait(0.001)
 
 
-def test_a_uri_that_names_nothing_says_where_it_was_looked_for(counted: Machine) -> None:
+def test_a_uri_that_names_nothing_says_where_it_was_looked_for(counted: System) -> None:
     """The error has the status of the loader and the places that were searched (U9)."""
     with open_session(counted) as session:
         uri = "file:///libnothing_skel.so?nothing_skel_handle_invoke&_modver=1.0"
@@ -219,7 +219,7 @@ def test_a_uri_that_names_nothing_says_where_it_was_looked_for(counted: Machine)
             assert status_of(lambda nonsense=nonsense: session.load(nonsense)) == BAD_PARAMETER  # type: ignore[misc]
 
 
-def test_stale_and_foreign_module_handles_are_refused(counted: Machine) -> None:
+def test_stale_and_foreign_module_handles_are_refused(counted: System) -> None:
     """A handle that was closed, or that another session opened, is no handle (1.3)."""
     with open_session(counted) as session, open_session(counted) as other:
         module = session.load(Trouble)
@@ -230,7 +230,7 @@ def test_stale_and_foreign_module_handles_are_refused(counted: Machine) -> None:
         assert status_of(lambda: session.invoke(foreign, 2)) == BAD_HANDLE
 
 
-def test_a_method_that_does_not_exist_and_a_wrong_number_of_arguments(counted: Machine) -> None:
+def test_a_method_that_does_not_exist_and_a_wrong_number_of_arguments(counted: System) -> None:
     """Unknown method 0x80000414, wrong count 0x8000040E; the method does not run."""
     with open_session(counted) as session, session.load(Trouble) as module:
         assert status_of(lambda: module.invoke(30)) == UNSUPPORTED
@@ -241,7 +241,7 @@ def test_a_method_that_does_not_exist_and_a_wrong_number_of_arguments(counted: M
 
 
 @pytest.mark.parametrize("number", [1, 5, 0x7FFFFFFF, -4096, -(1 << 31), 0x8000040D])
-def test_a_status_of_the_method_comes_back_unchanged(counted: Machine, number: int) -> None:
+def test_a_status_of_the_method_comes_back_unchanged(counted: System, number: int) -> None:
     """Any 32-bit result that is no errno is the method's own (8.3, H17)."""
     with open_session(counted) as session, session.load(Trouble) as module:
         data = np.array([number], "<i8")
@@ -249,14 +249,14 @@ def test_a_status_of_the_method_comes_back_unchanged(counted: Machine, number: i
 
 
 @pytest.mark.parametrize("number", [-1, -22, -4095])
-def test_a_small_negative_result_is_an_errno(counted: Machine, number: int) -> None:
+def test_a_small_negative_result_is_an_errno(counted: System, number: int) -> None:
     """The system call turns -1 to -4095 into errno, whoever said it (8.3)."""
     with open_session(counted) as session, session.load(Trouble) as module:
         data = np.array([number], "<i8")
         assert errno_of(lambda: module.invoke(11, [data])) == -number
 
 
-def test_a_checked_access_outside_any_mapping_ends_the_call(counted: Machine) -> None:
+def test_a_checked_access_outside_any_mapping_ends_the_call(counted: System) -> None:
     """After MUNMAP, or beyond a mapping, the status is 0x80000483 and the process lives."""
     with open_session(counted) as session, session.load(Trouble) as module:
         buffer = session.alloc(8192)
@@ -272,7 +272,7 @@ def test_a_checked_access_outside_any_mapping_ends_the_call(counted: Machine) ->
         buffer.close()
 
 
-def test_a_stale_view_ends_its_process_and_no_other(counted: Machine) -> None:
+def test_a_stale_view_ends_its_process_and_no_other(counted: System) -> None:
     """A skeleton that keeps a view over MUNMAP dies when it uses it; nobody else notices."""
     with (
         open_session(counted) as session,
@@ -289,7 +289,7 @@ def test_a_stale_view_ends_its_process_and_no_other(counted: Machine) -> None:
         buffer.close()
 
 
-def test_the_256th_concurrent_call_has_a_named_error(counted: Machine) -> None:
+def test_the_256th_concurrent_call_has_a_named_error(counted: System) -> None:
     """Context ids that could not come back are not handed out: ENOSPC (R8)."""
     with open_session(counted) as session:
         module = session.load(Trouble)
@@ -313,7 +313,7 @@ def park(module: qda.RemoteModule, ends: list[qda.Refusal]) -> None:
         ends.append(refusal)
 
 
-def test_a_timeout_gives_up_the_wait_and_not_the_call(counted: Machine) -> None:
+def test_a_timeout_gives_up_the_wait_and_not_the_call(counted: System) -> None:
     """CallTimeout; the call keeps its memory and id until it is answered (H16)."""
     with open_session(counted) as session, session.load(Trouble) as module:
         with pytest.raises(qda.CallTimeout):
@@ -325,7 +325,7 @@ def test_a_timeout_gives_up_the_wait_and_not_the_call(counted: Machine) -> None:
             threading.Event().wait(0.001)
 
 
-def test_closing_a_session_ends_calls_of_other_threads(counted: Machine) -> None:
+def test_closing_a_session_ends_calls_of_other_threads(counted: System) -> None:
     """RELEASE ends every pending call of its client (3.4)."""
     session = open_session(counted)
     module = session.load(Trouble)
@@ -340,7 +340,7 @@ def test_closing_a_session_ends_calls_of_other_threads(counted: Machine) -> None
     assert len(ends) == 3
 
 
-def test_ctrl_c_in_a_call_raises_at_once_and_the_session_goes_on(counted: Machine) -> None:
+def test_ctrl_c_in_a_call_raises_at_once_and_the_session_goes_on(counted: System) -> None:
     """An interrupted call is abandoned, not repeated (R24); the next one works."""
     with open_session(counted) as session, session.load(Trouble) as module:
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -362,7 +362,7 @@ def _interrupt_when_waiting(machine: Machine) -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
-def test_a_signal_whose_handler_returns_does_not_end_a_call(counted: Machine) -> None:
+def test_a_signal_whose_handler_returns_does_not_end_a_call(counted: System) -> None:
     """A storm of signals during calls: none is lost, none is sent twice (R24)."""
     seen: list[int] = []
     with open_session(counted) as session, session.load(Trouble) as module:
@@ -385,7 +385,7 @@ def test_a_signal_whose_handler_returns_does_not_end_a_call(counted: Machine) ->
     assert seen
 
 
-def test_eight_threads_get_their_own_answers(counted: Machine) -> None:
+def test_eight_threads_get_their_own_answers(counted: System) -> None:
     """Calls of several threads on one session do not mix."""
     with open_session(counted) as session, session.load(Trouble) as module:
         wrong: list[object] = []
@@ -405,9 +405,16 @@ def test_eight_threads_get_their_own_answers(counted: Machine) -> None:
         assert not wrong
 
 
-def test_a_dead_dsp_ends_calls_with_enodev_and_boots_again() -> None:
-    """When the DSP dies, pending and later calls get ENODEV, the next open works (U7, R16)."""
-    system = new_machine()
+GONE = pytest.mark.parametrize(
+    ("dialect", "gone"), [("rfc", errno.ENODEV), ("v1", errno.ENODEV), ("legacy", errno.EPIPE)]
+)
+"""What says that the DSP is gone (spec 2.9)."""
+
+
+@GONE
+def test_a_dead_dsp_ends_calls_and_boots_again(dialect: str, gone: int) -> None:
+    """When the DSP dies, pending and later calls end at once, the next open works (U7, R16)."""
+    system = new_machine(dialect=dialect)
     try:
         session = open_session(system)
         module = session.load(Trouble)
@@ -417,8 +424,8 @@ def test_a_dead_dsp_ends_calls_with_enodev_and_boots_again() -> None:
         wait_for_calls(system, 1)
         os.kill(system.pids[0], signal.SIGKILL)
         thread.join()
-        assert ends == [errno.ENODEV]
-        assert errno_of(lambda: module.invoke(2, [b"a"], [1])) == errno.ENODEV
+        assert ends == [gone]
+        assert errno_of(lambda: module.invoke(2, [b"a"], [1])) == gone
         with open_session(system) as again, again.load(Trouble) as other:
             assert other.invoke(2, [b"a"], [1]) == [b"b"]
         session.close()
@@ -426,16 +433,17 @@ def test_a_dead_dsp_ends_calls_with_enodev_and_boots_again() -> None:
         system.close()
 
 
-def test_the_death_of_the_root_protection_domain_is_a_restart() -> None:
+@GONE
+def test_the_death_of_the_root_protection_domain_is_a_restart(dialect: str, gone: int) -> None:
     """If the root protection domain dies the subsystem goes down with every session (U7)."""
-    system = new_machine()
+    system = new_machine(dialect=dialect)
     try:
         session = open_session(system)
         root = min(children_of(system.pids[0]))
         os.kill(root, signal.SIGKILL)
         while system.pids:
             threading.Event().wait(0.001)
-        assert errno_of(lambda: session.load(Trouble)) == errno.ENODEV
+        assert errno_of(lambda: session.load(Trouble)) == gone
         with open_session(system) as again:
             again.load(Trouble)
         session.close()
@@ -472,7 +480,7 @@ STEPS: list[tuple[str, object, str]] = [
 
 @pytest.mark.parametrize(("what", "owner", "name"), STEPS, ids=[step[0] for step in STEPS])
 def test_a_failure_at_any_step_of_create_leaves_nothing(
-    counted: Machine, monkeypatch: pytest.MonkeyPatch, what: str, owner: object, name: str
+    counted: System, monkeypatch: pytest.MonkeyPatch, what: str, owner: object, name: str
 ) -> None:
     """Each step of making a session is broken in turn, at each of its uses (R10)."""
     real = getattr(owner, name)
@@ -485,33 +493,34 @@ def test_a_failure_at_any_step_of_create_leaves_nothing(
             return real(*arguments, **named)
 
         with monkeypatch.context() as patch:
-            node = counted.open("cdsp")
+            node = counted.open("cdsp", counted.dialect)
             patch.setattr(owner, name, broken)
             with suppress(OSError):  # later turns may be more than the step has uses
-                _create(node)
+                _create(node, counted.dialect)
             patch.undo()
             node.close()
         assert _fails_at_first(counted, monkeypatch, owner, name) == errno.ENOMEM
 
 
 def _fails_at_first(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+    machine: System, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> int:
-    node = machine.open("cdsp")
+    node = machine.open("cdsp", machine.dialect)
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, _fails)
         with pytest.raises(OSError, match="memory") as caught:
-            _create(node)
+            _create(node, machine.dialect)
     node.close()
     return caught.value.errno or 0
 
 
-def _create(node: LocalNode) -> None:
-    node.ioctl(RFC.command("CREATE").code, bytearray(InitCreate(filefd=-1).pack()))
+def _create(node: LocalNode, dialect: str) -> None:
+    request = bytearray(InitCreate(filefd=-1, attrs=8).pack())
+    node.ioctl(DIALECTS[dialect].command("CREATE").code, request)
 
 
 def test_a_failure_in_a_call_leaves_nothing(
-    counted: Machine, monkeypatch: pytest.MonkeyPatch
+    counted: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call that cannot be packed gives back its lane, its id and its buffers (R10)."""
     with open_session(counted) as session, session.load(Trouble) as module:
@@ -530,7 +539,7 @@ def _fails(*_: object) -> None:
     raise OSError(errno.ENOMEM, "on purpose")
 
 
-def test_processes_that_die_and_close_at_once_do_not_take_the_dsp_along(counted: Machine) -> None:
+def test_processes_that_die_and_close_at_once_do_not_take_the_dsp_along(counted: System) -> None:
     """The end of a process and the CLOSE of its session may be seen in either order."""
     pid = counted.pids
     for _ in range(30):

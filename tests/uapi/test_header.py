@@ -16,14 +16,13 @@ import pytest
 from qda import uapi
 from qda.layout import Record
 from qda.uapi import drm
-from qda.uapi.guide import example
 from qda.uapi.header import FILE_NAME, number_of
-from qda.uapi.interface import Command, Constant, Interface
+from qda.uapi.interface import Command, Companion, Constant, Interface
 
 FACTS = json.loads(
     (Path(__file__).parents[1] / "vectors" / "packing" / "uapi.json").read_text("ascii")
 )
-SECTIONS = {"rfc": "rfc_v1", "v1": "later"}
+SECTIONS = {"rfc": "rfc_v1", "v1": "later", "legacy": "legacy"}
 LANGUAGES = {
     "C99": (("cc", "gcc", "clang"), "c", "c99"),
     "C++11": (("c++", "g++", "clang++"), "c++", "c++11"),
@@ -55,6 +54,17 @@ struct drm_prime_handle { __u32 handle; __u32 flags; __s32 fd; };
 #define DRM_IOCTL_PRIME_HANDLE_TO_FD DRM_IOWR(0x2d, struct drm_prime_handle)
 #define DRM_IOCTL_PRIME_FD_TO_HANDLE DRM_IOWR(0x2e, struct drm_prime_handle)
 #define DRM_COMMAND_BASE 0x40
+#endif
+"""
+
+OTHER_DMA_HEAP_H = """\
+#ifndef _LINUX_DMABUF_POOL_H
+#define _LINUX_DMABUF_POOL_H
+#include <linux/ioctl.h>
+#include <linux/types.h>
+struct dma_heap_allocation_data { __u64 len; __u32 fd; __u32 fd_flags; __u64 heap_flags; };
+#define DMA_HEAP_IOC_MAGIC 'H'
+#define DMA_HEAP_IOCTL_ALLOC _IOWR(DMA_HEAP_IOC_MAGIC, 0x0, struct dma_heap_allocation_data)
 #endif
 """
 
@@ -104,17 +114,22 @@ def compiler(language: str, dialect: str, tmp_path: Path) -> Compiler:
     return Compiler(found, ["-x", kind, f"-std={standard}"], tmp_path)
 
 
+def companion_of(interface: Interface) -> Companion:
+    assert interface.companion
+    return interface.companion
+
+
 def commands_of(interface: Interface) -> list[Command]:
-    return [*interface.commands, *drm.COMMANDS]
+    return [*interface.commands, *companion_of(interface).commands]
 
 
 def records_of(interface: Interface) -> list[type[Record]]:
-    core = [command.record for command in drm.COMMANDS if command.record]
-    return list(dict.fromkeys([*interface.records, *core]))
+    return list(dict.fromkeys([*interface.records, *companion_of(interface).records]))
 
 
 def constants_of(interface: Interface) -> list[Constant]:
-    return [*drm.CONSTANTS, *(c for _, group in interface.constants for c in group)]
+    own = (c for _, group in interface.constants for c in group)
+    return [*companion_of(interface).constants, *own]
 
 
 def measurements(interface: Interface) -> Iterator[tuple[str, str, int]]:
@@ -128,7 +143,7 @@ def measurements(interface: Interface) -> Iterator[tuple[str, str, int]]:
             yield f"{name}.{f.spelling} size", f"sizeof(((struct {name} *)0)->{f.spelling})", f.size
     for command in commands_of(interface):
         yield command.spelling, command.spelling, command.code
-    for command in interface.commands:
+    for command in interface.commands if companion_of(interface) is drm.CORE else ():
         yield number_of(command), f"DRM_COMMAND_BASE + {number_of(command)}", command.number
     for constant in constants_of(interface):
         yield constant.spelling, constant.spelling, constant.value
@@ -142,7 +157,7 @@ def measuring_program(interface: Interface) -> str:
     for record in records_of(interface):
         name = record.spelling
         lines.append(f"struct align_{name} {{ char first; struct {name} it; }};")
-        if record in drm.C_TYPES:
+        if record in companion_of(interface).c_types:
             continue
         lines.append(f"void types_of_{name}(struct {name} *it);")
         lines.append(f"void types_of_{name}(struct {name} *it) {{")
@@ -210,7 +225,7 @@ def test_scalars_macros_put_and_take_each_part(compiler: Compiler, dialect: str)
 def test_example_compiles_and_is_in_the_header(compiler: Compiler, dialect: str) -> None:
     """R4: the user code can be written by looking at the header, which shows it."""
     interface = uapi.DIALECTS[dialect]
-    source = example(interface)
+    source = interface.example
     compiler.accept(source)
     shown = [line[3:].rstrip() for line in uapi.header(interface).splitlines()]
     for line in source.splitlines():
@@ -219,7 +234,7 @@ def test_example_compiles_and_is_in_the_header(compiler: Compiler, dialect: str)
 
 
 @languages
-@dialects
+@pytest.mark.parametrize("dialect", sorted(uapi.ACCEL_DIALECTS))
 @pytest.mark.parametrize("first", ["drm", "ours"])
 def test_header_lives_with_drm_h(compiler: Compiler, first: str) -> None:
     """R7: the DRM core's names are not declared twice, whichever header comes first."""
@@ -230,6 +245,27 @@ def test_header_lives_with_drm_h(compiler: Compiler, first: str) -> None:
         includes.reverse()
     main = "int main(void) { return DRM_IOCTL_VERSION == DRM_IOCTL_QDA_QUERY; }\n"
     compiler.accept("\n".join(["#include <fcntl.h>", *includes, *includes, main]))
+
+
+@languages
+@pytest.mark.parametrize("dialect", ["legacy"])
+@pytest.mark.parametrize("first", ["heap", "ours"])
+@pytest.mark.parametrize("there", [True, False], ids=["with dma-heap.h", "without"])
+def test_header_lives_with_dma_heap_h(compiler: Compiler, first: str, there: bool) -> None:
+    """R7: the heap's names are not declared twice, and always once."""
+    includes = [f'#include "{FILE_NAME}"'] * 2
+    if there:
+        (compiler.folder / "linux").mkdir()
+        (compiler.folder / "linux" / "dma-heap.h").write_text(OTHER_DMA_HEAP_H, "ascii")
+        includes.insert(0 if first == "heap" else 2, "#include <linux/dma-heap.h>")
+    else:
+        ours = compiler.folder / FILE_NAME
+        ours.write_text(ours.read_text().replace("defined(__has_include)", "0"))
+    main = (
+        "int main(void) { struct dma_heap_allocation_data request; request.len = 1;"
+        " return request.len == DMA_HEAP_IOCTL_ALLOC; }\n"
+    )
+    compiler.accept("\n".join([*includes, main]))
 
 
 @languages
@@ -302,7 +338,7 @@ class TestDocumentation:
         for words in (
             "bits 11..4",
             "CREATE_ATTR",
-            "An imported object can",
+            "which belongs to its descriptor" if dialect == "legacy" else "An imported object can",
             "absent:",
             "mapped for a call:",
             "mapped until further notice:",

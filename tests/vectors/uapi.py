@@ -1,7 +1,4 @@
-"""uapi.json: sizes, offsets and ioctl numbers of the declarations.
-
-The legacy interface in that file is not declared yet and is left out.
-"""
+"""uapi.json: sizes, offsets and ioctl numbers of the declarations."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from qda.layout import Record
 from qda.uapi import DIALECTS, Interface
 from tests.vectors.packing import Failures, _differ
 
-_SETS = {"rfc_v1": "rfc", "later": "v1"}
+_SETS = {"rfc_v1": "rfc", "later": "v1", "legacy": "legacy"}
 _MODULES = (control, message, payload)
 _WIRE: dict[str, type[Record]] = {
     item.spelling: item
@@ -20,11 +17,15 @@ _WIRE: dict[str, type[Record]] = {
     for item in vars(module).values()
     if isinstance(item, type) and issubclass(item, Record) and item is not Record
 }
-_OTHER_NAMES = {"qda_invoke_rsp": "fastrpc_invoke_rsp"}
+_OTHER_NAMES = {
+    "fastrpc_mmap_req_msg": "fastrpc_map_req_msg",
+    "fastrpc_mmap_rsp_msg": "fastrpc_map_rsp_msg",
+    "qda_invoke_rsp": "fastrpc_invoke_rsp",
+}
 
 
 def interface_cases(data: dict[str, Any]) -> dict[str, Any]:
-    """A check for each ioctl and each structure of both dialects."""
+    """A check for each ioctl and each structure of all dialects."""
     checks: dict[str, Any] = {}
     for part, name in _SETS.items():
         facts, interface = data[part], DIALECTS[name]

@@ -60,6 +60,7 @@ def test_what_a_profile_may_leave_out(profile: Path) -> None:
     profile.write_text(GOOD)
     (dsp,) = load_profile(str(profile)).dsps
     assert dsp.limits.message == DEFAULT_MESSAGE_LIMIT
+    assert dsp.limits.secure
     assert dsp.boot.capabilities == {}
 
 
@@ -84,6 +85,7 @@ def test_what_a_profile_may_leave_out(profile: Path) -> None:
         (GOOD + 'message_limit = "big"', "message_limit 'big'"),
         (GOOD + "messagelimit = 1", "'messagelimit' is none of"),
         (GOOD + "capabilities = [1]", "capabilities"),
+        (GOOD + "non_secure_domain = 1", "non_secure_domain 1: true or false"),
         (GOOD + "[dsp.capabilities]\nhvx = 1", "capability hvx"),
         (GOOD + "[dsp.capabilities]\n256 = 1", "capability 256"),
         (GOOD + "[dsp.capabilities]\n6 = -1", "capability 6 = -1"),

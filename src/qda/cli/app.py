@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import qda
-from qda.cli import INTERRUPTED, codes, idl, pictures, systems
+from qda.cli import INTERRUPTED, codes, idl, pictures, programs, systems
 from qda.errors import Explanation
 from qda.uapi import DIALECTS, header, reference
 from qda.virtual import load_profile, profile_names
@@ -37,6 +37,7 @@ class Dialect(enum.StrEnum):
 
     RFC = "rfc"
     V1 = "v1"
+    LEGACY = "legacy"
 
 
 class _Commands(TyperGroup):
@@ -300,6 +301,100 @@ def profiles() -> None:
         dsps = [f"{dsp.name}: stream ids {_ranges(dsp.limits.stream_ids)}" for dsp in profile.dsps]
         table.add_row(name, escape(profile.title), "\n".join(dsps))
     _out.print(table)
+
+
+class Trace(enum.StrEnum):
+    """What is traced."""
+
+    CALLS = "calls"
+    WIRE = "wire"
+
+
+class _ProgramCommand(TyperCommand):
+    """A command for which `--trace` without a value is `--trace=calls`, and whose options end at
+    the first argument: what follows is another program's."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = iter(args)
+        own: list[str] = []
+        for word in words:
+            own.append("--trace=calls" if word == "--trace" else word)
+            if word == "--" or not word.startswith("-"):
+                break
+            if not {"=", "mixed"} & {*word, word.strip("-")} and own[-1] == word != "--help":
+                own += [value for value in [next(words, None)] if value is not None]
+        return super().parse_args(ctx, [*own, *words])
+
+
+_PROGRAM = {"allow_interspersed_args": False}
+
+AccelDialectOption = Annotated[
+    Dialect, typer.Option(help="Dialect of the accelerator's nodes: rfc or v1.")
+]
+SkeletonsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="DIR", help="Where the DSPs look for skeletons first; may be given several times."
+    ),
+]
+MixedOption = Annotated[
+    bool,
+    typer.Option(
+        "--mixed",
+        help="Serve programs that mix GEM handles and descriptors; would fail on a kernel.",
+    ),
+]
+TraceOption = Annotated[
+    Trace | None,
+    typer.Option(help="Print every device call, with =wire also what crosses the transport."),
+]
+TraceFileOption = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="Where the trace goes, if not to stderr.")
+]
+
+
+def _program_options(
+    profile: str,
+    dialect: Dialect,
+    skeletons: list[Path] | None,
+    mixed: bool,
+    trace: Trace | None,
+    trace_file: Path | None,
+) -> programs.Options:
+    traced = trace.value if trace else None
+    return programs.Options(
+        profile, dialect.value, tuple(skeletons or ()), mixed, traced, trace_file
+    )
+
+
+@app.command("run", cls=_ProgramCommand, context_settings=_PROGRAM)
+def run_with_devices(
+    program: Annotated[list[str], typer.Argument(help="A program and its arguments.")],
+    profile: ProfileOption = "generic",
+    dialect: AccelDialectOption = Dialect.RFC,
+    skeletons: SkeletonsOption = None,
+    mixed: MixedOption = False,
+    trace: TraceOption = None,
+    trace_file: TraceFileOption = None,
+) -> None:
+    """Run a program that sees virtual devices under /dev; ends with its exit status."""
+    options = _program_options(profile, dialect, skeletons, mixed, trace, trace_file)
+    raise typer.Exit(programs.run(program, options))
+
+
+@app.command(cls=_ProgramCommand)
+def serve(
+    socket: Annotated[Path, typer.Option(metavar="PATH", help="Where the server's socket goes.")],
+    profile: ProfileOption = "generic",
+    dialect: AccelDialectOption = Dialect.RFC,
+    skeletons: SkeletonsOption = None,
+    mixed: MixedOption = False,
+    trace: TraceOption = None,
+    trace_file: TraceFileOption = None,
+) -> None:
+    """Serve virtual devices to programs, which the printed variables let in, until SIGTERM."""
+    options = _program_options(profile, dialect, skeletons, mixed, trace, trace_file)
+    programs.serve(socket, options, sys.stdout)
 
 
 @_uapi.command("header")

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import qda
+from qda.client import KernelNode, Node
+from qda.client.legacy import LegacyFile
+from qda.uapi import LEGACY
 from qda.virtual import load_profile
 
-__all__ = ["ATTRIBUTES", "Found", "attribute_name", "survey"]
+__all__ = ["ATTRIBUTES", "Found", "ask_driver", "attribute_name", "survey"]
 
 ATTRIBUTES = {
     1: "unsigned processes",
@@ -88,9 +91,22 @@ def survey(profile: str) -> Iterator[Found]:
 
 
 def _ask(device: qda.DeviceInfo, profile: str) -> dict[int, int]:
+    if device.dialect == LEGACY.name:
+        return ask_driver(KernelNode(device.path), device.domain)
     with qda.open(device.domain, device=device.path, profile=profile) as session:
         answer = session.invoke(
             _UTILITIES, _GET_CAPABILITIES, ins=[struct.pack("<I", _WORDS)], outs=[4 * _WORDS]
         )[0]
     values = struct.unpack(f"<{_WORDS}I", answer)
     return {number: value for number, value in enumerate(values, 1) if value}
+
+
+def ask_driver(node: Node, domain: str) -> dict[int, int]:
+    """The capabilities that the older driver tells of its DSP, without a session; closes the
+    node.  DeviceError, DspError."""
+    file = LegacyFile(node, LEGACY, domain)
+    try:
+        values = {attribute: file.capability(attribute) for attribute in ATTRIBUTES}
+    finally:
+        file.close()
+    return {attribute: value for attribute, value in values.items() if value}

@@ -7,7 +7,7 @@ from qda.client.buffer import Buffer, Mapping
 from qda.client.device import DeviceFile
 from qda.client.discovery import DeviceInfo, find_node, identify, kernel_devices
 from qda.client.node import KernelNode, Node
-from qda.client.opening import check_domain, start_session
+from qda.client.opening import check_domain, device_file, start_session
 from qda.client.pending import Pending, start
 from qda.client.session import RemoteModule, Session
 from qda.fastrpc.control import MapFlag, ProcessAttribute
@@ -25,6 +25,7 @@ __all__ = [
     "RemoteModule",
     "Session",
     "check_domain",
+    "device_file",
     "find_node",
     "identify",
     "kernel_devices",

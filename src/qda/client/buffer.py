@@ -21,8 +21,9 @@ class Buffer(mmap.mmap):
     """A buffer object of a session, mapped: it can be indexed and sliced as bytes, and has the
     buffer protocol, `numpy()` and DLPack, all on the shared pages.
 
-    `handle` is its GEM handle, `address` where it is mapped, `dma_buf` a descriptor of it or -1,
-    `len(buffer)` its size in bytes.
+    `handle` is its GEM handle, or a number of the client's own where there are no such handles;
+    `address` where it is mapped, `dma_buf` a descriptor of it or -1, `len(buffer)` its size in
+    bytes.
     `close`, or the end of a `with` block, gives the handle back; the pages go when the last array
     or view of them does.  A buffer that is simply dropped is closed some time later.
     """
@@ -30,6 +31,7 @@ class Buffer(mmap.mmap):
     handle: int
     address: int
     _close_handle: Callable[[], Any]
+    _close_dma_buf: Callable[[], Any] | None = None
     _file: DeviceFile
     dma_buf: int
 
@@ -56,17 +58,20 @@ class Buffer(mmap.mmap):
 
     def export_fd(self) -> int:
         """A DMA-BUF descriptor of the buffer, which the caller owns.  DeviceError."""
-        return self._file.export(self.handle)
+        return self._file.export(self)
 
     def keep_dma_buf(self, descriptor: int) -> None:
         """Own a DMA-BUF descriptor of the buffer from here on, in `dma_buf`."""
         self.dma_buf = descriptor
-        weakref.finalize(self, os.close, descriptor)
+        self._close_dma_buf = weakref.finalize(self, os.close, descriptor)
 
     def close(self) -> None:
         """Give the handle back; unmap unless there are arrays of the memory.  Idempotent."""
         self._close_handle()
         self._file.collect()
+        if self._close_dma_buf is not None:
+            self.dma_buf = -1
+            self._close_dma_buf()
         try:
             super().close()
         except BufferError:

@@ -1,14 +1,15 @@
 """An open device file, with the commands of its dialect as Python methods.
 
 Here records become bytes and results become exceptions; what a call is for is decided above, in
-`qda.client.session`.
+`qda.client.session`.  `DeviceFile` is what all kinds of node have in common; `qda.client.accel` and
+`qda.client.legacy` are the two kinds that there are.
 """
 
 from __future__ import annotations
 
+import abc
 import collections
 import ctypes
-import os
 import threading
 from bisect import bisect_right
 from typing import Any
@@ -19,13 +20,8 @@ from qda.client.node import Node
 from qda.client.plan import Plan, emit_elements
 from qda.errors import DeviceError, DspError, as_unsigned
 from qda.uapi import (
-    GemCreate,
-    GemMmapOffset,
     Interface,
     Invoke,
-    MemMap,
-    Query,
-    drm,
 )
 
 __all__ = ["DeviceFile"]
@@ -37,7 +33,7 @@ def _start(entry: _Range) -> int:
     return entry[0]
 
 
-class DeviceFile:
+class DeviceFile(abc.ABC):
     """A device node in use: `domain` is the DSP behind it, `dialect` how it is spoken to.
 
     DeviceError for what the device refuses, DspError for what the DSP refuses.
@@ -47,7 +43,8 @@ class DeviceFile:
         self.node = node
         self.dialect = dialect
         self.domain = domain
-        self._commands = {c.key: c for c in (*drm.COMMANDS, *dialect.commands)}
+        companion = dialect.companion.commands if dialect.companion else ()
+        self._commands = {c.key: c for c in (*companion, *dialect.commands)}
         self._invoke_code = self._commands["INVOKE"].code
         self._lock = threading.RLock()
         self._discarded: collections.deque[int] = collections.deque()
@@ -70,46 +67,19 @@ class DeviceFile:
             raise DspError(operation, self.domain, as_unsigned(result))
         return command.record.unpack(data) if command.record else None
 
-    def query(self) -> str:
-        """The name of the DSP."""
-        query: Query = self.run("QUERY", "query")
-        return query.dsp_name.partition(b"\0")[0].decode("ascii", "replace")
-
+    @abc.abstractmethod
     def attach(self) -> None:
         """Attach to the root protection domain.  DeviceError in a dialect without ATTACH."""
-        self.run("INIT_ATTACH", "attach to the root protection domain")
 
+    @abc.abstractmethod
     def create(self, image: bytes, attributes: int) -> None:
         """Make a protection domain, with a shell image if there is one."""
-        keep = (ctypes.c_char * len(image)).from_buffer_copy(image)
-        self.run(
-            "CREATE",
-            "create a user protection domain",
-            filelen=len(image),
-            filefd=-1 if self.dialect.name == "v1" or not image else 0,
-            attrs=attributes,
-            file=ctypes.addressof(keep) if image else 0,
-        )
 
     # Buffers.
 
+    @abc.abstractmethod
     def allocate(self, size: int) -> Buffer:
         """A new buffer object of `size` bytes, mapped."""
-        self.collect()
-        created: GemCreate = self.run("GEM_CREATE", f"allocate {size} bytes", size=size)
-        try:
-            return self._map(created.handle, size)
-        except BaseException:
-            self._close_handle(created.handle)
-            raise
-
-    def _map(self, handle: int, size: int) -> Buffer:
-        placed: GemMmapOffset = self.run("GEM_MMAP_OFFSET", "map a buffer", handle=handle)
-        try:
-            pages = self.node.mmap(size, placed.offset, Buffer)
-        except OSError as error:
-            raise DeviceError("map a buffer", self.domain, error.errno or 12) from error
-        return self._register(pages.bind(self, handle))
 
     def import_fd(self, fd: int) -> Buffer:
         """A buffer of a DMA-BUF; the descriptor stays the caller's.
@@ -117,31 +87,23 @@ class DeviceFile:
         It is mapped through its exporter, which every dialect allows (R12).
         """
         with self._lock:  # a descriptor that is imported twice has one handle, and one buffer
+            self.collect()
             return self._import(fd)
 
-    def _import(self, fd: int) -> Buffer:
-        self.collect()
-        imported: drm.PrimeHandle = self.run("PRIME_FD_TO_HANDLE", f"import fd {fd}", fd=fd)
-        known = self._by_handle(imported.handle)
-        if known is not None:
-            return known
-        try:
-            size = os.lseek(fd, 0, os.SEEK_END)
-            pages = Buffer(fd, size)
-        except OSError as error:
-            self._close_handle(imported.handle)
-            raise DeviceError("map an import", self.domain, error.errno or 12) from error
-        return self._register(pages.bind(self, imported.handle))
+    @abc.abstractmethod
+    def _import(self, fd: int) -> Buffer: ...
 
-    def export(self, handle: int) -> int:
+    @abc.abstractmethod
+    def export(self, buffer: Buffer) -> int:
         """A DMA-BUF descriptor of a buffer, owned by the caller."""
-        exported: drm.PrimeHandle = self.run(
-            "PRIME_HANDLE_TO_FD",
-            f"export handle {handle}",
-            handle=handle,
-            flags=os.O_CLOEXEC | os.O_RDWR,
-        )
-        return exported.fd
+
+    @abc.abstractmethod
+    def name_of(self, buffer: Buffer) -> int:
+        """What an fd field says for a buffer in this dialect."""
+
+    @abc.abstractmethod
+    def _close_handle(self, handle: int) -> None:
+        """Give back a buffer's handle."""
 
     def _by_handle(self, handle: int) -> Buffer | None:
         for _, _, found, _ in self._ranges:
@@ -182,23 +144,6 @@ class DeviceFile:
                 self._ranges = [entry for entry in self._ranges if entry[3] != handle]
                 self._close_handle(handle)
 
-    def _close_handle(self, handle: int) -> None:
-        try:
-            self.run("GEM_CLOSE", f"close handle {handle}", handle=handle)
-        except DeviceError:
-            return  # the file is closed, and the handle with it
-
-    def dma_buf(self, buffer: Buffer) -> int:
-        """A DMA-BUF descriptor that belongs to the buffer, made when it is first asked for."""
-        with self._lock:
-            if buffer.dma_buf < 0:
-                buffer.keep_dma_buf(self.export(buffer.handle))
-            return buffer.dma_buf
-
-    def name_of(self, buffer: Buffer) -> int:
-        """What an fd field says for a buffer in this dialect."""
-        return self.dma_buf(buffer) if self.dialect.name == "v1" else buffer.handle
-
     # Calls and mappings.
 
     def invoke(self, handle: int, plan: Plan) -> int:
@@ -208,33 +153,16 @@ class DeviceFile:
         request = bytearray(Invoke.codec.pack(handle, plan.scalars, address))
         return self.node.ioctl(self._invoke_code, request)
 
+    @abc.abstractmethod
     def map(
         self, buffer: Buffer, request: int, offset: int, size: int, hint: int, flags: int
     ) -> int:
-        """Map a buffer into the DSP's address space; returns the address."""
-        mapped: MemMap = self.run(
-            "MAP",
-            f"map {size} bytes from {offset} of handle {buffer.handle}",
-            request=request,
-            flags=flags,
-            fd=self.name_of(buffer),
-            offset=offset,
-            vaddrin=hint,
-            size=size,
-        )
-        return mapped.vaddrout
+        """Map a buffer into the DSP's address space; returns the address.  `request` is 1 for the
+        way that knows no offset, else 2."""
 
+    @abc.abstractmethod
     def unmap(self, buffer: Buffer, request: int, address: int, size: int) -> None:
         """Undo `map`."""
-        self.run(
-            "MUNMAP",
-            f"unmap {address:#x}",
-            request=request,
-            fd=self.name_of(buffer),
-            vaddr=address,
-            vaddrout=address,
-            size=size,
-        )
 
     def close(self) -> None:
         """Close the node; idempotent."""

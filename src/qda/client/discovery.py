@@ -1,7 +1,7 @@
 """Which device nodes there are, and what they are.
 
-Other drivers have nodes in the same directory, so a node is asked for its driver's name before
-anything else (spec/fastrpc.md 4.1).
+Two kinds of driver have nodes that lead to DSPs: the accelerator's, and the older one that today's
+kernels have.  A system may have both at once; the accelerator's nodes come first (R22).
 """
 
 from __future__ import annotations
@@ -9,17 +9,22 @@ from __future__ import annotations
 import ctypes
 import errno
 import glob
+import os
+import re
 from dataclasses import dataclass
 
-from qda.client.device import DeviceFile
+from qda.client.accel import AccelFile
 from qda.client.node import KernelNode, Node
 from qda.errors import DeviceError
-from qda.uapi import DIALECTS, GemMmapOffset, Interface, drm
+from qda.fastrpc.domains import DOMAINS
+from qda.uapi import ACCEL_DIALECTS, LEGACY, GemMmapOffset, Interface, drm
 
 __all__ = ["DeviceInfo", "find_node", "identify", "kernel_devices"]
 
-NODES = "/dev/accel/accel*"
+FOLDER = "/dev"
 DRIVER = b"qda"
+
+_LEGACY_NAME = re.compile(f"fastrpc-({'|'.join(DOMAINS)})(-secure)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,41 +41,70 @@ class DeviceInfo:
 
 
 def kernel_devices() -> list[DeviceInfo]:
-    """The kernel's nodes, other drivers' included."""
-    found: list[DeviceInfo] = []
-    for path in sorted(glob.glob(NODES)):
-        try:
-            node = KernelNode(path)
-        except DeviceError as error:
-            found.append(DeviceInfo(path, "", "", error.symbol))
-            continue
-        try:
-            found.append(identify(node) or DeviceInfo(path, "", "", "another driver's"))
-        finally:
-            node.close()
+    """The kernel's nodes in the order of preference, other accelerators' included."""
+    accel = [_accel_device(path) for path in sorted(glob.glob(f"{FOLDER}/accel/accel*"))]
+    return accel + _legacy_devices()
+
+
+def _accel_device(path: str) -> DeviceInfo:
+    try:
+        node = KernelNode(path)
+    except DeviceError as error:
+        return DeviceInfo(path, "", "", error.symbol)
+    try:
+        return identify(node) or DeviceInfo(path, "", "", "another driver's")
+    finally:
+        node.close()
+
+
+def _legacy_devices() -> list[DeviceInfo]:
+    """The older driver's nodes: of each DSP that for privileged programs, then the plain one.
+
+    They are not opened for this, since an open file takes one of the DSP's context banks.
+    """
+    found = []
+    for domain in DOMAINS:
+        for suffix in ("-secure", ""):
+            path = f"{FOLDER}/fastrpc-{domain}{suffix}"
+            if os.path.exists(path):
+                usable = os.access(path, os.R_OK | os.W_OK)
+                found.append(DeviceInfo(path, domain, LEGACY.name, "" if usable else "EACCES"))
     return found
 
 
-def find_node(domain: str) -> str | None:
-    """The path of the kernel's node of a DSP, None if there is none.
+def find_node(domain: str, dialect: str | None = None) -> str | None:
+    """The path of the kernel's node of a DSP that speaks a dialect, None if there is none.
 
-    DeviceError if there may be one, but it must not be opened.
+    With None for a dialect any node does, an accelerator's before another.  DeviceError if there
+    may be one, but it must not be opened.
     """
     found = kernel_devices()
+    if dialect is not None:
+        legacy = dialect == LEGACY.name
+        found = [device for device in found if _is_legacy(device.path) == legacy]
     for device in found:
-        if device.domain == domain:
+        if device.domain == domain and not device.problem:
             return device.path
     for device in found:
-        if device.problem in ("EACCES", "EPERM"):
+        if device.domain in (domain, "") and device.problem in ("EACCES", "EPERM"):
             raise DeviceError("open", device.path, getattr(errno, device.problem))
     return None
 
 
-def identify(node: Node) -> DeviceInfo | None:
-    """What a node is, None if it is another driver's: other accelerators live there too.
+def _is_legacy(path: str) -> bool:
+    return bool(_LEGACY_NAME.fullmatch(os.path.basename(path)))
 
-    Asks for the driver's name first, which every DRM driver answers, then QUERY.
+
+def identify(node: Node) -> DeviceInfo | None:
+    """What a node is, None if it is neither driver's: other accelerators have nodes, too.
+
+    A node of the older driver does not tell which DSP it leads to; its name does.  Any other is
+    asked for its driver's name, which every DRM driver answers (spec/fastrpc.md 4.1), then by
+    QUERY.
     """
+    legacy = _LEGACY_NAME.fullmatch(os.path.basename(os.path.realpath(node.path)))
+    if legacy:
+        return DeviceInfo(node.name, legacy[1], LEGACY.name)
     name = ctypes.create_string_buffer(32)
     version = drm.Version(name_len=len(name) - 1, name=ctypes.addressof(name))
     code = next(command.code for command in drm.COMMANDS if command.key == "VERSION")
@@ -79,7 +113,7 @@ def identify(node: Node) -> DeviceInfo | None:
         if name.value != DRIVER:
             return None
         dialect = _probe_dialect(node)
-        domain = DeviceFile(node, dialect, node.name).query()
+        domain = AccelFile(node, dialect, node.name).query()
     except OSError:
         return None
     return DeviceInfo(node.name, domain, dialect.name)
@@ -88,13 +122,13 @@ def identify(node: Node) -> DeviceInfo | None:
 def _probe_dialect(node: Node) -> Interface:
     """Which dialect a node speaks, found without a side effect: words {0xffffffff, 0, 0, 1} given
     to GEM_MMAP_OFFSET are an unknown handle in RFC and a pad that is not 0 in V1."""
-    command = DIALECTS["rfc"].command("GEM_MMAP_OFFSET")
+    command = ACCEL_DIALECTS["rfc"].command("GEM_MMAP_OFFSET")
     probe = GemMmapOffset(handle=0xFFFFFFFF, offset=1 << 32)
     try:
         node.ioctl(command.code, bytearray(probe.pack()))
     except FileNotFoundError:
-        return DIALECTS["rfc"]
+        return ACCEL_DIALECTS["rfc"]
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-    return DIALECTS["v1"]
+    return ACCEL_DIALECTS["v1"]

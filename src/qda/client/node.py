@@ -27,6 +27,15 @@ class Node(Protocol):
         """What it is, for people: a path, or "virtual cdsp"."""
         ...
 
+    @property
+    def path(self) -> str:
+        """Its path, which is the same for a virtual device, although only this process has it."""
+        ...
+
+    def neighbour(self, path: str) -> Node:
+        """Open another node of the same system, for reading.  DeviceError."""
+        ...
+
     def ioctl(self, code: int, data: bytearray) -> int:
         """Carry out an ioctl on `data`, in place; returns a signed 32-bit number.
 
@@ -58,12 +67,16 @@ class KernelNode:
     errno.  DeviceError if it cannot be opened.
     """
 
-    def __init__(self, path: str) -> None:
-        self.name = path
+    def __init__(self, path: str, access: int = os.O_RDWR) -> None:
+        self.name = self.path = path
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            self._descriptor = os.open(path, access | os.O_CLOEXEC)
         except OSError as error:
             raise DeviceError("open", path, error.errno or errno.ENODEV) from error
+
+    def neighbour(self, path: str) -> KernelNode:
+        """See `Node.neighbour`."""
+        return KernelNode(path, os.O_RDONLY)
 
     def ioctl(self, code: int, data: bytearray) -> int:
         """See `Node.ioctl`.  An interrupted call is taken up again, after the signal handlers of

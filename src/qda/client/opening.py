@@ -5,16 +5,19 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+from qda.client.accel import AccelFile
 from qda.client.device import DeviceFile
 from qda.client.discovery import identify
+from qda.client.legacy import LegacyFile
 from qda.client.node import KernelNode, Node
 from qda.client.session import Session
 from qda.errors import UsageError
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import DOMAINS, domain_id
-from qda.uapi import DIALECTS, FILE_LIMIT
+from qda.uapi import DIALECTS, FILE_LIMIT, LEGACY, Interface
+from qda.uapi.fastrpc_records import LEGACY_FILE_LIMIT
 
-__all__ = ["check_domain", "start_session"]
+__all__ = ["check_domain", "device_file", "start_session"]
 
 SHELL_FOLDERS = ("/usr/lib/rfsa/adsp", "/usr/lib/dsp", "/vendor/dsp")
 """Where images of a DSP's shell are installed (spec/fastrpc.md 6.3)."""
@@ -46,25 +49,36 @@ def start_session(
             raise UsageError(f"dialect {dialect!r}: there are {', '.join(DIALECTS)}")
         found = identify(node)
         if found is None:
-            raise UsageError(f"{node.name} is not a QDA device")
+            raise UsageError(f"{node.name} is no node of a DSP")
         if found.domain != domain:
             raise UsageError(f"{node.name} leads to {found.domain}, not to {domain}")
-        file = DeviceFile(node, DIALECTS[dialect or found.dialect], domain)
+        spoken = DIALECTS[dialect or found.dialect]
+        if (spoken is LEGACY) != (found.dialect == LEGACY.name):
+            raise UsageError(f"{node.name} speaks {found.dialect}, not {spoken.name}")
+        file = device_file(node, spoken, domain)
         if process == "root":
             file.attach()
         else:
             if shell is None and isinstance(node, KernelNode):
-                shell = _find_shell(domain, bool(attributes & ProcessAttribute.UNSIGNED))
+                limit = LEGACY_FILE_LIMIT if spoken is LEGACY else FILE_LIMIT
+                shell = _find_shell(domain, bool(attributes & ProcessAttribute.UNSIGNED), limit)
             file.create(shell or b"", attributes)
         undo.pop_all()
         return Session(file)
 
 
-def _find_shell(domain: str, unsigned: bool) -> bytes:
-    """The installed image of a DSP's shell, nothing if there is none: not an error (6.3)."""
+def device_file(node: Node, dialect: Interface, domain: str) -> DeviceFile:
+    """The open node of a DSP as a file of its kind."""
+    kind = LegacyFile if dialect is LEGACY else AccelFile
+    return kind(node, dialect, domain)
+
+
+def _find_shell(domain: str, unsigned: bool, limit: int) -> bytes:
+    """The installed image of a DSP's shell, nothing if there is none that the driver would take:
+    not an error (6.3)."""
     name = f"fastrpc_shell_{'unsigned_' if unsigned else ''}{domain_id(domain)}"
     for folder in SHELL_FOLDERS:
         for path in (Path(folder, domain, name), Path(folder, name)):
-            if path.is_file() and path.stat().st_size <= FILE_LIMIT:
+            if path.is_file() and path.stat().st_size <= limit:
                 return path.read_bytes()
     return b""

@@ -133,8 +133,8 @@ _element = InvokeElement.codec
 
 
 def emit_elements(plan: Plan, name: Callable[[Buffer], int]) -> bytes:
-    """The argument elements of a plan in both QDA dialects; `name` is what an fd field says for a
-    buffer, a GEM handle or a descriptor."""
+    """The argument elements of a plan, which have one layout in all dialects so far; `name` is what
+    an fd field says for a buffer, a GEM handle or a descriptor."""
     elements = []
     for index, (address, length, buffer, offset) in enumerate(plan.arguments):
         fd = -1 if buffer is None else name(buffer)

@@ -3,8 +3,11 @@
 The DSP is on the other side of `qda.rpmsg`: only bytes and descriptors pass.
 """
 
-from qda.driver.commands import DRIVER_NAME, Front, open_front
+from qda.driver.commands import DRIVER_NAME, open_front
 from qda.driver.device import DEFAULT_MESSAGE_LIMIT, Census, Device, Limits
+from qda.driver.front import Front
+from qda.driver.heap import HeapFront
+from qda.driver.legacy import LegacyFront
 from qda.driver.memory import Client, LocalClient
 from qda.driver.node import LocalNode
 
@@ -15,6 +18,8 @@ __all__ = [
     "Client",
     "Device",
     "Front",
+    "HeapFront",
+    "LegacyFront",
     "Limits",
     "LocalClient",
     "LocalNode",

@@ -6,6 +6,8 @@ import errno
 import logging
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
+from typing import Protocol
 
 from qda.driver.file import LEGACY, Mapping, OpenFile
 from qda.driver.memory import KERNEL, Client
@@ -13,13 +15,24 @@ from qda.driver.objects import Attachment, BufferObject
 from qda.driver.packing import Contents, pack
 from qda.driver.session import Call, Died, Session
 from qda.fastrpc import control
-from qda.fastrpc.control import CONTROL_HANDLE, INIT_MEMORY, ControlCall, MapResponse
+from qda.fastrpc.control import INIT_MEMORY, ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.payload import Argument, Backing, PhysicalPage
 from qda.uapi import InitCreate, MemMap, MemUnmap
 
-__all__ = ["attach", "create", "map_memory", "raise_deferred", "release", "unmap_memory"]
+__all__ = [
+    "add_mapping",
+    "attach",
+    "create",
+    "execute",
+    "map_memory",
+    "raise_deferred",
+    "release",
+    "remove_mapping",
+    "start",
+    "unmap_memory",
+]
 
 _log = logging.getLogger("qda.driver")
 
@@ -72,12 +85,12 @@ def execute(
             return result
 
         pending.finish = finish
-        pending.context = ContextId(pending.index, call.domain).word
+        pending.context = ContextId(pending.index, call.domain or session.tag).word
         record = InvokeMessage(
             client_id=0,
             tid=caller.tid,
             context=pending.context,
-            handle=CONTROL_HANDLE,
+            handle=call.handle,
             scalars=call.scalars.word,
             address=message.device_address,
             size=layout.allocation,
@@ -112,10 +125,11 @@ def raise_deferred() -> None:
         raise interrupt
 
 
-def attach(file: OpenFile, client: Client) -> int:
-    """INIT_ATTACH: a session with the root protection domain.  OSError EBUSY, ENODEV."""
+def attach(file: OpenFile, client: Client, kind: ProtectionDomain = ProtectionDomain.ROOT) -> int:
+    """INIT_ATTACH: a session with the root protection domain, or with that for sensors, which on
+    our DSP is the same process.  OSError EBUSY, ENODEV."""
     with file.starting, ExitStack() as undo:
-        session = _start(file, ProtectionDomain.ROOT, undo)
+        session = start(file, kind, undo)
         result, _ = execute(session, client, control.attach(file.client_id))
         if result == 0:
             file.session = session
@@ -123,7 +137,9 @@ def attach(file: OpenFile, client: Client) -> int:
         return result
 
 
-def create(file: OpenFile, client: Client, request: InitCreate) -> int:
+def create(
+    file: OpenFile, client: Client, request: InitCreate, memory_size: int = INIT_MEMORY
+) -> int:
     """CREATE: a protection domain of the file's own, with memory and perhaps an image.
 
     OSError EBUSY if the file has a session (H22), EINVAL and EFAULT for the image, ENOMEM.
@@ -134,9 +150,9 @@ def create(file: OpenFile, client: Client, request: InitCreate) -> int:
         image, used = _image(file, client, request)
         if used is not None:
             undo.callback(file.detach, used)
-        memory = _init_memory(file)
+        memory = _init_memory(file, memory_size)
         undo.callback(file.detach, memory)
-        session = _start(file, ProtectionDomain.USER, undo)
+        session = start(file, ProtectionDomain.USER, undo)
         session.announce(memory)
         if used is not None:
             session.announce(used)
@@ -157,7 +173,8 @@ def create(file: OpenFile, client: Client, request: InitCreate) -> int:
         return result
 
 
-def _start(file: OpenFile, kind: ProtectionDomain, undo: ExitStack) -> Session:
+def start(file: OpenFile, kind: ProtectionDomain, undo: ExitStack) -> Session:
+    """Connect a file that has no session yet.  OSError EBUSY, ENODEV."""
     if file.session is not None:
         raise OSError(errno.EBUSY, "the file has a session already")
     session = file.start_session(kind)
@@ -165,8 +182,8 @@ def _start(file: OpenFile, kind: ProtectionDomain, undo: ExitStack) -> Session:
     return session
 
 
-def _init_memory(file: OpenFile) -> Attachment:
-    buffer = BufferObject.create(INIT_MEMORY)
+def _init_memory(file: OpenFile, size: int) -> Attachment:
+    buffer = BufferObject.create(size)
     try:
         return file.take_bank(errno.ENOMEM).attach(buffer)
     finally:
@@ -227,28 +244,64 @@ def map_memory(file: OpenFile, client: Client, request: MemMap) -> int:
             call = control.mem_map(
                 file.client_id, request.fd, request.offset, request.flags, request.vaddrin, page
             )
-        result, outputs = execute(session, client, call)
-        if result == 0:
-            request.vaddrout = MapResponse.unpack(outputs[0]).address
-            file.add_mapping(
-                Mapping(request.request, request.fd, request.vaddrout, request.size, used)
-            )
-            undo.pop_all()
-        return result
+        mapping = Mapping(request.request, request.fd, 0, request.size, used)
+        return add_mapping(file, session, client, call, mapping, request, undo)
+
+
+class Placed(Protocol):
+    """A request whose answer is an address."""
+
+    vaddrout: int
+
+
+def add_mapping(
+    file: OpenFile,
+    session: Session,
+    client: Client,
+    call: ControlCall,
+    mapping: Mapping,
+    request: Placed,
+    undo: ExitStack,
+) -> int:
+    """Have the DSP map what `mapping` describes.  If it does, the file keeps it, `request` gets
+    the address, and nothing is undone; returns the DSP's result."""
+    result, outputs = execute(session, client, call)
+    if result == 0:
+        request.vaddrout = MapResponse.unpack(outputs[0]).address
+        file.add_mapping(replace(mapping, address=request.vaddrout))
+        undo.pop_all()
+    return result
 
 
 def unmap_memory(file: OpenFile, client: Client, request: MemUnmap) -> int:
-    """MUNMAP: undo a MAP.  OSError EINVAL for what is not mapped (H23)."""
+    """MUNMAP: undo a MAP.  OSError EINVAL for what is not mapped (H23).
+
+    Legacy requests name it by address and size, others by fd and address, or by fd alone with
+    address 0.
+    """
     session = _session(file)
-    legacy = request.request == LEGACY
-    address = request.vaddrout if legacy else request.vaddr
-    mapping = file.take_mapping(request.request, request.fd, address, request.size)
+    size, fd = request.size, request.fd
+    if request.request == LEGACY:
+        address = request.vaddrout
+        wanted = (LEGACY, address, size)
+        mapping = file.take_mapping(lambda it: (it.request, it.address, it.size) == wanted)
+        call = control.unmap_legacy(file.client_id, address, size)
+    else:
+        address = request.vaddr
+        mapping = file.take_mapping(
+            lambda it: (it.request, it.fd) == (request.request, fd) and address in (0, it.address)
+        )
+        call = control.mem_unmap(file.client_id, fd, address, size)
+    return remove_mapping(file, session, client, call, mapping)
+
+
+def remove_mapping(
+    file: OpenFile, session: Session, client: Client, call: ControlCall, mapping: Mapping
+) -> int:
+    """Have the DSP undo a mapping that has been taken out of the file, and which goes back if it
+    does not; returns the DSP's result."""
     with ExitStack() as undo:
         undo.callback(file.add_mapping, mapping)
-        if legacy:
-            call = control.unmap_legacy(file.client_id, address, request.size)
-        else:
-            call = control.mem_unmap(file.client_id, request.fd, address, request.size)
         result, _ = execute(session, client, call)
         if result == 0:
             undo.pop_all()

@@ -8,9 +8,10 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from qda.driver.file import OpenFile
-from qda.driver.objects import BufferObject, ContextBank, identify
+from qda.driver.objects import Attachment, BufferObject, ContextBank, identify
 from qda.driver.session import Session
 from qda.fastrpc.domains import ProtectionDomain
 from qda.layout import align
@@ -18,16 +19,20 @@ from qda.rpmsg import Channel, Endpoint
 
 __all__ = ["Census", "Device", "Limits"]
 
+F = TypeVar("F", bound=OpenFile)
+
 _FIRST_MMAP_OFFSET = 0x1_0000_0000
 DEFAULT_MESSAGE_LIMIT = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a device has and allows: stream ids of its context banks, bytes of one message."""
+    """What a device has and allows: stream ids of its context banks, bytes of one message, and
+    whether the older driver's plain node, if there is one, is for unsigned processes only."""
 
     stream_ids: tuple[int, ...] = tuple(range(1, 9))
     message: int = DEFAULT_MESSAGE_LIMIT
+    secure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,15 @@ class Device:
     open after it has died (subsystem restart).
 
     `boot` returns the driver's end of the channel to a DSP that is ready, so a node never leads to
-    one that is not (R16).
+    one that is not (R16).  `remote_heap` is memory that the DSP has been lent until it stops; who
+    looks at it holds `lending`.
     """
 
     def __init__(self, name: str, limits: Limits, boot: Callable[[], Endpoint]) -> None:
         self.name = name
         self.limits = limits
         self.memory = ContextBank(0)
+        self.session_type = Session  # a tracer's puts itself here
         self._boot = boot
         self._lock = threading.RLock()
         self._client_ids = itertools.count(1)
@@ -63,6 +70,8 @@ class Device:
         self._next_offset = _FIRST_MMAP_OFFSET
         self._channel: Channel | None = None
         self._kernel_session: Session | None = None
+        self.remote_heap: Attachment | None = None
+        self.lending = threading.Lock()
         self._closed = False
 
     # The DSP.
@@ -93,7 +102,7 @@ class Device:
             self.stop()
             channel = Channel(self._boot())
             try:
-                self._kernel_session = Session(
+                self._kernel_session = self.session_type(
                     channel, 0, ProtectionDomain.ROOT, self.memory, self.put
                 )
             except BaseException:
@@ -106,20 +115,28 @@ class Device:
         with self._lock:
             channel, self._channel = self._channel, None
             session, self._kernel_session = self._kernel_session, None
+            heap, self.remote_heap = self.remote_heap, None
         if channel is not None:
             channel.close()
         if session is not None:
             session.close()
+        if heap is not None:
+            self.memory.detach(heap, lambda _: None, self.put)
 
     # Files.
 
-    def open(self, descriptors: bool = False) -> OpenFile:
-        """Open the device; `descriptors` as in `OpenFile`.  OSError ENODEV."""
+    def open(self, make: Callable[[int], F]) -> F:
+        """Open the device: `make` makes the file for a new client id.  OSError ENODEV."""
         with self._lock:
             self.start()
-            file = OpenFile(self, next(self._client_ids), descriptors)
+            file = make(next(self._client_ids))
             self._files.add(file)
             return file
+
+    def count(self, kind: type[OpenFile]) -> int:
+        """Number of open files of a kind."""
+        with self._lock:
+            return sum(isinstance(file, kind) for file in self._files)
 
     def forget(self, file: OpenFile) -> None:
         """A file has been closed."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ class Mapping:
     """A mapping on the DSP that MAP has made; it keeps its buffer in place (H23).
 
     `request` is the kind of MAP request, `fd` and `size` what the caller gave, `address` what the
-    DSP returned.
+    DSP has returned.
     """
 
     request: int
@@ -45,6 +46,9 @@ class OpenFile:
     `client_id` names it to the DSP; `descriptors` is True where buffers are named by DMA-BUF
     descriptors instead of GEM handles (dialect V1).
     """
+
+    tags_calls = False
+    """Whether the context id of every call names the kind of protection domain (spec 2.8)."""
 
     def __init__(self, device: Device, client_id: int, descriptors: bool) -> None:
         self.device = device
@@ -159,31 +163,24 @@ class OpenFile:
         with self.lock:
             self._mappings.append(mapping)
 
-    def take_mapping(self, request: int, fd: int, address: int, size: int) -> Mapping:
-        """Take out the mapping that an unmap request describes.  OSError EINVAL if there is none.
-
-        Legacy requests name it by address and size, others by fd and address, or by fd alone with
-        address 0.
-        """
+    def take_mapping(self, matches: Callable[[Mapping], bool]) -> Mapping:
+        """Take out the mapping that an unmap request describes.  OSError EINVAL if there is
+        none."""
         with self.lock:
             for mapping in self._mappings:
-                if mapping.request != request:
-                    continue
-                if request == LEGACY:
-                    found = (mapping.address, mapping.size) == (address, size)
-                else:
-                    found = mapping.fd == fd and address in (0, mapping.address)
-                if found:
+                if matches(mapping):
                     self._mappings.remove(mapping)
                     return mapping
-        raise OSError(errno.EINVAL, f"nothing is mapped at {address:#x}")
+        raise OSError(errno.EINVAL, "no such mapping")
 
     # Sessions.
 
     def start_session(self, kind: ProtectionDomain) -> Session:
         """Connect to a protection domain.  OSError ENODEV, ENOMEM."""
         bank = self.device.memory if self.bank is None else self.bank
-        return Session(self.device.channel, self.client_id, kind, bank, self.device.put)
+        tag = kind if self.tags_calls else ProtectionDomain.ROOT
+        start, put = self.device.session_type, self.device.put
+        return start(self.device.channel, self.client_id, kind, bank, put, tag)
 
     @property
     def calls(self) -> int:

@@ -18,7 +18,7 @@ from qda.fastrpc.payload import MAX_ARGUMENT_LENGTH, Argument
 from qda.fastrpc.scalars import Scalars
 from qda.uapi import Invoke, InvokeElement
 
-__all__ = ["invoke"]
+__all__ = ["invoke", "without_session"]
 
 _WORD = (1 << 64) - 1
 _element = InvokeElement.codec
@@ -45,7 +45,7 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     arguments = _read_arguments(client, request.arguments, scalars.length)
     _refuse_bad_arguments(arguments, scalars, client.limit)
     if session is None:
-        return _without_session(file)
+        return without_session(file)
     session.refuse_if_dead()
     begun: list[Call] = []
     try:
@@ -67,7 +67,7 @@ def _keep(session: Session, begun: list[Call], error: BaseException) -> None:
             session.leave(call)
 
 
-def _without_session(file: OpenFile) -> int:
+def without_session(file: OpenFile) -> int:
     """The answer of a DSP that does not know the client.  OSError ENODEV without a DSP."""
     _ = file.device.channel
     return as_signed(NO_SUCH_CLIENT)
@@ -106,7 +106,7 @@ def _send(
         return result
 
     call.finish = finish
-    call.context = ContextId(call.index).word
+    call.context = ContextId(call.index, session.tag).word
     session.send(
         call,
         InvokeMessage.codec.pack(

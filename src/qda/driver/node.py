@@ -6,13 +6,12 @@ import errno
 import mmap
 import os
 import threading
+from collections.abc import Callable
 from typing import TypeVar
 
-from qda.driver.commands import Front, open_front
-from qda.driver.device import Device
+from qda.driver.front import Front
 from qda.driver.memory import LocalClient
-from qda.errors import DeviceError, UsageError, is_errno
-from qda.uapi import DIALECTS
+from qda.errors import DeviceError, is_errno
 
 __all__ = ["LocalNode"]
 
@@ -20,30 +19,33 @@ M = TypeVar("M", bound=mmap.mmap)
 
 
 class LocalNode:
-    """An open node of a device that lives in this process.
+    """An open node of a system that lives in this process.
 
-    It does what a descriptor of `/dev/accel/accelN` does; `name` says what it is, `dialect` how it
-    is spoken to.  UsageError for a dialect that does not exist, DeviceError if the DSP does not
-    come up.
+    It does what a descriptor of `path` does; `name` says what it is.  `reach` opens a node of the
+    system by its path; DeviceError if it refuses this one.
     """
 
-    def __init__(self, device: Device, dialect: str) -> None:
-        if dialect not in DIALECTS:
-            raise UsageError(f"dialect {dialect!r}: there are {', '.join(DIALECTS)}")
-        self.name = f"virtual {device.name}"
+    def __init__(self, name: str, path: str, reach: Callable[[str], Front]) -> None:
+        self.name = name
+        self.path = path
+        self._reach = reach
         self._owner = os.getpid()
         self._client = LocalClient()
         try:
-            self._front: Front = open_front(device, DIALECTS[dialect])
+            self._front = reach(path)
         except OSError as error:
             self._client.close()
             number = error.errno or errno.ENODEV
-            raise DeviceError("open", device.name, number, str(error)) from error
+            raise DeviceError("open", f"{name}, {path}", number, str(error)) from error
         except BaseException:
             self._client.close()
             raise
         self._closed = False
         self._lock = threading.Lock()
+
+    def neighbour(self, path: str) -> LocalNode:
+        """Open another node of the same system.  DeviceError."""
+        return LocalNode(self.name, path, self._reach)
 
     def ioctl(self, code: int, data: bytearray) -> int:
         """Carry out an ioctl in place; returns a signed 32-bit result.
@@ -57,7 +59,7 @@ class LocalNode:
         return result
 
     def mmap(self, length: int, offset: int, kind: type[M]) -> M:
-        """Map `length` bytes at a fake offset.  OSError EINVAL, EACCES."""
+        """Map `length` bytes at an offset of the node.  OSError EINVAL, EACCES, ENODEV."""
         self._check()
         return self._front.mmap(length, offset, kind)
 

@@ -103,6 +103,7 @@ class Session:
 
     `bank` is where message buffers get their addresses.  Errors: OSError ENODEV once the DSP is
     gone, ENOSPC when 255 calls are under way, ENOMEM; `Died`.  `put` gives up an object's last use.
+    `tag` is the kind of protection domain that the context ids of its calls name (spec 2.8).
     """
 
     def __init__(
@@ -112,9 +113,11 @@ class Session:
         kind: ProtectionDomain,
         bank: ContextBank,
         put: Callable[[BufferObject], None],
+        tag: ProtectionDomain = ProtectionDomain.ROOT,
     ) -> None:
         self.client_id = client_id
         self.kind = kind
+        self.tag = tag
         self._channel = channel
         self._bank = bank
         self._put = put
@@ -361,7 +364,7 @@ class Session:
 
     def _gone(self, status: int) -> int:
         self._died = True
-        if self._closed or self.kind is ProtectionDomain.ROOT or not self._channel.alive:
+        if self._closed or self.kind is not ProtectionDomain.USER or not self._channel.alive:
             raise OSError(errno.ENODEV, "the DSP is gone")
         return status
 

@@ -16,7 +16,14 @@ programmers expect.
 
 from __future__ import annotations
 
-from qda.errors.base import CallTimeout, QdaError, StatusError, UsageError, UsageTypeError
+from qda.errors.base import (
+    CallTimeout,
+    HostError,
+    QdaError,
+    StatusError,
+    UsageError,
+    UsageTypeError,
+)
 from qda.errors.errnos import ERESTARTSYS, ERRNOS
 from qda.errors.refusal import DeviceError, DspError, Refusal
 from qda.errors.statuses import DSP_OFFSET, STATUSES, WITHOUT_OFFSET, Entry
@@ -27,6 +34,7 @@ from qda.errors.words import (
     BAD_STATE,
     INTERRUPTED,
     MAP_FAILED,
+    NO_LISTENER,
     NO_SUCH_CLIENT,
     NO_SUCH_FILE,
     NO_SUCH_MAP,
@@ -54,6 +62,7 @@ __all__ = [
     "ERRNOS",
     "INTERRUPTED",
     "MAP_FAILED",
+    "NO_LISTENER",
     "NO_SUCH_CLIENT",
     "NO_SUCH_FILE",
     "NO_SUCH_MAP",
@@ -71,6 +80,7 @@ __all__ = [
     "DspError",
     "Entry",
     "Explanation",
+    "HostError",
     "QdaError",
     "Refusal",
     "StatusError",

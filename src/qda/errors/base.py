@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["CallTimeout", "QdaError", "StatusError", "UsageError", "UsageTypeError"]
+import errno
+import os
+
+__all__ = [
+    "CallTimeout",
+    "HostError",
+    "QdaError",
+    "StatusError",
+    "UsageError",
+    "UsageTypeError",
+]
 
 
 class QdaError(Exception):
@@ -31,3 +41,21 @@ class StatusError(Exception):
         super().__init__(f"{status:#x}: {text}")
         self.status = status
         self.text = text
+
+
+class HostError(QdaError):
+    """A method of the host, called by code on the DSP, has failed; its result is `status`.
+
+    Modules of the host return what they like; of those that every host has, `apps_std` returns
+    errnos of the host, for example 2 where there is no such file (fastrpc.md 7.5, 8.2).
+    """
+
+    def __init__(self, operation: str, status: int) -> None:
+        super().__init__(operation, status)
+        self.operation = operation
+        self.status = status
+
+    def __str__(self) -> str:
+        name = errno.errorcode.get(self.status)
+        words = f" (as an errno: {name}, {os.strerror(self.status)})" if name else ""
+        return f"{self.operation} on the host: {self.status:#x}{words}"

@@ -101,8 +101,9 @@ ERRNOS: Final[tuple[Entry, ...]] = (
         errno.EBUSY,
         "EBUSY",
         "already in use",
-        "the session has created its process on the DSP before",
-        "open a second session for a second process",
+        "the session has created its process on the DSP before; or, when a legacy node is opened, "
+        "every context bank of the DSP is in use",
+        "open a second session for a second process; close sessions that are no longer used",
     ),
     Entry(
         errno.EEXIST,

@@ -241,7 +241,13 @@ STATUSES: Final[tuple[Entry, ...]] = (
         "check the name in the URI for spelling, and load the skeleton first",
     ),
     Entry(0x3F, "AEE_ENOSUCHINSTANCE", "no such instance"),
-    Entry(0x40, "AEE_ENOSUCHTHREAD", "no such thread"),
+    Entry(
+        0x40,
+        "AEE_ENOSUCHTHREAD",
+        "no such thread",
+        "code on the DSP called the host, and no thread of the host listens for such calls",
+        "in Python, call session.serve_host() before; in C, look why the listener thread ended",
+    ),
     Entry(0x41, "AEE_ENOSUCHPROCESS", "no such process"),
     Entry(
         0x42,

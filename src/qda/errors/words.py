@@ -23,6 +23,7 @@ __all__ = [
     "BAD_STATE",
     "INTERRUPTED",
     "MAP_FAILED",
+    "NO_LISTENER",
     "NO_SUCH_CLIENT",
     "NO_SUCH_FILE",
     "NO_SUCH_MAP",
@@ -78,6 +79,7 @@ NO_SUCH_MODULE: Final = _word("AEE_ENOSUCHMOD")
 NO_SUCH_SYMBOL: Final = _word("AEE_ENOSUCHSYMBOL")
 NO_SUCH_FILE: Final = _word("AEE_ENOSUCHFILE")
 NO_SUCH_MAP: Final = _word("AEE_ENOSUCHMAP")
+NO_LISTENER: Final = _word("AEE_ENOSUCHTHREAD")
 NO_SUCH_CLIENT: Final = _word("AEE_ENOSUCHCLIENT")
 MAP_FAILED: Final = _word("AEE_EMMAP")
 BAD_ADDRESS: Final = _word("AEE_EBADVA")

@@ -7,6 +7,7 @@ Each is an ordinary call whose in-buffers are the records below.  The functions 
 from __future__ import annotations
 
 import enum
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,11 @@ from qda.fastrpc.scalars import Scalars
 from qda.layout import Record, s32, u32, u64
 
 __all__ = [
+    "CAPABILITY_WORDS",
     "CONTROL_HANDLE",
     "INIT_MEMORY",
     "NAME_MAX",
+    "UTILITIES_HANDLE",
     "AttachRequest",
     "ClientRequest",
     "ControlCall",
@@ -30,9 +33,13 @@ __all__ = [
     "MemUnmapRequest",
     "Method",
     "ProcessAttribute",
+    "StaticRequest",
     "UnmapRequest",
+    "Utility",
     "attach",
+    "capabilities",
     "create",
+    "create_static",
     "map_legacy",
     "mem_map",
     "mem_unmap",
@@ -41,6 +48,8 @@ __all__ = [
 ]
 
 CONTROL_HANDLE = 1
+UTILITIES_HANDLE = 2
+CAPABILITY_WORDS = 255
 INIT_MEMORY = 4 << 20
 """Bytes of memory that the driver gives a new process, whatever its image needs (3.2)."""
 NAME_MAX = 16
@@ -56,8 +65,15 @@ class Method(enum.IntEnum):
     MUNMAP = 5
     CREATE = 6
     CREATE_ATTR = 7
+    CREATE_STATIC = 8
     MEM_MAP = 10
     MEM_UNMAP = 11
+
+
+class Utility(enum.IntEnum):
+    """Method ids on handle 2 (3.5)."""
+
+    CAPABILITIES = 0
 
 
 class ProcessAttribute(enum.IntFlag):
@@ -100,6 +116,13 @@ class CreateRequest(ClientRequest, spelling="fastrpc_create_process_inbuf"):
     pages: int = u32("Number of page entries in in-buffer 3: 1")
     attributes: int = u32("Process attributes", unit="bits")
     signature_length: int = u32("Length of the signature at the end of the image", unit="bytes")
+
+
+class StaticRequest(ClientRequest):
+    """In-buffer 0 of CREATE_STATIC."""
+
+    name_length: int = u32("Length of the process name with its NUL", unit="bytes")
+    pages: int = u32("Number of page entries in in-buffer 2: 1, or 0 if the heap is known")
 
 
 class MapRequest(ClientRequest, spelling="fastrpc_map_req_msg"):
@@ -148,13 +171,14 @@ class ControlCall:
 
     An in-buffer that is None is one that the caller of the driver provides: the shell image.
     `domain` is the kind of protection domain that the context id names; only CREATE says USER
-    (hazards.md H30).
+    (hazards.md H30).  `handle` is the module that has the method.
     """
 
-    method: Method
+    method: Method | Utility
     inputs: Sequence[bytes | None]
     outputs: Sequence[int] = ()
     domain: ProtectionDomain = ProtectionDomain.ROOT
+    handle: int = CONTROL_HANDLE
 
     @property
     def scalars(self) -> Scalars:
@@ -195,6 +219,24 @@ def create(
     method = Method.CREATE_ATTR if attributes else Method.CREATE
     inputs = [request.pack(), text, None, memory.pack()]
     return ControlCall(method, inputs, domain=ProtectionDomain.USER)
+
+
+def create_static(client_id: int, name: bytes, heap: PhysicalPage | None) -> ControlCall:
+    """Begin a session with a process of the DSP's own image; `heap` is the DSP's remote heap, None
+    if it has been handed over before (3.1)."""
+    request = StaticRequest(
+        client_id=client_id, name_length=len(name), pages=0 if heap is None else 1
+    )
+    inputs = [request.pack(), name, (heap or PhysicalPage()).pack()]
+    return ControlCall(Method.CREATE_STATIC, inputs, domain=ProtectionDomain.USER)
+
+
+def capabilities() -> ControlCall:
+    """Ask for attributes 1 to 255; the answer is an array of 32-bit words (3.5)."""
+    request = struct.pack("<I", CAPABILITY_WORDS)
+    return ControlCall(
+        Utility.CAPABILITIES, [request], [4 * CAPABILITY_WORDS], handle=UTILITIES_HANDLE
+    )
 
 
 def map_legacy(client_id: int, flags: int, hint: int, page: PhysicalPage) -> ControlCall:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["DOMAINS", "ProtectionDomain", "domain_id"]
+__all__ = ["COMPUTE", "DOMAINS", "ProtectionDomain", "domain_id"]
 
 DOMAINS = ("adsp", "mdsp", "sdsp", "cdsp", "cdsp1", "gdsp0", "gdsp1")
 """DSP names; the index is the domain id (spec/fastrpc.md 1.7)."""
+
+COMPUTE = ("cdsp", "cdsp1", "gdsp0", "gdsp1")
+"""The DSPs that unsigned processes may use (spec/fastrpc.md 5.1)."""
 
 
 class ProtectionDomain(enum.IntEnum):

@@ -1,6 +1,8 @@
 """Device interfaces as data: records, commands, constants, and the texts printed from them."""
 
-from qda.uapi import drm
+from qda.uapi import dma_heap, drm
+from qda.uapi.dialects import ACCEL_DIALECTS, DIALECTS
+from qda.uapi.fastrpc import LEGACY
 from qda.uapi.header import header
 from qda.uapi.interface import (
     Access,
@@ -10,7 +12,7 @@ from qda.uapi.interface import (
     ioctl_number,
     ioctl_size,
 )
-from qda.uapi.qda import DIALECTS, RFC, V1
+from qda.uapi.qda import RFC, V1
 from qda.uapi.records import (
     FILE_LIMIT,
     GemCreate,
@@ -32,8 +34,10 @@ from qda.uapi.records import (
 from qda.uapi.reference import reference
 
 __all__ = [
+    "ACCEL_DIALECTS",
     "DIALECTS",
     "FILE_LIMIT",
+    "LEGACY",
     "RFC",
     "V1",
     "Access",
@@ -55,6 +59,7 @@ __all__ = [
     "MemUnmap",
     "MemUnmapV1",
     "Query",
+    "dma_heap",
     "drm",
     "header",
     "ioctl_number",

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from errno import EBADF, EFAULT, EINVAL, EMFILE, ENODEV, ENOENT, ENOMEM
 
 from qda.layout import INOUT, OUT, Record, s32, u32, u64
-from qda.uapi.interface import Access, Command, Constant
+from qda.uapi.interface import Access, Command, Companion, Constant
 
-__all__ = ["COMMANDS", "CONSTANTS", "C_TYPES", "GemClose", "PrimeHandle", "Version", "errors"]
+__all__ = ["COMMANDS", "CONSTANTS", "CORE", "GemClose", "PrimeHandle", "Version", "errors"]
 
 
 class Version(Record, spelling="drm_version"):
@@ -158,7 +158,7 @@ CONSTANTS: tuple[Constant, ...] = (
 
 # How drm.h declares what is a plain 64-bit integer here.  The printed header follows drm.h, so
 # that a program compiles the same with either of them.
-C_TYPES: Mapping[type[Record], Mapping[str, str]] = {
+_C_TYPES: Mapping[type[Record], Mapping[str, str]] = {
     Version: {
         "version_major": "int",
         "version_minor": "int",
@@ -171,3 +171,12 @@ C_TYPES: Mapping[type[Record], Mapping[str, str]] = {
         "desc": "char *",
     },
 }
+
+CORE = Companion(
+    "DRM core",
+    "_DRM_H_",
+    ("drm/drm.h", "drm.h", "libdrm/drm.h"),
+    COMMANDS,
+    CONSTANTS,
+    _C_TYPES,
+)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import errno
 import inspect
 import textwrap
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from qda.layout import ANY, Direction, Field, Record
 from qda.uapi import drm
-from qda.uapi.guide import example
-from qda.uapi.interface import Access, Command, Constant, Interface
+from qda.uapi.interface import Access, Command, Companion, Constant, Interface
 
 __all__ = [
     "FILE_NAME",
@@ -28,7 +27,6 @@ __all__ = [
     "refusals",
     "sentence",
     "summary",
-    "uses_core",
 ]
 
 FILE_NAME = "qda_accel.h"
@@ -102,11 +100,6 @@ def constant_words(constant: Constant) -> str:
 def number_of(command: Command) -> str:
     """The name of a driver's command number, "DRM_QDA_QUERY" for "DRM_IOCTL_QDA_QUERY"."""
     return command.spelling.replace("_IOCTL_", "_", 1)
-
-
-def uses_core(interface: Interface) -> bool:
-    """Whether the interface is one of a DRM node, which has the DRM core's commands too."""
-    return any(command.type == "d" for command in interface.commands)
 
 
 def has_scalars(interface: Interface) -> bool:
@@ -204,8 +197,7 @@ def _scalars() -> list[str]:
     return [*lines, ""]
 
 
-def _struct(record: type[Record], used_by: str) -> list[str]:
-    types = drm.C_TYPES.get(record, {})
+def _struct(record: type[Record], used_by: str, types: Mapping[str, str]) -> list[str]:
     lines = _wrap(f"struct {record.spelling} - {summary(record)}", "", "    ")
     for field in record.fields:
         lines += _wrap(f"@{field.spelling}: ({_details(field)}) {sentence(field)}", "", "    ")
@@ -220,7 +212,7 @@ def _struct(record: type[Record], used_by: str) -> list[str]:
 
 
 def _command(command: Command, number: str) -> list[str]:
-    argument = f", struct {command.record.spelling}" if command.record else ""
+    argument = f", {command.argument}" if command.argument else ""
     lines = _wrap(f"{command.spelling} - {command.text}", "", "    ")
     lines += [" *", *_wrap(f"Code 0x{command.code:08x}. Errors:")]
     for symbol, condition in refusals(command):
@@ -232,7 +224,11 @@ def _command(command: Command, number: str) -> list[str]:
     return [*_comment(lines), define, ""]
 
 
-def _structs(records: Collection[type[Record]], commands: Iterable[Command]) -> list[str]:
+def _structs(
+    records: Collection[type[Record]],
+    commands: Iterable[Command],
+    types: Mapping[type[Record], Mapping[str, str]],
+) -> list[str]:
     """The structures, each with the commands that take it or the field that points to it."""
     users: dict[str, list[str]] = {}
     for command in commands:
@@ -250,40 +246,41 @@ def _structs(records: Collection[type[Record]], commands: Iterable[Command]) -> 
         used_by = f"Argument of {' and '.join(users.get(record.spelling, ()))}"
         if record.spelling in pointers:
             used_by = f"Element of the array at {pointers[record.spelling]}"
-        lines += _struct(record, used_by)
+        lines += _struct(record, used_by, types.get(record, {}))
     return lines
 
 
-def _core() -> list[str]:
-    """The DRM core's part: taken from drm.h where that is to be had, so either order works."""
-    records = [command.record for command in drm.COMMANDS if command.record]
+def _companion(companion: Companion) -> list[str]:
+    """The companion's part: taken from its own header where that is to be had, so either order
+    works."""
+    file = companion.files[0].rpartition("/")[2]
     lines = [
-        "#ifndef _DRM_H_",
+        f"#ifndef {companion.guard}",
         "",
         "/*",
-        " * Commands of the DRM core, for systems without drm.h. They are printed here so that",
-        " * nothing else need be read; drm.h declares the same.",
+        f" * Commands of the {companion.title}, for systems without {file}. They are printed here",
+        f" * so that nothing else need be read; {file} declares the same.",
         " */",
         "",
-        *_structs(records, drm.COMMANDS),
+        *_structs(companion.records, companion.commands, companion.c_types),
     ]
-    for command in drm.COMMANDS:
+    for command in companion.commands:
         lines += _command(command, f"0x{command.number:02x}")
-    return [*lines, "#endif /* _DRM_H_ */", "", *_constants("DRM core", drm.CONSTANTS, True)]
+    lines += [f"#endif /* {companion.guard} */", ""]
+    if companion.constants:
+        lines += _constants(companion.title, companion.constants, True)
+    return lines
 
 
-_FIND_CORE = """\
-/* drm.h, if there is one, has the commands of the DRM core; otherwise they are declared below. */
-#if !defined(_DRM_H_) && defined(__has_include)
-#if __has_include(<drm/drm.h>)
-#include <drm/drm.h>
-#elif __has_include(<drm.h>)
-#include <drm.h>
-#elif __has_include(<libdrm/drm.h>)
-#include <libdrm/drm.h>
-#endif
-#endif
-"""
+def _find(companion: Companion) -> list[str]:
+    file = companion.files[0].rpartition("/")[2]
+    told = f"{file}, if there is one, has the commands of the {companion.title}; otherwise they "
+    lines = ["/*", *_wrap(told + "are declared below."), " */"]
+    lines.append(f"#if !defined({companion.guard}) && defined(__has_include)")
+    for index, path in enumerate(companion.files):
+        lines.append(f"#{'elif' if index else 'if'} __has_include(<{path}>)")
+        lines.append(f"#include <{path}>")
+    return [*lines, "#endif", "#endif"]
 
 
 def _opening(interface: Interface) -> list[str]:
@@ -311,7 +308,7 @@ def _opening(interface: Interface) -> list[str]:
         "#include <linux/ioctl.h>",
         "#include <linux/types.h>",
         "",
-        *(_FIND_CORE.splitlines() if uses_core(interface) else []),
+        *(_find(interface.companion) if interface.companion else []),
         "",
         "#ifdef __cplusplus",
         'extern "C" {',
@@ -322,13 +319,13 @@ def _opening(interface: Interface) -> list[str]:
 
 def header(interface: Interface) -> str:
     """The C header of `interface`: self-contained, C99 and C++, with full documentation."""
-    core = uses_core(interface)
+    companion, core = interface.companion, interface.companion is drm.CORE
     lines = [*_opening(interface), *_guide(interface.prose)]
-    lines += _core() if core else []
+    lines += _companion(companion) if companion else []
     for title, group in interface.constants:
         lines += _constants(title, group)
     lines += _scalars() if has_scalars(interface) else []
-    lines += _structs(interface.records, interface.commands)
+    lines += _structs(interface.records, interface.commands, {})
     if core:
         lines.append("/* Numbers of the commands, from DRM_COMMAND_BASE on */")
         for command in interface.commands:
@@ -340,9 +337,9 @@ def header(interface: Interface) -> str:
     for command in interface.commands:
         number = f"DRM_COMMAND_BASE + {number_of(command)}" if core else f"0x{command.number:02x}"
         lines += _command(command, number)
-    if interface.has("INVOKE") and core:
+    if interface.example:
         told = [" * DOC: How to use", " *", " * A complete program part, for C99 and C++:", " *"]
-        told += [f" *\t{line}".rstrip() for line in example(interface).splitlines()]
+        told += [f" *\t{line}".rstrip() for line in interface.example.splitlines()]
         lines += [*_comment(told), ""]
     lines += ["#ifdef __cplusplus", "}", "#endif", "", "#endif /* QDA_ACCEL_H */"]
     return "\n".join(lines) + "\n"

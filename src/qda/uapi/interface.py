@@ -7,11 +7,12 @@ Everything here is data.  The driver looks commands up by number, the client enc
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from qda.layout import Record
+from qda.layout import Record, Scalar
 
-__all__ = ["Access", "Command", "Constant", "Interface", "ioctl_number", "ioctl_size"]
+__all__ = ["Access", "Command", "Companion", "Constant", "Interface", "ioctl_number", "ioctl_size"]
 
 
 class Access(enum.IntFlag):
@@ -38,7 +39,8 @@ class Command:
     """One ioctl.
 
     `key` is the name that all dialects share ("GEM_CREATE"), `spelling` the C macro, `number` the
-    low byte of the code, `errors` pairs of (errno, when it is returned).
+    low byte of the code, `errors` pairs of (errno, when it is returned).  Its argument is a
+    `record`, or in old interfaces a plain `scalar`.
     """
 
     key: str
@@ -49,11 +51,21 @@ class Command:
     text: str
     errors: tuple[tuple[int, str], ...] = ()
     type: str = "d"
+    scalar: Scalar | None = None
 
     @property
     def size(self) -> int:
-        """Size of the record in bytes, 0 without one."""
-        return self.record.byte_size if self.record else 0
+        """Size of the argument in bytes, 0 without one."""
+        if self.record:
+            return self.record.byte_size
+        return self.scalar.size if self.scalar else 0
+
+    @property
+    def argument(self) -> str:
+        """The C type of the argument, "" without one."""
+        if self.record:
+            return f"struct {self.record.spelling}"
+        return f"__{self.scalar.name}" if self.scalar else ""
 
     @property
     def code(self) -> int:
@@ -72,9 +84,31 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Companion:
+    """Commands of another interface that a program needs beside those of its own.
+
+    A system may have them in one of the header files `files`, with the include guard `guard`;
+    `c_types` is how that header declares fields which are plain integers here.
+    """
+
+    title: str
+    guard: str
+    files: tuple[str, ...]
+    commands: tuple[Command, ...]
+    constants: tuple[Constant, ...] = ()
+    c_types: Mapping[type[Record], Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def records(self) -> tuple[type[Record], ...]:
+        """The records of its commands."""
+        return tuple(command.record for command in self.commands if command.record)
+
+
+@dataclass(frozen=True)
 class Interface:
     """A device interface: its commands in number order, the records that they reach through
-    pointers, its constants in groups, and the prose that a header needs around them."""
+    pointers, its constants in groups, and what a header needs around them: the rules of use, a C
+    file as an example, and the companion of its commands."""
 
     name: str
     title: str
@@ -82,6 +116,8 @@ class Interface:
     elements: tuple[type[Record], ...] = ()
     constants: tuple[tuple[str, tuple[Constant, ...]], ...] = ()
     prose: str = ""
+    example: str = ""
+    companion: Companion | None = None
     by_number: dict[int, Command] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

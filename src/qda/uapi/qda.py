@@ -12,11 +12,13 @@ more than the value of one field to decide is stated in the command's `errors`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from errno import EBADF, EBUSY, EFAULT, EINTR, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, ETIMEDOUT
 
 from qda.layout import Record
+from qda.uapi import drm
 from qda.uapi.drm import errors
-from qda.uapi.guide import prose
+from qda.uapi.guide import example, prose
 from qda.uapi.interface import Access, Command, Constant, Interface
 from qda.uapi.records import (
     FILE_LIMIT,
@@ -36,9 +38,9 @@ from qda.uapi.records import (
     MemUnmapV1,
     Query,
 )
+from qda.uapi.words import SCALARS, STATUS, map_flags, process_attributes
 
 __all__ = [
-    "DIALECTS",
     "FILE_LIMIT",
     "RFC",
     "V1",
@@ -80,16 +82,7 @@ _CONSTANTS: tuple[tuple[str, tuple[Constant, ...]], ...] = (
             Constant("QDA_MUNMAP_REQUEST_ATTR", 2, "Unmap by fd and vaddr"),
         ),
     ),
-    (
-        "Flags of QDA_MAP_REQUEST_ATTR",
-        (
-            Constant("QDA_MEM_MAP_STATIC", 0, "Mapped from now on, for use by many calls"),
-            Constant("QDA_MEM_MAP_RESERVED", 1, "Reserved"),
-            Constant("QDA_MEM_MAP_FD", 2, "Mapped now; code on the DSP finds it by fd"),
-            Constant("QDA_MEM_MAP_FD_DELAYED", 3, "As FD, mapped when the DSP first uses it"),
-            Constant("QDA_MEM_MAP_FD_NOMAP", 16, "As FD, without a mapping for the DSP's CPU"),
-        ),
-    ),
+    ("Flags of QDA_MAP_REQUEST_ATTR", map_flags("QDA_MEM_MAP_")),
     (
         "Flags of QDA_MAP_REQUEST_LEGACY",
         (
@@ -100,18 +93,7 @@ _CONSTANTS: tuple[tuple[str, tuple[Constant, ...]], ...] = (
             Constant("QDA_MMAP_ADD_PAGES_LLC", 0x3000, "The same, through the LLC cache", True),
         ),
     ),
-    (
-        "Process attributes",
-        (
-            Constant("QDA_PROCESS_DEBUG", 0x1, "Debuggable", True),
-            Constant("QDA_PROCESS_PTRACE", 0x2, "Can be traced", True),
-            Constant("QDA_PROCESS_CRC", 0x4, "Checksums on arguments", True),
-            Constant("QDA_PROCESS_UNSIGNED_MODULE", 0x8, "May load unsigned modules", True),
-            Constant("QDA_PROCESS_ADAPTIVE_QOS", 0x10, "Adaptive quality of service", True),
-            Constant("QDA_PROCESS_SYSTEM_PROCESS", 0x20, "System process", True),
-            Constant("QDA_PROCESS_PRIVILEGED", 0x40, "Privileged process", True),
-        ),
-    ),
+    ("Process attributes", process_attributes("QDA_PROCESS_")),
     (
         "Kinds of protection domain, bits 3..0 of a message's context id",
         (
@@ -120,23 +102,7 @@ _CONSTANTS: tuple[tuple[str, tuple[Constant, ...]], ...] = (
             Constant("QDA_SENSORS_PD", 2, "The sensors process; not used by this interface"),
         ),
     ),
-    (
-        "Scalars: parts of the word that describes a call",
-        (
-            Constant("QDA_SCALARS_OUT_HANDLES_SHIFT", 0, "Lowest bit of the out-handle count"),
-            Constant("QDA_SCALARS_OUT_HANDLES_MASK", 0xF, "Out-handle count, after shifting", True),
-            Constant("QDA_SCALARS_IN_HANDLES_SHIFT", 4, "Lowest bit of the in-handle count"),
-            Constant("QDA_SCALARS_IN_HANDLES_MASK", 0xF, "In-handle count, after shifting", True),
-            Constant("QDA_SCALARS_OUT_SHIFT", 8, "Lowest bit of the output buffer count"),
-            Constant("QDA_SCALARS_OUT_MASK", 0xFF, "Output buffer count, after shifting", True),
-            Constant("QDA_SCALARS_IN_SHIFT", 16, "Lowest bit of the input buffer count"),
-            Constant("QDA_SCALARS_IN_MASK", 0xFF, "Input buffer count, after shifting", True),
-            Constant("QDA_SCALARS_METHOD_SHIFT", 24, "Lowest bit of the method"),
-            Constant("QDA_SCALARS_METHOD_MASK", 0x1F, "Method, after shifting", True),
-            Constant("QDA_SCALARS_ATTRIBUTES_SHIFT", 29, "Lowest bit of the attributes"),
-            Constant("QDA_SCALARS_ATTRIBUTES_MASK", 0x7, "Attributes, after shifting", True),
-        ),
-    ),
+    SCALARS,
 )
 
 _RECORDS_RFC: Mapping[str, type[Record] | None] = {
@@ -165,8 +131,6 @@ _NAMES_V1: Mapping[str, str] = {
     "MUNMAP": "REMOTE_MUNMAP",
     "INVOKE": "REMOTE_INVOKE",
 }
-
-_STATUS = "A result above 0, or -4096 and below, is the DSP's own status."
 
 
 def _call_errors(*specific: tuple[int, str], record: bool = True) -> tuple[tuple[int, str], ...]:
@@ -235,7 +199,7 @@ def _commands(
             0x43,
             Access.NONE,
             "Begin a session with the DSP's own system, the root protection domain, instead of a "
-            f"process of one's own.  Takes no structure; the third argument is 0.  {_STATUS}",
+            f"process of one's own.  Takes no structure; the third argument is 0.  {STATUS}",
             _call_errors(_SILENT, _SECOND, record=False),
         ),
         (
@@ -244,7 +208,7 @@ def _commands(
             Access.BOTH,
             "Begin a session with a process of its own on the DSP, a user protection domain.  Its "
             "name is that of the calling thread; 4 MiB of memory are set aside for it until the "
-            f"file is closed.  After a failure nothing is left behind.  {_STATUS}",
+            f"file is closed.  After a failure nothing is left behind.  {STATUS}",
             _call_errors(
                 _SILENT,
                 (ENOMEM, "no memory for the process"),
@@ -266,7 +230,7 @@ def _commands(
             0x45,
             Access.BOTH,
             "Map an object into the DSP process until MUNMAP or close(), with a reference on it "
-            f"as long.  Not needed for objects that only calls name.  {_STATUS}",
+            f"as long.  Not needed for objects that only calls name.  {STATUS}",
             _call_errors(
                 _SILENT,
                 _NO_SESSION,
@@ -283,7 +247,7 @@ def _commands(
             "MUNMAP",
             0x46,
             Access.BOTH,
-            f"Undo a mapping, and drop its reference on the object.  {_STATUS}",
+            f"Undo a mapping, and drop its reference on the object.  {STATUS}",
             _call_errors(
                 _SILENT,
                 _NO_SESSION,
@@ -299,7 +263,7 @@ def _commands(
             "INVOKE",
             0x47,
             Access.BOTH,
-            f"Call a method of a module and wait for its result.  {_STATUS}  Output buffers are "
+            f"Call a method of a module and wait for its result.  {STATUS}  Output buffers are "
             "filled whatever the status is.  Without a session the DSP does not know "
             "the caller, and says so by its status.",
             _call_errors(
@@ -354,14 +318,16 @@ def _dialect(
     element: type[Record],
 ) -> Interface:
     spellings = {command.key: command.spelling for command in commands}
-    return Interface(
+    made = Interface(
         name,
         title,
         commands,
         (element,),
         _CONSTANTS,
         prose(name == "v1", spellings, element.spelling),
+        companion=drm.CORE,
     )
+    return replace(made, example=example(made))
 
 
 RFC = _dialect(
@@ -376,5 +342,3 @@ V1 = _dialect(
     _commands(True, _NAMES_V1, _RECORDS_V1),
     InvokeElementV1,
 )
-
-DIALECTS: Mapping[str, Interface] = {"rfc": RFC, "v1": V1}

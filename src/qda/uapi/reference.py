@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 from qda.layout import Record
-from qda.uapi import drm
-from qda.uapi.guide import example
 from qda.uapi.header import (
     FILE_NAME,
     SCALARS,
@@ -17,7 +15,6 @@ from qda.uapi.header import (
     refusals,
     sentence,
     summary,
-    uses_core,
 )
 from qda.uapi.interface import Access, Command, Constant, Interface
 
@@ -58,9 +55,9 @@ def _record(record: type[Record]) -> list[str]:
 
 
 def _command(command: Command) -> list[str]:
-    argument = f"`struct {command.record.spelling}`" if command.record else "none"
+    argument = f"`{command.argument}`"
     about = f"Code `0x{command.code:08x}`, argument {argument}, {_ACCESS[command.access]}."
-    if not command.record:
+    if not command.argument:
         about = f"Code `0x{command.code:08x}`, no argument."
     return [
         f"### {command.spelling}",
@@ -79,7 +76,7 @@ def _overview(commands: Iterable[Command]) -> list[str]:
             f"0x{command.number:02x}",
             f"`{command.spelling}`",
             f"`0x{command.code:08x}`",
-            f"`struct {command.record.spelling}`" if command.record else "",
+            f"`{command.argument}`" if command.argument else "",
         )
         for command in commands
     ]
@@ -113,12 +110,13 @@ def reference(interface: Interface) -> str:
     if has_scalars(interface):
         rows = [(f"`{called}`", text) for called, text in SCALARS]
         lines += ["### Macros over the scalars word", "", *_table(("macro", "gives"), rows)]
-    if uses_core(interface):
-        lines += ["## Commands of the DRM core", ""]
-        records = [command.record for command in drm.COMMANDS if command.record]
-        lines += _chapter(drm.COMMANDS, records)
-        lines += _constants("Constants of the DRM core", drm.CONSTANTS)
-    if uses_core(interface) and interface.has("INVOKE"):
+    companion = interface.companion
+    if companion:
+        lines += [f"## Commands of the {companion.title}", ""]
+        lines += _chapter(companion.commands, companion.records)
+    if companion and companion.constants:
+        lines += _constants(f"Constants of the {companion.title}", companion.constants)
+    if interface.example:
         lines += ["## Example", "", f"With the header as `{FILE_NAME}`, in C99 or C++:", ""]
-        lines += ["```c", *example(interface).splitlines(), "```", ""]
+        lines += ["```c", *interface.example.splitlines(), "```", ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import logging
 import os
 import subprocess
 import threading
 from contextlib import suppress
 
-from qda.driver import Census, Device, LocalNode
+from qda.driver import Census, Device, Front, LocalNode
 from qda.dsp import Endpoint, start_processor, start_threads
 from qda.errors import UsageError
+from qda.uapi import ACCEL_DIALECTS, DIALECTS
+from qda.virtual.nodes import NodeKind, nodes_of, open_node
 from qda.virtual.profile import DEFAULT, DspProfile, Profile, load
 
 __all__ = ["Machine", "machine"]
@@ -30,6 +33,7 @@ class Machine:
         self.threads = threads
         self._lock = threading.Lock()
         self._processors: list[subprocess.Popen[bytes]] = []
+        self.nodes = nodes_of(profile)
         self.devices = {dsp.name: self._device(dsp) for dsp in profile.dsps}
 
     def _device(self, dsp: DspProfile) -> Device:
@@ -47,11 +51,30 @@ class Machine:
         return endpoint
 
     def open(self, domain: str, dialect: str = "rfc") -> LocalNode:
-        """Open the node of a DSP.  UsageError if the system has none of that name, DeviceError if
-        it does not come up."""
+        """Open a node of a DSP that speaks a dialect, one for privileged programs if there is one.
+
+        UsageError if the system has no DSP of that name, DeviceError if it does not come up.
+        """
         if domain not in self.devices:
             raise UsageError(f"{domain!r}: {self.profile.title} has {', '.join(self.devices)}")
-        return LocalNode(self.devices[domain], dialect)
+        if dialect not in DIALECTS:
+            raise UsageError(f"dialect {dialect!r}: there are {', '.join(DIALECTS)}")
+        kind = NodeKind.ACCEL if dialect in ACCEL_DIALECTS else NodeKind.FASTRPC
+        nodes = [node for node in self.nodes if (node.kind, node.domain) == (kind, domain)]
+        path = max(nodes, key=lambda node: node.secure).path
+        return LocalNode(f"virtual {domain}", path, lambda path: self.open_node(path, dialect))
+
+    def open_node(self, path: str, dialect: str = "rfc") -> Front:
+        """Open the node at a path: the front behind it, for any client.
+
+        `dialect` is that of the accelerator's nodes; no other node looks at it.  OSError ENOENT if
+        there is no such node, ENODEV if its DSP does not come up, EBUSY if a node of the older
+        driver has no session left; UsageError for an accelerator's node and another dialect.
+        """
+        for node in self.nodes:
+            if node.path == path:
+                return open_node(node, self.devices, dialect)
+        raise FileNotFoundError(errno.ENOENT, f"{self.profile.title} has no node {path}")
 
     @property
     def pids(self) -> list[int]:

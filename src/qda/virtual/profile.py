@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from qda.driver import DEFAULT_MESSAGE_LIMIT, Limits
 from qda.dsp import Boot
 from qda.errors import UsageError
+from qda.fastrpc.domains import COMPUTE
 
 __all__ = ["DEFAULT", "DspProfile", "Profile", "load", "names"]
 
@@ -31,6 +32,12 @@ class DspProfile:
     @property
     def name(self) -> str:
         return self.boot.domain
+
+    @property
+    def secure_nodes(self) -> tuple[bool, ...]:
+        """The nodes of the older driver, plain (False) or secure (True); compute DSPs have both,
+        any other DSP the one that its `non_secure_domain` says (spec/fastrpc.md 5.1)."""
+        return (False, True) if self.name in COMPUTE else (self.limits.secure,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,11 @@ def _dsp(entry: object) -> DspProfile:
     if not isinstance(entry, dict):
         raise ValueError(f"dsp {entry!r}: a table, [[dsp]]")
     name = _take("a dsp", entry, "name", str)
-    _refuse_unknown(name, entry, {"name", "stream_ids", "message_limit", "capabilities"})
+    _refuse_unknown(
+        name,
+        entry,
+        {"name", "stream_ids", "message_limit", "non_secure_domain", "capabilities"},
+    )
     stream_ids = tuple(_take(name, entry, "stream_ids", list))
     if not all(_is_number(stream_id, 1, (1 << 31) - 1) for stream_id in stream_ids) or len(
         set(stream_ids)
@@ -95,8 +106,11 @@ def _dsp(entry: object) -> DspProfile:
             raise ValueError(
                 f"{name}: capability {key} = {value!r}: attributes are 1 to 255, values 32 bits"
             )
+    plain = entry.get("non_secure_domain", False)
+    if not isinstance(plain, bool):
+        raise ValueError(f"{name}: non_secure_domain {plain!r}: true or false")
     boot = Boot(name, {int(key): value for key, value in capabilities.items()})
-    return DspProfile(Limits(stream_ids, message_limit), boot)
+    return DspProfile(Limits(stream_ids, message_limit, secure=not plain), boot)
 
 
 def _take(what: str, table: dict[str, Any], key: str, kind: type[T]) -> T:

@@ -1,0 +1,127 @@
+"""A file of the accelerator's node: buffers have GEM handles."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from qda.client.buffer import Buffer
+from qda.client.device import DeviceFile
+from qda.errors import DeviceError
+from qda.uapi import GemCreate, GemMmapOffset, MemMap, Query, drm
+
+__all__ = ["AccelFile"]
+
+
+class AccelFile(DeviceFile):
+    """A node of the accelerator's driver in use, in one of its dialects."""
+
+    def query(self) -> str:
+        """The name of the DSP."""
+        query: Query = self.run("QUERY", "query")
+        return query.dsp_name.partition(b"\0")[0].decode("ascii", "replace")
+
+    def attach(self) -> None:
+        """See `DeviceFile.attach`."""
+        self.run("INIT_ATTACH", "attach to the root protection domain")
+
+    def create(self, image: bytes, attributes: int) -> None:
+        """See `DeviceFile.create`."""
+        keep = (ctypes.c_char * len(image)).from_buffer_copy(image)
+        self.run(
+            "CREATE",
+            "create a user protection domain",
+            filelen=len(image),
+            filefd=-1 if self.dialect.name == "v1" or not image else 0,
+            attrs=attributes,
+            file=ctypes.addressof(keep) if image else 0,
+        )
+
+    # Buffers.
+
+    def allocate(self, size: int) -> Buffer:
+        """See `DeviceFile.allocate`."""
+        self.collect()
+        created: GemCreate = self.run("GEM_CREATE", f"allocate {size} bytes", size=size)
+        try:
+            return self._map(created.handle, size)
+        except BaseException:
+            self._close_handle(created.handle)
+            raise
+
+    def _map(self, handle: int, size: int) -> Buffer:
+        placed: GemMmapOffset = self.run("GEM_MMAP_OFFSET", "map a buffer", handle=handle)
+        try:
+            pages = self.node.mmap(size, placed.offset, Buffer)
+        except OSError as error:
+            raise DeviceError("map a buffer", self.domain, error.errno or 12) from error
+        return self._register(pages.bind(self, handle))
+
+    def _import(self, fd: int) -> Buffer:
+        imported: drm.PrimeHandle = self.run("PRIME_FD_TO_HANDLE", f"import fd {fd}", fd=fd)
+        known = self._by_handle(imported.handle)
+        if known is not None:
+            return known
+        try:
+            size = os.lseek(fd, 0, os.SEEK_END)
+            pages = Buffer(fd, size)
+        except OSError as error:
+            self._close_handle(imported.handle)
+            raise DeviceError("map an import", self.domain, error.errno or 12) from error
+        return self._register(pages.bind(self, imported.handle))
+
+    def export(self, buffer: Buffer) -> int:
+        """See `DeviceFile.export`."""
+        handle = buffer.handle
+        exported: drm.PrimeHandle = self.run(
+            "PRIME_HANDLE_TO_FD",
+            f"export handle {handle}",
+            handle=handle,
+            flags=os.O_CLOEXEC | os.O_RDWR,
+        )
+        return exported.fd
+
+    def _close_handle(self, handle: int) -> None:
+        try:
+            self.run("GEM_CLOSE", f"close handle {handle}", handle=handle)
+        except DeviceError:
+            return  # the file is closed, and the handle with it
+
+    def dma_buf(self, buffer: Buffer) -> int:
+        """A DMA-BUF descriptor that belongs to the buffer, made when it is first asked for."""
+        with self._lock:
+            if buffer.dma_buf < 0:
+                buffer.keep_dma_buf(self.export(buffer))
+            return buffer.dma_buf
+
+    def name_of(self, buffer: Buffer) -> int:
+        """See `DeviceFile.name_of`."""
+        return self.dma_buf(buffer) if self.dialect.name == "v1" else buffer.handle
+
+    def map(
+        self, buffer: Buffer, request: int, offset: int, size: int, hint: int, flags: int
+    ) -> int:
+        """See `DeviceFile.map`."""
+        mapped: MemMap = self.run(
+            "MAP",
+            f"map {size} bytes from {offset} of handle {buffer.handle}",
+            request=request,
+            flags=flags,
+            fd=self.name_of(buffer),
+            offset=offset,
+            vaddrin=hint,
+            size=size,
+        )
+        return mapped.vaddrout
+
+    def unmap(self, buffer: Buffer, request: int, address: int, size: int) -> None:
+        """See `DeviceFile.unmap`."""
+        self.run(
+            "MUNMAP",
+            f"unmap {address:#x}",
+            request=request,
+            fd=self.name_of(buffer),
+            vaddr=address,
+            vaddrout=address,
+            size=size,
+        )

@@ -1,0 +1,178 @@
+"""A file of the older driver's node: buffers are DMA-BUF descriptors, from the system's heap."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from weakref import WeakValueDictionary
+
+from qda.client.buffer import Buffer
+from qda.client.device import DeviceFile
+from qda.client.node import Node
+from qda.errors import DeviceError, DspError, UsageError
+from qda.fastrpc.control import MapFlag
+from qda.fastrpc.domains import domain_id
+from qda.uapi import Interface, dma_heap
+from qda.uapi.fastrpc_records import AllocDmaBuffer, Capability, MapFd
+
+__all__ = ["LegacyFile"]
+
+_HEAP_FLAGS = os.O_RDWR | os.O_CLOEXEC
+
+
+class LegacyFile(DeviceFile):
+    """A node of the older driver in use.  The driver learns of a buffer when a call names it."""
+
+    def __init__(self, node: Node, dialect: Interface, domain: str) -> None:
+        super().__init__(node, dialect, domain)
+        self._heap: Node | None = None
+        self._heap_is_missing = False
+        self._handles = itertools.count(1)
+        self._known: WeakValueDictionary[tuple[int, int], Buffer] = WeakValueDictionary()
+
+    def attach(self) -> None:
+        """See `DeviceFile.attach`."""
+        self.run("INIT_ATTACH", "attach to the root protection domain")
+
+    def create(self, image: bytes, attributes: int) -> None:
+        """See `DeviceFile.create`.  The image lies in a buffer: drivers differ in how they read
+        one from ordinary memory (spec/fastrpc.md 4.5)."""
+        operation = "create a user protection domain"
+        if not image:
+            self.run("CREATE", operation, filefd=-1, attrs=attributes)
+            return
+        with self.allocate(len(image)) as buffer:
+            buffer[:] = image
+            self.run(
+                "CREATE",
+                operation,
+                filelen=len(image),
+                filefd=buffer.dma_buf,
+                attrs=attributes,
+                file=buffer.address,
+            )
+
+    def capability(self, attribute: int) -> int:
+        """A property of the DSP, 0 if it does not have it; needs no session.  Attributes 1 to 255
+        are the DSP's (spec/fastrpc.md 3.5)."""
+        answer: Capability = self.run(
+            "GET_DSP_INFO",
+            f"ask for attribute {attribute}",
+            domain=domain_id(self.domain),
+            attribute_id=attribute,
+        )
+        return answer.capability
+
+    # Buffers.
+
+    def allocate(self, size: int) -> Buffer:
+        """See `DeviceFile.allocate`.  The memory is the system heap's, or the driver's where there
+        is none that may be opened."""
+        self.collect()
+        operation = f"allocate {size} bytes"
+        heap = self._open_heap()
+        if heap is None:
+            given: AllocDmaBuffer = self.run("ALLOC_DMA_BUFF", operation, size=size)
+            os.set_inheritable(given.fd, False)
+            return self._adopt(given.fd, size)
+        data = bytearray(dma_heap.Allocation(len=size, fd_flags=_HEAP_FLAGS).pack())
+        try:
+            heap.ioctl(dma_heap.ALLOC.code, data)
+        except OSError as error:
+            raise DeviceError(operation, dma_heap.PATH, error.errno or 12) from error
+        return self._adopt(dma_heap.Allocation.unpack(data).fd, size)
+
+    def _open_heap(self) -> Node | None:
+        with self._lock:
+            if self._heap is None and not self._heap_is_missing:
+                try:
+                    self._heap = self.node.neighbour(dma_heap.PATH)
+                except DeviceError:
+                    self._heap_is_missing = True
+            return self._heap
+
+    def _import(self, fd: int) -> Buffer:
+        try:
+            known = self._known.get(_identity(fd))
+            if known is not None and known.dma_buf >= 0:
+                return known
+            size = os.lseek(fd, 0, os.SEEK_END)
+            buffer = self._adopt(os.dup(fd), size)
+            try:  # so that what cannot be shared is refused here, as in other dialects
+                self.unmap(buffer, 2, self.map(buffer, 2, 0, size, 0, MapFlag.STATIC), size)
+            except BaseException:
+                buffer.close()
+                raise
+        except DspError:
+            raise
+        except OSError as error:
+            raise DeviceError(f"import fd {fd}", self.domain, error.errno or 22) from error
+        return buffer
+
+    def _adopt(self, fd: int, size: int) -> Buffer:
+        """The buffer of a descriptor, which is owned from here on, also on failure."""
+        try:
+            identity = _identity(fd)
+            buffer = Buffer(fd, size).bind(self, next(self._handles))
+        except (OSError, ValueError) as error:
+            os.close(fd)
+            number = getattr(error, "errno", None) or 22
+            raise DeviceError("map a buffer", self.domain, number) from error
+        except BaseException:
+            os.close(fd)
+            raise
+        buffer.keep_dma_buf(fd)
+        with self._lock:
+            self._known[identity] = buffer
+        return self._register(buffer)
+
+    def export(self, buffer: Buffer) -> int:
+        """See `DeviceFile.export`."""
+        try:
+            return os.dup(buffer.dma_buf)
+        except OSError as error:
+            raise DeviceError("export a buffer", self.domain, error.errno or 9) from error
+
+    def name_of(self, buffer: Buffer) -> int:
+        """See `DeviceFile.name_of`."""
+        return buffer.dma_buf
+
+    def _close_handle(self, handle: int) -> None:
+        """The driver knows of no handles."""
+
+    # Mappings.
+
+    def map(
+        self, buffer: Buffer, request: int, offset: int, size: int, hint: int, flags: int
+    ) -> int:
+        """See `DeviceFile.map`."""
+        if request == 1:
+            raise UsageError("dialect legacy maps buffers by MEM_MAP only: leave out legacy=True")
+        mapped: MapFd = self.run(
+            "MEM_MAP",
+            f"map {size} bytes from {offset} of fd {buffer.dma_buf}",
+            fd=buffer.dma_buf,
+            offset=offset,
+            flags=flags,
+            vaddrin=hint,
+            length=size,
+        )
+        return mapped.vaddrout
+
+    def unmap(self, buffer: Buffer, request: int, address: int, size: int) -> None:
+        """See `DeviceFile.unmap`.  By the address alone: the descriptor may be closed by now, and
+        its number another's."""
+        self.run("MEM_UNMAP", f"unmap {address:#x}", fd=-1, vaddr=address, length=size)
+
+    def close(self) -> None:
+        """See `DeviceFile.close`."""
+        super().close()
+        with self._lock:
+            heap, self._heap, self._heap_is_missing = self._heap, None, True
+        if heap is not None:
+            heap.close()
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino

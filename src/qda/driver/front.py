@@ -1,0 +1,144 @@
+"""Fronts: what stands between a program's system calls and the objects of the driver.
+
+Every device node leads to a front when it is opened.  Each kind of node has its own: the
+accelerator's, the older FastRPC driver's, the DMA-BUF heap's.  They differ in their commands and
+in how a structure is copied; what the commands do is done by the same objects (R1).
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from qda.driver import control
+from qda.driver.file import OpenFile
+from qda.driver.memory import Client
+from qda.driver.session import Died
+from qda.layout import Record
+from qda.uapi import Access, Command, ioctl_size
+
+__all__ = ["Data", "FileFront", "Front", "Place", "as_result", "copied_by_size"]
+
+T = TypeVar("T")
+F = TypeVar("F", bound=OpenFile)
+
+Data = bytearray | memoryview
+"""The caller's structure, or a copy of it that the caller takes back afterwards."""
+
+Place = Callable[[int, int], T]
+"""Maps so many bytes of a descriptor, from its first byte, for whoever calls mmap."""
+
+_WRITE, _READ = Access.WRITE.value, Access.READ.value
+
+_PATIENCE = 10.0
+"""Seconds that commands under way have to end when their file is closed."""
+
+
+class Front(Protocol):
+    """An open device node as a program reaches it."""
+
+    def ioctl(self, client: Client, code: int, data: Data) -> int:
+        """Carry out an ioctl on the caller's structure `data`, in place.
+
+        Returns what the system call returns in the kernel: a negative errno, or the DSP's result
+        as a signed 32-bit number, or 0.
+        """
+        ...
+
+    def mmap(self, length: int, offset: int, place: Place[T]) -> T:
+        """Map `length` bytes at an offset of the node: `place` is given the descriptor of the
+        memory and the length, and its result is returned.  OSError."""
+        ...
+
+    def close(self, client: Client | None = None) -> None:
+        """Close the node and everything made through it; idempotent, never fails."""
+        ...
+
+
+def as_result(error: OSError) -> int:
+    """The result of a system call that has failed."""
+    return -(error.errno or errno.EIO)
+
+
+def copied_by_size(
+    command: Command, code: int, data: Data, run: Callable[[Record | None], int]
+) -> int:
+    """Run a command on a structure whose size the caller's `code` says (spec/fastrpc.md 4.1).
+
+    A structure that is shorter than ours is extended with zeros, a longer one is written back
+    whole, and the write-back happens also when the command failed.  The DRM core does so, and the
+    DMA-BUF heap (5.4).
+    """
+    size = ioctl_size(code)
+    both = code >> 30 & command.access.value
+    readable = size if both & _WRITE else 0
+    writable = size if both & _READ else 0
+    if len(data) < max(readable, writable):
+        return -errno.EFAULT
+    record_type = command.record
+    if record_type is None:
+        return run(None)
+    buffer = bytearray(max(size, record_type.byte_size))
+    buffer[:readable] = data[:readable]
+    record = record_type.unpack(buffer)
+    result = -record.breach() or run(record)
+    record.pack_into(buffer)
+    data[:writable] = buffer[:writable]
+    return result
+
+
+class FileFront(Generic[F]):
+    """What the fronts of a DSP's nodes share: commands that run on an open file, and its end."""
+
+    def __init__(self, file: F) -> None:
+        self.file = file
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._commands_running = 0
+        self._closed = False
+
+    def run(self, handler: Callable[[Self, Client, Any], int], client: Client, record: Any) -> int:
+        """Run a command, which counts as running until it ends; returns the ioctl's result."""
+        try:
+            self._enter()
+            try:
+                return handler(self, client, record)
+            finally:
+                self._leave()
+        except Died as died:
+            return died.result
+        except OSError as error:
+            return self.failed(error)
+
+    def failed(self, error: OSError) -> int:
+        """The result of a command that has failed."""
+        return as_result(error)
+
+    def _enter(self) -> None:
+        """Begin a command: until `_leave`, `close` does not take the file away.  OSError EBADF once
+        it has."""
+        with self._lock:
+            if self._closed:
+                raise OSError(errno.EBADF, "the file is closed")
+            self._commands_running += 1
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._commands_running -= 1
+            if self._closed:
+                self._idle.notify_all()
+
+    def close(self, client: Client | None = None) -> None:
+        """Close the file; idempotent, never fails."""
+        with self._idle:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            control.release(self.file, client)
+        finally:
+            with self._idle:
+                self._idle.wait_for(lambda: not self._commands_running, _PATIENCE)
+            self.file.close()

@@ -1,0 +1,52 @@
+"""The DMA-BUF heap: memory for whoever opens its node, without a device behind it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from functools import partial
+
+from qda.driver.front import Data, Place, T, as_result, copied_by_size
+from qda.driver.memory import Client
+from qda.driver.objects import create_memory
+from qda.fastrpc.payload import PAGE
+from qda.layout import align
+from qda.uapi import dma_heap
+
+__all__ = ["HeapFront"]
+
+_WORD = 1 << 64
+
+
+class HeapFront:
+    """An open `/dev/dma_heap/system` (spec/fastrpc.md 5.4).  It holds nothing: what it gives away
+    belongs to the descriptor by which it is given."""
+
+    def ioctl(self, client: Client, code: int, data: Data) -> int:
+        """See `Front.ioctl`.  The command is found by its number alone."""
+        command = dma_heap.BY_NUMBER.get(code & 0xFF)
+        if command is None:
+            return -errno.EINVAL
+        return copied_by_size(command, code, data, partial(_allocate, client))
+
+    def mmap(self, length: int, offset: int, place: Place[T]) -> T:
+        """The heap itself cannot be mapped, only what it allocates.  OSError ENODEV."""
+        raise OSError(errno.ENODEV, "a heap cannot be mapped, only what it allocates")
+
+    def close(self, client: Client | None = None) -> None:
+        """See `Front.close`."""
+
+
+def _allocate(client: Client, request: dma_heap.Allocation) -> int:
+    size = align(request.len, PAGE)
+    if not size % _WORD:
+        return -errno.EINVAL
+    try:
+        descriptor = create_memory(size, "qda")
+        try:
+            request.fd = client.install(descriptor, request.fd_flags)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return as_result(error)
+    return 0

@@ -1,0 +1,264 @@
+"""The front of the older FastRPC driver's nodes, `/dev/fastrpc-DOMAIN[-secure]`.
+
+Its commands are put into those of the session, buffer and call objects that the accelerator's front
+uses (R1).  What differs is decided here: how buffers are named, when a context bank is taken, which
+errno says that the DSP is gone (spec/fastrpc.md 5).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Self
+
+from qda import uapi
+from qda.driver import control
+from qda.driver.device import Device
+from qda.driver.file import LEGACY, Mapping, OpenFile
+from qda.driver.front import Data, FileFront, Place, T, as_result
+from qda.driver.invoke import invoke, without_session
+from qda.driver.memory import Client
+from qda.driver.objects import Attachment, BufferObject
+from qda.errors import UNSUPPORTED, as_signed
+from qda.fastrpc import control as requests
+from qda.fastrpc.addresses import ClientAddress
+from qda.fastrpc.control import ProcessAttribute
+from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.payload import PhysicalPage
+from qda.layout import align
+from qda.uapi import fastrpc_records as records
+from qda.uapi.fastrpc import BY_CODE
+
+__all__ = ["SESSIONS", "LegacyFile", "LegacyFront"]
+
+SESSIONS = 14
+"""Open files of a DSP at most (5.1)."""
+
+NAMED = 2
+"""The kind of a mapping that MEM_MAP has made."""
+
+_MEBI = 1 << 20
+
+Handler = Callable[["LegacyFront", Client, Any], int]
+
+
+class LegacyFile(OpenFile):
+    """An open file of the older driver.  `secure` is True for the node of privileged programs.
+
+    OSError EBUSY if the DSP has no free context bank, or too many open files.
+    """
+
+    tags_calls = True
+
+    def __init__(self, device: Device, client_id: int, secure: bool) -> None:
+        super().__init__(device, client_id, descriptors=False)
+        self.secure = secure
+        if device.count(LegacyFile) >= SESSIONS:
+            raise OSError(errno.EBUSY, f"{device.name} has {SESSIONS} open files")
+        self.take_bank(errno.EBUSY)
+
+    def use(self, fd: int, client: Client) -> Attachment:
+        """One use of the memory behind a DMA-BUF descriptor, to be given up with `detach`.
+
+        Nothing remembers it: memory is mapped for the DSP as long as it is used (2.11).  OSError
+        EINVAL for anything that is no DMA-BUF.
+        """
+        try:
+            buffer = self.device.adopt(client.descriptor(fd))
+        except OSError as error:
+            raise OSError(errno.EINVAL, f"fd {fd} cannot be mapped: {error}") from error
+        return self.attach(buffer)
+
+    def attach(self, buffer: BufferObject) -> Attachment:
+        """One use of a buffer, in place of the caller's use of it, also on failure."""
+        try:
+            return self.take_bank(errno.EBUSY).attach(buffer)
+        finally:
+            self.device.put(buffer)
+
+
+class LegacyFront(FileFront[LegacyFile]):
+    """An open file of the older driver, as a program reaches it."""
+
+    @classmethod
+    def open(cls, device: Device, secure: bool) -> Self:
+        """Open a node, the secure or the plain one.  OSError ENODEV, EBUSY."""
+        return cls(device.open(lambda client_id: LegacyFile(device, client_id, secure)))
+
+    def ioctl(self, client: Client, code: int, data: Data) -> int:
+        """See `Front.ioctl`.  The command is found by its complete code; what it answers is
+        written back if it succeeds."""
+        command = BY_CODE.get(code)
+        handler = _HANDLERS.get(command.key) if command else None
+        if command is None or handler is None:
+            return -errno.ENOTTY
+        if len(data) < command.size:
+            return -errno.EFAULT
+        if command.record is None:
+            result = self.run(handler, client, None)
+        else:
+            record = command.record.unpack(data)
+            result = -record.breach() or self.run(handler, client, record)
+            if result == 0:
+                record.pack_into(data)
+        control.raise_deferred()
+        return result
+
+    def failed(self, error: OSError) -> int:
+        """ENODEV, the DSP is gone, is EPIPE here (2.9)."""
+        return -errno.EPIPE if error.errno == errno.ENODEV else as_result(error)
+
+    def mmap(self, length: int, offset: int, place: Place[T]) -> T:
+        """The node cannot be mapped, only its memory's descriptors.  OSError ENODEV."""
+        raise OSError(errno.ENODEV, "this node cannot be mapped: map the DMA-BUF")
+
+
+def _alloc_dma_buff(front: LegacyFront, client: Client, request: records.AllocDmaBuffer) -> int:
+    file = front.file
+    attachment = file.attach(file.device.create(request.size))  # no more than the bank can hold
+    try:
+        request.fd = client.install(attachment.buffer.descriptor, os.O_RDWR)
+    finally:
+        file.detach(attachment)  # from here on it is the descriptor's
+    return 0
+
+
+def _invoke(front: LegacyFront, client: Client, request: uapi.Invoke) -> int:
+    return invoke(front.file, client, request)
+
+
+def _init_attach(front: LegacyFront, client: Client, request: None) -> int:
+    return control.attach(front.file, client)
+
+
+def _create(front: LegacyFront, client: Client, request: uapi.InitCreate) -> int:
+    file = front.file
+    plain_node = file.device.limits.secure and not file.secure
+    if plain_node and not request.attrs & ProcessAttribute.UNSIGNED:
+        raise OSError(errno.ECONNREFUSED, "the plain node is for unsigned processes")
+    memory = align(max(2 * _MEBI, 4 * request.filelen), _MEBI)  # spec 3.2
+    return control.create(file, client, request, memory)
+
+
+def _map_new(front: LegacyFront, client: Client, request: records.MapNew) -> int:
+    file, session = front.file, front.file.session
+    if session is None:
+        return without_session(file)
+    with ExitStack() as undo:
+        attachment = file.attach(file.device.create(request.size))
+        undo.callback(file.detach, attachment)
+        session.announce(attachment)
+        page = PhysicalPage(address=attachment.address, size=attachment.buffer.size)
+        call = requests.map_legacy(file.client_id, request.flags, 0, page)
+        mapping = Mapping(LEGACY, -1, 0, request.size, attachment)
+        return control.add_mapping(file, session, client, call, mapping, request, undo)
+
+
+def _unmap_new(front: LegacyFront, client: Client, request: records.UnmapNew) -> int:
+    file, session = front.file, front.file.session
+    if session is None:
+        return without_session(file)
+    wanted = (LEGACY, request.vaddrout, request.size)
+    mapping = file.take_mapping(lambda it: (it.request, it.address, it.size) == wanted)
+    call = requests.unmap_legacy(file.client_id, mapping.address, mapping.size)
+    return control.remove_mapping(file, session, client, call, mapping)
+
+
+def _init_attach_sns(front: LegacyFront, client: Client, request: None) -> int:
+    return control.attach(front.file, client, ProtectionDomain.SENSORS)
+
+
+def _init_create_static(front: LegacyFront, client: Client, request: records.CreateStatic) -> int:
+    name = client.read(ClientAddress(request.name), request.namelen)
+    if name is None:
+        raise OSError(errno.EFAULT, "the name cannot be read")
+    file, device = front.file, front.file.device
+    with file.starting, device.lending, ExitStack() as undo:
+        session = control.start(file, ProtectionDomain.USER, undo)
+        heap = None
+        if device.remote_heap is None and request.memlen:
+            heap = _remote_heap(device, request.memlen, undo)
+            session.announce(heap)
+        page = PhysicalPage(address=heap.address, size=heap.buffer.size) if heap else None
+        result, _ = control.execute(
+            session, client, requests.create_static(file.client_id, name, page)
+        )
+        if result == 0:
+            file.session, device.remote_heap = session, heap or device.remote_heap
+            undo.pop_all()
+        return result
+
+
+def _remote_heap(device: Device, size: int, undo: ExitStack) -> Attachment:
+    buffer = device.create(size)
+    try:
+        heap = device.memory.attach(buffer)
+    finally:
+        device.put(buffer)
+    undo.callback(device.memory.detach, heap, lambda _: None, device.put)
+    return heap
+
+
+def _mem_map(front: LegacyFront, client: Client, request: records.MapFd) -> int:
+    file, session = front.file, front.file.session
+    if session is None:
+        return without_session(file)
+    with ExitStack() as undo:
+        used = file.use(request.fd, client)
+        undo.callback(file.detach, used)
+        if request.offset + request.length > used.buffer.size:
+            raise OSError(errno.EINVAL, "offset and length do not fit the memory")
+        session.announce(used)
+        page = PhysicalPage(address=used.address, size=used.buffer.size)
+        call = requests.mem_map(
+            file.client_id, request.fd, request.offset, request.flags, request.vaddrin, page
+        )
+        mapping = Mapping(NAMED, request.fd, 0, request.length, used)
+        return control.add_mapping(file, session, client, call, mapping, request, undo)
+
+
+def _mem_unmap(front: LegacyFront, client: Client, request: records.UnmapFd) -> int:
+    file, session = front.file, front.file.session
+    if session is None:
+        return without_session(file)
+    wanted = (NAMED, request.vaddr)
+    mapping = file.take_mapping(
+        lambda it: (it.request, it.address) == wanted and (request.fd < 0 or request.fd == it.fd)
+    )
+    call = requests.mem_unmap(file.client_id, mapping.fd, mapping.address, mapping.size)
+    return control.remove_mapping(file, session, client, call, mapping)
+
+
+def _get_dsp_info(front: LegacyFront, client: Client, request: records.Capability) -> int:
+    request.capability = 0
+    if not request.attribute_id:
+        return 0  # that the DSP is there, which only the program knows
+    device = front.file.device
+    _ = device.channel  # raises if the DSP is gone
+    session = device.kernel_session
+    result, outputs = control.execute(session, client, requests.capabilities())
+    if result == as_signed(UNSUPPORTED):
+        raise OSError(errno.EOPNOTSUPP, "the DSP has no such question")
+    if result == 0:
+        words = struct.iter_unpack("<I", outputs[0])
+        request.capability = list(words)[request.attribute_id - 1][0]
+    return result
+
+
+_HANDLERS: dict[str, Handler] = {
+    "ALLOC_DMA_BUFF": _alloc_dma_buff,
+    "INVOKE": _invoke,
+    "INIT_ATTACH": _init_attach,
+    "CREATE": _create,
+    "MAP_NEW": _map_new,
+    "UNMAP_NEW": _unmap_new,
+    "INIT_ATTACH_SNS": _init_attach_sns,
+    "INIT_CREATE_STATIC": _init_create_static,
+    "MEM_MAP": _mem_map,
+    "MEM_UNMAP": _mem_unmap,
+    "GET_DSP_INFO": _get_dsp_info,
+}
+"""What carries out each command; FREE_DMA_BUFF has never had anything."""

@@ -1,0 +1,334 @@
+"""The older driver's front, from the driver's side: what goes to the DSP, and what is left."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qda.driver import Client, Front, LegacyFront, LocalClient
+from qda.driver import session as driver_session
+from qda.driver.legacy import SESSIONS
+from qda.errors import BAD_HANDLE, as_signed
+from qda.fastrpc.control import MemUnmapRequest, Method
+from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.message import ContextId, InvokeMessage
+from qda.fastrpc.scalars import Scalars
+from qda.rpmsg import Endpoint
+from qda.uapi import LEGACY, RFC, GemCreate
+from qda.uapi.fastrpc_records import (
+    AllocDmaBuffer,
+    Capability,
+    CreateLegacy,
+    CreateStatic,
+    InvokeLegacy,
+    MapFd,
+    MapNew,
+    UnmapFd,
+)
+from qda.virtual import Machine, load_profile
+from tests.system import census, children_of, new_machine
+
+NODE = "/dev/fastrpc-cdsp-secure"
+UNKNOWN = as_signed(BAD_HANDLE)
+AUDIO = ctypes.create_string_buffer(b"audiopd")
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    system = new_machine()
+    system.open("cdsp").close()
+    yield system
+    system.close()
+
+
+class Interrupted(LocalClient):
+    """A client that gets signals instead of answers, as often as `signals` says."""
+
+    signals = 0
+
+    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
+        if timeout is None and self.signals:
+            self.signals -= 1
+            raise InterruptedError(errno.EINTR, "a signal")
+        return super().wait(endpoint, buffer, timeout)
+
+
+@pytest.fixture
+def client() -> Iterator[Interrupted]:
+    caller = Interrupted()
+    yield caller
+    caller.close()
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage]:
+    """The messages of all sessions from here on."""
+    messages: list[InvokeMessage] = []
+    real = driver_session.Session.send
+
+    def send(self: driver_session.Session, call: driver_session.Call, message: bytes) -> None:
+        messages.append(InvokeMessage.unpack(message))
+        real(self, call, message)
+
+    monkeypatch.setattr(driver_session.Session, "send", send)
+    return messages
+
+
+def run(front: Front, client: Client, key: str, record: object = None) -> int:
+    """A command; its result."""
+    data = bytearray(record.pack()) if record is not None else bytearray()  # type: ignore[attr-defined]
+    return front.ioctl(client, LEGACY.command(key).code, data)
+
+
+def create(front: Front, client: Client) -> None:
+    assert run(front, client, "CREATE", CreateLegacy(filefd=-1)) == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("INIT_ATTACH", ProtectionDomain.ROOT),
+        ("INIT_ATTACH_SNS", ProtectionDomain.SENSORS),
+        ("CREATE", ProtectionDomain.USER),
+        ("INIT_CREATE_STATIC", ProtectionDomain.USER),
+    ],
+)
+def test_every_message_names_the_kind_of_the_files_process(
+    machine: Machine,
+    client: LocalClient,
+    sent: list[InvokeMessage],
+    key: str,
+    kind: ProtectionDomain,
+) -> None:
+    """Spec 2.8, 3.1: unlike on the accelerator's node, where only CREATE does."""
+    records = {
+        "CREATE": CreateLegacy(filefd=-1),
+        "INIT_CREATE_STATIC": CreateStatic(namelen=8, name=ctypes.addressof(AUDIO)),
+    }
+    front = machine.open_node(NODE)
+    assert run(front, client, key, records.get(key)) == 0
+    assert run(front, client, "INVOKE", InvokeLegacy(handle=0x1234)) == UNKNOWN
+    assert run(front, client, "MAP_NEW", MapNew(flags=8, size=1)) == 0
+    front.close(client)
+    assert len(sent) == 4  # RELEASE is the last
+    contexts = [ContextId.decode(message.context) for message in sent]
+    assert {context.domain for context in contexts if context} == {kind}
+
+
+def test_first_static_process_hands_the_remote_heap_over(client: LocalClient) -> None:
+    """Spec 3.1, 3.2: once for each start of the DSP, which has it until it stops."""
+    system = new_machine()
+    device = system.devices["cdsp"]
+    request = CreateStatic(namelen=8, memlen=3 << 20, name=ctypes.addressof(AUDIO))
+    try:
+        for _ in range(2):
+            before = device.census().objects
+            for _ in range(3):
+                front = system.open_node(NODE)
+                assert run(front, client, "INIT_CREATE_STATIC", request) == 0
+                front.close(client)
+                assert device.remote_heap is not None
+                assert device.remote_heap.buffer.size == 3 << 20
+                assert device.census().objects == before + 1
+            device.stop()
+            assert (device.remote_heap, device.census().objects) == (None, before)
+    finally:
+        system.close()
+
+
+def test_static_process_that_fails_takes_the_remote_heap_back(
+    machine: Machine, client: LocalClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10: the next attempt hands it over."""
+    request = CreateStatic(namelen=8, memlen=3 << 20, name=ctypes.addressof(AUDIO))
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "on purpose")
+
+    before = census(machine)
+    for name in ("announce", "message", "send"):
+        front = machine.open_node("/dev/fastrpc-cdsp")
+        with monkeypatch.context() as patch:
+            patch.setattr(driver_session.Session, name, fails)
+            assert run(front, client, "INIT_CREATE_STATIC", request) == -errno.ENOMEM
+        front.close(client)
+        assert machine.devices["cdsp"].remote_heap is None
+        assert census(machine) == before
+
+
+def test_memory_of_the_process_grows_with_its_image(machine: Machine, client: LocalClient) -> None:
+    """Spec 3.2: 2 MiB, or four times the image in whole MiB."""
+    image = bytearray((1 << 20) + 5)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(image))
+    for length, mebi in ((0, 2), (1 << 19, 2), ((1 << 19) + 1, 3), (len(image), 5)):
+        front = machine.open_node(NODE)
+        assert isinstance(front, LegacyFront)
+        assert run(front, client, "CREATE", CreateLegacy(filelen=length, file=address)) == 0
+        assert front.file.init_memory is not None
+        assert front.file.init_memory.buffer.size == mebi << 20
+        front.close(client)
+
+
+def test_unmapping_says_what_was_mapped(
+    machine: Machine, client: LocalClient, sent: list[InvokeMessage]
+) -> None:
+    """clients.md 6: a program may unmap with fd -1; the DSP is told the fd."""
+    front = machine.open_node(NODE)
+    create(front, client)
+    data = bytearray(AllocDmaBuffer(size=4096).pack())
+    assert front.ioctl(client, LEGACY.command("ALLOC_DMA_BUFF").code, data) == 0
+    fd = AllocDmaBuffer.unpack(data).fd
+    data = bytearray(MapFd(fd=fd, length=100, flags=2).pack())
+    assert front.ioctl(client, LEGACY.command("MEM_MAP").code, data) == 0
+    address = MapFd.unpack(data).vaddrout
+    requests = []
+    real = driver_session.Session.message
+
+    def message(self: driver_session.Session, call: object, size: int) -> driver_session.Memory:
+        memory = real(self, call, size)  # type: ignore[arg-type]
+        requests.append(memory)
+        return memory
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver_session.Session, "message", message)
+        assert run(front, client, "MEM_UNMAP", UnmapFd(fd=-1, vaddr=address)) == 0
+    assert Scalars.decode(sent[-1].scalars).method == Method.MEM_UNMAP
+    packed = bytes(requests[0].view[:1024])
+    expected = MemUnmapRequest(
+        client_id=front.file.client_id,  # type: ignore[attr-defined]
+        fd=fd,
+        address=address,
+        length=100,
+    )
+    assert expected.pack() in packed
+    os.close(fd)
+    front.close(client)
+
+
+def test_a_dsp_has_14_open_files_at_most(tmp_path: Path) -> None:
+    """Spec 5.1: however many context banks there are; the accelerator's node has no such limit."""
+    profile = tmp_path / "many.toml"
+    banks = list(range(1, 21))
+    profile.write_text(f'title = "Many"\n[[dsp]]\nname = "cdsp"\nstream_ids = {banks}\n')
+    system = Machine(load_profile(str(profile)))
+    try:
+        fronts = [system.open_node(NODE) for _ in range(SESSIONS - 1)]
+        fronts.append(system.open_node("/dev/fastrpc-cdsp"))
+        held = system.devices["cdsp"].census()
+        assert (SESSIONS, held.banks) == (14, 14)
+        for path in (NODE, "/dev/fastrpc-cdsp"):
+            with pytest.raises(OSError, match="14 open files") as refused:
+                system.open_node(path)
+            assert refused.value.errno == errno.EBUSY
+        assert system.devices["cdsp"].census() == held
+        system.open_node("/dev/accel/accel0").close()
+        fronts.pop().close()
+        system.open_node(NODE).close()
+    finally:
+        system.close()
+
+
+def test_both_drivers_share_the_context_banks(machine: Machine, client: LocalClient) -> None:
+    """R1: one engine, two front ends."""
+    device = machine.devices["cdsp"]
+    free = len(device.limits.stream_ids)
+    fronts = [machine.open_node(NODE) for _ in range(free)]
+    accel = machine.open_node("/dev/accel/accel1")
+    request = bytearray(GemCreate(size=4096).pack())
+    code = RFC.command("GEM_CREATE").code
+    assert accel.ioctl(client, code, request) == -errno.ENOMEM
+    fronts.pop().close()
+    assert accel.ioctl(client, code, request) == 0
+    with pytest.raises(OSError, match="no free context bank"):
+        machine.open_node(NODE)
+    for front in (accel, *fronts):
+        front.close()
+
+
+def test_interrupted_call_is_resumed_and_not_sent_twice(
+    machine: Machine, client: Interrupted, sent: list[InvokeMessage]
+) -> None:
+    """R24: the same thread with the same request goes back to waiting."""
+    front = machine.open_node(NODE)
+    create(front, client)
+    sent.clear()
+    client.signals = 2
+    request = InvokeLegacy(handle=0x1234)
+    assert run(front, client, "INVOKE", request) == -errno.EINTR
+    assert run(front, client, "INVOKE", request) == -errno.EINTR
+    assert run(front, client, "INVOKE", request) == UNKNOWN
+    assert len(sent) == 1
+    front.close(client)
+
+
+COMMANDS: list[tuple[str, object]] = [
+    ("INVOKE", InvokeLegacy(handle=0x1234)),
+    ("MAP_NEW", MapNew(flags=8, size=4096)),
+    ("GET_DSP_INFO", Capability(attribute_id=6)),
+    ("CREATE", CreateLegacy(filefd=-1)),
+    ("INIT_ATTACH", None),
+    ("INIT_ATTACH_SNS", None),
+]
+
+
+@pytest.mark.parametrize("has_session", [True, False])
+def test_every_command_says_epipe_once_the_dsp_is_gone(
+    client: LocalClient, has_session: bool
+) -> None:
+    """Spec 2.9, 8.4: by it the C library knows that its session has ended."""
+    system = new_machine()
+    try:
+        front = system.open_node(NODE)
+        if has_session:
+            create(front, client)
+        processes = children_of(system.pids[0])
+        os.kill(system.pids[0], signal.SIGKILL)
+        wait_until(lambda: not any(map(runs, processes)))
+        for key, record in COMMANDS:
+            busy = has_session and key in ("CREATE", "INIT_ATTACH", "INIT_ATTACH_SNS")
+            assert run(front, client, key, record) == -(errno.EBUSY if busy else errno.EPIPE), key
+        front.close(client)
+        again = system.open_node(NODE)
+        create(again, client)
+        again.close(client)
+    finally:
+        system.close()
+
+
+def runs(pid: int) -> bool:
+    """Whether a process still executes anything."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "XZ"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        threading.Event().wait(0.001)
+
+
+def test_nothing_is_left_of_what_a_file_has_made(machine: Machine, client: LocalClient) -> None:
+    """R11: memory that a program has is its own; everything else goes with the file."""
+    before = census(machine)
+    fronts = [machine.open_node(NODE) for _ in range(3)]
+    for front in fronts:
+        create(front, client)
+        data = bytearray(AllocDmaBuffer(size=100_000).pack())
+        assert front.ioctl(client, LEGACY.command("ALLOC_DMA_BUFF").code, data) == 0
+        fd = AllocDmaBuffer.unpack(data).fd
+        for _ in range(4):
+            assert run(front, client, "MEM_MAP", MapFd(fd=fd, length=1)) == 0
+            assert run(front, client, "MAP_NEW", MapNew(flags=0x1000, size=70_000)) == 0
+        os.close(fd)
+    for front in fronts:
+        front.close(client)
+        assert run(front, client, "INVOKE", InvokeLegacy(handle=3)) == -errno.EBADF
+    assert census(machine) == before
