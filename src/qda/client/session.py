@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import struct
-import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pickle import PicklingError
 from typing import Any, Self, TypeVar, overload
 
-import cloudpickle
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from qda.client.buffer import Buffer, Mapping
 from qda.client.device import DeviceFile
-from qda.client.pending import Pending, start
+from qda.client.host import HostService
+from qda.client.module import RemoteModule
+from qda.client.pickling import by_reference_then_by_value
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
     DSP_OFFSET,
@@ -42,7 +43,7 @@ from qda.fastrpc.remotectl import (
     OpenRequest,
     text,
 )
-from qda.fastrpc.uri import skeleton_uri
+from qda.fastrpc.uri import ModuleUri, skeleton_uri
 from qda.idl import Interface, Remote
 from qda.idl import Skeleton as InterfaceSkeleton
 from qda.idl.runtime import remote_of
@@ -50,9 +51,11 @@ from qda.idl.runtime import remote_of
 __all__ = ["RemoteModule", "Session"]
 
 R = TypeVar("R", bound=Remote)
-T = TypeVar("T")
 
 _LOG_ROOM = 32 << 10
+
+_TEXT_ROOM = 4096
+"""Room for an error text: it names all the places that were searched (U9)."""
 
 
 class Session:
@@ -69,6 +72,8 @@ class Session:
         self._manager: Manager = REMOTECTL1
         self._loader: int | None = None
         self._log = logging.getLogger(f"qda.dsp.{file.domain}")
+        self._installed: set[str] = set()
+        self._host = HostService(self)
         self._closed = False
 
     @property
@@ -83,7 +88,7 @@ class Session:
 
     @property
     def dialect(self) -> str:
-        """The dialect of the device interface, "rfc" or "v1"."""
+        """The dialect of the device interface, "rfc", "v1" or "legacy"."""
         return self._file.dialect.name
 
     # Memory.
@@ -157,6 +162,10 @@ class Session:
             lambda: self._file.unmap(buffer, request, address, size),
         )
 
+    def fd_of(self, buffer: Buffer) -> int:
+        """The number by which the DSP finds a buffer that is mapped: `self.dsp.memory_of_fd`."""
+        return self._file.name_of(buffer)
+
     def _buffer_of(self, memory: Buffer | NDArray[Any]) -> tuple[Buffer, int]:
         if isinstance(memory, Buffer):
             return memory, 0
@@ -198,6 +207,8 @@ class Session:
         return results
 
     def _issue(self, operation: str, handle: int, plan: Plan, timeout: float | None) -> None:
+        if self._host.serves:
+            self._host.calling()
         try:
             if timeout is None:
                 result = self._file.invoke(handle, plan)
@@ -236,7 +247,8 @@ class Session:
     def read_log(self) -> list[str]:
         """Take what the DSP has logged for this session since the last time; oldest line first.
 
-        The lines also go to the logger `qda.dsp.DOMAIN`.  A DSP without such a log has no lines.
+        The lines also go to the logger `qda.dsp.DOMAIN`, where they are already if the session
+        serves its DSP.  A DSP without such a log has no lines.
         """
         lines: list[str] = []
         try:
@@ -251,7 +263,7 @@ class Session:
                     break
         except OSError:
             return lines
-        for line in lines:
+        for line in lines if not self._host.serves else ():
             self._log.info("%s", line)
         return lines
 
@@ -259,6 +271,12 @@ class Session:
         """A call whose status is returned: for what an error's own text needs.  OSError."""
         plan = make_plan(method, ins, outs, (), (), self._file.find)
         return as_unsigned(self._file.invoke(handle, plan))
+
+    def status_of(
+        self, handle: int, method: int, ins: Sequence[Bytes], outs: Sequence[Bytes]
+    ) -> int:
+        """Call a method as `invoke` does, and return its status, unsigned.  OSError."""
+        return self._call(handle, method, ins, outs)
 
     def _find_loader(self) -> int:
         """The handle of the loader module, 0 on a DSP that has none; asked for once.  OSError."""
@@ -298,9 +316,12 @@ class Session:
         searched; on a DSP that does not run Python a class cannot be installed.
         """
         if isinstance(module, str):
+            self._serve_for(module)
             return self._open(module)
         if isinstance(module, type) and issubclass(module, Remote):
-            return module(self._open(self._uri_of(module.interface)))
+            uri = self._uri_of(module.interface)
+            self._serve_for(uri)
+            return module(self._open(uri))
         self.install(module)
         if issubclass(module, InterfaceSkeleton):
             opened = self._open(self._uri_of(module.interface))
@@ -314,6 +335,46 @@ class Session:
             return f"{interface.uri}&_dom={self.domain}"
         return interface.c_name
 
+    # The host's side.
+
+    def serve_host(self) -> None:
+        """Run the calls that code on the DSP makes to the host, from now on: its files, its
+        environment, its log, and what `provide` gives it (`self.dsp.host` in a skeleton).
+
+        A thread is parked on the DSP for this.  It happens by itself when a module is loaded that
+        is not installed, because the DSP asks the host for its file, and by `provide`.  Idempotent.
+        DspError if the DSP does not call hosts; DeviceError.
+        """
+        try:
+            self._host.start()
+        except Refusal:
+            raise
+        except OSError as error:
+            operation = "serve the host's side"
+            raise DeviceError(operation, self.domain, error.errno or 5) from error
+
+    def provide(self, *skeletons: Any) -> None:
+        """Make skeletons available to the code on the DSP, which opens them by their interface:
+        `self.dsp.host.open(interface)`.
+
+        A class gives each open an object of its own, an object serves all of them.  Their methods
+        run in threads of this process, which may call the DSP (`self.session`).  As `serve_host`.
+        """
+        for skeleton in skeletons:
+            self._host.provide(skeleton)
+        self.serve_host()
+
+    def _serve_for(self, uri: str) -> None:
+        """Serve the host's side if the DSP is going to look for a file.  A DSP that does not call
+        hosts may have the module all the same."""
+        try:
+            name = ModuleUri.parse(uri).name
+        except ValueError:
+            return  # the DSP says so
+        if name not in self._installed and not self._host.serves:
+            with suppress(Refusal):
+                self.serve_host()
+
     def install(self, skeleton: Any) -> None:
         """Make a skeleton class available on the DSP, in this session's process.
 
@@ -325,7 +386,7 @@ class Session:
 
     def _open(self, uri: str) -> RemoteModule:
         name = uri.encode() + b"\0"
-        request = OpenRequest(name_length=len(name), text_capacity=TEXT_CAPACITY).pack()
+        request = OpenRequest(name_length=len(name), text_capacity=_TEXT_ROOM).pack()
         operation = f"open {uri}"
         answer, message = self._manage("open", operation, [request, name], OpenAnswer.byte_size)
         opened = OpenAnswer.unpack(answer)
@@ -337,7 +398,7 @@ class Session:
         self, action: str, operation: str, ins: list[bytes], answer_size: int
     ) -> tuple[bytearray, bytearray]:
         """Call the module manager, at handle 8 or, if the DSP has none there, at handle 0."""
-        outs = bytearray(answer_size), bytearray(TEXT_CAPACITY)
+        outs = bytearray(answer_size), bytearray(_TEXT_ROOM)
         manager = self._manager
         plan = make_plan(getattr(manager, action).method, ins, outs, (), (), self._file.find)
         try:
@@ -351,7 +412,7 @@ class Session:
 
     def close_module(self, module: RemoteModule) -> None:
         """Close a module; see `RemoteModule.close`."""
-        request = CloseRequest(handle=module.handle, text_capacity=TEXT_CAPACITY).pack()
+        request = CloseRequest(handle=module.handle, text_capacity=_TEXT_ROOM).pack()
         operation = f"close {module.uri}"
         answer, message = self._manage("close", operation, [request], CloseAnswer.byte_size)
         error = CloseAnswer.unpack(answer).error
@@ -365,7 +426,7 @@ class Session:
             if not loader:
                 self._open(LOADER_URI)  # raises what the DSP says to that
             status, message = 0, ""
-            for pickled in _by_reference_then_by_value(skeleton):
+            for pickled in by_reference_then_by_value(skeleton):
                 room = bytearray(1024)
                 data = pickled()
                 status = self._call(loader, INSTALL, (data, name.encode() + b"\0"), (room,))
@@ -383,6 +444,7 @@ class Session:
         if status:
             log = [message] if message else self.read_log()
             raise DspError(operation, self.domain, status, log=tuple(log))
+        self._installed.add(name)
 
     # The end.
 
@@ -392,7 +454,10 @@ class Session:
             if self._closed:
                 return
             self._closed = True
-        self._file.close()
+        try:
+            self._host.close()
+        finally:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -409,66 +474,3 @@ def _name_of(skeleton: type[Any]) -> str:
     if issubclass(skeleton, InterfaceSkeleton):
         return skeleton.name
     return str(vars(skeleton).get("name", skeleton.__name__))
-
-
-_registering = threading.Lock()
-
-
-def _by_reference_then_by_value(skeleton: type) -> list[Callable[[], bytes]]:
-    def by_value() -> bytes:
-        module = sys.modules[skeleton.__module__]
-        with _registering:
-            known = module.__name__ in cloudpickle.list_registry_pickle_by_value()
-            if not known:
-                cloudpickle.register_pickle_by_value(module)
-            try:
-                return bytes(cloudpickle.dumps(skeleton))
-            finally:
-                if not known:
-                    cloudpickle.unregister_pickle_by_value(module)
-
-    return [lambda: bytes(cloudpickle.dumps(skeleton)), by_value]
-
-
-class RemoteModule:
-    """A module that is open on the DSP, at `handle`.  `close`, or the end of a `with` block, closes
-    it; the end of the session does too."""
-
-    def __init__(self, session: Session, handle: int, uri: str) -> None:
-        self.session, self.handle, self.uri = session, handle, uri
-        self._closed = False
-
-    def invoke(
-        self,
-        method: int,
-        ins: Sequence[Bytes] = (),
-        outs: Sequence[Bytes | int] = (),
-        in_handles: Sequence[HandleLike] = (),
-        out_handles: Sequence[HandleLike] = (),
-        *,
-        timeout: float | None = None,
-        label: str | None = None,
-    ) -> list[Any]:
-        """Call a method; as `Session.invoke`."""
-        return self.session.invoke(
-            self.handle, method, ins, outs, in_handles, out_handles, timeout=timeout, label=label
-        )
-
-    def start(self, call: Callable[[], T]) -> Pending[T]:
-        """Run a call in a thread of its own; see `qda.start`."""
-        return start(call)
-
-    def close(self) -> None:
-        """Close the module on the DSP; idempotent.  DspError if its close method fails."""
-        if not self._closed:
-            self._closed = True
-            self.session.close_module(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<RemoteModule {self.uri} at {self.handle:#x}>"

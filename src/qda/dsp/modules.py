@@ -7,7 +7,7 @@ it.  Each client closes what it opened, at the latest when it ends.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,18 +16,24 @@ from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError
 from qda.fastrpc.remotectl import FIRST_MODULE_HANDLE
 from qda.fastrpc.uri import ModuleUri
 
-__all__ = ["Loader", "Modules", "SkeletonLoader"]
+__all__ = [
+    "Loader",
+    "Modules",
+    "SkeletonLoader",
+    "create_skeleton",
+    "nothing_to_close",
+    "open_skeleton",
+]
 
 
 class Loader(Protocol):
     """Finds modules by URI."""
 
-    def load(self, uri: ModuleUri, text: str) -> tuple[Module, Callable[[], None]] | None:
-        """The opened module and what closes it, or None if this loader does not have it."""
-        ...
-
-    def places(self) -> Iterable[str]:
-        """Where it looks, for the error text."""
+    def load(
+        self, uri: ModuleUri, text: str, searched: list[str]
+    ) -> tuple[Module, Callable[[], None]] | None:
+        """The opened module and what closes it, or None if this loader does not have it; then it
+        adds the places where it has looked to `searched`, in order (U9).  StatusError."""
         ...
 
 
@@ -38,38 +44,53 @@ class SkeletonLoader:
         self._services = services
         self._classes: dict[str, type[AnySkeleton]] = {}
         self._plain: dict[str, AnySkeleton] = {}
+        self._own: set[str] = set()
+
+    def install_own(self, *skeletons: type[AnySkeleton]) -> None:
+        """Install what every process has, and nobody looks for by mistake."""
+        for skeleton in skeletons:
+            self.install(skeleton, skeleton.name)
+            self._own.add(skeleton.name)
 
     def install(self, skeleton: type[AnySkeleton], name: str) -> None:
         """Make a class available under a name; a later one replaces it for later opens."""
         self._classes[name] = skeleton
         self._plain.pop(name, None)
 
-    def load(self, uri: ModuleUri, text: str) -> tuple[Module, Callable[[], None]] | None:
+    def load(
+        self, uri: ModuleUri, text: str, searched: list[str]
+    ) -> tuple[Module, Callable[[], None]] | None:
         """A skeleton object: a new one for a handle64 URI, the process's own for a plain one."""
         skeleton_class = self._classes.get(uri.name)
         if skeleton_class is None:
+            names = ", ".join(sorted(self._classes.keys() - self._own)) or "none"
+            searched.append(f"installed skeletons ({names})")
             return None
-        if not uri.handle64:
-            if uri.name not in self._plain:
-                self._plain[uri.name] = self._create(skeleton_class)
-            return self._plain[uri.name], _nothing
-        skeleton_class.check_open(text)
-        skeleton = self._create(skeleton_class)
-        skeleton.open(text)
-        return skeleton, skeleton.close
-
-    def _create(self, skeleton_class: type[AnySkeleton]) -> AnySkeleton:
-        skeleton = skeleton_class()
-        skeleton.dsp = self._services
-        return skeleton
-
-    def places(self) -> Iterable[str]:
-        """The installed names."""
-        names = ", ".join(sorted(self._classes)) or "none"
-        return [f"installed skeletons: {names}"]
+        if uri.handle64:
+            return open_skeleton(skeleton_class, self._services, text)
+        if uri.name not in self._plain:
+            self._plain[uri.name] = create_skeleton(skeleton_class, self._services)
+        return self._plain[uri.name], nothing_to_close
 
 
-def _nothing() -> None:
+def create_skeleton(skeleton_class: type[AnySkeleton], services: DspServices) -> AnySkeleton:
+    """An object of a skeleton class, in a protection domain."""
+    skeleton = skeleton_class()
+    skeleton.dsp = services
+    return skeleton
+
+
+def open_skeleton(
+    skeleton_class: type[AnySkeleton], services: DspServices, uri: str
+) -> tuple[Module, Callable[[], None]]:
+    """An opened object of a skeleton class, and what closes it.  What `open` raises."""
+    skeleton_class.check_open(uri)
+    skeleton = create_skeleton(skeleton_class, services)
+    skeleton.open(uri)
+    return skeleton, skeleton.close
+
+
+def nothing_to_close() -> None:
     """A plain module has no close."""
 
 
@@ -111,12 +132,13 @@ class Modules:
             uri = ModuleUri.parse(text)
         except ValueError as error:
             raise StatusError(BAD_PARAMETER, str(error)) from error
+        searched: list[str] = []
         for loader in self._loaders:
-            loaded = loader.load(uri, text)
+            loaded = loader.load(uri, text, searched)
             if loaded is not None:
                 break
         else:
-            places = "; ".join(place for loader in self._loaders for place in loader.places())
+            places = "; ".join(searched)
             raise StatusError(UNABLE_TO_LOAD, f"{uri.file} not found; searched {places}")
         with self._lock:
             handle, self._next = self._next, self._next + 1

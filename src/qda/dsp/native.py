@@ -10,28 +10,31 @@ A generated skeleton has one entry, which gets the scalars and the argument arra
 The arguments are the memory that the caller shares, as for skeletons in Python.  While C runs, the
 interpreter serves other calls.  C that crashes ends its protection domain, and nothing else.
 
-What a library asks of the DSP's runtime has to be in the library, or in one that it is linked
-with, or come through a pointer that `qda.dsp.runtime` fills in.
+What a library asks of the DSP's runtime comes through pointers in it that `qda.dsp.runtime` fills
+in, as those of our headers do, or from the library `qda_runtime`.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import threading
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-from qda.dsp.runtime import LengthOf, call_running, supply_runtime
-from qda.dsp.skeleton import HandleArgument, Skeleton
+from qda.dsp.remote_arg import RemoteArgument, remote_arguments
+from qda.dsp.runtime import LengthOf, call_running, load_runtime, supply_runtime
+from qda.dsp.skeleton import DspServices, Skeleton
 from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError, as_unsigned
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.uri import ModuleUri
 from qda.idl.lifecycle import CLOSE, OPEN
 
 __all__ = [
+    "NativeLibrary",
     "NativeModule",
     "NativeSkeleton",
     "RemoteArgument",
@@ -40,82 +43,126 @@ __all__ = [
 ]
 
 
-class _Buffer(ctypes.Structure):
-    _fields_ = (("pv", ctypes.c_void_p), ("length", ctypes.c_size_t))
-
-
-class RemoteArgument(ctypes.Union):
-    """C's `remote_arg`: a buffer, or the 64 bits of a handle.
-
-    A dmahandle is 64 bits too: fd s32 at 0, offset u32 at 4 (spec/idl.md 6.5).
-    """
-
-    _fields_ = (("buffer", _Buffer), ("handle", ctypes.c_uint64))
-    buffer: _Buffer
-    handle: int
-
-
-def remote_arguments(arguments: Sequence[Any]) -> ctypes.Array[RemoteArgument]:
-    """The C array of a call's arguments: views, `HandleArgument`s and numbers, in wire order.
-
-    The array points into the views, which must outlive it.  An empty buffer has no address: C may
-    not touch any byte of it, and with NULL it cannot without being noticed (spec/idl.md 6.1).
-    """
-    found = (RemoteArgument * len(arguments))()
-    for place, argument in zip(found, arguments, strict=True):
-        if isinstance(argument, HandleArgument):
-            place.handle = argument.value
-        elif isinstance(argument, int):
-            place.handle = argument
-        elif argument.nbytes:
-            place.buffer.pv = _address(argument)
-            place.buffer.length = argument.nbytes
-    return found
-
-
-def _address(view: memoryview) -> int:
-    """Where a view's bytes are.  NumPy says it of read-only memory too, ctypes does not."""
-    address: int = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
-    return address
-
-
 def _nothing_mapped(fd: int) -> int:
     raise StatusError(BAD_PARAMETER, f"nothing is known about fd {fd}")
+
+
+_libc = ctypes.CDLL(None)
+_libc.dlclose.argtypes = (ctypes.c_void_p,)
+
+
+class NativeLibrary:
+    """A shared object in this process.
+
+    Its symbols stay its own: two libraries may define the same, and so may the program, with which
+    a skeleton has the names of its methods in common (clients.md 13.10).  `close` unloads it.
+
+    `path` is where the file is, `name` what errors call it.  `services` answers the library's
+    questions outside of calls.  StatusError UNABLE_TO_LOAD.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        services: DspServices | None = None,
+    ) -> None:
+        self.name = name or os.fspath(path)
+        missing = load_runtime()
+        try:
+            self._library: ctypes.CDLL | None = ctypes.CDLL(os.fspath(path), _OWN_SYMBOLS)
+        except OSError as error:
+            words = str(error).replace(os.fspath(path), self.name)
+            hint = f"; {missing}" if missing and "undefined symbol" in words else ""
+            raise StatusError(UNABLE_TO_LOAD, f"{words}{hint}") from error
+        supply_runtime(self._library, services)
+        self._lock = threading.Lock()
+        self._running, self._closed = 0, False
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str, services: DspServices) -> NativeLibrary:
+        """A library whose file is elsewhere.  StatusError UNABLE_TO_LOAD."""
+        descriptor = os.memfd_create(name[-200:], os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            with os.fdopen(os.dup(descriptor), "wb") as file:
+                file.write(data)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+            return cls(f"/proc/self/fd/{descriptor}", name, services)
+        finally:
+            os.close(descriptor)
+
+    def entry(self, symbol: str) -> Any:
+        """A function of the library.  StatusError UNABLE_TO_LOAD if it has none of that name."""
+        assert self._library is not None
+        try:
+            return self._library[symbol]
+        except AttributeError as error:
+            words = f"{self.name} has no symbol {symbol}"
+            raise StatusError(UNABLE_TO_LOAD, words) from error
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While its code runs in this thread: it is not unloaded under it."""
+        with self._lock:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._unload()
+
+    def close(self) -> None:
+        """Unload it as soon as none of its code runs.  Idempotent."""
+        with self._lock:
+            self._closed = True
+            self._unload()
+
+    def _unload(self) -> None:
+        if self._closed and not self._running and self._library is not None:
+            library, self._library = self._library, None
+            _libc.dlclose(library._handle)
+
+
+_OWN_SYMBOLS = os.RTLD_NOW | os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0)
+"""musl has no RTLD_DEEPBIND: there a library prefers what the program itself has."""
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
 class NativeModule:
     """A skeleton in a shared object, as a module of a protection domain.
 
-    `path` is the library and `name` the interface, with which its symbols begin.  `handle64`: the
-    interface descends from `remote_handle64`; then `open` comes before all calls and `close` after
-    them, and the library's own handle stays here.  `length_of` says how long the memory is that
-    the caller calls by an fd; StatusError if there is none.
+    `library` is the library or its path, and `name` the interface, with which its symbols begin;
+    `symbol` is its entry if it is called otherwise.  `handle64`: the interface descends from
+    `remote_handle64`; then `open` comes before all calls and `close` after them, and the library's
+    own handle stays here.  `length_of` says how long the memory is that the caller calls by an fd;
+    StatusError if there is none.  `services` answers its other questions.
 
     StatusError UNABLE_TO_LOAD for a library that cannot be loaded or lacks the entry.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        library: NativeLibrary | str | os.PathLike[str],
         name: str,
         *,
+        symbol: str | None = None,
         handle64: bool = True,
         length_of: LengthOf | None = None,
+        services: DspServices | None = None,
     ) -> None:
         self.name, self.handle64 = name, handle64
-        self._length_of = length_of or _nothing_mapped
+        self._length_of, self.services = length_of or _nothing_mapped, services
         self._handle: int | None = None
-        try:
-            # Symbols stay the library's own: two modules may define the same.
-            self._library = ctypes.CDLL(os.fspath(path))
-            style = "skel_handle_invoke" if handle64 else "skel_invoke"
-            self._entry: Any = self._library[f"{name}_{style}"]
-        except (OSError, AttributeError) as error:
-            raise StatusError(UNABLE_TO_LOAD, f"skeleton {name}: {error}") from error
+        if not isinstance(library, NativeLibrary):
+            library = NativeLibrary(library, services=services)
+        self._library = library
+        style = "skel_handle_invoke" if handle64 else "skel_invoke"
+        self._entry = library.entry(symbol or f"{name}_{style}")
         handle = (ctypes.c_uint64,) if handle64 else ()
         self._entry.argtypes = (*handle, ctypes.c_uint32, ctypes.POINTER(RemoteArgument))
         self._entry.restype = ctypes.c_int32
-        supply_runtime(self._library)
 
     def open(self, uri: str) -> None:
         """Open the skeleton with the URI that the client wrote; nothing without handles.
@@ -144,13 +191,22 @@ class NativeModule:
         """Run one call; returns the skeleton's status, signed.  StatusError before any C runs."""
         if self.handle64 and self._handle is None:
             raise StatusError(BAD_HANDLE, f"{self.name} was not opened by a URI with _modver")
-        with call_running(arguments, self._length_of):
-            return self.enter(self._handle or 0, scalars, remote_arguments(arguments))
+        return self.enter(self._handle or 0, scalars, remote_arguments(arguments), arguments)
 
-    def enter(self, handle: int, scalars: Scalars, arguments: ctypes.Array[RemoteArgument]) -> int:
-        """Call the entry with any handle, scalars and arguments; returns its status, signed."""
+    def enter(
+        self,
+        handle: int,
+        scalars: Scalars,
+        arguments: ctypes.Array[RemoteArgument],
+        given: Sequence[Any] = (),
+    ) -> int:
+        """Call the entry with any handle, scalars and arguments; returns its status, signed.
+
+        `given` are the arguments as Python has them.
+        """
         first = (handle,) if self.handle64 else ()
-        status: int = self._entry(*first, scalars.word, arguments)
+        with self._library.running(), call_running(given, self._length_of, self.services):
+            status: int = self._entry(*first, scalars.word, arguments)
         return status
 
 
@@ -171,6 +227,7 @@ class NativeSkeleton(Skeleton):
 
     def open(self, uri: str) -> None:
         """Open it in C."""
+        self._module.services = self.dsp
         self._module.open(uri)
 
     def close(self) -> None:
@@ -179,6 +236,7 @@ class NativeSkeleton(Skeleton):
 
     def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
         """Call a method in C."""
+        self._module.services = self.dsp  # without handles, `open` is not called
         return self._module.invoke(scalars, arguments)
 
 

@@ -7,29 +7,42 @@ message, runs the call and answers on the same endpoint; nothing is handed from 
 
 from __future__ import annotations
 
-import collections
 import errno
 import logging
 import operator
+import os
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from qda.dsp.files import FileLoader
+from qda.dsp.folders import FolderLoader
+from qda.dsp.host import Environment, Host
+from qda.dsp.listener import Listener
+from qda.dsp.listening import (
+    DefaultListener,
+    DefaultListener1,
+    ListenerModule,
+    Messages,
+    Unsupported,
+)
 from qda.dsp.memory import WINDOW, AddressFault, AddressSpace
 from qda.dsp.modules import Modules, SkeletonLoader
 from qda.dsp.services import (
     CurrentProcess,
+    CurrentProcessByName,
     LoaderModule,
     ProcessControl,
     RemoteControl,
     Utilities,
 )
+from qda.dsp.session import Pending, Session
 from qda.dsp.skeleton import HandleArgument
 from qda.errors import (
     BAD_PARAMETER,
     BAD_STATE,
+    NO_LISTENER,
     NO_SUCH_CLIENT,
     SKELETON_RAISED,
     StatusError,
@@ -37,7 +50,9 @@ from qda.errors import (
 )
 from qda.fastrpc.control import CONTROL_HANDLE
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.message import InvokeMessage, Response
+from qda.fastrpc.hostlog import Level
+from qda.fastrpc.listener import LISTENER, LISTENER1
+from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.payload import DmaHandle, WireArgument, decode, metadata_size
 from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1
 from qda.fastrpc.scalars import Scalars
@@ -46,46 +61,14 @@ from qda.rpmsg.frame import pack_reply
 
 __all__ = ["Process"]
 
-LOG_LINES = 1000
-"""Lines that are kept for a client that does not read its log."""
-
-_response = Response.codec
 _message = InvokeMessage.codec
 
-_CURRENT_PROCESS = 4
 _UTILITIES = 2
+_CURRENT_PROCESS = 4
+_MESSAGES = 5
+_PERFORMANCE = {6: "adsp_perf", 9: "adsp_perf1"}
 _AFTER_EXIT = (_CURRENT_PROCESS, CONTROL_HANDLE)
 """Handles that still answer after a client's exit (spec 6.6, 10)."""
-
-
-@dataclass(eq=False, slots=True)
-class Pending:
-    """A call that has not been answered yet.  It is answered once, by whoever comes first: its own
-    thread, or the release of its session."""
-
-    endpoint: Endpoint
-    context: int
-    unanswered: list[bool] = field(default_factory=lambda: [True])
-
-    def answer(self, result: int) -> None:
-        try:
-            self.unanswered.pop()  # of several threads, one succeeds
-        except IndexError:
-            return
-        self.endpoint.send(_response.pack(self.context, result))
-
-
-@dataclass(eq=False)
-class Session:
-    """A client's session as the process sees it."""
-
-    client_id: int
-    control: Endpoint
-    pending: set[Pending] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    left: bool = False
-    gone: bool = False
-    log: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=LOG_LINES))
 
 
 class Process:
@@ -104,14 +87,26 @@ class Process:
         self.log = logging.Logger(f"qda.dsp.{domain}")
         self.log.addHandler(_SessionLog(self))
         self.skeletons = SkeletonLoader(self)
-        self.skeletons.install(LoaderModule, LoaderModule.name)
-        self.modules = Modules([self.skeletons])
+        self.skeletons.install_own(
+            LoaderModule, CurrentProcessByName, DefaultListener, DefaultListener1
+        )
+        self.host = Host(lambda: self.listener)
+        self.environment = Environment(self.host)
+        folders = FolderLoader(self, lambda: self.listener)
+        files = FileLoader(self, lambda: self.listener)
+        self.modules = Modules([self.skeletons, folders, files])
         self.modules.fix(REMOTECTL.handle, RemoteControl(self, REMOTECTL))
         self.modules.fix(REMOTECTL1.handle, RemoteControl(self, REMOTECTL1))
         self.modules.fix(CONTROL_HANDLE, ProcessControl(self))
         self.modules.fix(_UTILITIES, Utilities(capabilities))
         self.modules.fix(_CURRENT_PROCESS, CurrentProcess(self))
+        self.modules.fix(LISTENER.handle, ListenerModule(self, LISTENER, complete=False))
+        self.modules.fix(LISTENER1.handle, ListenerModule(self, LISTENER1, complete=True))
+        self.modules.fix(_MESSAGES, Messages())
+        for handle, name in _PERFORMANCE.items():
+            self.modules.fix(handle, Unsupported(name))
         self._sessions: dict[int, Session] = {}
+        self._default: Session | None = None
         self._local = threading.local()
         self._created = False
         self._ending = False
@@ -132,10 +127,75 @@ class Process:
         """The mapping that was made under a name."""
         return self.space.view_of_fd(self.client_id, fd)
 
-    def log_of(self, client_id: int) -> collections.deque[str]:
-        """The lines that a client has not read yet."""
-        session = self._sessions.get(client_id)
-        return session.log if session else collections.deque()
+    @property
+    def thread(self) -> int:
+        """The host's thread whose call runs in this thread."""
+        return getattr(self._local, "thread", 0)
+
+    def take_log(self, room: int) -> bytes:
+        """Lines that the client has not read yet, as many as fit; each with its newline."""
+        session = self._session()
+        lines: list[bytes] = []
+        while session is not None and session.log:
+            line = session.log[0].encode("utf-8", "replace")[:4096] + b"\n"
+            if len(line) > room:
+                break
+            room -= len(line)
+            lines.append(line)
+            session.log.popleft()
+            session.host_log.forget()
+        return b"".join(lines)
+
+    def write_log(self, record: logging.LogRecord, text: str) -> None:
+        """Put a record into the log of the session in whose call it was made, and send it to the
+        host."""
+        session = self._session()
+        if session is not None:
+            session.log.extend(text.splitlines())
+            level, place = Level.from_python(record.levelno), os.path.basename(record.pathname)
+            words = text.partition(" ")[2]  # the host has the level in its record
+            session.host_log.put(level, place, record.lineno, threading.get_native_id(), words)
+
+    def _session(self) -> Session | None:
+        """The session of this thread's call; in a thread of a skeleton's own, the only one."""
+        session = self._sessions.get(self.client_id)
+        if session is None and self.kind is ProtectionDomain.USER:
+            session = next(iter(self._sessions.values()), None)
+        return session
+
+    # The host.
+
+    @property
+    def own_listener(self) -> Listener:
+        """The reverse calls of this call's own session.  StatusError."""
+        session = self._session()
+        if session is None:
+            raise StatusError(NO_LISTENER, "outside of a call there is no host to call")
+        return session.listener
+
+    @property
+    def listener(self) -> Listener:
+        """Who carries reverse calls of this thread: its session or, if that has no listener, the
+        one that has registered for such (spec 7.8).  StatusError."""
+        session, default = self._session(), self._default
+        if default is not None and (session is None or not session.listener.is_announced):
+            return default.listener
+        return self.own_listener
+
+    def announce_listener(self, complete: bool) -> None:
+        """The client of this call is going to listen."""
+        self.own_listener.announce(complete)
+        session = self._session()
+        if session is not None:
+            session.host_log.send()
+
+    def thread_left(self) -> None:
+        """The client's thread that makes this call ends."""
+        self.own_listener.thread_left(self.thread)
+
+    def register_listener(self) -> None:
+        """This call's session serves the reverse calls of those that have no listener."""
+        self._default = self._session()
 
     # Life of sessions.
 
@@ -158,14 +218,21 @@ class Process:
         """
         session = self._sessions.get(client_id)
         if session is not None:
-            session.left = True
+            self._stop(session)
+
+    def _stop(self, session: Session) -> None:
+        """The client makes no more calls: what waits for its threads ends (spec 6.6)."""
+        session.left = True
+        if self._default is session:
+            self._default = None
+        session.listener.end()
 
     def release(self, client_id: int) -> None:
         """Destroy what belongs to a client; nothing if it is unknown (spec 3.4)."""
         session = self._sessions.get(client_id)
         if session is None or self.client_id not in (0, client_id):
             return
-        session.left = True
+        self._stop(session)
         self._end_pending(session)
         if self.kind is ProtectionDomain.USER:  # the process is destroyed after this
             self._close_modules(client_id)
@@ -219,6 +286,7 @@ class Process:
             except PeerGone:
                 break
         control.close()
+        self._stop(session)
         with session.lock:
             session.gone = True
             if session.pending:
@@ -290,7 +358,7 @@ class Process:
             return as_signed(SKELETON_RAISED)
 
     def _call(self, session: Session, message: bytes) -> int:
-        client_id, _, _, handle, word, address, size = _message.unpack(message)
+        client_id, self._local.thread, _, handle, word, address, size = _message.unpack(message)
         if client_id != (0 if handle == CONTROL_HANDLE else session.client_id):
             raise StatusError(NO_SUCH_CLIENT, f"client {client_id} is not on this session")
         if session.left and handle not in _AFTER_EXIT:
@@ -365,5 +433,4 @@ class _SessionLog(logging.Handler):
         self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        lines = self._process.log_of(self._process.client_id)
-        lines.extend(self.format(record).splitlines())
+        self._process.write_log(record, self.format(record))

@@ -4,43 +4,104 @@ A library in C gets these functions through pointers that it exports, `qda_` and
 name, which are filled in when it is loaded.  A library that exports none needs none.
 
     int adsp_mmap_fd_getinfo(int fd, uint32_t *length)
+    void HAP_debug(int level, const char *file, int line, const char *text)
+    int HAP_mem_find(int fd, uint64_t *address, uint64_t *size)
+    int host_open(const char *name, uint32_t *handle)
+    int host_invoke(uint32_t handle, uint32_t scalars, remote_arg *arguments)
+    int host_close(uint32_t handle)
 
-By this a generated skeleton asks how long the memory of a dmahandle is (spec/idl.md 6.5).
+By the first a generated skeleton asks how long the memory of a dmahandle is (spec/idl.md 6.5).
+The headers in `qda/idl/c/include` have such pointers; for libraries that were built with other
+headers, the library `qda_runtime` (native/runtime.c) has the symbols, and the pointers.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
-from qda.dsp.skeleton import HandleArgument
-from qda.errors import BAD_PARAMETER, StatusError, as_signed
+import numpy as np
 
-__all__ = ["LengthOf", "call_running", "supply_runtime"]
+from qda.dsp.host import open_module
+from qda.dsp.remote_arg import RemoteArgument
+from qda.dsp.skeleton import DspServices, HandleArgument
+from qda.errors import (
+    BAD_PARAMETER,
+    BAD_STATE,
+    SKELETON_RAISED,
+    HostError,
+    StatusError,
+    as_signed,
+)
+from qda.fastrpc.hostlog import Level
+from qda.fastrpc.remotectl import REMOTECTL, TEXT_CAPACITY, CloseRequest
+from qda.fastrpc.scalars import Scalars
+
+__all__ = [
+    "RUNTIME_LIBRARY",
+    "LengthOf",
+    "call_running",
+    "load_runtime",
+    "supply_runtime",
+]
 
 LengthOf = Callable[[int], int]
 """The length in bytes of what is mapped under an fd; StatusError if nothing is."""
 
+RUNTIME_LIBRARY: Final = "QDA_RUNTIME"
+"""Environment variable that names the library `qda_runtime`, if it is not in the package."""
+
 _local = threading.local()
-"""`call`: arguments and `LengthOf` of the call that runs in this thread."""
+"""`call`: arguments, `LengthOf` and services of the call that runs in this thread."""
+
+_loaded_by: list[DspServices] = []
+"""The protection domain that has loaded the last library: for threads that C has started."""
 
 
 @contextmanager
-def call_running(arguments: Sequence[Any], length_of: LengthOf) -> Iterator[None]:
+def call_running(
+    arguments: Sequence[Any], length_of: LengthOf, services: DspServices | None = None
+) -> Iterator[None]:
     """While C runs a call in this thread: whose questions the runtime answers."""
-    _local.call = arguments, length_of
+    before = getattr(_local, "call", None)
+    _local.call = arguments, length_of, services
     try:
         yield
     finally:
-        del _local.call
+        _local.call = before
 
 
-def supply_runtime(library: ctypes.CDLL) -> None:
+def load_runtime() -> str:
+    """Make the runtime's functions available to libraries that are loaded from now on.
+
+    Returns why it could not be loaded, or an empty text.
+    """
+    return _load_runtime(os.environ.get(RUNTIME_LIBRARY, ""))
+
+
+@cache
+def _load_runtime(named: str) -> str:
+    path = Path(named) if named else Path(__file__).with_name("libqda_runtime.so")
+    try:
+        supply_runtime(ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL))
+    except OSError as error:
+        return (
+            f"the DSP's runtime library, which may define it, is not loaded ({error}): build it "
+            f"with CMake (native/cmake/CMakeLists.txt), or name it in {RUNTIME_LIBRARY}"
+        )
+    return ""
+
+
+def supply_runtime(library: ctypes.CDLL, services: DspServices | None = None) -> None:
     """Fill in the pointers to runtime functions that a library exports."""
+    if services is not None:
+        _loaded_by[:] = [services]
     for name, function in _functions().items():
         try:
             pointer = ctypes.c_void_p.in_dll(library, f"qda_{name}")
@@ -49,26 +110,117 @@ def supply_runtime(library: ctypes.CDLL) -> None:
         pointer.value = ctypes.cast(function, ctypes.c_void_p).value
 
 
-_FdInfo: Final = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int32, ctypes.POINTER(ctypes.c_uint32))
+def _services() -> DspServices:
+    call = getattr(_local, "call", None)
+    if call is not None and call[2] is not None:
+        found: DspServices = call[2]
+        return found
+    if not _loaded_by:
+        raise StatusError(BAD_STATE, "the library was not loaded by a protection domain")
+    return _loaded_by[-1]
+
+
+def _answered(function: Callable[..., int | None]) -> Callable[..., int]:
+    """A function for C: what it raises becomes its result."""
+
+    def answer(*arguments: Any) -> int:
+        try:
+            return function(*arguments) or 0
+        except (StatusError, HostError) as error:
+            return as_signed(error.status)
+        except BaseException as error:  # it must not get into C
+            _log_failure(function.__name__, error)
+            return as_signed(SKELETON_RAISED)
+
+    return answer
+
+
+def _log_failure(name: str, error: BaseException) -> None:
+    try:
+        _services().log.error("runtime function %s failed: %r", name, error)
+    except StatusError:
+        return
+
+
+_int, _u32 = ctypes.c_int32, ctypes.c_uint32
+_u32_at, _u64_at = ctypes.POINTER(ctypes.c_uint32), ctypes.POINTER(ctypes.c_uint64)
+_text = ctypes.c_char_p
+_arguments_at = ctypes.POINTER(RemoteArgument)
 
 
 @cache
 def _functions() -> dict[str, Any]:
     """The functions for C.  They are made once: C may call them as long as the process lives."""
-    return {"adsp_mmap_fd_getinfo": _FdInfo(_fd_info)}
+    functions: dict[str, tuple[Callable[..., int | None], tuple[Any, ...]]] = {
+        "adsp_mmap_fd_getinfo": (_fd_info, (_int, _u32_at)),
+        "HAP_debug": (_debug, (_int, _text, _int, _text)),
+        "HAP_mem_find": (_find, (_int, _u64_at, _u64_at)),
+        "host_open": (_host_open, (_text, _u32_at)),
+        "host_invoke": (_host_invoke, (_u32, _u32, _arguments_at)),
+        "host_close": (_host_close, (_u32,)),
+    }
+    return {
+        name: ctypes.CFUNCTYPE(_int, *arguments)(_answered(function))
+        for name, (function, arguments) in functions.items()
+    }
 
 
-def _fd_info(fd: int, length: Any) -> int:
+def _fd_info(fd: int, length: Any) -> None:
     """The length under an fd: of a handle of the running call, else of a mapping."""
-    arguments, length_of = getattr(_local, "call", ((), None))
+    arguments, length_of, _ = getattr(_local, "call", None) or ((), None, None)
     for argument in arguments:
         if isinstance(argument, HandleArgument) and argument.fd == fd:
             length[0] = argument.length
-            return 0
+            return
     if length_of is None:  # a thread that C has started runs no call
-        return as_signed(BAD_PARAMETER)
-    try:
-        length[0] = length_of(fd)
-    except StatusError as error:
-        return as_signed(error.status)
-    return 0
+        raise StatusError(BAD_PARAMETER, "no call runs in this thread")
+    length[0] = length_of(fd)
+
+
+def _debug(level: int, file: bytes | None, line: int, text: bytes | None) -> None:
+    log = _services().log
+    words = (text or b"").decode("utf-8", "replace")
+    place = (file or b"").decode("utf-8", "replace")
+    known = Level(level) if level in set(Level) else Level.HIGH
+    log.handle(log.makeRecord(log.name, known.of_python, place, line, "%s", (words,), None))
+
+
+def _find(fd: int, address: Any, size: Any) -> None:
+    view = _services().memory_of_fd(fd)
+    address[0] = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
+    size[0] = len(view)
+
+
+def _host_open(name: bytes, handle: Any) -> None:
+    found = open_module(_services().host.listener, name.decode("utf-8", "replace"))
+    handle[0] = found.handle
+
+
+def _host_invoke(handle: int, word: int, arguments: Any) -> int:
+    scalars = Scalars.decode(word)
+    if scalars.length != scalars.buffers:
+        raise StatusError(BAD_PARAMETER, "a reverse call takes no handles")
+    buffers = [arguments[index].buffer for index in range(scalars.buffers)]
+    ins = [
+        ctypes.string_at(one.pv, one.length) if one.length else b""
+        for one in buffers[: scalars.in_buffers]
+    ]
+    outs = buffers[scalars.in_buffers :]
+    listener = _services().host.listener
+    reply = listener.call(handle, scalars, ins, [one.length for one in outs])
+    for one, data in zip(outs, reply.outs, strict=False):
+        if data:
+            ctypes.memmove(one.pv, data, len(data))
+    if reply.failure:
+        _services().log.info("reverse call to %#x: %s", handle, reply.failure)
+    return as_signed(reply.status)
+
+
+def _host_close(handle: int) -> int:
+    request = CloseRequest(handle=handle, text_capacity=TEXT_CAPACITY).pack()
+    listener = _services().host.listener
+    reply = listener.call(REMOTECTL.handle, REMOTECTL.close, [request], [4, TEXT_CAPACITY])
+    status = reply.status
+    if not status:
+        status = int.from_bytes(reply.outs[0], "little")
+    return as_signed(status)

@@ -4,6 +4,8 @@
 1      process control     sessions and mappings, for the driver only
 2      utilities           capabilities
 4      current process     exit and a few settings
+
+Those by which a host listens are in `qda.dsp.listening`.
 """
 
 from __future__ import annotations
@@ -48,7 +50,14 @@ from qda.layout import Record
 if TYPE_CHECKING:
     from qda.dsp.process import Process
 
-__all__ = ["CurrentProcess", "LoaderModule", "ProcessControl", "RemoteControl", "Utilities"]
+__all__ = [
+    "CurrentProcess",
+    "CurrentProcessByName",
+    "LoaderModule",
+    "ProcessControl",
+    "RemoteControl",
+    "Utilities",
+]
 
 
 R = TypeVar("R", bound=Record)
@@ -129,6 +138,8 @@ class RemoteControl:
         else:
             return 0
         _put_text(message, words)
+        if len(words) >= len(message):  # C clients have room for 255 bytes; U9 wants all places
+            self._process.log.warning("%s", words)
         if self._manager is REMOTECTL:
             status = UNABLE_TO_LOAD & 0xFF
         return as_signed(status)
@@ -146,6 +157,8 @@ class ProcessControl:
         buffers: Sequence[memoryview] = arguments
         if scalars.method in (Method.CREATE, Method.CREATE_ATTR) and len(buffers) in (4, 6):
             self._create(*buffers[:4])
+        elif scalars == control.create_static(0, b"", None).scalars:
+            self._create_static(*buffers)
         elif scalars == control.attach(0).scalars:
             self._client(control.AttachRequest, buffers[0])
             self._process.attach()
@@ -182,6 +195,17 @@ class ProcessControl:
         if request.file_length != len(image) or request.name_length != len(name):
             raise StatusError(BAD_PARAMETER, "lengths in the request are not those of its buffers")
         self._process.space.resolve(memory.address, memory.size)
+        self._process.create()
+
+    def _create_static(self, header: memoryview, name: memoryview, pages: memoryview) -> None:
+        """A process of the DSP's own image, whatever its name: ours are empty at first, as other
+        processes are (R21)."""
+        request = self._client(control.StaticRequest, header)
+        heap = _read(PhysicalPage, pages)
+        if request.name_length != len(name) or not text(name):
+            raise StatusError(BAD_PARAMETER, "the process has no name")
+        if request.pages:
+            self._process.space.resolve(heap.address, heap.size)
         self._process.create()
 
     def _map(self, header: memoryview, pages: memoryview, answer: memoryview) -> None:
@@ -240,7 +264,8 @@ class CurrentProcess(Skeleton):
 
     @method(3)
     def thread_exit(self) -> None:
-        """A thread of the client has ended; nothing is kept for threads."""
+        """A thread of the client has ended: it answers no reverse call any more."""
+        self._process.thread_left()
 
     @method(5)
     def address_space(self, identifier: memoryview) -> None:
@@ -256,6 +281,19 @@ class CurrentProcess(Skeleton):
         """End the client's work as a fault in its process would; the caller expects BAD_STATE."""
         self._process.leave(self._process.client_id)
         raise StatusError(BAD_STATE, "the client has asked for an exception")
+
+
+class CurrentProcessByName(Skeleton, name="adsp_current_process"):
+    """The same, for clients that open it by name; methods are numbered from 0 there."""
+
+    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
+        """Run the method of handle 4 that is two higher."""
+        if scalars.method > 7:
+            raise StatusError(UNSUPPORTED, f"{self.name} has no method {scalars.method}")
+        process: Any = self.dsp
+        return CurrentProcess(process).invoke(
+            scalars._replace(method=scalars.method + 2), arguments
+        )
 
 
 class LoaderModule(Skeleton, name="qda_loader"):
@@ -284,11 +322,6 @@ class LoaderModule(Skeleton, name="qda_loader"):
     @method(READ_LOG)
     def read_log(self, length: memoryview, lines: memoryview) -> None:
         """Take lines from the client's log, as many as fit."""
-        room, taken, log = len(lines), [], self._process.log_of(self._process.client_id)
-        while log and room >= len(line := log[0].encode("utf-8", "replace")[:4096] + b"\n"):
-            taken.append(line)
-            room -= len(line)
-            log.popleft()
-        data = b"".join(taken)
+        data = self._process.take_log(len(lines))
         _put(length, struct.pack("<I", len(data)))
         _put(lines, data)

@@ -19,12 +19,15 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError, UsageError, UsageTypeError
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 from qda.idl.runtime import Skeleton as InterfaceSkeleton
+
+if TYPE_CHECKING:
+    from qda.dsp.host import Environment, Host
 
 __all__ = ["AnySkeleton", "DspServices", "HandleArgument", "Module", "Skeleton", "method"]
 
@@ -75,7 +78,17 @@ class DspServices(Protocol):
 
     @property
     def log(self) -> logging.Logger:
-        """The process's logger; records reach the client's session log."""
+        """The process's logger; records reach the client's session log, and the host's."""
+        ...
+
+    @property
+    def host(self) -> Host:
+        """The modules and files of the host, for reverse calls."""
+        ...
+
+    @property
+    def environment(self) -> Environment:
+        """The environment variables of the host."""
         ...
 
 
@@ -106,12 +119,14 @@ class Skeleton:
     """Base of skeletons written in Python; see the module's text.
 
     `name` is the interface name by which the module is opened, the class's own by default.
-    `dsp` is set before `open` is called.
+    `dsp` is set before `open` is called; in a program that provides the skeleton to its DSP
+    (`Session.provide`) it is `session` instead.
     """
 
     name: ClassVar[str]
     methods: ClassVar[dict[int, str]] = {}
     dsp: DspServices
+    session: Any
 
     def __init_subclass__(cls, *, name: str | None = None) -> None:
         super().__init_subclass__()

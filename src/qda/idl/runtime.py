@@ -173,10 +173,14 @@ class Skeleton(_Made, Generic[R_co]):
     What a method raises becomes the status of the call: a `qda.StatusError` its own, anything else
     0x80000401.  `dsp` is what the protection domain offers (`qda.Skeleton` says what); `name` is
     the interface's name in C, by which the module is opened.
+
+    A program may provide a skeleton to its DSP (`Session.provide`); then `session` is that session,
+    and there is no `dsp`.
     """
 
     name: ClassVar[str]
     dsp: Any
+    session: Any
     _bound: Binding | None = None
 
     def __init_subclass__(cls) -> None:

@@ -4,7 +4,10 @@
 
 #include "AEEStdDef.h"
 #include "AEEStdErr.h"
+#include "HAP_debug.h"
 #include "HAP_farf.h"
+#include "HAP_mem.h"
+#include "HAP_perf.h"
 #include "remote.h"
 #include "rpcmem.h"
 

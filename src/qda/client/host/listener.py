@@ -1,0 +1,205 @@
+"""The threads of a program that wait for calls of its DSP (spec/fastrpc.md 7.2).
+
+One thread waits.  If a method that it runs calls the DSP, which may call the host again before it
+answers, another thread waits meanwhile: calls nest as deep as there are threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from qda.client.host.modules import HostModules, plain
+from qda.errors import BAD_PARAMETER, BAD_STATE, INTERRUPTED, as_signed, as_unsigned
+from qda.fastrpc.listener import (
+    FIRST_RESULT,
+    LISTENER,
+    LISTENER1,
+    Entrance,
+    MoreAnswer,
+    MoreRequest,
+    NextAnswer,
+    NextRequest,
+)
+from qda.fastrpc.nested import STREAM_MAX, pack_reply, unpack_request
+from qda.fastrpc.scalars import Scalars
+from qda.layout import align
+
+__all__ = ["Invoke", "ListenerThreads"]
+
+Invoke = Callable[[int, int, Sequence[object], Sequence[object]], int]
+"""Calls a method of a handle with in-buffers and out-buffers; returns the status, unsigned.
+OSError."""
+
+ROOM = 4096
+"""Room for a request in bytes; a longer one is fetched in a second step."""
+
+KEEP = 1 << 20
+"""Room that has become longer than this is given back after the request."""
+
+THREADS = 32
+"""How deep calls may nest."""
+
+JOIN = 10.0
+"""Seconds to wait at the end for methods that still run."""
+
+_log = logging.getLogger("qda.client.host")
+
+
+class ListenerThreads:
+    """The threads that serve a session.  Thread-safe.
+
+    `start` announces the listener to the DSP, and begins; `stop` waits for the threads, which end
+    when the DSP says so (after exit) or is gone.
+    """
+
+    def __init__(self, invoke: Invoke, modules: HostModules, name: str) -> None:
+        self._invoke, self._modules, self._name = invoke, modules, name
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._waiting = 0
+        self._entrance = LISTENER1
+        self._local = threading.local()
+        self._stopped = False
+
+    def start(self) -> int:
+        """Announce that this session listens, and begin; returns the DSP's status, 0 if it is
+        listened to now.  OSError."""
+        status = 0
+        for self._entrance in (LISTENER1, LISTENER):
+            init = self._entrance.init2
+            status = self._invoke(self._entrance.handle, init.method, (), ())
+            if not status:
+                self._add_thread()
+                break
+        return status
+
+    def _add_thread(self) -> None:
+        thread = threading.Thread(
+            target=self._run, args=(self._entrance,), daemon=True, name=f"{self._name} host"
+        )
+        with self._lock:
+            if self._stopped or len(self._threads) >= THREADS:
+                return
+            self._threads.add(thread)
+            self._waiting += 1
+        thread.start()
+
+    def calling(self) -> None:
+        """A thread is about to call the DSP: if it is one of these, another one takes over."""
+        if getattr(self._local, "serves", False):
+            with self._lock:
+                waiting = self._waiting
+            if not waiting:
+                self._add_thread()
+
+    def stop(self) -> None:
+        """Wait for the threads, at most JOIN seconds; not for the one that calls this."""
+        with self._lock:
+            self._stopped = True
+            threads = list(self._threads)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(JOIN)
+                if thread.is_alive():
+                    _log.error("%s: a method of the host does not end", self._name)
+
+    def _run(self, entrance: Entrance) -> None:
+        self._local.serves = True
+        waits = True
+        try:
+            loop = _Loop(self._invoke, entrance)
+            while loop.next():
+                with self._lock:
+                    self._waiting -= 1
+                waits = False
+                loop.run(self._modules)
+                with self._lock:
+                    self._waiting += 1
+                waits = True
+        except OSError as error:
+            _log.debug("%s: the listener ends: %s", self._name, error)
+        finally:
+            with self._lock:
+                self._waiting -= waits
+                self._threads.discard(threading.current_thread())
+
+
+class _Loop:
+    """One thread's conversation with the DSP."""
+
+    def __init__(self, invoke: Invoke, entrance: Entrance) -> None:
+        self._invoke, self._entrance = invoke, entrance
+        self._room = bytearray(ROOM)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._context, self._result, self._reply = 0, FIRST_RESULT, b""
+
+    def next(self) -> bool:
+        """Bring the last result and wait for a request; False if the DSP wants no more of us."""
+        failed = False
+        while True:
+            request = NextRequest(
+                context=self._context,
+                result=self._result,
+                reply_length=len(self._reply),
+                capacity=len(self._room),
+            )
+            answer = bytearray(NextAnswer.byte_size)
+            status = self._invoke(
+                self._entrance.handle,
+                self._entrance.next.method,
+                (request.pack(), self._reply),
+                (answer, self._room),
+            )
+            if not status:
+                self._asked = NextAnswer.unpack(answer)
+                return True
+            if status == BAD_STATE or failed:  # the second time it means it
+                return False
+            failed = status != INTERRUPTED
+            self._forget()
+            self._result = as_signed(status) if failed else FIRST_RESULT
+
+    def run(self, modules: HostModules) -> None:
+        """Run the request."""
+        asked = self._asked
+        self._context, self._reply = asked.context, b""
+        self._result = as_signed(plain(BAD_PARAMETER))
+        scalars = Scalars.decode(asked.scalars)
+        try:
+            stream = self._stream(asked)
+            ins, sizes = unpack_request(stream, scalars.in_buffers, scalars.out_buffers)
+        except ValueError as error:
+            _log.warning("a request of the DSP makes no sense: %s", error)
+            return
+        outs = [bytearray(size) for size in sizes]
+        self._result = modules.call(asked.handle, scalars, ins, outs)
+        if not self._result:
+            self._reply = pack_reply(outs)
+        del ins, stream
+        if len(self._room) > KEEP:
+            self._room = bytearray(ROOM)
+
+    def _stream(self, asked: NextAnswer) -> memoryview:
+        """The whole request.  ValueError if the DSP does not give it; OSError."""
+        length, had = asked.length, len(self._room)
+        if not 0 <= length <= STREAM_MAX:
+            raise ValueError(f"a request of {length} bytes")
+        if length > had:
+            room = bytearray(align(length, 4096))
+            room[:had] = self._room
+            self._room = room
+            request = MoreRequest(context=asked.context, offset=had, capacity=len(room) - had)
+            answer = bytearray(MoreAnswer.byte_size)
+            status = self._invoke(
+                self._entrance.handle,
+                self._entrance.more.method,
+                (request.pack(),),
+                (answer, memoryview(room)[had:]),
+            )
+            if status or MoreAnswer.unpack(answer).length > len(room):
+                raise ValueError(f"the rest of a request: status {as_unsigned(status):#x}")
+        return memoryview(self._room)[:length]

@@ -1,0 +1,36 @@
+"""The module that takes the DSP's log (spec/fastrpc.md 7.7)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from qda.client.host.modules import plain
+from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError
+from qda.fastrpc.hostlog import LOG, read_log_records
+from qda.fastrpc.scalars import Scalars
+
+__all__ = ["AdspMessages"]
+
+
+class AdspMessages:
+    """`adspmsgd_apps`: messages go to a logger, with their file and line, at Python's level."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+
+    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
+        """Take messages.  StatusError for anything else."""
+        if scalars != LOG:
+            raise StatusError(plain(UNSUPPORTED), f"adspmsgd_apps has no {scalars}")
+        size = int.from_bytes(arguments[0][:4], "little")
+        if len(arguments[0]) < 4 or size > len(arguments[1]):
+            raise StatusError(plain(BAD_PARAMETER), f"{size} bytes of {len(arguments[1])}")
+        for level, file, line, words in read_log_records(arguments[1][:size]):
+            number = level.of_python
+            if self._log.isEnabledFor(number):
+                made = self._log.makeRecord(
+                    self._log.name, number, file, line, "%s", (words,), None
+                )
+                self._log.handle(made)
+        return 0

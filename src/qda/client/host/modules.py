@@ -1,0 +1,199 @@
+"""The modules of a host, which code on the DSP opens by name and calls by handle.
+
+Handle 0 is the module manager (spec/fastrpc.md 7.4).  Results are those of a host: 0, an errno, or
+an AEE number without the DSP's offset (8.2).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from qda.errors import (
+    BAD_HANDLE,
+    BAD_PARAMETER,
+    DSP_OFFSET,
+    SKELETON_RAISED,
+    UNABLE_TO_LOAD,
+    UNSUPPORTED,
+    DspError,
+    StatusError,
+    as_signed,
+)
+from qda.fastrpc.remotectl import (
+    REMOTECTL,
+    CloseAnswer,
+    CloseRequest,
+    OpenAnswer,
+    OpenRequest,
+    text,
+)
+from qda.fastrpc.scalars import Scalars
+from qda.fastrpc.uri import ModuleUri
+from qda.idl.records import MarshalError
+
+__all__ = ["HostModules", "Module", "Opened", "plain"]
+
+HANDLES = 256
+"""Modules that a DSP may have open at once."""
+
+_OUT_OF_HANDLES = 0x2D
+_log = logging.getLogger("qda.client.host")
+
+
+class Module(Protocol):
+    """Anything that can be called by handle."""
+
+    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
+        """Run one call; returns its result."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A module that is open, and what closes it."""
+
+    module: Module
+    close: Callable[[], None]
+
+
+Opener = Callable[[str], Opened]
+"""Opens a module for the URI or name that the DSP has given."""
+
+
+def plain(status: int) -> int:
+    """The number with which a host says what on a DSP is `status`."""
+    return status - DSP_OFFSET if DSP_OFFSET <= status <= DSP_OFFSET + 0x201 else status
+
+
+class HostModules:
+    """The modules that there are, and those that are open.  Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._openers: dict[str, Opener] = {}
+        self._open: dict[int, Opened] = {}
+        self._last = 0
+
+    def provide(self, name: str, opener: Opener) -> None:
+        """Make a module available; a later one of the same name replaces it for later opens."""
+        with self._lock:
+            self._openers[name] = opener
+
+    def call(
+        self, handle: int, scalars: Scalars, ins: Sequence[memoryview], outs: Sequence[bytearray]
+    ) -> int:
+        """Run a call of the DSP; returns its result, signed.  Never raises."""
+        try:
+            if scalars.length != scalars.buffers:
+                raise StatusError(plain(BAD_PARAMETER), "a reverse call takes no handles (7.2)")
+            arguments = [*ins, *(memoryview(out) for out in outs)]
+            if handle == REMOTECTL.handle:
+                return self._manage(scalars, arguments)
+            with self._lock:
+                opened = self._open.get(handle)
+            if opened is None:
+                raise StatusError(plain(BAD_HANDLE), f"no module is open at {handle:#x}")
+            return as_signed((opened.module.invoke(scalars, arguments) or 0) & 0xFFFFFFFF)
+        except BaseException as error:  # a module of the program may raise anything
+            return as_signed(_status_of(error))
+
+    def _manage(self, scalars: Scalars, arguments: list[memoryview]) -> int:
+        if scalars == REMOTECTL.open:
+            request, name, answer, words = arguments
+            size = _unpack(OpenRequest, request).name_length
+            if not 0 < size <= len(name) or name[size - 1] != 0:
+                raise StatusError(plain(BAD_PARAMETER), "the name has no end mark")
+            handle, error = 0, 0
+            try:
+                handle = self._add(text(name[:size]))
+            except BaseException as refusal:
+                error = _status_of(refusal)
+                _write(words, str(refusal))
+            _put(answer, OpenAnswer(handle=handle, error=as_signed(error)))
+        elif scalars == REMOTECTL.close:
+            request, answer, words = arguments
+            error = 0
+            try:
+                self._remove(_unpack(CloseRequest, request).handle)
+            except BaseException as refusal:
+                error = _status_of(refusal)
+                _write(words, str(refusal))
+            _put(answer, CloseAnswer(error=as_signed(error)))
+        else:
+            raise StatusError(plain(UNSUPPORTED), f"the host's module manager has no {scalars}")
+        return 0
+
+    def _add(self, name: str) -> int:
+        try:
+            key = ModuleUri.parse(name).name
+        except ValueError as error:
+            raise StatusError(plain(BAD_PARAMETER), str(error)) from error
+        with self._lock:
+            opener = self._openers.get(key)
+            known = ", ".join(sorted(self._openers))
+        if opener is None:
+            words = f"the program provides no module {key}; there are {known}"
+            raise StatusError(plain(UNABLE_TO_LOAD), words)
+        opened = opener(name)
+        with self._lock:
+            if len(self._open) < HANDLES:
+                self._last += 1
+                self._open[self._last] = opened
+                return self._last
+        opened.close()
+        raise StatusError(_OUT_OF_HANDLES, f"{HANDLES} modules are open")
+
+    def _remove(self, handle: int) -> None:
+        with self._lock:
+            opened = self._open.pop(handle, None)
+        if opened is None:
+            raise StatusError(plain(BAD_HANDLE), f"no module is open at {handle:#x}")
+        opened.close()
+
+    def close(self) -> None:
+        """Close all modules that the DSP has left open."""
+        with self._lock:
+            left, self._open = list(self._open.values()), {}
+        for opened in left:
+            try:
+                opened.close()
+            except BaseException:
+                _log.exception("a module of the host failed to close")
+
+
+def _status_of(error: BaseException) -> int:
+    """The result of a call that ends with an exception."""
+    if isinstance(error, MarshalError):
+        return plain(error.status)
+    if isinstance(error, StatusError):
+        return error.status
+    if isinstance(error, OSError):
+        return error.errno or errno.EIO
+    if isinstance(error, DspError):  # of a call that the module has made itself
+        return error.status
+    _log.error("a module of the host raised", exc_info=error)
+    return plain(SKELETON_RAISED)
+
+
+def _unpack(record: Any, buffer: memoryview) -> Any:
+    if len(buffer) < record.byte_size:
+        raise StatusError(plain(BAD_PARAMETER), f"{len(buffer)} bytes are no {record.spelling}")
+    return record.unpack(buffer)
+
+
+def _put(buffer: memoryview, record: Any) -> None:
+    data = record.pack()
+    if len(buffer) < len(data):
+        raise StatusError(plain(BAD_PARAMETER), f"{len(buffer)} bytes for {record.spelling}")
+    buffer[: len(data)] = data
+
+
+def _write(buffer: memoryview, words: str) -> None:
+    if len(buffer):
+        data = words.encode("utf-8", "replace")[: len(buffer) - 1] + b"\0"
+        buffer[: len(data)] = data

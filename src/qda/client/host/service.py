@@ -1,0 +1,133 @@
+"""The host's side of a session: its modules, and the threads that run their calls."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from qda.client.host.files import Files
+from qda.client.host.listener import ListenerThreads
+from qda.client.host.log import AdspMessages
+from qda.client.host.memory import HostMemory
+from qda.client.host.modules import HostModules, Opened
+from qda.errors import DspError, UsageTypeError
+from qda.fastrpc.hostfiles import FILES_MODULE
+from qda.fastrpc.hostlog import LOG_MODULE
+from qda.idl.system import system_interface
+
+if TYPE_CHECKING:
+    from qda.client.session import Session
+
+__all__ = ["HostService"]
+
+_MEMORY_MODULE = "apps_mem"
+_CURRENT_PROCESS, _EXIT = 4, 2
+"""Handle and method by which a client says that it makes no more calls (6.6)."""
+
+
+class HostService:
+    """What a session does for its DSP.  Thread-safe; one for each session.
+
+    `start` begins, `close` ends it; both are idempotent.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self._threads: ListenerThreads | None = None
+        self._modules = HostModules()
+        self._memory = HostMemory(session)
+        self._files = Files(session.domain, self._memory.share, self._memory.unshare)
+        log = logging.getLogger(f"qda.dsp.{session.domain}")
+        self._modules.provide(LOG_MODULE, lambda _: Opened(AdspMessages(log), _nothing))
+        self._modules.provide(FILES_MODULE, lambda _: self._system(FILES_MODULE, self._files))
+        self._modules.provide(_MEMORY_MODULE, lambda _: self._system(_MEMORY_MODULE, self._memory))
+
+    def _system(self, name: str, methods: object) -> Opened:
+        kind: Any = type(methods)
+        return Opened(_system_skeleton(name, kind)(methods), _nothing)
+
+    @property
+    def serves(self) -> bool:
+        """Whether calls of the DSP are served."""
+        return self._threads is not None
+
+    def provide(self, skeleton: Any) -> None:
+        """Make a skeleton available to the DSP: a class, of which each open gets an object of its
+        own, or an object for all of them.  UsageTypeError."""
+        kind: Any = skeleton if inspect.isclass(skeleton) else type(skeleton)
+        if not hasattr(kind, "check_open"):
+            raise UsageTypeError(f"{skeleton!r:.80} is no skeleton class, and no skeleton")
+
+        def open_one(uri: str) -> Opened:
+            if "?" in uri:
+                kind.check_open(uri)
+            made: Any = skeleton() if inspect.isclass(skeleton) else skeleton
+            made.session = self._session
+            made.open(uri)
+            return Opened(made, made.close)
+
+        self._modules.provide(kind.name, open_one)
+
+    def start(self) -> None:
+        """Listen to the DSP from now on.  DspError if it does not call hosts; OSError."""
+        with self._lock:
+            if self._threads is not None:
+                return
+            threads = ListenerThreads(self._invoke, self._modules, self._session.domain)
+            status = threads.start()
+            if status:
+                raise DspError("serve the host's side", self._session.domain, status)
+            self._threads = threads
+
+    def _invoke(
+        self, handle: int, method: int, ins: Sequence[object], outs: Sequence[object]
+    ) -> int:
+        return self._session.status_of(handle, method, ins, outs)
+
+    def calling(self) -> None:
+        """A call to the DSP begins in this thread, perhaps inside one of the DSP's."""
+        if self._threads is not None:
+            self._threads.calling()
+
+    def close(self) -> None:
+        """Tell the DSP that this is the end, wait for the threads, and close what is open."""
+        with self._lock:
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            with suppress(OSError):  # the DSP may be gone: then the threads know it
+                self._invoke(_CURRENT_PROCESS, _EXIT, (), ())
+            threads.stop()
+        self._modules.close()
+        self._files.close_all()
+        self._memory.close_all()
+
+
+def _nothing() -> None:
+    """A module of ours needs no close."""
+
+
+@cache
+def _system_skeleton(name: str, kind: Any) -> Any:
+    """A skeleton of a system interface that has the methods of `kind`."""
+    base = system_interface(name).Skeleton
+    methods = {
+        one: _forward(one) for one in vars(kind) if not one.startswith("_") and hasattr(base, one)
+    }
+
+    def keep(skeleton: Any, target: object) -> None:
+        skeleton.target = target
+
+    return type(name, (base,), {**methods, "__init__": keep})
+
+
+def _forward(name: str) -> Any:
+    def method(skeleton: Any, *arguments: Any) -> Any:
+        return getattr(skeleton.target, name)(*arguments)
+
+    return method

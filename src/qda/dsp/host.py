@@ -1,0 +1,319 @@
+"""The host, as code on the DSP sees it: its modules, its files, its environment.
+
+    log = self.dsp.host.open(logbook)                # an interface that the program provides
+    log.write("half of it is done")
+
+    with self.dsp.host.open_file("weights.bin") as file:
+        weights = file.read()
+
+    level = self.dsp.environment.get("LEVEL", "3")
+
+Each of these is a reverse call: it waits until a thread of the host has run it.  What a method of
+the host returns, if not 0, is a `HostError`; what became of the call itself is a `StatusError`
+(`qda.dsp.listener` lists them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
+from typing import IO, Any, Self, TypeVar, cast
+
+from qda.dsp.listener import Listener
+from qda.errors import BAD_PARAMETER, HostError, StatusError, UsageError, as_unsigned
+from qda.fastrpc.remotectl import (
+    REMOTECTL,
+    TEXT_CAPACITY,
+    CloseAnswer,
+    CloseRequest,
+    OpenAnswer,
+    OpenRequest,
+    text,
+)
+from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
+from qda.idl.runtime import Remote
+from qda.idl.system import SYSTEM_INTERFACES, system_interface
+
+__all__ = ["Environment", "Host", "HostFile", "HostModule", "ask", "open_module"]
+
+T = TypeVar("T")
+
+
+def ask(
+    listener: Listener,
+    operation: str,
+    handle: int,
+    scalars: Scalars,
+    ins: Sequence[bytes | memoryview],
+    sizes: Sequence[int] = (),
+) -> Sequence[bytes]:
+    """Call a method of the host; returns its out-buffers.
+
+    HostError for a result that is not 0, StatusError if the call found nobody or was lost.
+    """
+    reply = listener.call(handle, scalars, ins, sizes)
+    if reply.failure:
+        raise StatusError(reply.status, f"{operation} on the host: {reply.failure}")
+    if reply.status:
+        raise HostError(operation, reply.status)
+    return reply.outs
+
+
+def open_module(listener: Listener, name: str) -> HostModule:
+    """Open a module of the host by name or URI.  HostError, StatusError."""
+    operation = f"open {name}"
+    request = OpenRequest(name_length=len(name.encode()) + 1, text_capacity=TEXT_CAPACITY)
+    ins, sizes = [request.pack(), name.encode() + b"\0"], [OpenAnswer.byte_size, TEXT_CAPACITY]
+    answer, words = ask(listener, operation, REMOTECTL.handle, REMOTECTL.open, ins, sizes)
+    opened = OpenAnswer.unpack(answer)
+    if opened.error:
+        said = text(words)
+        raise HostError(f"{operation} ({said})" if said else operation, as_unsigned(opened.error))
+    return HostModule(listener, opened.handle, name)
+
+
+class HostModule:
+    """A module that is open on the host: what a remote object of its interface calls through."""
+
+    def __init__(self, listener: Listener, handle: int, name: str) -> None:
+        self.handle, self.name = handle, name
+        self._listener = listener
+        self._closed = False
+
+    def invoke(
+        self,
+        method: int,
+        ins: Sequence[Any] = (),
+        outs: Sequence[Any] = (),
+        in_handles: Sequence[Any] = (),
+        out_handles: Sequence[Any] = (),
+        *,
+        label: str = "",
+    ) -> None:
+        """Call a method, and fill `outs`.  Reverse calls take no handles (7.2): StatusError.
+
+        HostError, StatusError.
+        """
+        label = label or f"method {method} of {self.name}"
+        if in_handles or out_handles:
+            raise StatusError(BAD_PARAMETER, f"{label}: a reverse call takes no handles")
+        rooms = [memoryview(out).cast("B") for out in outs]
+        scalars = Scalars(min(method, EXTENDED_METHOD), len(ins), len(outs))
+        given = [memoryview(one).cast("B") for one in ins]
+        sizes = [len(room) for room in rooms]
+        results = ask(self._listener, label, self.handle, scalars, given, sizes)
+        for room, result in zip(rooms, results, strict=True):
+            room[:] = result
+
+    def start(self, call: Callable[[], T]) -> _Started[T]:
+        """Run a call in a thread of its own."""
+        return _Started(call)
+
+    def close(self) -> None:
+        """Close the module; idempotent.  HostError, StatusError."""
+        if self._closed:
+            return
+        self._closed = True
+        request = CloseRequest(handle=self.handle, text_capacity=TEXT_CAPACITY).pack()
+        sizes = [CloseAnswer.byte_size, TEXT_CAPACITY]
+        operation = f"close {self.name}"
+        answer, _ = ask(
+            self._listener, operation, REMOTECTL.handle, REMOTECTL.close, [request], sizes
+        )
+        error = CloseAnswer.unpack(answer).error
+        if error:
+            raise HostError(operation, as_unsigned(error))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{self.name} on the host, at {self.handle:#x}>"
+
+
+class _Started(Future[T]):
+    """A call in a thread: a future that can be awaited too."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        super().__init__()
+        self.set_running_or_notify_cancel()
+        threading.Thread(target=self._run, args=(call,), daemon=True).start()
+
+    def _run(self, call: Callable[[], T]) -> None:
+        try:
+            self.set_result(call())
+        except BaseException as error:
+            self.set_exception(error)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return asyncio.wrap_future(self).__await__()
+
+
+class Host:
+    """The host of the session whose call runs in this thread."""
+
+    def __init__(self, listener: Callable[[], Listener]) -> None:
+        self._listener = listener
+
+    @property
+    def listener(self) -> Listener:
+        """Who carries the calls of this thread.  StatusError outside of any session."""
+        return self._listener()
+
+    def open(self, interface: str | type[Remote]) -> Any:
+        """Open a module of the host.
+
+        `interface` is one made by `qda.idl.load`, or "apps_std" or "apps_mem": the result has its
+        methods.  Any other text is a name or URI, and gives a `HostModule`, whose methods have
+        numbers.  It belongs to the session of this call; `close`, or the end of a `with` block,
+        closes it.  HostError, StatusError.
+        """
+        if isinstance(interface, str) and interface not in SYSTEM_INTERFACES:
+            return open_module(self._listener(), interface)
+        made = system_interface(interface) if isinstance(interface, str) else interface
+        described = made.interface
+        name = described.uri if described.is_handle64 else described.c_name
+        return made(open_module(self._listener(), name))
+
+    def open_file(self, name: str, mode: str = "r", *, search: bool = False) -> IO[Any]:
+        """Open a file of the host, as `open` does: `mode` is "r", "w", "a", "rb", "r+b", ...
+
+        With `search` the name is looked for along DSP_LIBRARY_PATH and ADSP_LIBRARY_PATH.
+        HostError with the host's errno, 2 if there is no such file; StatusError.
+        """
+        binary = mode.replace("b", "").replace("t", "") + "b"
+        if binary not in _MODES:
+            raise UsageError(f"mode {mode!r}: r, w or a, perhaps with + and b")
+        raw = HostFile(self.open("apps_std"), name, binary, search)
+        buffered: IO[bytes] = cast(IO[bytes], _MODES[binary](raw))
+        return buffered if "b" in mode else io.TextIOWrapper(buffered, encoding="utf-8")
+
+
+_MODES: dict[str, Callable[[Any], Any]] = {
+    "rb": io.BufferedReader,
+    "wb": io.BufferedWriter,
+    "ab": io.BufferedWriter,
+    "r+b": io.BufferedRandom,
+    "w+b": io.BufferedRandom,
+    "a+b": io.BufferedRandom,
+}
+
+
+class HostFile(io.RawIOBase):
+    """A file of the host, unbuffered.  Offsets are below 2 GiB: `fseek` has 32 bits.
+
+    It has to be closed.  One that is dropped is closed with the session: the collector may run in
+    any thread, also in one that the host waits for, and must not call the host.
+    """
+
+    _abandoned = False
+
+    def __init__(self, files: Any, name: str, mode: str, search: bool) -> None:
+        self._files, self.mode = files, mode
+        self.name = name
+        try:
+            if search:
+                self._file: int = files.fopen_with_env("ADSP_LIBRARY_PATH", ";", name, mode)
+            else:
+                self._file = files.fopen(name, mode)
+        except BaseException:
+            super().close()
+            files.close()
+            raise
+
+    def readinto(self, room: Any) -> int:
+        """Read as much as there is, at most `len(room)` bytes."""
+        view = memoryview(room).cast("B")
+        return int(self._files.fread(self._file, view).bytesRead) if view else 0
+
+    def write(self, data: Any) -> int:
+        """Write bytes; returns how many were."""
+        if self._abandoned:
+            return memoryview(data).nbytes
+        return int(self._files.fwrite(self._file, memoryview(data).cast("B")).bytesWritten)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place; returns it in bytes from the start."""
+        self._files.fseek(self._file, offset, whence)
+        return self.tell()
+
+    def tell(self) -> int:
+        """The place, in bytes from the start."""
+        return int(self._files.ftell(self._file))
+
+    def readable(self) -> bool:
+        """Whether the mode allows it."""
+        return "r" in self.mode or "+" in self.mode
+
+    def writable(self) -> bool:
+        """Whether the mode allows it."""
+        return self.mode != "rb"
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def close(self) -> None:
+        """Close the file, and our use of the host's module."""
+        if not self.closed:
+            super().close()
+            if self._abandoned or getattr(self, "_finalizing", False):  # Python's own mark
+                return
+            try:
+                self._files.fclose(self._file)
+            finally:
+                self._files.close()
+
+    def _dealloc_warn(self, source: object) -> None:
+        """Python's buffers say by this that they are collected, not closed."""
+        self._abandoned = True
+
+
+class Environment:
+    """The environment variables of the host's process."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """A variable, or `default` if there is none."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __getitem__(self, name: str) -> str:
+        """A variable.  KeyError."""
+        with self._host.open("apps_std") as files:
+            room = 256
+            while True:
+                try:
+                    value, needed = files.getenv(name, room)
+                except HostError as error:
+                    if error.status != _NO_VARIABLE:
+                        raise
+                    raise KeyError(name) from None
+                if needed <= room:
+                    return str(value)
+                room = needed
+
+    def __contains__(self, name: str) -> bool:
+        return self.get(name) is not None
+
+    def __setitem__(self, name: str, value: str) -> None:
+        with self._host.open("apps_std") as files:
+            files.setenv(name, value, 1)
+
+    def __delitem__(self, name: str) -> None:
+        with self._host.open("apps_std") as files:
+            files.unsetenv(name)
+
+
+_NO_VARIABLE = 0x63
+"""AEE_EGETENV, plain as the host's numbers are."""

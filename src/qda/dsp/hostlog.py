@@ -1,0 +1,85 @@
+"""Sends the log of a session to the host, which prints it (spec/fastrpc.md 7.7).
+
+Nobody waits for it: a method that logs must not wait for a host thread that waits for the method.
+Messages queue up here, and go to `adspmsgd_apps` one call after the other, several in each.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+
+from qda.dsp.listener import Listener, Reply
+from qda.fastrpc.hostlog import LOG, LOG_MODULE, Level, log_records
+from qda.fastrpc.remotectl import REMOTECTL, TEXT_CAPACITY, OpenAnswer, OpenRequest
+from qda.fastrpc.scalars import Scalars
+
+__all__ = ["HostLog"]
+
+RECORDS = 1000
+"""Records that are kept for a host that does not take them; then the oldest are lost."""
+
+AT_ONCE = 16
+"""Records in a call."""
+
+
+class HostLog:
+    """The messages of a session that the host has not got yet.  Thread-safe."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._records: collections.deque[bytes] = collections.deque(maxlen=RECORDS)
+        self._lock = threading.Lock()
+        self._handle = 0
+        self._busy = self._refused = False
+
+    def put(self, level: Level, file: str, line: int, thread: int, text: str) -> None:
+        """Queue a message; it goes as soon as a host listens that takes messages."""
+        if not self._refused:
+            self._records.extend(log_records(level, file, line, thread, text))
+            self.send()
+
+    def forget(self) -> None:
+        """Drop what waits for a host that may never listen: its program has read the log."""
+        if not self._listener.is_announced:
+            self._records.clear()
+
+    def send(self) -> None:
+        """Send what there is, if nothing is on its way."""
+        with self._lock:
+            if self._busy or self._refused or not self._records:
+                return
+            if not self._listener.is_announced:
+                return
+            self._busy = True
+        if self._handle:
+            self._send_records()
+        else:
+            self._open()
+
+    def _open(self) -> None:
+        name = LOG_MODULE.encode() + b"\0"
+        request = OpenRequest(name_length=len(name), text_capacity=TEXT_CAPACITY).pack()
+        sizes = [OpenAnswer.byte_size, TEXT_CAPACITY]
+        self._post(REMOTECTL.handle, REMOTECTL.open, [request, name], sizes)
+
+    def _send_records(self) -> None:
+        count = min(len(self._records), AT_ONCE)
+        data = b"".join(self._records.popleft() for _ in range(count))
+        self._post(self._handle, LOG, [len(data).to_bytes(4, "little"), data], [])
+
+    def _post(self, handle: int, scalars: Scalars, ins: list[bytes], sizes: list[int]) -> None:
+        if not self._listener.post(handle, scalars, ins, sizes, self._sent):
+            self._busy = False
+
+    def _sent(self, reply: Reply) -> None:
+        if not self._handle and not reply.status:
+            opened = OpenAnswer.unpack(reply.outs[0])
+            # A host that knows one module only answers every open with handle 0 (7.4).
+            self._handle = 0 if opened.error else opened.handle
+        with self._lock:
+            self._busy = False
+            if reply.status or not self._handle:
+                self._refused = True
+                self._records.clear()
+        self.send()
