@@ -212,3 +212,31 @@ def test_a_host_that_ends_without_an_answer_ends_the_call(machine: Machine) -> N
         assert session.status_of(4, 2, (), ()) == 0
         with pytest.raises(qda.DspError):
             loading.result(30)
+
+
+class Talker(qda.Skeleton):
+    """Says something, and does nothing."""
+
+    @qda.method(2)
+    def talk(self) -> None:
+        """Log a message."""
+        self.dsp.log.warning("last words")
+
+
+def test_what_was_logged_reaches_a_host_that_leaves_at_once(session: Session) -> None:
+    """A short program calls, and exits: its messages are not lost (U5)."""
+    taken: list[bytes] = []
+
+    def serve(
+        handle: int, scalars: Scalars, ins: list[bytes], sizes: list[int]
+    ) -> tuple[int, list[bytes]]:
+        if scalars.word == 0x00020200:  # remotectl opens adspmsgd_apps
+            return 0, [bytes([7, 0, 0, 0, 0, 0, 0, 0])]
+        taken.append(ins[1])
+        return 0, []
+
+    talker = session.load(Talker)
+    host = OldHost(session, LISTENER1, 4096, serve)
+    talker.invoke(2)
+    host.end()
+    assert b"last words\n\0" in b"".join(taken)

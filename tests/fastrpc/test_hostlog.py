@@ -17,7 +17,7 @@ def test_a_record_has_the_layout_of_the_specification() -> None:
     (record,) = log_records(Level.ERROR, "sum.c", 0x1234, 0x5678, "hello")
     assert len(record) == LogRecord.byte_size == 256
     assert record[:8] == bytes([3, 0, 0, 0, 0x34, 0x12, 0x78, 0x56])
-    assert record[8:14] == b"hello\0"
+    assert record[8:15] == b"hello\n\0"
     assert record[226:232] == b"sum.c\0"
 
 
@@ -26,6 +26,8 @@ def test_no_text_is_lost(text: str) -> None:
     """Long lines take several records, and all bytes are there."""
     data = b"".join(log_records(Level.LOW, "f", 1, 2, text))
     rows = [LogRecord.unpack(data, at).text.rstrip(b"\0") for at in range(0, len(data), 256)]
+    assert all(row.endswith(b"\n") for row in rows)
+    rows = [row[:-1] for row in rows]
     assert b"".join(rows) == "".join(text.splitlines()).encode()
 
 

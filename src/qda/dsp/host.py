@@ -296,7 +296,7 @@ class Environment:
                 try:
                     value, needed = files.getenv(name, room)
                 except HostError as error:
-                    if error.status != _NO_VARIABLE:
+                    if error.status not in _NO_VARIABLE:
                         raise
                     raise KeyError(name) from None
                 if needed <= room:
@@ -315,5 +315,5 @@ class Environment:
             files.unsetenv(name)
 
 
-_NO_VARIABLE = 0x63
-"""AEE_EGETENV, plain as the host's numbers are."""
+_NO_VARIABLE = 0x63, 0xFFFFFFFF
+"""AEE_EGETENV, plain as the host's numbers are; and what the C library says instead: -1."""

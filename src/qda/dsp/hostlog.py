@@ -29,7 +29,7 @@ class HostLog:
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._records: collections.deque[bytes] = collections.deque(maxlen=RECORDS)
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
         self._handle = 0
         self._busy = self._refused = False
 
@@ -43,6 +43,15 @@ class HostLog:
         """Drop what waits for a host that may never listen: its program has read the log."""
         if not self._listener.is_announced:
             self._records.clear()
+
+    def flush(self, timeout: float) -> None:
+        """Wait until the host has what there is, at most `timeout` seconds: it is about to go."""
+        with self._lock:
+            self._lock.wait_for(self._is_idle, timeout)
+
+    def _is_idle(self) -> bool:
+        waits = self._busy or (self._records and self._listener.is_announced)
+        return self._refused or not waits
 
     def send(self) -> None:
         """Send what there is, if nothing is on its way."""
@@ -83,3 +92,5 @@ class HostLog:
                 self._refused = True
                 self._records.clear()
         self.send()
+        with self._lock:
+            self._lock.notify_all()

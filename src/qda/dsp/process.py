@@ -71,6 +71,10 @@ _AFTER_EXIT = (_CURRENT_PROCESS, CONTROL_HANDLE)
 """Handles that still answer after a client's exit (spec 6.6, 10)."""
 
 
+_LAST_WORDS = 0.1
+"""Seconds that a host has, at most, to take the log of a client that leaves."""
+
+
 class Process:
     """One protection domain; also what its skeletons see of it (`DspServices`)."""
 
@@ -218,6 +222,7 @@ class Process:
         """
         session = self._sessions.get(client_id)
         if session is not None:
+            session.host_log.flush(_LAST_WORDS)
             self._stop(session)
 
     def _stop(self, session: Session) -> None:

@@ -61,8 +61,8 @@ class Processor:
     def run(self) -> None:
         """Serve the driver until it, the owner or the root protection domain is gone."""
         self._fork(0, ProtectionDomain.ROOT)
-        self._channel.send(pack_reply(0))
         try:
+            self._channel.send(pack_reply(0))
             while self._serve_once():
                 pass
         except PeerGone:

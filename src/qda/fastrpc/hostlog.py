@@ -39,7 +39,10 @@ class Level(enum.IntEnum):
 
 
 class LogRecord(Record):
-    """One message; texts end with a NUL."""
+    """One message; texts end with a NUL.
+
+    The C library prints a text as it is, so each ends with a line feed.
+    """
 
     level: int = s32("How much it matters")
     line: int = u16("Line of the source file")
@@ -48,7 +51,7 @@ class LogRecord(Record):
     file: bytes = octets(30, "Name of the source file")
 
 
-_TEXT, _FILE = 217, 29
+_TEXT, _FILE = 216, 29
 
 
 def log_records(level: Level, file: str, line: int, thread: int, text: str) -> Iterator[bytes]:
@@ -61,7 +64,7 @@ def log_records(level: Level, file: str, line: int, thread: int, text: str) -> I
                 level=level,
                 line=min(line, 0xFFFF),
                 thread=thread & 0xFFFF,
-                text=data[start : start + _TEXT],
+                text=data[start : start + _TEXT] + b"\n",
                 file=name,
             ).pack()
 
@@ -71,7 +74,7 @@ def read_log_records(data: bytes | memoryview) -> Iterator[tuple[Level, str, int
     for start in range(0, len(data) - LogRecord.byte_size + 1, LogRecord.byte_size):
         record = LogRecord.unpack(data, start)
         level = Level(min(max(record.level, Level.LOW), Level.FATAL))
-        yield level, _text(record.file), record.line, _text(record.text)
+        yield level, _text(record.file), record.line, _text(record.text).removesuffix("\n")
 
 
 def _text(field: bytes) -> str:

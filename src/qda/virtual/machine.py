@@ -31,6 +31,7 @@ class Machine:
     def __init__(self, profile: Profile, threads: bool = False) -> None:
         self.profile = profile
         self.threads = threads
+        self.closed = False
         self._lock = threading.Lock()
         self._processors: list[subprocess.Popen[bytes]] = []
         self.nodes = nodes_of(profile)
@@ -87,6 +88,7 @@ class Machine:
 
     def close(self) -> None:
         """Close every file and end every process that was started."""
+        self.closed = True
         for device in self.devices.values():
             device.close()
         for process in self._processors:
@@ -110,7 +112,7 @@ def machine(profile: str = DEFAULT, threads: bool = False) -> Machine:
         if not _machines:
             _register_hooks()
         key = (profile, threads)
-        if key not in _machines:
+        if key not in _machines or _machines[key].closed:
             _machines[key] = Machine(load(profile), threads)
         return _machines[key]
 
