@@ -205,7 +205,7 @@ def _image(
             raise OSError(errno.EFAULT, "the image is not in user space")
         return image._replace(fd=0), None
     try:
-        used = file.use(request.filefd, client)
+        used = file.use(request.filefd, client, request.file)
     except OSError as error:
         raise OSError(errno.EINVAL, f"filefd {request.filefd} names no buffer") from error
     try:
@@ -230,7 +230,7 @@ def map_memory(file: OpenFile, client: Client, request: MemMap) -> int:
         used = None
         page = PhysicalPage()
         if request.fd > 0:
-            used = file.use(request.fd, client)
+            used = file.use(request.fd, client, request.vaddrin)
             undo.callback(file.detach, used)
             if (0 if legacy else request.offset) + request.size > used.buffer.size:
                 raise OSError(errno.EINVAL, "offset and size do not fit the buffer")

@@ -40,11 +40,15 @@ class Mapping:
     attachment: Attachment | None
 
 
+HandleOf = Callable[[int, Client, int], int]
+
+
 class OpenFile:
     """What stands behind one descriptor of the device.  Thread-safe.
 
     `client_id` names it to the DSP; `descriptors` is True where buffers are named by DMA-BUF
-    descriptors instead of GEM handles (dialect V1).
+    descriptors instead of GEM handles (dialect V1).  `handle_of` says which handle an fd field
+    means, for a client that has mapped the buffer at an address.
     """
 
     tags_calls = False
@@ -54,6 +58,7 @@ class OpenFile:
         self.device = device
         self.client_id = client_id
         self.descriptors = descriptors
+        self.handle_of: HandleOf = self._handle_of
         self.bank: ContextBank | None = None
         self.session: Session | None = None
         self.init_memory: Attachment | None = None
@@ -113,15 +118,18 @@ class OpenFile:
             raise OSError(errno.EINVAL, f"no GEM handle {handle} in this file")
         self.detach(attachment)
 
-    def use(self, fd: int, client: Client) -> Attachment:
+    def use(self, fd: int, client: Client, address: int = 0) -> Attachment:
         """One more use of the buffer that an fd field names, to be given up with `detach`.
 
+        `address` is where the request says that the client has mapped it, 0 for nowhere.
         OSError: ENOENT for an unknown handle; in dialect V1 EBADF, EINVAL, ENODEV of the import.
         """
         with self.lock:
-            handle = self.import_descriptor(client.descriptor(fd)) if self.descriptors else fd
-            attachment = self._attachment(handle)
+            attachment = self._attachment(self.handle_of(fd, client, address))
             return attachment.bank.attach(attachment.buffer)
+
+    def _handle_of(self, fd: int, client: Client, address: int) -> int:
+        return self.import_descriptor(client.descriptor(fd)) if self.descriptors else fd
 
     def import_descriptor(self, descriptor: int) -> int:
         """The handle of a DMA-BUF, whose descriptor is owned from here on.  OSError EINVAL."""

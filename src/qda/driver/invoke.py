@@ -90,7 +90,7 @@ def _send(
         return session.message(call, size)
 
     def resolve(argument: Argument, is_buffer: bool) -> Argument:
-        attachment = file.use(argument.fd, client)
+        attachment = file.use(argument.fd, client, argument.address if is_buffer else 0)
         call.attachments.append(attachment)
         session.announce(attachment)
         if is_buffer:

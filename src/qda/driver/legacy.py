@@ -60,7 +60,7 @@ class LegacyFile(OpenFile):
             raise OSError(errno.EBUSY, f"{device.name} has {SESSIONS} open files")
         self.take_bank(errno.EBUSY)
 
-    def use(self, fd: int, client: Client) -> Attachment:
+    def use(self, fd: int, client: Client, address: int = 0) -> Attachment:
         """One use of the memory behind a DMA-BUF descriptor, to be given up with `detach`.
 
         Nothing remembers it: memory is mapped for the DSP as long as it is used (2.11).  OSError
