@@ -1,7 +1,7 @@
 # What a person does with a checkout.  `make help` lists it.
 #
 # Everything runs in a virtual environment: the active one, otherwise .venv, which is made here.
-# It is set up when pyproject.toml is newer than the stamp of the last set-up.
+# It is set up when pyproject.toml or a C source is newer than the stamp of the last set-up.
 
 PYTHON ?= python3
 ARGS ?=
@@ -10,6 +10,9 @@ ENVIRONMENT := $(or $(VIRTUAL_ENV),.venv)
 BIN := $(ENVIRONMENT)/bin
 # The name of a stamp holds the checkout, so that two checkouts can take turns in one environment.
 STAMP := $(ENVIRONMENT)/.qda-accel$(subst /,-,$(CURDIR))
+
+# What is compiled by the set-up.
+C_SOURCES := $(wildcard native/*.[ch] native/preload/*.[ch] native/cmake/CMakeLists.txt)
 
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -42,6 +45,7 @@ test: check
 bench: $(STAMP)+bench
 	$(BIN)/python -m benchmarks.invoke $(ARGS)
 	$(BIN)/python -m benchmarks.interface
+	$(BIN)/python -m benchmarks.programs
 
 format: $(STAMP)+test
 	$(BIN)/ruff check --fix .
@@ -49,7 +53,8 @@ format: $(STAMP)+test
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -f $(STAMP)+*
+	rm -f $(STAMP)+* src/qda/*/*.so
+	find native/cmake -mindepth 1 ! -name CMakeLists.txt -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One set-up for each of: run (the package), test (and the test tools), bench (and the peers).
@@ -57,19 +62,20 @@ $(STAMP)+run: extras :=
 $(STAMP)+test: extras := [test]
 $(STAMP)+bench: extras := [test,bench]
 
-$(STAMP)+run $(STAMP)+test: pyproject.toml | $(BIN)/python
+$(STAMP)+run $(STAMP)+test: pyproject.toml $(C_SOURCES) | $(BIN)/python
 	@$(install) || { echo "$(offline)"; exit 1; }
 	@$(stamp)
 
 # Not every machine can have every peer; the benchmark leaves out those that are missing.
-$(STAMP)+bench: pyproject.toml | $(BIN)/python $(STAMP)+test
+$(STAMP)+bench: pyproject.toml $(C_SOURCES) | $(BIN)/python $(STAMP)+test
 	@$(install) || echo "Not all peers can be installed here: measuring without the missing ones."
 	@touch $@
 
 define install
 echo "Installing qda-accel$(extras) into $(ENVIRONMENT); the first time takes a minute ..." && \
 $(BIN)/python -m pip install --quiet --editable ".$(extras)" && \
-echo "Installed: $$($(BIN)/python -m pip list --format=freeze 2>/dev/null | wc -l) packages."
+echo "Installed: $$($(BIN)/python -m pip list --format=freeze 2>/dev/null | wc -l) packages." && \
+{ test -e src/qda/shim/libqda_preload.so || echo "$(without_c)"; }
 endef
 
 # Another checkout's stamps end here: the environment now holds this one.
@@ -77,6 +83,7 @@ define stamp
 find $(ENVIRONMENT) -maxdepth 1 -name '.qda-accel-*' ! -name '$(notdir $(STAMP))+*' -delete; touch $@
 endef
 
+without_c := C could not be compiled: qda run and qda serve are missing, and their tests are skipped.
 offline := Installing failed. pip says why above; it needs a package index that it can reach.
 
 $(BIN)/python:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import qda
-from qda.client import DeviceFile, Session
+from qda.client import Session, device_file
 from qda.uapi import DIALECTS
 from qda.virtual import Machine, load_profile
 
-__all__ = ["Census", "census", "children_of", "open_session"]
+__all__ = ["Census", "System", "census", "children_of", "new_machine", "open_session"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,16 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def open_session(machine: Machine, dialect: str = "rfc", domain: str = "cdsp") -> Session:
-    """A session with a user protection domain of the machine."""
-    file = DeviceFile(machine.open(domain, dialect), DIALECTS[dialect], domain)
+class System(Machine):
+    """A machine for a test, and the dialect in which the test speaks to it."""
+
+    dialect = "rfc"
+
+
+def open_session(machine: Machine, dialect: str = "", domain: str = "cdsp") -> Session:
+    """A session with a user protection domain of the machine, in the test's dialect by default."""
+    dialect = dialect or getattr(machine, "dialect", System.dialect)
+    file = device_file(machine.open(domain, dialect), DIALECTS[dialect], domain)
     try:
         file.create(b"", qda.ProcessAttribute.UNSIGNED)
     except BaseException:
@@ -53,9 +60,11 @@ def open_session(machine: Machine, dialect: str = "rfc", domain: str = "cdsp") -
     return Session(file)
 
 
-def new_machine(profile: str = "generic") -> Machine:
+def new_machine(profile: str = "generic", dialect: str = System.dialect) -> System:
     """A system of its own, not the process's."""
-    return Machine(load_profile(profile))
+    system = System(load_profile(profile))
+    system.dialect = dialect
+    return system
 
 
 def descriptors() -> Counter[str]:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.shim.system import needs_library
+
 
 def quick_run(module: str, *arguments: str) -> Any:
     """What a benchmark prints for programs."""
@@ -43,3 +45,13 @@ def test_the_cost_of_interfaces_is_reported_with_its_bounds() -> None:
     assert {(f"sum, {place}", "typed") for place in ("inline", "buffer object")} <= cases
     assert all(row["median_us"] > 0 for row in result["samples"])
     assert len({bound["what"] for bound in result["bounds"]}) == 8
+
+
+@needs_library
+def test_programs_in_c_are_measured_with_their_bounds() -> None:
+    """Calls from C beside os.pipe, and files without a node with and without the library."""
+    result = quick_run("programs")
+    assert {row["case"] for row in result["calls"]} == {"os.pipe", "empty", "4KiB", "64MiB"}
+    assert all(0 < row["median_us"] <= row["p99_us"] for row in result["calls"])
+    assert all(bound["ratio"] > 0 and bound["bound"] for bound in result["bounds"])
+    assert len({bound["what"] for bound in result["bounds"]}) == 3

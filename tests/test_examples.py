@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from qda.idl import parse
+from qda.idl.c import INCLUDE, write_files
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -32,6 +37,30 @@ def test_matrix(threads: str) -> None:
     printed = run("matrix.py", "--size", "200", "--threads", threads, "--device", "virtual")
     assert printed.startswith(f"200 x 200 on virtual cdsp, {threads} threads: ")
     assert "largest difference from the host" in printed
+
+
+def test_a_skeleton_in_c_is_called_from_python(tmp_path: Path) -> None:
+    """As docs/programs.md says: generate, compile, and name the folder."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    folder = EXAMPLES / "calculator"
+    write_files(parse(folder / "calculator.idl"), tmp_path)
+    library = tmp_path / "libcalculator_skel.so"
+    sources = [folder / "implementation.c", tmp_path / "calculator_skel.c"]
+    options = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-I{tmp_path}", f"-I{INCLUDE}"]
+    subprocess.run([compiler, *options, *map(str, sources), "-o", str(library)], check=True)
+    environment = os.environ | {"DSP_LIBRARY_PATH": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, str(folder / "program.py")],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env=environment,
+        check=True,
+    )
+    assert result.stdout.startswith("6 9 by ")
+    assert result.stdout.endswith("\nAEE_EBADPARM\n")
 
 
 def test_every_example_is_tested() -> None:

@@ -18,13 +18,14 @@ from qda.cli.demo import edges
 from qda.cli.pictures import read_photograph
 from qda.idl import parse
 from qda.idl.python import write_module
+from qda.uapi import DIALECTS
 from tests.cli.command import PROGRAM, environment, processes_with, qda
 
 EDGE_FILTER = Path(demo.__file__).with_name("edge_filter.idl")
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
-@pytest.mark.parametrize("dialect", ["rfc", "v1"])
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_demo_draws_on_the_dsp_what_numpy_draws_here(tmp_path: Path, dialect: str) -> None:
     target = tmp_path / "drawing.png"
     shown = json.loads(
@@ -74,7 +75,7 @@ def test_demo_fails_if_the_dsp_draws_something_else(tmp_path: Path) -> None:
         (["--output", "drawing"], "ends in .png"),
         (["--output", "nowhere/drawing.png"], "there is no directory 'nowhere'"),
         (["--profile", "sm1"], "profile 'sm1': there are generic, "),
-        (["--device", "/dev/null"], "/dev/null is not a QDA device"),
+        (["--device", "/dev/null"], "/dev/null is no node of a DSP"),
         (["--device", "/dev/accel/none"], "ENOENT"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 import qda as package
 from qda.cli import systems
 from qda.client import DeviceInfo
+from qda.virtual import machine
 from tests.cli.command import qda
 
 
@@ -26,7 +27,7 @@ def test_info_asks_every_dsp() -> None:
 
 def test_info_prints_tables() -> None:
     printed = qda("info").stdout
-    for words in ("Generic system", "cdsp", "rfc, v1", "v73", "1-12 (12 banks)", "128 MiB"):
+    for words in ("Generic system", "cdsp", "rfc, v1, legacy", "v73", "1-12 (12 banks)", "128 MiB"):
         assert words in printed
     assert "architecture version" in printed
     assert "0x73" in printed
@@ -52,6 +53,14 @@ def test_unusable_nodes_are_listed_with_their_problem(monkeypatch: pytest.Monkey
     assert (refused.problem, refused.capabilities, refused.stream_ids) == ("EACCES", None, None)
     assert "/dev/accel/accel7" in vanished.problem
     assert "ENOENT" in vanished.problem
+
+
+def test_older_nodes_are_asked_without_a_session() -> None:
+    """As the C library does (clients.md 6): a session would need a process that the DSP takes."""
+    node = machine().open("adsp", "legacy")
+    assert systems.ask_driver(node, "adsp") == {6: 0x66}
+    with pytest.raises(package.DeviceError, match="EBADF"):
+        systems.ask_driver(node, "adsp")
 
 
 def test_profiles_lists_every_system() -> None:

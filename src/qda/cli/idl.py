@@ -107,6 +107,14 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _print_include_dir(wanted: bool) -> None:
+    if wanted:
+        from qda.idl.c import INCLUDE
+
+        sys.stdout.write(f"{INCLUDE}\n")
+        raise typer.Exit
+
+
 def _refuse_recursion(wanted: bool) -> None:
     if wanted:
         raise UsageError(
@@ -168,6 +176,15 @@ def compile_files(
     recursive: Annotated[
         bool,
         typer.Option("--recursive", "-r", callback=_refuse_recursion, hidden=True),
+    ] = False,
+    include_dir: Annotated[
+        bool,
+        typer.Option(
+            "--include-dir",
+            callback=_print_include_dir,
+            is_eager=True,
+            help="Print where the headers are that the C needs: remote.h, HAP_farf.h and others.",
+        ),
     ] = False,
     version: Annotated[
         bool,

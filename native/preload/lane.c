@@ -1,0 +1,213 @@
+/* The conversation of a thread with the device server.
+ *
+ * A lane is a connection that a thread makes at its first request.  So a blocked call of one thread
+ * holds up no other, and the server knows who asks.  A lane survives neither fork nor exec. */
+#include "preload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#define CHECKED RUNNING_ON_VALGRIND
+#define NOTE_WRITTEN(address, length) VALGRIND_MAKE_MEM_DEFINED(address, length)
+#else
+#define CHECKED 0
+#define NOTE_WRITTEN(address, length) ((void)(address), (void)(length))
+#endif
+
+enum { OUT_OF_THE_WAY = 100 }; /* programs expect their own descriptors to have low numbers */
+
+struct lane {
+    int descriptor;
+    int busy;
+    pid_t owner, tid;
+    uint32_t number;
+    uint64_t cookie;
+};
+
+static __thread struct lane own __attribute__((tls_model("initial-exec"))) = { .descriptor = -1 };
+
+/* The kernel's name for a socket, which it never uses again; 0 for what is no socket. */
+static uint64_t cookie_of(int descriptor)
+{
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &length))
+        return 0;
+    return cookie;
+}
+
+/* Close a lane, unless the program has closed its descriptor before us, and perhaps has something
+ * else there now.  In a forked child the lane goes on being the parent's. */
+static void lane_leave(struct lane *lane)
+{
+    if (lane->descriptor >= 0 && cookie_of(lane->descriptor) == lane->cookie) {
+        if (lane->owner == getpid())
+            shutdown(lane->descriptor, SHUT_RDWR);
+        close(lane->descriptor);
+    }
+    lane->descriptor = -1;
+}
+
+static pthread_key_t at_end_of_thread;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void make_key(void)
+{
+    pthread_key_create(&at_end_of_thread, (void (*)(void *))lane_leave);
+}
+
+/* Receive one message; returns its length or a negative errno.  A descriptor replaces *RECEIVED. */
+static long receive(int descriptor, struct qda_answer *answer, int *received)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = { answer, sizeof *answer };
+    struct msghdr message = { 0 };
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    ssize_t length = recvmsg(descriptor, &message, MSG_CMSG_CLOEXEC);
+    if (length < 0)
+        return -errno;
+    *received = -1;
+    struct cmsghdr *found = CMSG_FIRSTHDR(&message);
+    if (found && found->cmsg_level == SOL_SOCKET && found->cmsg_type == SCM_RIGHTS)
+        memcpy(received, CMSG_DATA(found), sizeof *received);
+    else if (message.msg_flags & MSG_CTRUNC)
+        *received = -EMFILE; /* it was sent, and there was no number for it */
+    return length == sizeof *answer ? length : -ENODEV;
+}
+
+static long send_request(int descriptor, const struct qda_request *request)
+{
+    ssize_t length;
+    do
+        length = send(descriptor, request, sizeof *request, MSG_NOSIGNAL);
+    while (length < 0 && errno == EINTR);
+    return length == sizeof *request ? 0 : -ENODEV;
+}
+
+/* Connect a lane.  Returns 0 or a negative errno: -ENODEV if there is no server. */
+static long lane_enter(struct lane *lane)
+{
+    struct sockaddr_un server = { .sun_family = AF_UNIX };
+    struct qda_answer welcome;
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    int none = -1;
+    long result;
+
+    int low = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (low < 0)
+        return -errno;
+    lane->descriptor = fcntl(low, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    if (lane->descriptor >= 0)
+        close(low);
+    else
+        lane->descriptor = low; /* few numbers are allowed */
+    lane->owner = getpid();
+    lane->tid = (pid_t)syscall(SYS_gettid);
+    lane->cookie = cookie_of(lane->descriptor);
+    strcpy(server.sun_path, qda_socket()); /* it was measured when it was found */
+    do
+        result = connect(lane->descriptor, (struct sockaddr *)&server, sizeof server) ? -errno : 0;
+    while (result == -EINTR);
+    while (!result || result == -EINTR)
+        result = receive(lane->descriptor, &welcome, &none);
+    if (result < 0 || welcome.kind != QDA_KIND_WELCOME || welcome.number != QDA_VERSION) {
+        lane_leave(lane);
+        return -ENODEV;
+    }
+    if (welcome.wishes & QDA_WISH_TRACER
+        && !getsockopt(lane->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+        prctl(PR_SET_PTRACER, peer.pid, 0, 0, 0); /* without Yama an error, and not needed */
+    return 0;
+}
+
+/* Take up a descriptor that was sent for good, and tell the server its number. */
+static void install(struct lane *lane, const struct qda_answer *answer, int received)
+{
+    struct qda_request done = { .operation = QDA_OPERATION_INSTALLED, .number = answer->number };
+    if (received >= 0 && !(answer->flags & O_CLOEXEC))
+        fcntl(received, F_SETFD, 0);
+    done.descriptor = received;
+    send_request(lane->descriptor, &done);
+}
+
+static long converse(struct lane *lane, struct qda_request *request, int *received)
+{
+    struct qda_answer answer;
+    int interrupted = 0;
+
+    request->number = ++lane->number;
+    request->tid = lane->tid;
+    request->wishes = CHECKED ? QDA_WISH_REPORT : 0;
+    long result = send_request(lane->descriptor, request);
+    while (!result) {
+        long length = receive(lane->descriptor, &answer, received);
+        if (length == -EINTR) {
+            /* A handler without SA_RESTART has run.  Whether that ends the call is decided by the
+             * driver, and until it has, the call goes on. */
+            struct qda_request stop = { .operation = QDA_OPERATION_INTERRUPT };
+            stop.number = request->number;
+            if (!interrupted++)
+                send_request(lane->descriptor, &stop);
+        } else if (length < 0) {
+            result = length;
+        } else if (answer.kind == QDA_KIND_INSTALL) {
+            install(lane, &answer, *received);
+        } else if (answer.kind == QDA_KIND_WROTE) {
+            NOTE_WRITTEN((void *)(uintptr_t)answer.address, answer.length);
+        } else if (answer.kind == QDA_KIND_ANSWER && answer.number == request->number) {
+            return answer.result;
+        }
+    }
+    lane_leave(lane);
+    return -ENODEV; /* the server is gone */
+}
+
+long qda_ask(struct qda_request *request, int *received)
+{
+    struct lane spare = { .descriptor = -1 };
+    /* A signal handler may make a call in the middle of a call. */
+    struct lane *lane = own.busy ? &spare : &own;
+    int cancel, before = errno;
+    long result = 0;
+
+    *received = -1;
+    if (!qda_socket())
+        return -ENODEV;
+    /* What is no cancellation point in libc must not become one. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    lane->busy = 1;
+    if (lane->descriptor >= 0
+        && (lane->owner != getpid() || cookie_of(lane->descriptor) != lane->cookie))
+        lane_leave(lane);
+    if (lane->descriptor < 0) {
+        result = lane_enter(lane);
+        if (!result && lane == &own) {
+            pthread_once(&once, make_key);
+            pthread_setspecific(at_end_of_thread, &own);
+        }
+    }
+    if (!result)
+        result = converse(lane, request, received);
+    if (lane == &spare)
+        lane_leave(lane);
+    lane->busy = 0;
+    pthread_setcancelstate(cancel, NULL);
+    errno = before;
+    return result;
+}

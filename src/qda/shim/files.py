@@ -1,0 +1,153 @@
+"""Open nodes of other processes.
+
+A program's descriptor of a node is one end of a socket pair; the server holds the other end.  When
+the last copy of the program's end is closed, in whichever process, ours comes to its end, and that
+is the release of the open file.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import secrets
+import select
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from qda.driver import Front
+from qda.shim.protocol import NAME_PREFIX, TOKEN_LENGTH
+from qda.virtual.nodes import NodePath
+
+__all__ = ["OpenNode", "OpenNodes"]
+
+_log = logging.getLogger("qda.shim")
+
+_PATIENCE = 12.0
+"""Seconds that a request waits for files which its process has closed: longer than a DSP has for a
+RELEASE (hazards.md H32)."""
+
+
+@dataclass(eq=False)
+class OpenNode:
+    """One opening of a node: its front, our end, and the process that opened it.
+
+    `uses` counts requests under way: as in a kernel, a file that was closed during a call is
+    released after it (spec/clients.md 11).
+    """
+
+    token: bytes
+    path: NodePath
+    front: Front
+    end: socket.socket
+    opener: int
+    uses: int = 0
+    ended: bool = False
+    released: threading.Event = field(default_factory=threading.Event)
+
+
+class OpenNodes:
+    """All open nodes of a server, by token.  Thread-safe.
+
+    `released` is told of every node that has been closed, and of its opener.
+    """
+
+    def __init__(self, released: Callable[[NodePath, int], None] | None = None) -> None:
+        self._released = released
+        self._lock = threading.Lock()
+        self._nodes: dict[bytes, OpenNode] = {}
+        self._ends = select.epoll()
+        self.fileno = self._ends.fileno
+
+    def add(self, path: NodePath, front: Front, opener: int) -> int:
+        """Put an opened node under a new token; returns the program's end, owned by the caller.
+
+        The front belongs to the table from here on, also on failure.  OSError EMFILE.
+        """
+        token = secrets.token_hex(TOKEN_LENGTH // 2).encode()
+        with ExitStack() as undo:
+            undo.callback(front.close)
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undo.callback(ours.close)
+            undo.callback(theirs.close)
+            numbers = f"/{path.major}:{path.minor}".encode()
+            theirs.bind(b"\0" + NAME_PREFIX.encode() + token + numbers)
+            node = OpenNode(token, path, front, ours, opener)
+            with self._lock:
+                self._ends.register(ours, select.EPOLLONESHOT)  # only its end is of interest
+                self._nodes[token] = node
+            undo.pop_all()
+        return theirs.detach()
+
+    def enter(self, token: bytes) -> OpenNode:
+        """Begin a request on a node.  OSError ENODEV for a token that is not, or no longer, known:
+        a node of another server, or of one that has ended."""
+        with self._lock:
+            node = self._nodes.get(token)
+            if node is None:
+                raise OSError(errno.ENODEV, "the node is gone")
+            node.uses += 1
+            return node
+
+    def leave(self, node: OpenNode) -> None:
+        """End a request; the last one on a closed node releases it."""
+        with self._lock:
+            node.uses -= 1
+            if node.ended and not node.uses:
+                self._release(node)
+
+    def reap(self) -> None:
+        """Begin the release of every node whose last descriptor is gone."""
+        with self._lock:
+            self._reap()
+
+    def _reap(self) -> None:
+        by_end = None
+        for descriptor, _ in self._ends.poll(0):
+            by_end = by_end or {node.end.fileno(): node for node in self._nodes.values()}
+            node = by_end[descriptor]
+            node.ended = True
+            if not node.uses:
+                self._release(node)
+
+    def settle(self, opener: int | None) -> None:
+        """Wait until what a process (or any, for None) has closed before is released, as if close
+        had waited for it: the next request may need the context bank or the memory."""
+        with self._lock:
+            self._reap()
+            closing = [
+                node
+                for node in self._nodes.values()
+                if node.ended and not node.uses and opener in (node.opener, None)
+            ]
+        for node in closing:
+            node.released.wait(_PATIENCE)
+
+    def _release(self, node: OpenNode) -> None:
+        """In a thread of its own: the DSP is asked, and may be silent."""
+        threading.Thread(target=self._close, args=(node,), daemon=True, name="release").start()
+
+    def _close(self, node: OpenNode) -> None:
+        try:
+            node.front.close()
+        except Exception:
+            _log.exception("%s does not close", node.path.path)
+        with self._lock:
+            self._nodes.pop(node.token, None)
+            node.end.close()
+        if self._released is not None:
+            self._released(node.path, node.opener)
+        node.released.set()
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def close(self) -> None:
+        """End all of them: their descriptors become useless.  No request may be under way."""
+        with self._lock:
+            nodes = list(self._nodes.values())
+        for node in nodes:
+            self._close(node)
+        self._ends.close()

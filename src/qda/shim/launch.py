@@ -1,0 +1,143 @@
+"""Runs a program that sees the nodes of a device server, and ends as the program does."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from qda.shim.library import find_library
+from qda.shim.protocol import SOCKET_VARIABLE
+
+__all__ = ["environment", "run_program", "signals_arriving"]
+
+_PRELOAD = "LD_PRELOAD"
+
+_FORWARDED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+    signal.SIGCONT,
+)
+_NOT_OURS = (signal.SIGPIPE, signal.SIGXFSZ)
+"""What Python ignores and programs do not expect to be ignored."""
+
+_FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+"""Exit statuses of shells for a program that could not be started."""
+
+
+def environment(server: Path, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment (by default this process's) for programs that are to see the nodes of the
+    server at the path `server`.  UsageError without the preload library."""
+    result = dict(os.environ if given is None else given)
+    result[SOCKET_VARIABLE] = str(server)
+    preloaded = result.get(_PRELOAD, "")
+    result[_PRELOAD] = f"{preloaded}:{find_library()}".lstrip(":")
+    return result
+
+
+def run_program(command: Sequence[str], variables: Mapping[str, str]) -> int:
+    """Run a program to its end, in the main thread; returns its exit status as shells do: 128 + n
+    if signal n ended it, 127 if there is no such program, 126 if it cannot be executed.
+
+    Signals that this process gets meanwhile go on to the program.
+    """
+    program = _Program()
+    before = {number: signal.signal(number, program.forward) for number in _FORWARDED}
+    try:
+        # posix_spawn and no fork: this process has threads.
+        program.pid = os.posix_spawnp(
+            command[0],
+            list(command),
+            variables,
+            setsigmask=[],
+            setsigdef=[*_NOT_OURS, *(n for n in before if before[n] != signal.SIG_IGN)],
+        )
+        program.deliver()
+        _wait_for_end(program.pid)
+    except OSError as error:
+        print(f"qda: {command[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    status = os.waitstatus_to_exitcode(os.waitpid(program.pid, 0)[1])
+    return status if status >= 0 else 128 - status
+
+
+@contextmanager
+def signals_arriving() -> Iterator[socket.socket]:
+    """A socket that can be read when a signal has come, in the main thread.
+
+    A signal that comes just before a wait does not break it off, and its handler in Python would
+    have to wait too: so a wait has to be for this socket as well.
+    """
+    arrived, arrives = socket.socketpair()
+    arrives.setblocking(False)
+    before = signal.set_wakeup_fd(arrives.fileno(), warn_on_full_buffer=False)
+    try:
+        yield arrived
+    finally:
+        signal.set_wakeup_fd(before)
+        arrives.close()
+        arrived.close()
+
+
+def _wait_for_end(pid: int) -> None:
+    """Wait until a child has ended, and let signal handlers run meanwhile."""
+    ended = os.pidfd_open(pid)
+    try:
+        with signals_arriving() as arrived:
+            poll = select.poll()
+            poll.register(ended, select.POLLIN)
+            poll.register(arrived, select.POLLIN)
+            while all(descriptor != ended for descriptor, _ in poll.poll()):
+                arrived.recv(64)
+    finally:
+        os.close(ended)
+
+
+class _Program:
+    """The program that runs, and signals that came before it did."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self._early: list[int] = []
+
+    def forward(self, number: int, _: object) -> None:
+        if number in _FROM_TERMINAL and _is_foreground():
+            return  # the terminal has sent it to the program too
+        if not self.pid:
+            self._early.append(number)
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def deliver(self) -> None:
+        while self._early:
+            self.forward(self._early.pop(0), None)
+
+
+def _is_foreground() -> bool:
+    """Whether this process's group is the one to which the terminal sends signals."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

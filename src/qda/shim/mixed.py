@@ -1,0 +1,85 @@
+"""For clients that mix dialects on one file, as the QDA library and its programs do.
+
+Some of their fd fields are GEM handles, others descriptors (spec/clients.md 9).  A driver takes an
+fd for a GEM handle, and refuses the rest or takes another object.  The number cannot tell which is
+meant, but the address can: if the descriptor of that number is of the very memory in which the
+address lies, it is the descriptor that is meant.  GEM_CREATE comes in the layout of dialect V1,
+which shows in its first word: in dialect RFC that is 0.
+
+This is an option of the server, never its default, and each file that needs it is logged: it would
+fail on a kernel.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from qda.driver import Client
+from qda.driver.commands import QdaFront
+from qda.driver.front import Data, Place, T
+from qda.driver.objects import identify
+from qda.fastrpc.addresses import ClientAddress
+from qda.uapi import RFC, GemCreate, GemCreateV1, ioctl_number
+
+__all__ = ["MixedFront"]
+
+_log = logging.getLogger("qda.shim")
+
+_GEM_CREATE = RFC.command("GEM_CREATE").number
+_WORD = 8
+
+
+class MixedFront:
+    """A front of dialect RFC that also understands what programs take from dialect V1."""
+
+    def __init__(self, front: QdaFront) -> None:
+        self._front = front
+        self._told = False
+        front.file.handle_of = self._handle_of
+
+    def _tell(self, client: Client, what: str) -> None:
+        """Log the first thing that a kernel would not have understood."""
+        if not self._told:
+            self._told = True
+            _log.warning("process %d %s: this would fail on a kernel", client.pid, what)
+
+    def _handle_of(self, fd: int, client: Client, address: int) -> int:
+        """The GEM handle that is meant by `fd`, for memory at `address` of the client."""
+        area = client.area(ClientAddress(address)) if address else None
+        if area is None:
+            return fd
+        try:
+            descriptor = client.descriptor(fd)
+        except OSError:
+            return fd
+        if identify(descriptor) != area.identity:
+            os.close(descriptor)
+            return fd
+        try:
+            handle = self._front.file.import_descriptor(descriptor)
+        except OSError:
+            return fd
+        self._tell(client, f"calls a buffer by its descriptor {fd} and not by a GEM handle")
+        return handle
+
+    def ioctl(self, client: Client, code: int, data: Data) -> int:
+        """See `Front.ioctl`."""
+        size = GemCreateV1.byte_size
+        if ioctl_number(code) != _GEM_CREATE or len(data) != size or not any(data[:_WORD]):
+            return self._front.ioctl(client, code, data)
+        self._tell(client, "allocates a buffer in the layout of dialect v1")
+        request = GemCreateV1.unpack(data)
+        asked = bytearray(GemCreate(size=request.size).pack())
+        result = self._front.ioctl(client, code, asked)
+        request.handle = GemCreate.unpack(asked).handle
+        request.pack_into(data)
+        return result
+
+    def mmap(self, length: int, offset: int, place: Place[T]) -> T:
+        """See `Front.mmap`."""
+        return self._front.mmap(length, offset, place)
+
+    def close(self, client: Client | None = None) -> None:
+        """See `Front.close`."""
+        self._front.close(client)

@@ -1,0 +1,203 @@
+"""What programs ask of the device, printed like strace: every call, decoded from the records that
+declare the interface.
+
+    [41/41] ioctl(3</dev/accel/accel0>, DRM_IOCTL_QDA_QUERY, {dsp_name='cdsp'}) = 0 <0.000093>
+
+A structure is shown as the call has left it.  A call that is overtaken by another line is shown
+when it begins and when it ends, so a program that hangs can be seen hanging.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import TextIO
+
+from qda.driver import Client
+from qda.errors import as_unsigned, explain
+from qda.fastrpc.addresses import ClientAddress
+from qda.fastrpc.scalars import Scalars
+from qda.layout import Record
+from qda.shim.files import OpenNode
+from qda.shim.requests import run_ioctl
+from qda.uapi import ACCEL_DIALECTS, DIALECTS, Command, Interface, dma_heap, drm, ioctl_size
+from qda.virtual.nodes import NodeKind, NodePath
+
+__all__ = ["Tracer", "fields", "status"]
+
+_LISTED = 32
+"""Argument elements that are shown of one call."""
+
+_OPEN_FLAGS = ("O_CLOEXEC", "O_NONBLOCK", "O_CREAT", "O_EXCL", "O_TRUNC", "O_DIRECTORY")
+_ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR")
+
+
+class Tracer:
+    """Writes the requests of all clients to `out`, one line each.  Thread-safe.
+
+    It is an `Observer` of a device server; `dialect` is that of the accelerator's nodes.
+    """
+
+    def __init__(self, out: TextIO, dialect: str) -> None:
+        self._out = out
+        self._accel = ACCEL_DIALECTS[dialect]
+        self._lock = threading.Lock()
+        self._running: dict[int, str] = {}  # what was begun and not shown yet
+        self._numbers = itertools.count()
+
+    def note(self, line: str) -> None:
+        """Write a line of another kind."""
+        with self._lock:
+            self._write(line)
+
+    def _write(self, line: str) -> None:
+        for number, begun in self._running.items():
+            if begun:
+                self._out.write(f"{begun} <unfinished ...>\n")
+                self._running[number] = ""
+        self._out.write(line + "\n")
+        self._out.flush()
+
+    def _begin(self, text: str) -> int:
+        with self._lock:
+            number = next(self._numbers)
+            self._running[number] = text
+            return number
+
+    def _end(self, number: int, whole: str, resumed: str) -> None:
+        with self._lock:
+            self._write(whole if self._running.pop(number) else resumed)
+
+    # An `Observer`.
+
+    def opened(self, client: Client, name: bytes, flags: int, result: int) -> None:
+        """See `Observer.opened`."""
+        path = "/dev/" + name.decode("utf-8", "replace")
+        self.note(f'{_who(client)} open("{path}", {_open_flags(flags)}) = {_result(result)}')
+
+    def released(self, path: NodePath, opener: int) -> None:
+        """See `Observer.released`."""
+        self.note(f"[{opener}] the last descriptor of <{path.path}> is closed")
+
+    def mapped(
+        self, node: OpenNode, client: Client, descriptor: int, length: int, offset: int, result: int
+    ) -> None:
+        """See `Observer.mapped`."""
+        what = f"mmap({_shown(node, descriptor)}, {length} bytes from {offset:#x})"
+        self.note(f"{_who(client)} {what} = {_result(result)}")
+
+    def ioctl(
+        self, node: OpenNode, client: Client, descriptor: int, code: int, argument: int
+    ) -> int:
+        """See `Observer.ioctl`."""
+        command = self._command(node.path.kind, code)
+        name = command.spelling if command else f"{code:#x}"
+        who, call = _who(client), f"ioctl({_shown(node, descriptor)}, {name}"
+        number = self._begin(f"{who} {call}, {self._argument(command, client, code, argument)}")
+        started = time.perf_counter()
+        result = run_ioctl(node, client, code, argument)
+        ended = f" = {_result(result)} <{time.perf_counter() - started:.6f}>"
+        shown = self._argument(command, client, code, argument)
+        self._end(
+            number,
+            f"{who} {call}, {shown}){ended}",
+            f"{who} <... {name} resumed> {shown}){ended}",
+        )
+        return result
+
+    def _command(self, kind: NodeKind, code: int) -> Command | None:
+        """The command that the node of that kind takes a code for."""
+        if kind is NodeKind.FASTRPC:
+            return next((c for c in DIALECTS["legacy"].commands if c.code == code), None)
+        commands = {
+            NodeKind.ACCEL: (*drm.COMMANDS, *self._accel.commands),
+            NodeKind.HEAP: dma_heap.COMMANDS,
+        }[kind]
+        return next((c for c in commands if c.number == code & 0xFF), None)
+
+    def _argument(self, command: Command | None, client: Client, code: int, argument: int) -> str:
+        """The third argument of an ioctl, as its record says."""
+        record_type = command.record if command else None
+        if command is None or record_type is None:
+            return f"{argument:#x}"
+        size = ioctl_size(code)
+        raw = client.read(ClientAddress(argument), size) if size else None
+        if raw is None:
+            return f"{argument:#x} (cannot be read)"
+        record = record_type.unpack(raw.ljust(record_type.byte_size, b"\0"))
+        return "{" + ", ".join(_values(record, self._elements(command, record, client))) + "}"
+
+    def _elements(self, command: Command, record: Record, client: Client) -> Mapping[str, str]:
+        """What INVOKE's word and pointer mean."""
+        if command.key != "INVOKE":
+            return {}
+        interface: Interface = DIALECTS["legacy"] if command.type == "R" else self._accel
+        element = interface.elements[0]
+        scalars = Scalars.decode(record.scalars)  # type: ignore[attr-defined]
+        address = record.arguments  # type: ignore[attr-defined]
+        count = min(scalars.length, _LISTED)
+        raw = client.read(ClientAddress(address), count * element.byte_size) if count else b""
+        shown = f"{address:#x}"
+        if raw:
+            starts = range(0, len(raw), element.byte_size)
+            listed = [fields(element.unpack(raw, start)) for start in starts]
+            listed += ["..."] if count < scalars.length else []
+            shown = f"[{', '.join(listed)}]"
+        return {"scalars": _scalars(scalars), "arguments": shown}
+
+
+def fields(record: Record) -> str:
+    """A record as it is shown in traces: {handle=1, size=4096}."""
+    return "{" + ", ".join(_values(record, {})) + "}"
+
+
+def _values(record: Record, instead: Mapping[str, str]) -> Iterator[str]:
+    plain = repr(record).removeprefix(f"{record.spelling}(").removesuffix(")")
+    if not instead:
+        yield plain
+        return
+    for field in record.fields:
+        value = instead.get(field.name) or f"{getattr(record, field.name):#x}"
+        yield f"{field.spelling}={value}"
+
+
+def _scalars(scalars: Scalars) -> str:
+    counts = (
+        (scalars.in_buffers, "in"),
+        (scalars.out_buffers, "out"),
+        (scalars.in_handles, "in-handle"),
+        (scalars.out_handles, "out-handle"),
+    )
+    shape = "".join(f", {count} {word}" for count, word in counts if count)
+    return f"{scalars.word:#010x} (method {scalars.method}{shape})"
+
+
+def _who(client: Client) -> str:
+    return f"[{client.pid}/{client.tid}]"
+
+
+def _shown(node: OpenNode, descriptor: int) -> str:
+    return f"{descriptor}<{node.path.path}>"
+
+
+def _result(result: int) -> str:
+    """The result of a system call: an errno by name, or a status of the DSP."""
+    if -4095 <= result < 0:
+        number = -result
+        return f"-1 {errno.errorcode.get(number, number)} ({os.strerror(number)})"
+    return status(result)
+
+
+def status(result: int) -> str:
+    """A status of the DSP in hex, with its name."""
+    return f"{as_unsigned(result):#x} {explain(result).symbol}" if result else "0"
+
+
+def _open_flags(flags: int) -> str:
+    names = [_ACCESS[min(flags & os.O_ACCMODE, 2)]]
+    names += [name for name in _OPEN_FLAGS if flags & getattr(os, name) == getattr(os, name)]
+    return "|".join(names)

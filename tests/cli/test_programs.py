@@ -1,0 +1,213 @@
+"""`qda run` and `qda serve`: other programs on virtual devices."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import PROGRAM, environment, processes_with, qda
+from tests.shim.conftest import programs as programs  # the fixture
+from tests.shim.system import SKELETONS, Programs, needs_library
+
+pytestmark = needs_library
+
+QUERY = """
+import qda
+with qda.open("cdsp", device="/dev/accel/accel1") as session:
+    numbers = session.empty(4, "i4")
+    numbers[:] = 2
+    answer = bytearray(8)
+    module = session.load("file:///libcalculator_skel.so?calculator_skel_handle_invoke&_modver=1.0")
+    module.invoke(2, [b"\\4\\0\\0\\0", numbers], [answer])
+    print(session.node, session.dialect, int.from_bytes(answer, "little"))
+"""
+
+
+@contextmanager
+def started(*arguments: str | Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """`qda ARGUMENTS...` while the block runs; nothing is left of it, whatever happens there."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        stdout=subprocess.PIPE,
+        env=environment(**variables),
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def run(*arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    return qda("run", *(str(argument) for argument in arguments), status=status)
+
+
+def test_python_programs_use_the_nodes_by_system_calls() -> None:
+    """R1: the same client, through open, ioctl and mmap of libc."""
+    ran = run("--dialect=v1", f"--skeletons={SKELETONS}", sys.executable, "-c", QUERY)
+    assert ran.stdout == "/dev/accel/accel1 v1 8\n"
+    assert ran.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143)]
+)
+def test_exit_status_is_the_programs(script: str, status: int) -> None:
+    """As shells give it: 128 + n after signal n."""
+    run("--", "sh", "-c", script, status=status)
+
+
+def test_program_that_cannot_be_started(tmp_path: Path) -> None:
+    """127 if there is none, 126 if it cannot be executed."""
+    assert "No such file" in run("nowhere-to-be-found", status=127).stderr
+    (tmp_path / "text").write_text("text")
+    assert "Permission denied" in run(tmp_path / "text", status=126).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--skeletons=/nowhere"], "not a folder"),
+        (["--profile=nowhere"], "profile 'nowhere'"),
+        (["--dialect=legacy"], "dialect 'legacy'"),
+        (["--mixed", "--dialect=v1"], "only in dialect rfc"),
+    ],
+)
+def test_options_that_make_no_sense(
+    options: list[str], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line, status 1, and nothing is left."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    ran = run(*options, "true", status=1)
+    assert complaint in ran.stderr and len(ran.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_after_the_program_are_the_programs() -> None:
+    """With and without "--"."""
+    assert run("echo", "--trace", "--profile").stdout == "--trace --profile\n"
+    assert run("--", "printf", "%s", "--trace").stdout == "--trace"
+
+
+def test_environment_and_signals_are_the_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signals go on to the program; when it has ended, nothing is left."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    script = 'trap "exit 5" USR1; echo $DSP_LIBRARY_PATH; while :; do sleep 0.05; done'
+    variables = {"DSP_LIBRARY_PATH": "/x", "QDA_TEST_MARKER": str(tmp_path)}
+    with started("run", f"--skeletons={SKELETONS}", "sh", "-c", script, **variables) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{SKELETONS};/x\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(50) == 5
+    while processes_with(f"QDA_TEST_MARKER={tmp_path}"):
+        os.sched_yield()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_that_python_ignores_are_not_ignored_by_programs() -> None:
+    """Broken pipes end programs as usual."""
+    command = ["sh", "-c", "grep SigIgn /proc/self/status"]
+    plain = subprocess.run(command, capture_output=True, text=True).stdout
+    spawned = run(*command).stdout
+    # Of what posix_spawn of glibc itself ignores, its own signals 32 and 33, programs know nothing.
+    known = (1 << 31) - 1
+    assert int(spawned.split()[1], 16) & known == int(plain.split()[1], 16) & known
+
+
+def test_trace_decodes_each_call(programs: Programs, tmp_path: Path) -> None:
+    """From the declarations of the records, like strace."""
+    trace = tmp_path / "trace"
+    program = programs.build("calculator")
+    run("--trace", f"--trace-file={trace}", f"--skeletons={SKELETONS}", program)
+    text = re.sub(r"0x[0-9a-f]{9,}", "ADDRESS", trace.read_text())
+    text = re.sub(r"\[\d+/\d+\]", "[WHO]", re.sub(r"<0\.\d+>", "<TIME>", text))
+    for line in (
+        '[WHO] open("/dev/accel/accel1", O_RDWR|O_CLOEXEC) = 0',
+        "[WHO] ioctl(3</dev/accel/accel1>, DRM_IOCTL_QDA_GEM_CREATE, "
+        "{handle=1, pad=0, size=20000}) = 0 <TIME>",
+        "[WHO] mmap(3</dev/accel/accel1>, 20000 bytes from ADDRESS) = 0",
+        "[WHO] ioctl(3</dev/accel/accel1>, DRM_IOCTL_QDA_INVOKE, {handle=0x7ffffff0, "
+        "sc=0x00000000 (method 0), args=0x0}) = 0x8000042c AEE_EBADHANDLE <TIME>",
+        "args=[{ptr=ADDRESS, length=4, fd=-1, attr=0x0}, {ptr=ADDRESS, length=8, fd=1, attr=0x0}",
+        "= -1 EFAULT (Bad address) <TIME>",
+    ):
+        assert line in text
+
+
+def test_trace_has_the_release_of_what_a_program_leaves_open(
+    programs: Programs, tmp_path: Path
+) -> None:
+    """The trace ends after the last node, and the program's status is its own."""
+    trace = tmp_path / "trace"
+    program = programs.build("threads")
+    assert run(f"--trace-file={trace}", "--trace", f"--skeletons={SKELETONS}", program).stderr == ""
+    assert trace.read_text().endswith("the last descriptor of </dev/accel/accel1> is closed\n")
+
+
+def test_trace_of_the_wire_has_messages_and_payloads(programs: Programs) -> None:
+    """From the declarations of what crosses the channel (spec 2, 3)."""
+    program = programs.build("calculator", "legacy")
+    trace = run("--trace=wire", f"--skeletons={SKELETONS}", program).stderr
+    assert "in 0: fastrpc_create_process_inbuf {client_id=" in trace
+    assert re.search(
+        r"cdsp <- \{client_id=0, tid=\d+, context=0x\w+, handle=1, scalars=0x70400", trace
+    )
+    assert re.search(r"cdsp <-   in 1: 32 bytes: 03000000 ffffffff 04000000", trace)
+    assert re.search(r"cdsp ->   out 2: 8 bytes: 13000000 00000000", trace)
+    assert re.search(r"20000 bytes at device address 0x\w+", trace)
+    assert "DMA_HEAP_IOCTL_ALLOC, {len=20000, fd=" in trace
+    assert "the last descriptor of </dev/fastrpc-cdsp-secure> is closed" in trace
+
+
+def test_serve_prints_variables_for_shells(programs: Programs, tmp_path: Path) -> None:
+    """Programs that are started elsewhere are let in by them; SIGTERM ends it all, status 0."""
+    socket = tmp_path / "a socket"
+    with started("serve", "--socket", socket, "--skeletons", SKELETONS) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(2)]
+        script = "".join(lines) + f"{shlex.quote(str(programs.build('calculator')))}"
+        assert subprocess.run(["sh", "-c", script]).returncode == 0
+        process.terminate()
+        assert process.wait(50) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+CONFORMANCE = {
+    "rfc": "/dev/accel/accel1",
+    "v1": "/dev/accel/accel1",
+    "legacy": "/dev/fastrpc-cdsp-secure",
+}
+
+
+SELECTION = ("core", "buffers", "prime", "invoke", "mappings")
+"""What depends on the way in; all: `qda run python -m pytest tests/conformance --device=...`."""
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("dialect", CONFORMANCE)
+def test_conformance_suite_passes_through_the_library(dialect: str) -> None:
+    """The rules that hold for the device in this process hold by real system calls."""
+    accel = "rfc" if dialect == "legacy" else dialect
+    files = [f"tests/conformance/test_{name}.py" for name in SELECTION]
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    options = [f"--device={CONFORMANCE[dialect]}", "--hostile"]
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "run", f"--dialect={accel}", *suite, *options],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=environment(),
+    )
+    assert ran.returncode == 0, ran.stdout

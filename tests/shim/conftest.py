@@ -1,0 +1,45 @@
+"""Fixtures: the programs, compiled once, and a system for each dialect of the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.shim.system import Programs, System, serving
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    return Programs(tmp_path_factory.mktemp("programs"))
+
+
+class Systems:
+    """Systems by the dialect of the accelerator's nodes, started when they are first asked for."""
+
+    def __init__(self, factory: pytest.TempPathFactory, stack: ExitStack) -> None:
+        self._factory, self._stack = factory, stack
+        self._started: dict[str, System] = {}
+
+    def of(self, dialect: str) -> System:
+        """The older driver's nodes are in each of them."""
+        accel = dialect if dialect == "v1" else "rfc"
+        if accel not in self._started:
+            folder = self._factory.mktemp(accel)
+            self._started[accel] = self._stack.enter_context(serving(folder, dialect=accel))
+        return self._started[accel]
+
+
+@pytest.fixture(scope="module")
+def systems(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    with ExitStack() as stack:
+        yield Systems(tmp_path_factory, stack)
+
+
+@pytest.fixture
+def system(systems: Systems) -> Iterator[System]:
+    """A system of dialect RFC, in which a test leaves nothing."""
+    found = systems.of("rfc")
+    yield found
+    found.settle()

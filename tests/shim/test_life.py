@@ -1,0 +1,166 @@
+"""Whatever ends, and whenever: nothing is left behind, and who survives gets a defined error."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qda.driver import Client
+from qda.shim.files import OpenNode
+from qda.shim.requests import run_ioctl
+from qda.virtual.nodes import NodePath
+from tests.cli.command import PROGRAM, environment, processes_with
+from tests.shim.system import PATIENCE, SKELETONS, Programs, System, needs_library, serving
+
+pytestmark = needs_library
+
+
+@pytest.mark.parametrize(
+    "corner",
+    ["call_from_handler", "cancel", "close_all", "close_during_call", "leave", "run_out"],
+)
+def test_corner(system: System, programs: Programs, corner: str) -> None:
+    """clients.md 11, 13.6; see the program."""
+    system.run(programs.build("corners"), corner)
+
+
+def test_lanes_of_a_program_end_with_it_though_a_child_has_copies(
+    system: System, programs: Programs
+) -> None:
+    """The call of a thread that is gone does not stay for a child that cannot come back to it."""
+    child = int(system.run_for_line(programs.build("corners"), "leave_child"))
+    try:
+        system.settle()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+class Killer:
+    """Kills a program in its nth request: before the driver has it, or after."""
+
+    def __init__(self) -> None:
+        self.nth, self.after, self.count = 0, False, 0
+
+    def opened(self, client: Client, name: bytes, flags: int, result: int) -> None:
+        self._request(client, True)
+
+    def mapped(
+        self, node: OpenNode, client: Client, descriptor: int, length: int, offset: int, result: int
+    ) -> None:
+        self._request(client, True)
+
+    def released(self, path: NodePath, opener: int) -> None:
+        pass
+
+    def ioctl(
+        self, node: OpenNode, client: Client, descriptor: int, code: int, argument: int
+    ) -> int:
+        self._request(client, False)
+        result = run_ioctl(node, client, code, argument)
+        self._kill(client, self.after)
+        return result
+
+    def _request(self, client: Client, after: bool) -> None:
+        self.count += 1
+        self._kill(client, after or not self.after)
+
+    def _kill(self, client: Client, now: bool) -> None:
+        if now and self.count == self.nth:
+            os.kill(client.pid, signal.SIGKILL)
+
+
+def test_program_may_be_killed_in_every_request(programs: Programs, tmp_path: Path) -> None:
+    """A dying client is cleaned up like a close (H31)."""
+    killer = Killer()
+    program = programs.build("calculator")
+    with serving(tmp_path, observer=killer) as system:
+        system.run(program)
+        requests = killer.count
+        assert requests > 15
+        for nth in range(1, requests + 1):
+            for after in (False, True):
+                killer.nth, killer.after, killer.count = nth, after, 0
+                system.run(program, status=-signal.SIGKILL)
+                system.settle()
+        killer.nth = 0
+        system.run(program)
+
+
+def test_program_may_be_killed_in_a_parked_call(system: System, programs: Programs) -> None:
+    """What the DSP still works on is kept until the file's end, which is the program's (H16)."""
+    process = system.start(programs.build("corners"), "survive")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.kill()
+    process.communicate()
+
+
+def test_death_of_the_dsp_is_enodev_and_the_next_open_works(
+    system: System, programs: Programs
+) -> None:
+    """Spec 2.9: calls under way end, too; U7."""
+    program = programs.build("corners")
+    process = system.start(program, "survive")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    while not system.machine.census()["cdsp"].calls:
+        os.sched_yield()
+    for pid in system.machine.pids:
+        os.kill(pid, signal.SIGKILL)
+    assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert process.returncode == 0
+    system.run(programs.build("calculator"))
+
+
+def test_end_of_the_server_is_enodev(programs: Programs, tmp_path: Path) -> None:
+    """For the call under way, for later ones, for mmap and open."""
+    with serving(tmp_path) as system:
+        process = system.start(programs.build("corners"), "survive_server")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        while not system.machine.census()["cdsp"].calls:
+            os.sched_yield()
+    assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert process.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_server_that_is_killed_leaves_nothing_behind(
+    programs: Programs, tmp_path: Path, number: signal.Signals
+) -> None:
+    """No socket, no mirror, no DSP; the program gets ENODEV and goes on."""
+    marker = f"QDA_TEST_MARKER={tmp_path}"
+    variables = environment(QDA_TEST_MARKER=str(tmp_path))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    options = (f"--socket={folder / 'socket'}", f"--skeletons={SKELETONS}")
+    server = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "serve", *options],
+        env=variables,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    exported = [server.stdout.readline().removeprefix("export ") for _ in range(2)]
+    preload = dict(line.strip().split("=", 1) for line in exported)
+    process = subprocess.Popen(
+        [programs.build("corners"), "survive_server"],
+        env={**os.environ, **preload},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    server.send_signal(number)
+    server.communicate()
+    assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert process.returncode == 0
+    while list(folder.iterdir()) or processes_with(marker):
+        os.sched_yield()  # the caretaker and the DSPs end by themselves

@@ -1,0 +1,201 @@
+"""The server's place in the file system, its protocol, and clients that are not of the library."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qda.errors import UsageError
+from qda.shim import DeviceServer, environment
+from qda.shim.library import find_library
+from qda.shim.mirror import SOCKET_PATH_LIMIT
+from qda.shim.protocol import Answer, Kind, Operation, Request, c_header
+from qda.virtual import Machine
+from tests.shim.system import System, needs_library
+from tests.system import new_machine
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    made = new_machine()
+    yield made
+    made.close()
+
+
+def test_header_of_the_library_is_that_of_the_declarations() -> None:
+    """One source: `python -m qda.shim.protocol > native/preload/protocol.h`."""
+    assert (ROOT / "native/preload/protocol.h").read_text() == c_header()
+
+
+def test_preload_library_is_small() -> None:
+    """It knows descriptors and memory, not devices: under a thousand lines."""
+    sources = {*(ROOT / "native/preload").glob("*.[ch]")} - {ROOT / "native/preload/protocol.h"}
+    assert sum(len(source.read_text().splitlines()) for source in sources) < 1000
+
+
+def test_two_servers_do_not_share_a_place(machine: Machine, tmp_path: Path) -> None:
+    """The second is refused, and the first stays as it is."""
+    server = DeviceServer(machine, tmp_path / "server")
+    listed = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match="another device server"):
+        DeviceServer(machine, tmp_path / "server")
+    assert sorted(tmp_path.rglob("*")) == listed
+    server.close()
+    server.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_place_that_a_crash_has_left_is_taken_over(machine: Machine, tmp_path: Path) -> None:
+    """A stale socket and a mirror without an owner."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stale:
+        stale.bind(str(tmp_path / "server"))
+    (tmp_path / "server.dev").mkdir()
+    DeviceServer(machine, tmp_path / "server").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_but_a_socket_is_replaced(machine: Machine, tmp_path: Path) -> None:
+    """A file of somebody else's is not removed."""
+    (tmp_path / "server").write_text("precious")
+    with pytest.raises(UsageError, match="not a socket"):
+        DeviceServer(machine, tmp_path / "server")
+    assert (tmp_path / "server").read_text() == "precious"
+
+
+def test_path_that_no_socket_can_have_is_refused(machine: Machine, tmp_path: Path) -> None:
+    """Before anything is made."""
+    with pytest.raises(UsageError, match=str(SOCKET_PATH_LIMIT)):
+        DeviceServer(machine, tmp_path / ("x" * SOCKET_PATH_LIMIT))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_start_leaves_nothing(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10: every step of the set-up broken in turn."""
+    before = len(os.listdir("/proc/self/fd"))
+    for step in ("bind", "listen", "socketpair"):
+        with monkeypatch.context() as broken:
+            target = socket if step == "socketpair" else socket.socket
+            broken.setattr(target, step, _refuse)
+            with pytest.raises(OSError, match="broken"):
+                DeviceServer(machine, tmp_path / "server")
+        assert list(tmp_path.iterdir()) == []
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def _refuse(*_: object) -> None:
+    raise OSError("broken")
+
+
+def _connect(server: DeviceServer) -> socket.socket:
+    lane = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    lane.settimeout(20)
+    lane.connect(str(server.socket))
+    assert Answer.unpack(lane.recv(Answer.byte_size)).kind == Kind.WELCOME
+    return lane
+
+
+@needs_library
+@settings(deadline=None)
+@given(messages=st.lists(st.binary(max_size=2 * Request.byte_size), max_size=3))
+def test_nonsense_ends_a_lane_and_nothing_else(systems: object, messages: list[bytes]) -> None:
+    """Whatever is sent: the lane ends, the server serves the next."""
+    system: System = systems.of("rfc")  # type: ignore[attr-defined]
+    with _connect(system.server) as lane:
+        for message in messages:
+            try:
+                lane.send(message)
+            except OSError:
+                break
+        lane.shutdown(socket.SHUT_WR)
+    with _connect(system.server):
+        pass
+
+
+@settings(deadline=None)
+@given(
+    values=st.fixed_dictionaries(
+        {
+            "operation": st.sampled_from(list(Operation)),
+            "descriptor": st.integers(-1, 1 << 20),
+            "flags": st.integers(0, (1 << 32) - 1),
+            "code": st.integers(0, (1 << 64) - 1),
+            "argument": st.integers(0, (1 << 64) - 1),
+            "token": st.binary(max_size=32),
+            "name": st.sampled_from([b"", b"accel/accel0", b"dma_heap", b"../x", b"\xff"]),
+        }
+    )
+)
+@needs_library
+def test_any_request_is_answered_or_ends_the_lane(systems: object, values: dict[str, int]) -> None:
+    """Nothing a client sends is trusted: not tokens, not addresses."""
+    system: System = systems.of("rfc")  # type: ignore[attr-defined]
+    with _connect(system.server) as lane:
+        lane.send(Request(number=1, tid=os.getpid(), **values).pack())
+        if values["operation"] in (Operation.INTERRUPT, Operation.INSTALLED):
+            return
+        message, descriptors, _, _ = socket.recv_fds(lane, Answer.byte_size, 4)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        assert not message or Answer.unpack(message).number == 1
+
+
+@needs_library
+def test_thread_of_another_process_is_refused(system: System) -> None:
+    """The server goes by SO_PEERCRED: a client cannot name somebody else's thread."""
+    with _connect(system.server) as lane:
+        lane.send(Request(operation=Operation.OPEN, tid=1, name=b"accel/accel0").pack())
+        assert lane.recv(Answer.byte_size) == b""
+
+
+@needs_library
+def test_program_that_uses_no_node_behaves_the_same(system: System, tmp_path: Path) -> None:
+    """U12: listings, descriptors, errors; other nodes are left alone."""
+    (tmp_path / "accel").mkdir()
+    (tmp_path / "accel" / "accel0").write_text("a file")
+    script = (
+        "ls -laR /usr/include/linux; find /etc -newer /etc/passwd; cat accel/accel0; "
+        "stat accel/accel0; echo x > accel/system; cat accel/system; cd accel; cat ./accel0; "
+        "stat -c %t:%T /dev/null /dev/zero; ls /dev/shm; "
+        "cat /nowhere; ls /dev/accelerator; readlink /proc/self/exe; ulimit -n; ls /proc/self/fd"
+    )
+    command = ["sh", "-c", script]
+    plain = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    preloaded = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env=system.environment()
+    )
+    assert preloaded.stdout == plain.stdout
+    assert preloaded.stderr == plain.stderr
+    assert preloaded.returncode == plain.returncode
+
+
+@needs_library
+def test_library_without_a_server_does_nothing() -> None:
+    """Without the variable every path is the system's."""
+    variables = {"LD_PRELOAD": str(find_library())}
+    run = subprocess.run(
+        [sys.executable, "-c", "import os; os.stat('/dev/fastrpc-cdsp')"],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert "FileNotFoundError" in run.stderr
+
+
+@needs_library
+def test_library_goes_behind_others() -> None:
+    """What is preloaded already stays, and comes first."""
+    made = environment(Path("/x"), {"LD_PRELOAD": "libother.so"})
+    assert made["LD_PRELOAD"] == f"libother.so:{find_library()}"
+    assert environment(Path("/x"), {})["LD_PRELOAD"] == str(find_library())
