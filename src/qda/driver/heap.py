@@ -42,7 +42,7 @@ def _allocate(client: Client, request: dma_heap.Allocation) -> int:
     if not size % _WORD:
         return -errno.EINVAL
     try:
-        descriptor = create_memory(size, "qda")
+        descriptor = create_memory(size)
         try:
             request.fd = client.install(descriptor, request.fd_flags)
         finally:

@@ -25,9 +25,13 @@ _F_SEAL_FUTURE_WRITE = 0x0010  # linux fcntl.h; the fcntl module does not have i
 _WRITE_SEALS = fcntl.F_SEAL_WRITE | _F_SEAL_FUTURE_WRITE
 
 
-def create_memory(size: int, name: str) -> int:
+_NAME = "qda"
+"""What the memory of objects is called."""
+
+
+def create_memory(size: int) -> int:
     """A memfd of `size` bytes whose size is sealed.  OSError ENOMEM if there cannot be one."""
-    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    descriptor = os.memfd_create(_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(descriptor, size)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _FIXED_SIZE)
@@ -62,7 +66,7 @@ class BufferObject:
     def create(cls, size: int) -> BufferObject:
         """Allocate zeroed memory of `size` bytes, rounded up to whole pages.  OSError ENOMEM."""
         size = align(size, PAGE)
-        return cls(create_memory(size, "qda"), size)
+        return cls(create_memory(size), size)
 
     @classmethod
     def adopt(cls, descriptor: int) -> BufferObject:
@@ -72,6 +76,11 @@ class BufferObject:
         longer shrink: otherwise its pages could vanish under the DSP.
         """
         try:
+            if not _is_writable(descriptor) and _is_dma_buf(descriptor):
+                # The mode of a DMA-BUF's descriptor limits who maps it, no device that imports it.
+                again = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+                os.close(descriptor)
+                descriptor = again
             return cls(descriptor, _importable_size(descriptor), imported=True)
         except BaseException:
             os.close(descriptor)
@@ -93,18 +102,26 @@ class BufferObject:
         return True
 
 
+def _is_writable(descriptor: int) -> bool:
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+
+
+def _is_dma_buf(descriptor: int) -> bool:
+    """Whether this is what a device of ours exports: an object of any DSP's, or of the heap."""
+    return os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"/memfd:{_NAME} ")
+
+
 def _importable_size(descriptor: int) -> int:
     try:
         seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
     except OSError as error:
         raise OSError(errno.EINVAL, "not a DMA-BUF") from error
     status = os.fstat(descriptor)
-    writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
     if not status.st_size or status.st_size % PAGE:
         raise OSError(errno.EINVAL, "not a DMA-BUF: those have whole pages")
     if not seals & fcntl.F_SEAL_SHRINK:
         raise OSError(errno.EINVAL, "memory that may still shrink cannot be imported")
-    if seals & _WRITE_SEALS or not writable:
+    if seals & _WRITE_SEALS or not _is_writable(descriptor):
         raise OSError(errno.EINVAL, "memory that cannot be written cannot be imported")
     return status.st_size
 
