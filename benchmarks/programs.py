@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.peers import PEERS
+from benchmarks.placement import one_cpu
 from qda.dsp.folders import FOLDERS_VARIABLE
 from qda.shim import DeviceServer, environment
 from qda.uapi import RFC, header
@@ -40,6 +41,9 @@ FILE_HEAVY = (
     'for i in $(seq "$0"); do ls -lR /usr/include /usr/lib/python3 >/dev/null 2>&1; done; :'
 )
 """Stat, open and readdir by the ten thousand; the argument is how often."""
+
+ONE_CPU = ", one CPU"
+"""Of short calls most is wake-ups: elsewhere the scheduler decides what they cost."""
 
 LONG_ENOUGH = 0.2
 """Seconds that the file-heavy command takes at least."""
@@ -75,13 +79,19 @@ def measure(rounds: int, calls: int) -> dict[str, Any]:
         stack.callback(server.close)
         echo = stack.enter_context(PEERS[FLOOR]())
         program, plain, preloaded = build(folder), os.environ, environment(server.socket)
-        for _ in range(rounds):
-            for _ in range(calls):
-                start = time.perf_counter()
-                echo(b"")
-                times[FLOOR].append((time.perf_counter() - start) * 1e6)
-            for case, microseconds in _calls(program, calls, preloaded):
-                times[case].append(microseconds)
+
+        def take_turns(place: str) -> None:
+            for _ in range(rounds):
+                for _ in range(calls):
+                    start = time.perf_counter()
+                    echo(b"")
+                    times[FLOOR + place].append((time.perf_counter() - start) * 1e6)
+                for case, microseconds in _calls(program, calls, preloaded):
+                    times[case + place].append(microseconds)
+
+        take_turns("")
+        with one_cpu():
+            take_turns(ONE_CPU)
         file_heavy(1, plain)  # the first one fills the caches
         repeats = 1 + int(1.5 * LONG_ENOUGH / file_heavy(1, plain))
         for _ in range(max(5, rounds)):
@@ -103,6 +113,11 @@ def _result(times: Samples) -> dict[str, Any]:
     median = {case: statistics.median(samples) for case, samples in times.items()}
     bounds = [
         ("empty call from C / os.pipe echo", median["empty"] / median[FLOOR], "at most 20"),
+        (
+            "the same on one CPU",
+            median["empty" + ONE_CPU] / median[FLOOR + ONE_CPU],
+            "at most 20",
+        ),
         ("64 MiB / 4 KiB by buffer object", median["64MiB"] / median["4KiB"], "at most 1.5"),
         (
             "files without a node, preloaded / plain",
