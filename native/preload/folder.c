@@ -24,7 +24,6 @@ struct listing {
 static struct listing *listings;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-
 static struct listing *find(DIR *folder)
 {
     /* Most programs list none of our folders: they pay for one comparison. */

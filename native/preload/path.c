@@ -25,10 +25,12 @@ static const struct {
     { "dma_heap", WHOLE },
     { "dma_heap/system", WHOLE },
     { "fastrpc-", BEGINNING },
+    { "subsys_", BEGINNING }, /* no node: it says to the older library that a DSP is there */
 };
 
 /* How the last part of such a path begins. */
-static const char *const last_parts[] = { "accel", "dev", "dma_heap", "fastrpc-", "system" };
+static const char *const last_parts[] = { "accel",    "dev",     "dma_heap",
+                                          "fastrpc-", "subsys_", "system" };
 
 static char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -27,6 +27,9 @@ __all__ = ["SOCKET_PATH_LIMIT", "Mirror", "name_below_dev"]
 SOCKET_PATH_LIMIT = 107
 """Longest path of a socket in bytes: `sun_path` without its NUL."""
 
+PRESENT = "subsys_"
+"""With a DSP's name behind it: by this the C library sees that a DSP is there (clients.md 2)."""
+
 _MINOR_BITS = 20
 """As in Linux's own device numbers; `native/preload/libc.c` takes them apart."""
 
@@ -59,7 +62,9 @@ class Mirror:
             undo.callback(self.close)
             self.socket.unlink(missing_ok=True)
             for node in nodes:
-                self._place(node)
+                self._place(name_below_dev(node), node.major << _MINOR_BITS | node.minor)
+                if node.domain:
+                    self._place(PRESENT + node.domain, 0)
             undo.pop_all()
         os.close(lock)  # the caretaker has it, to the last moment
 
@@ -75,11 +80,11 @@ class Mirror:
             cwd="/",
         )
 
-    def _place(self, node: NodePath) -> None:
-        path = self.folder / name_below_dev(node)
+    def _place(self, name: str, number: int) -> None:
+        path = self.folder / name
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         path.touch()
-        os.truncate(path, node.major << _MINOR_BITS | node.minor)
+        os.truncate(path, number)
         path.chmod(0o666)
 
     def close(self) -> None:

@@ -147,6 +147,8 @@ static void access_spellings(void)
         CHECK(ask(NODE, R_OK | W_OK) == 0 && ask("/dev/fastrpc-cdsp", R_OK | W_OK) == 0);
         CHECK(ask("/dev/accel/accel9", F_OK) == -1 && errno == ENOENT);
         CHECK(ask("/dev/fastrpc-gdsp0", F_OK) == -1 && errno == ENOENT);
+        CHECK(ask("/dev/subsys_cdsp", F_OK) == 0); /* clients.md 2: the DSP is there */
+        CHECK(ask("/dev/subsys_gdsp0", F_OK) == -1 && errno == ENOENT);
         CHECK(ask(NODE, X_OK) == -1 && errno == EACCES);
     }
     CHECK(faccessat(AT_FDCWD, NODE, R_OK | W_OK, 0) == 0);
