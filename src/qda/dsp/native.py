@@ -58,7 +58,8 @@ class NativeLibrary:
     a skeleton has the names of its methods in common (clients.md 13.10).  `close` unloads it.
 
     `path` is where the file is, `name` what errors call it.  `services` answers the library's
-    questions outside of calls.  StatusError UNABLE_TO_LOAD.
+    questions outside of calls.  An `isolated` library prefers its own symbols to those of the
+    process; sanitizers do not bear that.  StatusError UNABLE_TO_LOAD.
     """
 
     def __init__(
@@ -66,11 +67,14 @@ class NativeLibrary:
         path: str | os.PathLike[str],
         name: str | None = None,
         services: DspServices | None = None,
+        *,
+        isolated: bool = True,
     ) -> None:
         self.name = name or os.fspath(path)
+        flags = _OWN_SYMBOLS if isolated else os.RTLD_NOW | os.RTLD_LOCAL
         missing = load_runtime()
         try:
-            self._library: ctypes.CDLL | None = ctypes.CDLL(os.fspath(path), _OWN_SYMBOLS)
+            self._library: ctypes.CDLL | None = ctypes.CDLL(os.fspath(path), flags)
         except OSError as error:
             words = str(error).replace(os.fspath(path), self.name)
             hint = f"; {missing}" if missing and "undefined symbol" in words else ""

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qda.dsp.native import NativeModule, remote_arguments
-from qda.dsp.runtime import LengthOf, call_running
+from qda.dsp.native import NativeLibrary, NativeModule, remote_arguments
 from qda.errors import BAD_PARAMETER, StatusError
 from qda.fastrpc.scalars import Scalars
 from qda.idl.model import Interface, Method
@@ -50,8 +49,13 @@ class SkeletonLibrary:
     def __init__(self, path: Path, interface: Interface, implementation: Implementation) -> None:
         self._hooked = Hooked(path)
         hook_implementation(self._hooked, interface, implementation)
+        self._lengths: Mapping[int, int] = {}
+        # Not isolated: it may have been compiled for sanitizers, and Bsymbolic does the same.
         self._module = NativeModule(
-            self._hooked.path, interface.c_name, handle64=interface.is_handle64
+            NativeLibrary(self._hooked.path, isolated=False),
+            interface.c_name,
+            handle64=interface.is_handle64,
+            length_of=self._length_of,
         )
 
     def serve(self, request: Request, lengths: Mapping[int, int] | None = None) -> int:
@@ -68,21 +72,17 @@ class SkeletonLibrary:
                 *request.out_handles,
             ]
         )
-        with call_running((), _length_in({} if lengths is None else lengths)):
-            status = self._module.enter(request.handle, request.scalars, arguments)
+        self._lengths = {} if lengths is None else lengths
+        status = self._module.enter(request.handle, request.scalars, arguments)
         first = len(arguments) - len(request.out_handles)
         request.out_handles[:] = [place.handle for place in arguments[first:]]
         self._hooked.guard()
         return status
 
-
-def _length_in(lengths: Mapping[int, int]) -> LengthOf:
-    def length_of(fd: int) -> int:
-        if fd not in lengths:
+    def _length_of(self, fd: int) -> int:
+        if fd not in self._lengths:
             raise StatusError(BAD_PARAMETER, f"no memory under fd {fd}")
-        return lengths[fd]
-
-    return length_of
+        return self._lengths[fd]
 
 
 def hook_implementation(
