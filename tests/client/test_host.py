@@ -288,9 +288,7 @@ def test_a_skeleton_reads_and_writes_files_of_the_host(remote: Any, tmp_path: Pa
         remote.copy(str(tmp_path / "none"), str(target))
 
 
-def test_a_file_that_is_dropped_is_closed_with_the_session(
-    fresh: Session, tmp_path: Path
-) -> None:
+def test_a_file_that_is_dropped_is_closed_with_the_session(fresh: Session, tmp_path: Path) -> None:
     """The collector of the DSP calls nobody: not to close, nor to write what was left."""
     (tmp_path / "f").touch()
     fresh.serve_host()
