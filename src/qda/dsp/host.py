@@ -23,7 +23,15 @@ from concurrent.futures import Future
 from typing import IO, Any, Self, TypeVar, cast
 
 from qda.dsp.listener import Listener
-from qda.errors import BAD_PARAMETER, HostError, StatusError, UsageError, as_unsigned
+from qda.errors import (
+    BAD_PARAMETER,
+    DSP_OFFSET,
+    NO_VARIABLE,
+    HostError,
+    StatusError,
+    UsageError,
+    as_unsigned,
+)
 from qda.fastrpc.remotectl import (
     REMOTECTL,
     TEXT_CAPACITY,
@@ -315,5 +323,5 @@ class Environment:
             files.unsetenv(name)
 
 
-_NO_VARIABLE = 0x63, 0xFFFFFFFF
+_NO_VARIABLE = NO_VARIABLE - DSP_OFFSET, 0xFFFFFFFF
 """AEE_EGETENV, plain as the host's numbers are; and what the C library says instead: -1."""

@@ -29,11 +29,14 @@ __all__ = [
     "NO_SUCH_MAP",
     "NO_SUCH_MODULE",
     "NO_SUCH_SYMBOL",
+    "NO_VARIABLE",
     "OUT_OF_MEMORY",
     "PROCESS_DIED",
     "SKELETON_RAISED",
     "UNABLE_TO_LOAD",
     "UNSUPPORTED",
+    "VARIABLE_NOT_SET",
+    "VERSION_MISMATCH",
     "Explanation",
     "as_signed",
     "as_unsigned",
@@ -71,6 +74,9 @@ OUT_OF_MEMORY: Final = _word("AEE_ENOMEMORY")
 UNABLE_TO_LOAD: Final = _word("AEE_EUNABLETOLOAD")
 BAD_STATE: Final = _word("AEE_EBADSTATE")
 BAD_PARAMETER: Final = _word("AEE_EBADPARM")
+NO_VARIABLE: Final = _word("AEE_EGETENV")
+VARIABLE_NOT_SET: Final = _word("AEE_ESETENV")
+VERSION_MISMATCH: Final = _word("AEE_ESTUBSKELVERMISMATCH")
 UNSUPPORTED: Final = _word("AEE_EUNSUPPORTED")
 PROCESS_DIED: Final = _word("AEE_ENOSUCH")
 BAD_HANDLE: Final = _word("AEE_EBADHANDLE")

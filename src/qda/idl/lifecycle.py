@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from qda.errors import DSP_OFFSET
+from qda.errors import VERSION_MISMATCH
 from qda.fastrpc.scalars import Scalars
 from qda.idl.records import MarshalError
 
@@ -17,9 +17,6 @@ __all__ = ["CLOSE", "OPEN", "VERSION_MISMATCH", "check_close", "check_version", 
 
 OPEN = Scalars(0, 2, 0, 0, 1)
 CLOSE = Scalars(1, 0, 0, 1, 0)
-
-VERSION_MISMATCH = DSP_OFFSET + 0x194
-"""AEE_ESTUBSKELVERMISMATCH."""
 
 _VERSION = re.compile(r"_idlver=([^&]*)")
 _GREATEST_PART = 999

@@ -15,7 +15,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from qda.client.host.search import search_folders
-from qda.errors import StatusError
+from qda.errors import (
+    BAD_PARAMETER,
+    DSP_OFFSET,
+    NO_VARIABLE,
+    UNSUPPORTED,
+    VARIABLE_NOT_SET,
+    StatusError,
+)
 
 __all__ = ["Files"]
 
@@ -28,7 +35,9 @@ FIRST_FILE = 100
 LOAD_MAX = 64 << 20
 """Longest file in bytes that is read into a buffer as a whole."""
 
-_EBADPARM, _EUNSUPPORTED, _EGETENV, _ESETENV = 0xE, 0x14, 0x63, 0x64
+_EBADPARM, _EUNSUPPORTED, _EGETENV, _ESETENV = (
+    status - DSP_OFFSET for status in (BAD_PARAMETER, UNSUPPORTED, NO_VARIABLE, VARIABLE_NOT_SET)
+)
 _MODES = {"r": "rb", "w": "wb", "a": "ab", "r+": "r+b", "w+": "w+b", "a+": "a+b"}
 _NAME_MAX = 254
 """Longest name in bytes of an entry of a folder."""

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qda.errors import StatusError
+from qda.errors import BAD_PARAMETER, DSP_OFFSET, UNSUPPORTED, StatusError
 from qda.fastrpc.control import MapFlag
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["HostMemory"]
 REQUEST_MAX = 1 << 30
 """Largest request in bytes."""
 
-_EBADPARM, _EUNSUPPORTED = 0xE, 0x14
+_EBADPARM, _EUNSUPPORTED = BAD_PARAMETER - DSP_OFFSET, UNSUPPORTED - DSP_OFFSET
 _HEAP, _REMOTE_HEAP, _ADD_PAGES, _ADD_PAGES_LLC, _HLOS_FD = 4, 8, 0x1000, 0x3000, 0x10000
 _WITHOUT_ADDRESS = (_HEAP, _REMOTE_HEAP, _ADD_PAGES, _ADD_PAGES_LLC)
 """Kinds of memory that the program does not see: their address in it is 0."""

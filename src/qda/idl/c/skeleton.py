@@ -19,7 +19,7 @@ from qda.idl.c.prototypes import HANDLE, has_handle, prototype
 from qda.idl.c.skel_complex import ComplexSkeleton
 from qda.idl.c.skel_runtime import HELPERS, version_check
 from qda.idl.c.slots import Slots
-from qda.idl.c.text import block, finish, used
+from qda.idl.c.text import block, extern_c, finish, used
 from qda.idl.model import Direction, Document, Interface, Method, Parameter
 from qda.idl.types import Array, DmaHandle, Enum, InterfaceType, Primitive, Sequence, String
 
@@ -45,17 +45,7 @@ def skeleton(document: Document, interface: Interface, options: Options | None =
         '#define _ATTRIBUTE_VISIBILITY __attribute__((visibility("default")))',
         "#endif",
         "",
-        "#ifdef __cplusplus",
-        'extern "C" {',
-        "#endif",
-        "",
-        *made.runtime_functions(functions),
-        *used(HELPERS, functions),
-        *functions,
-        "",
-        "#ifdef __cplusplus",
-        "}",
-        "#endif",
+        *extern_c([*made.runtime_functions(functions), *used(HELPERS, functions), *functions]),
     ]
     return finish(lines, options)
 

@@ -18,7 +18,7 @@ from qda.idl.c.prototypes import HANDLE, has_handle, is_word, prototype
 from qda.idl.c.slots import Slots
 from qda.idl.c.stub_complex import ComplexStub
 from qda.idl.c.stub_runtime import HELPERS, named_handle
-from qda.idl.c.text import block, finish, used
+from qda.idl.c.text import block, extern_c, finish, used
 from qda.idl.model import Direction, Document, Interface, Method, Parameter
 from qda.idl.types import DmaHandle, Enum, Primitive, Sequence, String
 
@@ -35,16 +35,7 @@ def stub(document: Document, interface: Interface, options: Options | None = Non
         f"/* Calls of {interface.full_name}: what travels, and how. */",
         f'#include "{document.library}.h"',
         "",
-        "#ifdef __cplusplus",
-        'extern "C" {',
-        "#endif",
-        "",
-        *made.runtime(functions),
-        *functions,
-        "",
-        "#ifdef __cplusplus",
-        "}",
-        "#endif",
+        *extern_c([*made.runtime(functions), *functions]),
     ]
     return finish(lines, options)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from qda.idl.c.options import Options
 
-__all__ = ["block", "code", "comment", "finish", "guarded", "indented", "used"]
+__all__ = ["block", "code", "comment", "extern_c", "finish", "guarded", "indented", "used"]
 
 
 def indented(lines: Iterable[str]) -> list[str]:
@@ -70,3 +70,9 @@ def used(helpers: dict[str, list[str]], lines: list[str]) -> list[str]:
             text += "\n".join(helper)
             found[:0] = [*helper, ""]
     return found
+
+
+def extern_c(lines: Iterable[str]) -> list[str]:
+    """Lines in a frame that gives their functions the names of C, also in C++."""
+    opening = ["#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
+    return [*opening, *lines, "", "#ifdef __cplusplus", "}", "#endif"]
