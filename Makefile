@@ -40,7 +40,7 @@ check: $(STAMP)+test
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 bench: $(STAMP)+bench
 	$(BIN)/python -m benchmarks.invoke $(ARGS)

@@ -104,7 +104,6 @@ def test_interrupted_demo_ends_quietly_and_leaves_no_process(tmp_path: Path) -> 
     deadline = time.monotonic() + 30
     while len(processes_with(marker)) < 4 and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     assert (process.returncode, output, errors) == (130, "", "")

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -402,7 +401,6 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, command: str) -> None:
     )
     assert process.stdout
     assert process.stdout.readline() == "here\n"
-    time.sleep(0.05)
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert (process.returncode, said) == (130, "")

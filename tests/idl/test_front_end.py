@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -434,26 +433,3 @@ def test_documentation_comments_are_kept() -> None:
     assert summing.documentation == "Add.\n- indented"
     assert [one.documentation for one in summing.parameters] == ["left", ""]
     assert [one.documentation for one in enum.members] == ["yes", ""]
-
-
-# --- speed -------------------------------------------------------------------------------------
-
-
-def test_a_small_file_takes_under_20_ms_and_2000_lines_under_2_s() -> None:
-    """After warm-up; the limits are those of the project, with nothing to spare for luck."""
-    small = "interface c { long sum(in sequence<long> v, rout long long r); };"
-    body = "".join(f"  /** Do. */ long m{n}(in s a, rout sequence<octet> b);\n" for n in range(17))
-    large = "struct s { octet a; sequence<short> b; };\n" + "".join(
-        f"interface i{n} {{\n{body}}};\n\n" for n in range(100)
-    )
-    assert large.count("\n") >= 2000
-    parse(small)
-    for text, limit in ((small, 0.02), (large, 2.0)):
-        best = min(_seconds(text) for _ in range(3))
-        assert best < limit
-
-
-def _seconds(text: str) -> float:
-    start = time.perf_counter()
-    parse(text)
-    return time.perf_counter() - start

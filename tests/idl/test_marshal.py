@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from contextlib import suppress
 from typing import Any
 
@@ -39,7 +40,7 @@ COLOURS = Enum("colour", (EnumMember("red", 0), EnumMember("green", 1)))
 def struct_of(types: list[Type]) -> Struct:
     """A structure with members m0, m1, ..."""
     members = tuple(Member(f"m{index}", kind) for index, kind in enumerate(types))
-    return Struct(f"s{abs(hash(members)) % 1000}", members)
+    return Struct(f"s{zlib.crc32(repr(members).encode()):x}", members)  # equal members, equal name
 
 
 def scalar_named(name: str) -> Type:
