@@ -8,6 +8,8 @@ it does not know the option yet, and would take a path that stands alone for one
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 
@@ -25,3 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="on a kernel's device, also make the requests that corrupt a kernel whose driver "
         "does not refuse them (always made on the virtual device)",
     )
+
+
+def pytest_configure() -> None:
+    """In the background of a shell, Ctrl-C is ignored; the tests of Ctrl-C need it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -126,6 +126,14 @@ def test_signals_that_python_ignores_are_not_ignored_by_programs() -> None:
     assert int(spawned.split()[1], 16) & known == int(plain.split()[1], 16) & known
 
 
+def test_what_is_ignored_before_stays_ignored() -> None:
+    """As by nohup, or in a shell's background."""
+    ask = "grep -q '^SigIgn:.*[13579bdf]$' /proc/self/status"  # bit 0 is SIGHUP
+    command = [sys.executable, "-c", PROGRAM, "run", "--", "sh", "-c", ask]
+    script = f"trap '' HUP; exec {shlex.join(command)}"
+    subprocess.run(["sh", "-c", script], check=True, env=environment(), timeout=60)
+
+
 def test_trace_decodes_each_call(programs: Programs, tmp_path: Path) -> None:
     """From the declarations of the records, like strace."""
     trace = tmp_path / "trace"

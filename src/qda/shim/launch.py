@@ -51,10 +51,15 @@ def run_program(command: Sequence[str], variables: Mapping[str, str]) -> int:
     """Run a program to its end, in the main thread; returns its exit status as shells do: 128 + n
     if signal n ended it, 127 if there is no such program, 126 if it cannot be executed.
 
-    Signals that this process gets meanwhile go on to the program.
+    Signals that this process gets meanwhile go on to the program; what it ignores (as `nohup` and
+    a shell's background make it) the program ignores too.
     """
     program = _Program()
-    before = {number: signal.signal(number, program.forward) for number in _FORWARDED}
+    before = {
+        number: signal.signal(number, program.forward)
+        for number in _FORWARDED
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         # posix_spawn and no fork: this process has threads.
         program.pid = os.posix_spawnp(
@@ -62,7 +67,7 @@ def run_program(command: Sequence[str], variables: Mapping[str, str]) -> int:
             list(command),
             variables,
             setsigmask=[],
-            setsigdef=[*_NOT_OURS, *(n for n in before if before[n] != signal.SIG_IGN)],
+            setsigdef=[*_NOT_OURS, *before],
         )
         program.deliver()
         _wait_for_end(program.pid)
