@@ -184,7 +184,7 @@ def test_serve_prints_variables_for_shells(programs: Programs, tmp_path: Path) -
     socket = tmp_path / "a socket"
     with started("serve", "--socket", socket, "--skeletons", SKELETONS) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(2)]
+        lines = [process.stdout.readline() for _ in range(3)]
         script = "".join(lines) + f"{shlex.quote(str(programs.build('calculator')))}"
         assert subprocess.run(["sh", "-c", script]).returncode == 0
         process.terminate()

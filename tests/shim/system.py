@@ -20,7 +20,16 @@ from qda.uapi import DIALECTS, header
 from qda.virtual import Machine
 from tests.system import new_machine
 
-__all__ = ["PROGRAMS", "SKELETONS", "Programs", "System", "needs_library", "needs_tool", "serving"]
+__all__ = [
+    "PROGRAMS",
+    "SKELETONS",
+    "Programs",
+    "System",
+    "needs_gcc_library",
+    "needs_library",
+    "needs_tool",
+    "serving",
+]
 
 PROGRAMS = Path(__file__).with_name("programs")
 SKELETONS = PROGRAMS / "skeletons"
@@ -47,6 +56,13 @@ needs_library = pytest.mark.skipif(bool(_missing_library()), reason=_missing_lib
 def needs_tool(name: str) -> pytest.MarkDecorator:
     """Skip a test on a machine without a program."""
     return pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed")
+
+
+def needs_gcc_library(name: str) -> pytest.MarkDecorator:
+    """Skip a test on a machine where gcc has not a library of its own."""
+    asked = ["gcc", f"-print-file-name={name}"]
+    found = subprocess.check_output(asked, text=True).strip() if shutil.which("gcc") else ""
+    return pytest.mark.skipif(not os.path.isabs(found), reason=f"gcc has no {name}")
 
 
 @dataclass

@@ -147,7 +147,7 @@ def test_server_that_is_killed_leaves_nothing_behind(
         text=True,
     )
     assert server.stdout is not None
-    exported = [server.stdout.readline().removeprefix("export ") for _ in range(2)]
+    exported = [server.stdout.readline().removeprefix("export ") for _ in range(3)]
     preload = dict(line.strip().split("=", 1) for line in exported)
     process = subprocess.Popen(
         [programs.build("corners"), "survive_server"],

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.shim.conftest import Systems
-from tests.shim.system import SKELETONS, Programs, System, needs_library, needs_tool, serving
+from tests.shim.system import (
+    SKELETONS,
+    Programs,
+    System,
+    needs_gcc_library,
+    needs_library,
+    needs_tool,
+    serving,
+)
 
 pytestmark = needs_library
 
@@ -70,11 +78,19 @@ def test_fortified_64_bit_file_program(
 ) -> None:
     """clients.md 2: as distributions build."""
     more = [*flags, "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE64_SOURCE"]
-    system.run(Programs(_fresh(programs.folder)).build("calculator", more=more))
+    system.run(Programs(_fresh(programs.folder, "fortified")).build("calculator", more=more))
 
 
-def _fresh(folder: Path) -> Path:
-    made = folder / "fortified"
+@needs_gcc_library("libasan.so")
+@pytest.mark.parametrize("program", ["calculator", "threads"])
+def test_program_with_address_sanitizer(system: System, programs: Programs, program: str) -> None:
+    """It ends a program before which another library than its own is loaded, unless told not to."""
+    folder = _fresh(programs.folder, "sanitized")
+    system.run(Programs(folder).build(program, more=["-fsanitize=address"]))
+
+
+def _fresh(folder: Path, name: str) -> Path:
+    made = folder / name
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
     return made

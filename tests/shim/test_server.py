@@ -199,3 +199,11 @@ def test_library_goes_behind_others() -> None:
     made = environment(Path("/x"), {"LD_PRELOAD": "libother.so"})
     assert made["LD_PRELOAD"] == f"libother.so:{find_library()}"
     assert environment(Path("/x"), {})["LD_PRELOAD"] == str(find_library())
+
+
+@needs_library
+def test_what_the_user_tells_address_sanitizer_comes_last() -> None:
+    """Of two settings it takes the later one."""
+    made = environment(Path("/x"), {"ASAN_OPTIONS": "verify_asan_link_order=1"})
+    assert made["ASAN_OPTIONS"] == "verify_asan_link_order=0:verify_asan_link_order=1"
+    assert environment(Path("/x"), {})["ASAN_OPTIONS"] == "verify_asan_link_order=0"

@@ -24,7 +24,7 @@ __all__ = ["Options", "run", "serve"]
 _SEARCH_PATHS = (FOLDERS_VARIABLE, "DSP_LIBRARY_PATH")
 """For the DSP itself, and for the program, whose listener the DSP asks for files."""
 
-_PRINTED = ("LD_PRELOAD", "QDA_SOCKET")
+_PRINTED = ("ASAN_OPTIONS", "LD_PRELOAD", "QDA_SOCKET")
 
 _FALLBACK = Path("/tmp")  # paths of sockets are short, TMPDIR need not be
 _LONGEST_FOLDER = 60

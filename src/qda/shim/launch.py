@@ -18,6 +18,11 @@ __all__ = ["environment", "run_program", "signals_arriving"]
 
 _PRELOAD = "LD_PRELOAD"
 
+_ASAN = "ASAN_OPTIONS"
+_ANY_ORDER = "verify_asan_link_order=0"
+"""AddressSanitizer ends a program before which another library than its own is loaded.  Ours takes
+the place of no function that it takes the place of for its work: allocation."""
+
 _FORWARDED = (
     signal.SIGHUP,
     signal.SIGINT,
@@ -44,6 +49,8 @@ def environment(server: Path, given: Mapping[str, str] | None = None) -> dict[st
     result[SOCKET_VARIABLE] = str(server)
     preloaded = result.get(_PRELOAD, "")
     result[_PRELOAD] = f"{preloaded}:{find_library()}".lstrip(":")
+    # What the user has said comes later, and so has the last word.
+    result[_ASAN] = f"{_ANY_ORDER}:{result.get(_ASAN, '')}".rstrip(":")
     return result
 
 
