@@ -200,6 +200,21 @@ def test_every_pending_call_ends_when_the_process_dies(counted: System) -> None:
         assert ends == [PROCESS_DIED] * 6
 
 
+def test_an_exception_that_a_client_asks_for_is_a_fault(counted: System) -> None:
+    """The call that asks ends with 0x8000040D, those under way with 39 (spec 6.7)."""
+    with open_session(counted) as session:
+        module = session.load(Trouble)
+        ends: list[int] = []
+        thread = threading.Thread(target=lambda: ends.append(status_of(lambda: module.invoke(6))))
+        thread.start()
+        while not module.invoke(14, outs=[1])[0][0]:
+            pass
+        assert session.status_of(4, 7, (), ()) == BAD_STATE
+        thread.join()
+        assert ends == [PROCESS_DIED]
+        assert status_of(lambda: module.invoke(2, [b"a"], [1])) == BAD_STATE
+
+
 def wait_for_calls(machine: Machine, count: int) -> None:
     """Wait until that many calls are under way on the cdsp."""
     while machine.devices["cdsp"].census().calls < count:

@@ -114,6 +114,7 @@ class Process:
         self._local = threading.local()
         self._created = False
         self._ending = False
+        self._faulted = False
         self._endpoints: set[Endpoint] = set()
 
     # What skeletons and services ask for.
@@ -224,6 +225,12 @@ class Process:
         if session is not None:
             session.host_log.flush(_LAST_WORDS)
             self._stop(session)
+
+    def fault(self, client_id: int) -> None:
+        """A client has asked for an exception: the call that asks is answered, the others end as
+        if the process had died.  The root protection domain lets only that client go."""
+        self.leave(client_id)
+        self._faulted = self.kind is ProtectionDomain.USER
 
     def _stop(self, session: Session) -> None:
         """The client makes no more calls: what waits for its threads ends (spec 6.6)."""
@@ -343,6 +350,9 @@ class Process:
                 if last:
                     self._forget(session)
                 pending.answer(result)
+                if self._faulted:
+                    for other in list(self._endpoints):
+                        other.shutdown()
             except PeerGone:
                 self._endpoints.discard(endpoint)
                 endpoint.close()
