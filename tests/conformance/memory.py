@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ __all__ = [
     "is_mapped",
     "protect",
     "replace_by_nothing",
+    "reserved",
 ]
 
 NOWHERE = 0x1000
@@ -84,6 +87,16 @@ def replace_by_nothing(address: int, length: int) -> None:
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED
     if _libc.mmap(address, length, 0, flags, -1, 0) != address:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@contextmanager
+def reserved(length: int) -> Iterator[int]:
+    """The start of addresses that are only reserved, in a mapping of their own."""
+    gap = 1 << 16  # what lies on both sides is no neighbour with which the kernel would join it
+    with mmap.mmap(-1, length + 2 * gap) as pages:
+        start = address_of(pages) + gap
+        replace_by_nothing(start, length)
+        yield start
 
 
 def is_mapped(address: int, length: int = 1 << 16) -> bool:

@@ -9,6 +9,7 @@ from errno import EFAULT, EINVAL, ENOENT
 import pytest
 
 from qda.errors import BAD_HANDLE, as_signed
+from qda.fastrpc.payload import NOVA
 from qda.uapi import InvokeElement
 from tests.conformance.foreign import foreign_buffer
 from tests.conformance.interface import (
@@ -33,6 +34,7 @@ from tests.conformance.memory import (
     address_of,
     protect,
     replace_by_nothing,
+    reserved,
 )
 from tests.conformance.skeletons import Probe
 
@@ -132,6 +134,35 @@ def test_pointer_in_a_mapping_of_something_else_is_einval(
     assert invoke_one(session_node, is_output, element) == -EINVAL
     with map_object(session_node, allocate(session_node)) as pages:
         assert invoke_one(session_node, is_output, part_of(pages, name)) == -EINVAL
+
+
+def test_object_without_a_mapping_is_found_by_reserved_addresses(
+    session_node: OpenNode, probe: int
+) -> None:
+    """As remote_register_fd of Qualcomm's library passes buffers, with attribute NOVA."""
+    handle = allocate(session_node, 2 * PAGE)
+    with map_object(session_node, handle, 2 * PAGE) as pages:
+        pages[PAGE : PAGE + 4] = b"data"
+    with reserved(2 * PAGE) as start:
+        element = InvokeElement(
+            ptr=start + PAGE, length=4, fd=name_of(session_node, handle), attr=NOVA
+        )
+        assert echo(session_node, probe, element) == b"data"
+        element.length = PAGE + 1
+        assert invoke_one(session_node, False, element) == -EINVAL
+
+
+@places
+def test_reserved_addresses_without_the_attribute_are_einval(
+    session_node: OpenNode, is_output: bool
+) -> None:
+    """H10; and with the attribute, memory that may be accessed."""
+    name = name_of(session_node, allocate(session_node))
+    with reserved(PAGE) as start:
+        element = InvokeElement(ptr=start, length=4, fd=name)
+        assert invoke_one(session_node, is_output, element) == -EINVAL
+    accessible = inline(Memory(64), fd=name, attr=NOVA)
+    assert invoke_one(session_node, is_output, accessible) == -EINVAL
 
 
 @places

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from qda.driver.memory import KERNEL, LocalClient, MapsFile, Piece, ProcessMemory
 from qda.fastrpc.addresses import ClientAddress
+from tests.conformance.memory import reserved
 
 _OTHER = """
 import ctypes, sys
@@ -105,6 +106,12 @@ def test_a_mapping_is_found_with_its_file_and_offset(queries: bool) -> None:
         assert area is not None
         assert (area.start, area.end, area.offset) == (start, start + 8192, 4096)
         assert area.identity[2] == os.fstat(descriptor).st_ino
+        assert not area.reserved
+    with reserved(8192) as start:
+        area = maps.area(start + 5000)
+        assert area is not None
+        assert (area.start, area.end, area.offset) == (start, start + 8192, 0)
+        assert area.reserved
     assert maps.area(8) is None
     assert maps.area((1 << 64) - 1) is None
     maps.close()

@@ -17,7 +17,7 @@ from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.driver.session import Session
 from qda.fastrpc.addresses import ClientAddress
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.payload import Argument, Backing
+from qda.fastrpc.payload import NOVA, Argument, Backing
 
 if TYPE_CHECKING:
     from qda.driver.device import Device
@@ -143,6 +143,8 @@ class OpenFile:
     def locate(self, argument: Argument, attachment: Attachment, client: Client) -> Argument:
         """A buffer argument with the place in the object that its address points to.
 
+        With attribute NOVA the client need not have mapped the object: addresses that it has only
+        reserved, as `remote_register_fd` of Qualcomm's library does, stand for it from its start.
         OSError: EFAULT outside any mapping (H09), EINVAL for a mapping of something else (H10) or
         a range that leaves the object (H11).
         """
@@ -150,7 +152,8 @@ class OpenFile:
         if area is None:
             raise OSError(errno.EFAULT, f"{argument.address:#x} is in no mapping")
         buffer = attachment.buffer
-        if area.identity != buffer.identity:
+        reserved = area.reserved and argument.attr & NOVA
+        if area.identity != buffer.identity and not reserved:
             raise OSError(errno.EINVAL, f"{argument.address:#x} is not in a mapping of the object")
         offset = argument.address - area.start + area.offset
         if offset + argument.length > buffer.size:

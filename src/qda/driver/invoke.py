@@ -127,7 +127,7 @@ def _read_arguments(client: Client, address: int, count: int) -> list[Argument]:
     raw = client.read(ClientAddress(address), count * _element.size)
     if raw is None:
         raise OSError(errno.EFAULT, "the argument array cannot be read")
-    return [Argument(at, length, fd) for at, length, fd, _ in _element.iter_unpack(raw)]
+    return [Argument(at, size, fd, None, attr) for at, size, fd, attr in _element.iter_unpack(raw)]
 
 
 def _refuse_bad_arguments(arguments: Sequence[Argument], scalars: Scalars, limit: int) -> None:
@@ -137,7 +137,7 @@ def _refuse_bad_arguments(arguments: Sequence[Argument], scalars: Scalars, limit
     wraps (H05) or ends above user space; EFAULT for an address above it (H01, H02).
     """
     inline, backed = False, False
-    for address, length, fd, _ in arguments[: scalars.buffers]:
+    for address, length, fd, *_ in arguments[: scalars.buffers]:
         if fd < -1:
             raise OSError(errno.EINVAL, f"fd {fd} means nothing")
         if length > MAX_ARGUMENT_LENGTH:

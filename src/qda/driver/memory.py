@@ -47,12 +47,16 @@ class Piece(NamedTuple):
 
 class Area(NamedTuple):
     """A memory mapping of the client: [start, end), from `offset` of the file `identity`, which is
-    (device major, device minor, inode)."""
+    (device major, device minor, inode).
+
+    `reserved` says that there are only addresses: no file, and no access.
+    """
 
     start: int
     end: int
     offset: int
     identity: tuple[int, int, int]
+    reserved: bool = False
 
 
 class Client(Protocol):
@@ -193,7 +197,7 @@ class _ProcmapQuery(Record, spelling="procmap_query"):
     query_addr: int = u64("Address asked about", unit="address")
     vma_start: int = u64("Start of the mapping", unit="address")
     vma_end: int = u64("End of the mapping", unit="address")
-    vma_flags: int = u64("Protection", unit="bits")
+    vma_flags: int = u64("Protection, and whether it is shared", unit="bits")
     vma_page_size: int = u64("Page size", unit="bytes")
     vma_offset: int = u64("Offset in the file", unit="bytes")
     inode: int = u64("Inode of the file")
@@ -235,17 +239,18 @@ class MapsFile:
                 self._queries = False  # ENOTTY before linux 6.11: read the text instead
             else:
                 found = _ProcmapQuery.codec.unpack(query)
-                _, _, _, start, end, _, _, offset, inode, major, minor, *_ = found
-                return Area(start, end, offset, (major, minor, inode))
+                _, _, _, start, end, flags, _, offset, inode, major, minor, *_ = found
+                return Area(start, end, offset, (major, minor, inode), not inode and not flags)
         return self._search(address)
 
     def _search(self, address: int) -> Area | None:
         for line in Path(f"/proc/{self.pid}/maps").read_text().splitlines():
-            span, _, offset, device, inode = line.split(maxsplit=5)[:5]
+            span, flags, offset, device, inode = line.split(maxsplit=5)[:5]
             start, end = (int(part, 16) for part in span.split("-"))
             if start <= address < end:
                 major, minor = (int(part, 16) for part in device.split(":"))
-                return Area(start, end, int(offset, 16), (major, minor, int(inode)))
+                identity = major, minor, int(inode)
+                return Area(start, end, int(offset, 16), identity, (flags, inode) == ("---p", "0"))
         return None
 
     def close(self) -> None:

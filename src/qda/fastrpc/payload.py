@@ -31,6 +31,7 @@ from qda.layout import Record, align, octets, s32, u32, u64
 
 __all__ = [
     "MAX_ARGUMENT_LENGTH",
+    "NOVA",
     "PAGE",
     "Argument",
     "Backing",
@@ -51,6 +52,9 @@ PAGE = 4096
 ALIGNMENT = 128
 FD_LIST = 16
 CRC_LIST = 64
+NOVA = 256
+"""Attribute of an argument, FASTRPC_ATTR_NOVA: its object need not be mapped in the client."""
+
 MAX_ARGUMENT_LENGTH = (1 << 31) - 1
 """Longest argument that a driver accepts (hazards.md H06)."""
 
@@ -114,6 +118,7 @@ class Argument(NamedTuple):
     length: int
     fd: int = -1
     backing: Backing | None = None
+    attr: int = 0
 
     @property
     def inline(self) -> bool:
@@ -228,7 +233,7 @@ def header(
     listed: list[int] = []
     pages: list[int] = []
     buffers = layout.scalars.buffers
-    for index, (address, length, fd, backing) in enumerate(arguments):
+    for index, (address, length, fd, backing, _) in enumerate(arguments):
         listed += (int(length != 0), index)
         if index >= buffers:
             if backing is None:

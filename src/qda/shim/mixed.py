@@ -3,8 +3,8 @@
 Some of their fd fields are GEM handles, others descriptors (spec/clients.md 9).  A driver takes an
 fd for a GEM handle, and refuses the rest or takes another object.  The number cannot tell which is
 meant, but the address can: if the descriptor of that number is of the very memory in which the
-address lies, it is the descriptor that is meant.  GEM_CREATE comes in the layout of dialect V1,
-which shows in its first word: in dialect RFC that is 0.
+address lies, or the address is only reserved, it is the descriptor that is meant.  GEM_CREATE comes
+in the layout of dialect V1, which shows in its first word: in dialect RFC that is 0.
 
 This is an option of the server, never its default, and each file that needs it is logged: it would
 fail on a kernel.
@@ -53,7 +53,7 @@ class MixedFront:
             descriptor = client.descriptor(fd)
         except OSError:
             return fd
-        if identify(descriptor) != area.identity:
+        if identify(descriptor) != area.identity and not area.reserved:
             os.close(descriptor)
             return fd
         try:

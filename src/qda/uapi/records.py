@@ -300,7 +300,12 @@ class InvokeElement(Record, spelling=_ELEMENT):
         unit="GEM handle",
         legal=replace(at_least(-1), words="at least -1 for a buffer"),
     )
-    attr: int = u32("Not looked at; write 0", unit="bits")
+    attr: int = u32(
+        "Buffer in an object: with 256 (FASTRPC_ATTR_NOVA) the object need not be mapped, and ptr "
+        "may also lie in addresses that are only reserved (private, anonymous, no access), which "
+        "stand for the object from its start; other bits are not looked at",
+        unit="bits",
+    )
 
 
 class InvokeElementV1(InvokeElement, spelling=_ELEMENT_V1):
