@@ -36,6 +36,7 @@ from qda.fastrpc.loader import INSTALL, READ_LOG
 from qda.fastrpc.payload import PhysicalPage
 from qda.fastrpc.remotectl import (
     REMOTECTL,
+    TEXT_CAPACITY,
     CloseAnswer,
     CloseRequest,
     Manager,
@@ -138,7 +139,9 @@ class RemoteControl:
         else:
             return 0
         _put_text(message, words)
-        if len(words) >= len(message):  # C clients have room for 255 bytes; U9 wants all places
+        # The C library's 255 bytes are too few for the places that were searched (U9), and it shows
+        # them to nobody; what is logged it does show.
+        if len(message) <= max(len(words), TEXT_CAPACITY):
             self._process.log.warning("%s", words)
         if self._manager is REMOTECTL:
             status = UNABLE_TO_LOAD & 0xFF
