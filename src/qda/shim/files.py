@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import secrets
 import select
 import socket
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 
 from qda.driver import Front
 from qda.shim.protocol import NAME_PREFIX, TOKEN_LENGTH
-from qda.virtual.nodes import NodePath
+from qda.virtual.nodes import NodeKind, NodePath
 
 __all__ = ["OpenNode", "OpenNodes"]
 
@@ -61,8 +62,12 @@ class OpenNodes:
         self._ends = select.epoll()
         self.fileno = self._ends.fileno
 
-    def add(self, path: NodePath, front: Front, opener: int) -> int:
-        """Put an opened node under a new token; returns the program's end, owned by the caller.
+    def add(self, path: NodePath, front: Front, opener: int, flags: int = 0) -> int:
+        """Put a node, opened with `flags`, under a new token; returns the program's end, owned by
+        the caller.
+
+        There is nothing to read.  A read of an accelerator's node, which could have events, waits;
+        other nodes have no read, here it finds the end of the file.
 
         The front belongs to the table from here on, also on failure.  OSError EMFILE.
         """
@@ -73,6 +78,9 @@ class OpenNodes:
             undo.callback(ours.close)
             undo.callback(theirs.close)
             numbers = f"/{path.major}:{path.minor}".encode()
+            theirs.setblocking(not flags & os.O_NONBLOCK)
+            if path.kind is not NodeKind.ACCEL:
+                theirs.shutdown(socket.SHUT_RD)
             theirs.bind(b"\0" + NAME_PREFIX.encode() + token + numbers)
             node = OpenNode(token, path, front, ours, opener)
             with self._lock:

@@ -232,7 +232,7 @@ class DeviceServer:
                 front = self._machine.open_node(path.path, self._dialect)
                 if self._mixed and isinstance(front, QdaFront):
                     front = MixedFront(front)
-                descriptor = self._nodes.add(path, front, caller.pid)
+                descriptor = self._nodes.add(path, front, caller.pid, flags)
             except OSError as error:
                 result = -(error.errno or errno.ENODEV)
         if self._observer is not None:

@@ -224,6 +224,18 @@ static void watching(void)
     CHECK(close(watcher) == 0);
 }
 
+/* There is nothing to read, and nobody waits for it. */
+static void reading(void)
+{
+    char byte;
+    int node = open(NODE, O_RDWR | O_NONBLOCK), older = open("/dev/fastrpc-cdsp", O_RDWR);
+    int heap = open("/dev/dma_heap/system", O_RDONLY);
+    CHECK(node >= 0 && fcntl(node, F_GETFL) & O_NONBLOCK && !(fcntl(heap, F_GETFL) & O_NONBLOCK));
+    CHECK(read(node, &byte, 1) == -1 && errno == EAGAIN);
+    CHECK(read(older, &byte, 1) == 0 && read(heap, &byte, 1) == 0);
+    CHECK(!close(node) && !close(older) && !close(heap));
+}
+
 static void descriptor_operations(int node)
 {
     CHECK(fcntl(node, F_GETFD) == 0);
@@ -250,6 +262,7 @@ int main(void)
     listing_spellings();
     path_spellings();
     watching();
+    reading();
     descriptor_operations(node);
 #ifdef __GLIBC__
     fortified_open_spellings();
