@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -204,15 +205,40 @@ def test_an_exception_that_a_client_asks_for_is_a_fault(counted: System) -> None
     """The call that asks ends with 0x8000040D, those under way with 39 (spec 6.7)."""
     with open_session(counted) as session:
         module = session.load(Trouble)
+        session.serve_host()
         ends: list[int] = []
-        thread = threading.Thread(target=lambda: ends.append(status_of(lambda: module.invoke(6))))
-        thread.start()
-        while not module.invoke(14, outs=[1])[0][0]:
+        threads = [
+            threading.Thread(target=lambda: ends.append(status_of(lambda: module.invoke(6))))
+            for _ in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        while module.invoke(14, outs=[1])[0][0] < 6:
             pass
         assert session.status_of(4, 7, (), ()) == BAD_STATE
-        thread.join()
-        assert ends == [PROCESS_DIED]
+        for thread in threads:
+            thread.join()
+        assert ends == [PROCESS_DIED] * 6
         assert status_of(lambda: module.invoke(2, [b"a"], [1])) == BAD_STATE
+
+
+def test_an_exception_ends_the_process(counted: System) -> None:
+    """Not only its answers: what still ran would go on writing to the client's memory (H16)."""
+    with open_session(counted) as session:
+        number = bytearray(4)
+        assert session.status_of(4, 5, (), (number,)) == 0
+        process = os.pidfd_open(int.from_bytes(number, "little"))
+        assert session.status_of(4, 7, (), ()) == BAD_STATE
+        ended, _, _ = select.select([process], [], [], 10)
+        assert ended == [process]
+        os.close(process)
+
+
+def test_an_exception_in_a_dsp_of_threads_ends_its_calls() -> None:
+    """Its methods cannot be ended: they go on, unheard."""
+    with qda.open("cdsp", device="virtual", debug=True) as session:
+        assert session.status_of(4, 7, (), ()) == BAD_STATE
+        assert session.status_of(4, 5, (), (bytearray(4),)) in (PROCESS_DIED, BAD_STATE)
 
 
 def wait_for_calls(machine: Machine, count: int) -> None:

@@ -84,8 +84,10 @@ class Process:
         domain: str,
         capabilities: dict[int, int],
         window: int = WINDOW,
+        die: Callable[[], None] | None = None,
     ) -> None:
         self.kind = kind
+        self._die = die or self._break_off
         self.space = AddressSpace(window)
         # Not one of the process's loggers: several protection domains may be in one process.
         self.log = logging.Logger(f"qda.dsp.{domain}")
@@ -114,7 +116,6 @@ class Process:
         self._local = threading.local()
         self._created = False
         self._ending = False
-        self._faulted = False
         self._endpoints: set[Endpoint] = set()
 
     # What skeletons and services ask for.
@@ -226,11 +227,15 @@ class Process:
             session.host_log.flush(_LAST_WORDS)
             self._stop(session)
 
-    def fault(self, client_id: int) -> None:
-        """A client has asked for an exception: the call that asks is answered, the others end as
-        if the process had died.  The root protection domain lets only that client go."""
-        self.leave(client_id)
-        self._faulted = self.kind is ProtectionDomain.USER
+    def fault(self, status: int) -> None:
+        """End as by a fault, once the call that asks for it has its answer, `status`.
+
+        In the root protection domain, which others use as well, only the asking client leaves.
+        """
+        if self.kind is ProtectionDomain.USER:
+            self._local.pending.answer(as_signed(status))
+            self._die()
+        self.leave(self.client_id)
 
     def _stop(self, session: Session) -> None:
         """The client makes no more calls: what waits for its threads ends (spec 6.6)."""
@@ -316,6 +321,11 @@ class Process:
             if self._ending and not self._sessions:
                 self.space.close()
 
+    def _break_off(self) -> None:
+        """Where the process is threads, which cannot be ended: nobody gets an answer any more."""
+        for endpoint in list(self._endpoints):
+            endpoint.shutdown()
+
     def disown(self) -> None:
         """In a child that a skeleton has forked: close the endpoints."""
         for endpoint in self._endpoints:
@@ -350,9 +360,6 @@ class Process:
                 if last:
                     self._forget(session)
                 pending.answer(result)
-                if self._faulted:
-                    for other in list(self._endpoints):
-                        other.shutdown()
             except PeerGone:
                 self._endpoints.discard(endpoint)
                 endpoint.close()

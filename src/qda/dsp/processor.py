@@ -160,10 +160,14 @@ class Processor:
             child.close()
         from qda.dsp.process import Process
 
-        process = Process(kind, self._boot.domain, self._boot.capabilities)
+        process = Process(kind, self._boot.domain, self._boot.capabilities, die=_die)
         # What a skeleton forks must not hold our ends: their end tells the driver of our death.
         os.register_at_fork(after_in_child=process.disown)
         process.serve(supervisor)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> None:

@@ -282,7 +282,7 @@ class CurrentProcess(Skeleton):
     @method(7)
     def exception(self) -> None:
         """End the client's work as a fault in its process would; the caller expects BAD_STATE."""
-        self._process.fault(self._process.client_id)
+        self._process.fault(BAD_STATE)
         raise StatusError(BAD_STATE, "the client has asked for an exception")
 
 

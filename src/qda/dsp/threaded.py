@@ -2,7 +2,7 @@
 
 `breakpoint()` in a skeleton stops where the programmer sits, and a debugger sees both sides of a
 call.  What needs processes is missing: a skeleton that crashes takes the program along, and one
-that never returns keeps its thread.
+that never returns keeps its thread, also after an exception that its client has asked for.
 """
 
 from __future__ import annotations
