@@ -152,6 +152,26 @@ def test_object_without_a_mapping_is_found_by_reserved_addresses(
         assert invoke_one(session_node, False, element) == -EINVAL
 
 
+def test_reservations_that_the_kernel_has_joined_have_whole_objects(
+    session_node: OpenNode, probe: int
+) -> None:
+    """Where one object ends and the next begins is not known: no call gets another's bytes."""
+    handles = [allocate(session_node, size * PAGE) for size in (2, 3)]
+    for handle, size, content in zip(handles, (2, 3), (b"left", b"next"), strict=True):
+        with map_object(session_node, handle, size * PAGE) as pages:
+            pages[:4] = content
+    left, following = (name_of(session_node, handle) for handle in handles)
+    with reserved(5 * PAGE) as start:
+        for ptr, length, fd, content in (
+            (start, 2 * PAGE, left, b"left"),
+            (start + 2 * PAGE, 3 * PAGE - 1, following, b"next"),
+        ):
+            element = InvokeElement(ptr=ptr, length=length, fd=fd, attr=NOVA)
+            assert echo(session_node, probe, element)[:4] == content
+            element.length = 4
+            assert invoke_one(session_node, False, element) == -EINVAL
+
+
 @places
 def test_reserved_addresses_without_the_attribute_are_einval(
     session_node: OpenNode, is_output: bool

@@ -12,12 +12,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qda.driver.memory import Client
+from qda.driver.memory import Area, Client
 from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.driver.session import Session
 from qda.fastrpc.addresses import ClientAddress
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.payload import NOVA, Argument, Backing
+from qda.fastrpc.payload import NOVA, PAGE, Argument, Backing
+from qda.layout import align
 
 if TYPE_CHECKING:
     from qda.driver.device import Device
@@ -144,7 +145,7 @@ class OpenFile:
         """A buffer argument with the place in the object that its address points to.
 
         With attribute NOVA the client need not have mapped the object: addresses that it has only
-        reserved, as `remote_register_fd` of Qualcomm's library does, stand for it from its start.
+        reserved, as `remote_register_fd` of Qualcomm's library does, stand for it.
         OSError: EFAULT outside any mapping (H09), EINVAL for a mapping of something else (H10) or
         a range that leaves the object (H11).
         """
@@ -152,10 +153,12 @@ class OpenFile:
         if area is None:
             raise OSError(errno.EFAULT, f"{argument.address:#x} is in no mapping")
         buffer = attachment.buffer
-        reserved = area.reserved and argument.attr & NOVA
-        if area.identity != buffer.identity and not reserved:
+        if area.identity == buffer.identity:
+            offset = argument.address - area.start + area.offset
+        elif area.reserved and argument.attr & NOVA:
+            offset = _offset_in_reservation(argument, area, buffer.size)
+        else:
             raise OSError(errno.EINVAL, f"{argument.address:#x} is not in a mapping of the object")
-        offset = argument.address - area.start + area.offset
         if offset + argument.length > buffer.size:
             raise OSError(errno.EINVAL, "the range ends after the object")
         return argument._replace(backing=Backing(attachment.address, buffer.size, offset))
@@ -229,6 +232,20 @@ class OpenFile:
         if self.bank is not None:
             self.device.give_back(self.bank)
         self.device.forget(self)
+
+
+def _offset_in_reservation(argument: Argument, area: Area, size: int) -> int:
+    """How far an address that is only reserved points into its object of `size` bytes.
+
+    The kernel joins reservations that are neighbours.  An area longer than the object is such a
+    one: in it, only an argument that is the whole object has a known place.  OSError EINVAL.
+    """
+    size = align(size, PAGE)
+    if area.end - area.start <= size:
+        return argument.address - area.start
+    if argument.address % PAGE == 0 and align(argument.length, PAGE) == size:
+        return 0
+    raise OSError(errno.EINVAL, f"{argument.address:#x} may belong to several objects")
 
 
 def _not_announced(attachment: Attachment) -> None:

@@ -302,8 +302,9 @@ class InvokeElement(Record, spelling=_ELEMENT):
     )
     attr: int = u32(
         "Buffer in an object: with 256 (FASTRPC_ATTR_NOVA) the object need not be mapped, and ptr "
-        "may also lie in addresses that are only reserved (private, anonymous, no access), which "
-        "stand for the object from its start; other bits are not looked at",
+        "may also lie in addresses that are only reserved for it (private, anonymous, no access); "
+        "where the kernel has joined reservations, the buffer is the whole object; other bits are "
+        "not looked at",
         unit="bits",
     )
 
