@@ -126,12 +126,23 @@ def test_signals_that_python_ignores_are_not_ignored_by_programs() -> None:
     assert int(spawned.split()[1], 16) & known == int(plain.split()[1], 16) & known
 
 
+def with_ignored(name: str, *command: str) -> int:
+    """The exit status of `qda run` where a signal is ignored, as by nohup."""
+    made = [sys.executable, "-c", PROGRAM, "run", "--", *command]
+    before = f"import os, signal; signal.signal(signal.{name}, signal.SIG_IGN); "
+    script = f"{before}os.execv({made[0]!r}, {made!r})"
+    return subprocess.run([sys.executable, "-c", script], env=environment(), timeout=60).returncode
+
+
 def test_what_is_ignored_before_stays_ignored() -> None:
-    """As by nohup, or in a shell's background."""
+    """As in a shell's background."""
     ask = "grep -q '^SigIgn:.*[13579bdf]$' /proc/self/status"  # bit 0 is SIGHUP
-    command = [sys.executable, "-c", PROGRAM, "run", "--", "sh", "-c", ask]
-    script = f"trap '' HUP; exec {shlex.join(command)}"
-    subprocess.run(["sh", "-c", script], check=True, env=environment(), timeout=60)
+    assert with_ignored("SIGHUP", "sh", "-c", ask) == 0
+
+
+def test_the_exit_status_is_there_also_if_children_are_ignored() -> None:
+    """The kernel forgets it where SIGCHLD is ignored."""
+    assert with_ignored("SIGCHLD", "sh", "-c", "exit 7") == 7
 
 
 def test_trace_decodes_each_call(programs: Programs, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ _PRELOAD = "LD_PRELOAD"
 
 _ASAN = "ASAN_OPTIONS"
 _ANY_ORDER = "verify_asan_link_order=0"
-"""AddressSanitizer ends a program before which another library than its own is loaded.  Ours takes
-the place of no function that it takes the place of for its work: allocation."""
+"""AddressSanitizer ends a program before which another library than its own is loaded.  Ours
+replaces none of the functions that it depends on, those of allocation."""
 
 _FORWARDED = (
     signal.SIGHUP,
@@ -59,7 +59,8 @@ def run_program(command: Sequence[str], variables: Mapping[str, str]) -> int:
     if signal n ended it, 127 if there is no such program, 126 if it cannot be executed.
 
     Signals that this process gets meanwhile go on to the program; what it ignores (as `nohup` and
-    a shell's background make it) the program ignores too.
+    a shell's background make it) the program ignores too, except SIGPIPE and SIGXFSZ, which Python
+    itself ignores, and SIGCHLD.
     """
     program = _Program()
     before = {
@@ -67,6 +68,8 @@ def run_program(command: Sequence[str], variables: Mapping[str, str]) -> int:
         for number in _FORWARDED
         if signal.getsignal(number) != signal.SIG_IGN
     }
+    # Of children that nobody waits for, the kernel would not keep the exit status.
+    before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         # posix_spawn and no fork: this process has threads.
         program.pid = os.posix_spawnp(
