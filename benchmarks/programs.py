@@ -101,8 +101,8 @@ def measure(rounds: int, calls: int) -> dict[str, Any]:
 def _echoes(echo: Echo, seconds: float) -> list[float]:
     """Microseconds of echoes during so many seconds.
 
-    As long as the calls had: the scheduler spreads two processes that begin on one CPU over both
-    only after some hundredths of a second, and an echo takes ten times as long from then on.
+    Echoes and calls are given the same time, since the scheduler spreads two processes that begin
+    on one CPU over two only after some hundredths of a second: from then on an echo takes longer.
     """
     times: list[float] = []
     end = time.perf_counter() + seconds

@@ -61,7 +61,8 @@ def needs_tool(name: str) -> pytest.MarkDecorator:
 def needs_gcc_library(name: str) -> pytest.MarkDecorator:
     """Skip a test on a machine where gcc has not a library of its own."""
     asked = ["gcc", f"-print-file-name={name}"]
-    found = subprocess.check_output(asked, text=True).strip() if shutil.which("gcc") else ""
+    gcc = shutil.which("gcc")
+    found = subprocess.run(asked, stdout=subprocess.PIPE, text=True).stdout.strip() if gcc else ""
     return pytest.mark.skipif(not os.path.isabs(found), reason=f"gcc has no {name}")
 
 

@@ -139,9 +139,9 @@ class RemoteControl:
         else:
             return 0
         _put_text(message, words)
-        # The C library's 255 bytes are too few for the places that were searched (U9), and it shows
-        # them to nobody; what is logged it does show.
-        if len(message) <= max(len(words), TEXT_CAPACITY):
+        # The C library's 255 bytes are too few for the places that were searched (U9), and it
+        # prints none of them; it does print the log.
+        if len(message) <= max(len(words.encode()), TEXT_CAPACITY):
             self._process.log.warning("%s", words)
         if self._manager is REMOTECTL:
             status = UNABLE_TO_LOAD & 0xFF
