@@ -105,7 +105,10 @@ def test_interrupted_demo_ends_quietly_and_leaves_no_process(tmp_path: Path) -> 
     while len(processes_with(marker)) < 4 and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    try:
+        output, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()  # it calls for ever
     assert (process.returncode, output, errors) == (130, "", "")
     deadline = time.monotonic() + 5
     while processes_with(marker) and time.monotonic() < deadline:

@@ -402,7 +402,10 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, command: str) -> None:
     assert process.stdout
     assert process.stdout.readline() == "here\n"
     os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    try:
+        _, said = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert (process.returncode, said) == (130, "")
     assert names(tmp_path) == {"a.idl"}
     assert path.read_text() == UGLY
