@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def measure(rounds: int, calls: int) -> dict[str, Any]:
             take_turns(ONE_CPU)
         file_heavy(1, plain)  # the first one fills the caches
         repeats = 1 + int(1.5 * LONG_ENOUGH / file_heavy(1, plain))
-        for _ in range(max(5, rounds)):
+        for _ in range(max(5, 2 * rounds)):
             times["plain"].append(file_heavy(repeats, plain))
             times["preloaded"].append(file_heavy(repeats, preloaded))
     return _result(times)
@@ -133,7 +134,8 @@ def _result(times: Samples) -> dict[str, Any]:
         ("64 MiB / 4 KiB by buffer object", median["64MiB"] / median["4KiB"], "at most 1.5"),
         (
             "files without a node, preloaded / plain",
-            min(times["preloaded"]) / min(times["plain"]),
+            # Of neighbours: the machine is not equally fast all the time.
+            statistics.median(map(truediv, times["preloaded"], times["plain"])),
             "at most 1.1",
         ),
     ]
