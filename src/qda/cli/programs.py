@@ -16,15 +16,21 @@ from typing import TextIO
 
 from qda.dsp.folders import FOLDERS_VARIABLE
 from qda.errors import UsageError
-from qda.shim import DeviceServer, Tracer, environment, run_program, signals_arriving, trace_wire
+from qda.shim import (
+    DeviceServer,
+    Tracer,
+    additions,
+    environment,
+    run_program,
+    signals_arriving,
+    trace_wire,
+)
 from qda.virtual import Machine, load_profile
 
 __all__ = ["Options", "run", "serve"]
 
 _SEARCH_PATHS = (FOLDERS_VARIABLE, "DSP_LIBRARY_PATH")
 """For the DSP itself, and for the program, whose listener the DSP asks for files."""
-
-_PRINTED = ("ASAN_OPTIONS", "LD_PRELOAD", "QDA_SOCKET")
 
 _FALLBACK = Path("/tmp")  # paths of sockets are short, TMPDIR need not be
 _LONGEST_FOLDER = 60
@@ -61,9 +67,8 @@ def serve(socket: Path, options: Options, out: TextIO) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: ended.append(number))
     with signals_arriving() as arrived, _server(options, socket) as server:
-        variables = environment(server.socket)
-        for name in _PRINTED:
-            out.write(f"export {name}={shlex.quote(variables[name])}\n")
+        for name, value in additions(server.socket, os.environ).items():
+            out.write(f"export {name}={shlex.quote(value)}\n")
         out.flush()
         while not ended:
             arrived.recv(64)

@@ -4,7 +4,7 @@ A program that is started with the preload library finds the nodes of a virtual 
 usual paths; what it asks of them is answered by a `DeviceServer`.
 """
 
-from qda.shim.launch import environment, run_program, signals_arriving
+from qda.shim.launch import additions, environment, run_program, signals_arriving
 from qda.shim.library import find_library
 from qda.shim.server import DeviceServer
 from qda.shim.trace import Tracer
@@ -13,6 +13,7 @@ from qda.shim.wire import trace_wire
 __all__ = [
     "DeviceServer",
     "Tracer",
+    "additions",
     "environment",
     "find_library",
     "run_program",

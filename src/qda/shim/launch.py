@@ -14,7 +14,7 @@ from pathlib import Path
 from qda.shim.library import find_library
 from qda.shim.protocol import SOCKET_VARIABLE
 
-__all__ = ["environment", "run_program", "signals_arriving"]
+__all__ = ["additions", "environment", "run_program", "signals_arriving"]
 
 _PRELOAD = "LD_PRELOAD"
 
@@ -42,16 +42,24 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """Exit statuses of shells for a program that could not be started."""
 
 
+def additions(server: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which programs see the nodes of the server at the path `server`; where
+    `given` has one of them already, both values are in it.  UsageError without the preload
+    library."""
+    preloaded, options = given.get(_PRELOAD, ""), given.get(_ASAN, "")
+    return {
+        # What the user has said comes later, and so has the last word.
+        _ASAN: f"{_ANY_ORDER}:{options}".rstrip(":"),
+        _PRELOAD: f"{preloaded}:{find_library()}".lstrip(":"),
+        SOCKET_VARIABLE: str(server),
+    }
+
+
 def environment(server: Path, given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment (by default this process's) for programs that are to see the nodes of the
-    server at the path `server`.  UsageError without the preload library."""
-    result = dict(os.environ if given is None else given)
-    result[SOCKET_VARIABLE] = str(server)
-    preloaded = result.get(_PRELOAD, "")
-    result[_PRELOAD] = f"{preloaded}:{find_library()}".lstrip(":")
-    # What the user has said comes later, and so has the last word.
-    result[_ASAN] = f"{_ANY_ORDER}:{result.get(_ASAN, '')}".rstrip(":")
-    return result
+    """The environment (by default this process's) with the `additions` for programs that are to
+    see the nodes of a server."""
+    before = os.environ if given is None else given
+    return {**before, **additions(server, before)}
 
 
 def run_program(command: Sequence[str], variables: Mapping[str, str]) -> int:
