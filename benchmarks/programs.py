@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.peers import PEERS, Echo
@@ -68,7 +69,7 @@ def file_heavy(repeats: int, variables: Mapping[str, str]) -> float:
     return time.perf_counter() - start
 
 
-def measure(rounds: int, calls: int) -> dict[str, Any]:
+def measure(rounds: int, calls: int, progress: Progress) -> dict[str, Any]:
     """Run everything; returns what `--json` prints."""
     times: Samples = defaultdict(list)
     with ExitStack() as stack:
@@ -82,7 +83,7 @@ def measure(rounds: int, calls: int) -> dict[str, Any]:
         program, plain, preloaded = build(folder), os.environ, environment(server.socket)
 
         def take_turns(place: str) -> None:
-            for _ in range(rounds):
+            for _ in progress.track(range(rounds), description=f"calls{place}"):
                 start = time.perf_counter()
                 for case, microseconds in _calls(program, calls, preloaded):
                     times[case + place].append(microseconds)
@@ -93,7 +94,7 @@ def measure(rounds: int, calls: int) -> dict[str, Any]:
             take_turns(ONE_CPU)
         file_heavy(1, plain)  # the first one fills the caches
         repeats = 1 + int(1.5 * LONG_ENOUGH / file_heavy(1, plain))
-        for _ in range(max(5, 2 * rounds)):
+        for _ in progress.track(range(max(5, 2 * rounds)), description="files"):
             times["plain"].append(file_heavy(repeats, plain))
             times["preloaded"].append(file_heavy(repeats, preloaded))
     return _result(times)
@@ -181,7 +182,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args(arguments)
     try:
-        result = measure(*((2, 100) if options.quick else (10, 500)))
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            result = measure(*((2, 100) if options.quick else (10, 500)), progress)
     except KeyboardInterrupt:
         return 130
     if options.json:
