@@ -19,16 +19,19 @@ EVERYTHING: Final = frozenset({"*"})
 # CONTRIBUTING.md shows this table and says why; a test below compares the two.
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "errors": frozenset(),
-    "layout": frozenset(),
-    "rpmsg": frozenset(),
+    "memory": frozenset(),
+    "layout": frozenset({"memory"}),
+    "rpmsg": frozenset({"memory"}),
     "uapi": frozenset({"layout"}),
-    "fastrpc": frozenset({"layout", "errors"}),
-    "idl": frozenset({"fastrpc", "layout", "errors"}),
-    "driver": frozenset({"uapi", "fastrpc", "rpmsg", "layout", "errors"}),
-    "dsp": frozenset({"fastrpc", "idl", "rpmsg", "layout", "errors"}),
-    "client": frozenset({"uapi", "fastrpc", "idl", "layout", "errors"}),
+    "fastrpc": frozenset({"layout", "memory", "errors"}),
+    "idl": frozenset({"fastrpc", "layout", "memory", "errors"}),
+    "driver": frozenset({"uapi", "fastrpc", "rpmsg", "layout", "memory", "errors"}),
+    "dsp": frozenset({"fastrpc", "idl", "rpmsg", "layout", "memory", "errors"}),
+    "client": frozenset({"uapi", "fastrpc", "idl", "layout", "memory", "errors"}),
     "virtual": frozenset({"driver", "dsp", "uapi", "fastrpc", "errors"}),
-    "shim": frozenset({"virtual", "driver", "uapi", "fastrpc", "rpmsg", "layout", "errors"}),
+    "shim": frozenset(
+        {"virtual", "driver", "uapi", "fastrpc", "rpmsg", "layout", "memory", "errors"}
+    ),
     "front": frozenset({"client", "virtual"}),
     "cli": EVERYTHING,
 }

@@ -20,7 +20,6 @@ from qda.layout import (
     OUT,
     ZERO,
     Record,
-    align,
     at_least,
     between,
     octets,
@@ -136,14 +135,6 @@ def test_values_that_do_not_fit_are_refused(kind: str, value: int) -> None:
     assume(not low <= value <= high)
     with pytest.raises(struct.error):
         record(only=value).pack()
-
-
-@given(st.integers(0, 2**64), st.integers(0, 20))
-def test_align_rounds_up_to_the_boundary(value: int, power: int) -> None:
-    """R5: the next multiple, and never more than one boundary away."""
-    aligned = align(value, 1 << power)
-    assert aligned % (1 << power) == 0
-    assert 0 <= aligned - value < 1 << power
 
 
 class Request(Record, spelling="request"):

@@ -33,6 +33,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
+from qda.memory import align
+
 __all__ = [
     "ANY",
     "IN",
@@ -44,7 +46,6 @@ __all__ = [
     "Legal",
     "Record",
     "Scalar",
-    "align",
     "at_least",
     "between",
     "octets",
@@ -56,11 +57,6 @@ __all__ = [
     "u32",
     "u64",
 ]
-
-
-def align(value: int, boundary: int) -> int:
-    """Round `value` up to the next multiple of `boundary`, which is a power of two."""
-    return (value + boundary - 1) & -boundary
 
 
 class Direction(enum.Flag):

@@ -21,6 +21,7 @@ from qda.client import KernelNode, Node
 from qda.errors import is_errno
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.scalars import Scalars
+from qda.memory import PAGE
 from qda.uapi import LEGACY as LEGACY_DIALECT
 from qda.uapi import Command, Interface, InvokeElement, drm
 from qda.virtual import machine
@@ -52,7 +53,6 @@ __all__ = [
     "unmap_request",
 ]
 
-PAGE = 4096
 LEGACY, NAMED = 1, 2
 """The two kinds of MAP and MUNMAP requests: QDA_MAP_REQUEST_LEGACY and _ATTR."""
 

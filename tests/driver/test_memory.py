@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qda.driver.memory import KERNEL, LocalClient, MapsFile, Piece, ProcessMemory
-from qda.fastrpc.addresses import ClientAddress
+from qda.memory import ClientAddress
 from tests.conformance.memory import reserved
 
 _OTHER = """

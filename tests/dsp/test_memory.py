@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from qda.dsp.memory import GRANULE, AddressFault, AddressSpace
 from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
-from qda.fastrpc.addresses import BusAddress
+from qda.memory import BusAddress
 
 WINDOW = 64 << 20
 

@@ -9,17 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qda.fastrpc.overlap import overlaps
-from qda.fastrpc.payload import (
-    PAGE,
-    Argument,
-    Backing,
-    Layout,
-    decode,
-    header,
-    lay_out,
-    metadata_size,
-)
+from qda.fastrpc.payload import Argument, Backing, Layout, decode, header, lay_out, metadata_size
 from qda.fastrpc.scalars import Scalars
+from qda.memory import PAGE
 
 MEMORY = bytes(index * 7 & 255 for index in range(6000))
 """The caller's memory, from address BASE."""

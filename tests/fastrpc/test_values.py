@@ -1,4 +1,4 @@
-"""Scalars, context ids, URIs, address ranges: decoding is the inverse of encoding."""
+"""Scalars, context ids, URIs: decoding is the inverse of encoding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import CONTEXT_NUMBERS, ContextId
-from qda.fastrpc.ranges import Ranges
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.uri import ModuleUri, skeleton_uri
 
@@ -107,40 +106,3 @@ def test_the_uri_of_a_skeleton_names_it(name: str, handle64: bool) -> None:
     """`skeleton_uri` and `ModuleUri.name` are inverse."""
     uri = ModuleUri.parse(skeleton_uri(name, domain="cdsp", handle64=handle64))
     assert (uri.name, uri.handle64, uri.domain) == (name, handle64, "cdsp")
-
-
-@given(
-    st.lists(st.tuples(st.booleans(), st.integers(1, 5000), st.integers(0, 1 << 16)), max_size=60)
-)
-def test_ranges_never_overlap_and_never_leave_the_window(
-    steps: list[tuple[bool, int, int]],
-) -> None:
-    """Random takes, with and without a wish, and returns."""
-    window = Ranges(0x1000, 0x10000, 0x100)
-    taken: dict[int, int] = {}
-    for take, length, wish in steps:
-        if take:
-            try:
-                start = window.take(length, wish & -0x100)
-            except MemoryError:
-                continue
-            end = start + (length + 0xFF & -0x100)
-            assert window.low <= start
-            assert end <= window.high
-            assert all(end <= low or high <= start for low, high in taken.items())
-            taken[start] = end
-        elif taken:
-            start = next(iter(taken))
-            del taken[start]
-            window.give_back(start)
-    assert len(window) == len(taken)
-
-
-def test_a_free_wish_is_granted_and_a_taken_one_is_not() -> None:
-    """The wish is for a place, not a demand."""
-    window = Ranges(0x1000, 0x10000, 0x100)
-    assert window.take(0x100, 0x8000) == 0x8000
-    assert window.take(0x100, 0x8000) != 0x8000
-    assert window.take(0x100, 0x200) >= 0x1000
-    with pytest.raises(KeyError):
-        window.give_back(0x5000)

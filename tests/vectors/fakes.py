@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qda.driver.memory import Area, MessageMemory, Piece
-from qda.fastrpc.payload import PAGE
+from qda.memory import PAGE
 from qda.rpmsg import Endpoint
 from qda.uapi import InvokeElement
 

@@ -14,12 +14,11 @@ from qda.driver.commands import QdaFront
 from qda.driver.file import OpenFile
 from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.driver.session import Session
-from qda.fastrpc.addresses import BusAddress
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import InvokeMessage, Response
-from qda.fastrpc.payload import PAGE, decode
-from qda.fastrpc.ranges import Ranges
+from qda.fastrpc.payload import decode
 from qda.fastrpc.scalars import Scalars
+from qda.memory import PAGE, BusAddress, Ranges
 from qda.rpmsg import Channel, Endpoint
 from qda.uapi import RFC, InitCreate, Invoke
 from tests.vectors.fakes import Case, FakeChannel, FakeClient, StillWaiting, areas_of, fill

@@ -22,7 +22,7 @@ from qda.driver.front import Data, FileFront, Place, copied_by_size
 from qda.driver.invoke import invoke
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
-from qda.fastrpc.addresses import ClientAddress
+from qda.memory import ClientAddress
 from qda.uapi import Interface, drm
 
 __all__ = ["DRIVER_NAME", "QdaFront", "open_front"]

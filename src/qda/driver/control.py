@@ -19,6 +19,7 @@ from qda.fastrpc.control import INIT_MEMORY, ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.payload import Argument, Backing, PhysicalPage
+from qda.memory import PAGE
 from qda.uapi import InitCreate, MemMap, MemUnmap
 
 __all__ = [
@@ -62,7 +63,7 @@ def execute(
             assert image is not None
             arguments.append(image)
         else:
-            arguments.append(Argument(_OWN_BYTES + index * 4096, len(data)))
+            arguments.append(Argument(_OWN_BYTES + index * PAGE, len(data)))
             contents[index] = data
     caller = client or KERNEL
     outputs: list[bytes] = []

@@ -14,7 +14,7 @@ from qda.driver.file import OpenFile
 from qda.driver.objects import Attachment, BufferObject, ContextBank, identify
 from qda.driver.session import Session
 from qda.fastrpc.domains import ProtectionDomain
-from qda.layout import align
+from qda.memory import align
 from qda.rpmsg import Channel, Endpoint
 
 __all__ = ["Census", "Device", "Limits"]

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from qda.driver.memory import Area, Client
 from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.driver.session import Session
-from qda.fastrpc.addresses import ClientAddress
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.payload import NOVA, PAGE, Argument, Backing
-from qda.layout import align
+from qda.fastrpc.payload import NOVA, Argument, Backing
+from qda.memory import PAGE, ClientAddress, align
 
 if TYPE_CHECKING:
     from qda.driver.device import Device

@@ -9,8 +9,7 @@ from functools import partial
 from qda.driver.front import Data, Place, T, as_result, copied_by_size
 from qda.driver.memory import Client
 from qda.driver.objects import create_memory
-from qda.fastrpc.payload import PAGE
-from qda.layout import align
+from qda.memory import PAGE, align
 from qda.uapi import dma_heap
 
 __all__ = ["HeapFront"]

@@ -10,12 +10,12 @@ from qda.driver.memory import Client
 from qda.driver.packing import copy_back, pack
 from qda.driver.session import Call, Memory, Session
 from qda.errors import NO_SUCH_CLIENT, as_signed
-from qda.fastrpc.addresses import ClientAddress
 from qda.fastrpc.control import CONTROL_HANDLE
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.overlap import overlaps
 from qda.fastrpc.payload import MAX_ARGUMENT_LENGTH, Argument
 from qda.fastrpc.scalars import Scalars
+from qda.memory import ClientAddress
 from qda.uapi import Invoke, InvokeElement
 
 __all__ = ["invoke", "without_session"]

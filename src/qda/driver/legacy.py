@@ -24,11 +24,10 @@ from qda.driver.memory import Client
 from qda.driver.objects import Attachment, BufferObject
 from qda.errors import UNSUPPORTED, as_signed
 from qda.fastrpc import control as requests
-from qda.fastrpc.addresses import ClientAddress
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.payload import PhysicalPage
-from qda.layout import align
+from qda.memory import ClientAddress, align
 from qda.uapi import fastrpc_records as records
 from qda.uapi.fastrpc import BY_CODE
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
-from qda.fastrpc.addresses import ClientAddress
 from qda.layout import Record, u32, u64
+from qda.memory import ClientAddress
 from qda.rpmsg import Endpoint
 
 __all__ = ["KERNEL", "Area", "Client", "LocalClient", "MessageMemory", "Piece", "ProcessMemory"]

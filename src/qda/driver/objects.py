@@ -13,10 +13,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from qda.fastrpc.addresses import BusAddress
-from qda.fastrpc.payload import PAGE
-from qda.fastrpc.ranges import Ranges
-from qda.layout import align
+from qda.memory import PAGE, BusAddress, Ranges, align
 
 __all__ = ["Attachment", "BufferObject", "ContextBank", "create_memory", "identify"]
 

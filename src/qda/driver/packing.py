@@ -10,9 +10,9 @@ import errno
 from collections.abc import Callable, Sequence
 
 from qda.driver.memory import Client, MessageMemory, Piece
-from qda.fastrpc.addresses import ClientAddress
 from qda.fastrpc.payload import Argument, Copy, Layout, header, lay_out
 from qda.fastrpc.scalars import Scalars
+from qda.memory import ClientAddress
 
 __all__ = ["Contents", "copy_back", "pack"]
 

@@ -21,7 +21,7 @@ from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.errors import BAD_STATE, PROCESS_DIED, as_signed
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import CONTEXT_NUMBERS, RESPONSE_MINIMUM, Response
-from qda.layout import align
+from qda.memory import align
 from qda.rpmsg import Channel, Endpoint, PeerGone
 from qda.rpmsg.channel import Link
 

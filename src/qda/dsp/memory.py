@@ -19,9 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
-from qda.fastrpc.addresses import BusAddress, DspAddress
-from qda.fastrpc.payload import PAGE
-from qda.fastrpc.ranges import Ranges
+from qda.memory import PAGE, BusAddress, DspAddress, Ranges
 
 __all__ = ["WINDOW", "AddressFault", "AddressSpace"]
 

@@ -30,7 +30,6 @@ from qda.errors import (
     as_signed,
 )
 from qda.fastrpc import control
-from qda.fastrpc.addresses import BusAddress
 from qda.fastrpc.control import MapFlag, Method
 from qda.fastrpc.loader import INSTALL, READ_LOG
 from qda.fastrpc.payload import PhysicalPage
@@ -47,6 +46,7 @@ from qda.fastrpc.remotectl import (
 from qda.fastrpc.scalars import Scalars
 from qda.idl.runtime import Skeleton as InterfaceSkeleton
 from qda.layout import Record
+from qda.memory import BusAddress
 
 if TYPE_CHECKING:
     from qda.dsp.process import Process

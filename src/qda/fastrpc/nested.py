@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from qda.layout import align
+from qda.memory import align
 
 __all__ = ["STREAM_MAX", "pack_reply", "pack_request", "unpack_reply", "unpack_request"]
 

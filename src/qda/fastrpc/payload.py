@@ -27,12 +27,12 @@ from typing import NamedTuple
 
 from qda.fastrpc.overlap import Overlap, overlaps
 from qda.fastrpc.scalars import Scalars
-from qda.layout import Record, align, octets, s32, u32, u64
+from qda.layout import Record, octets, s32, u32, u64
+from qda.memory import PAGE, align
 
 __all__ = [
     "MAX_ARGUMENT_LENGTH",
     "NOVA",
-    "PAGE",
     "Argument",
     "Backing",
     "Copy",
@@ -48,7 +48,6 @@ __all__ = [
     "metadata_size",
 ]
 
-PAGE = 4096
 ALIGNMENT = 128
 FD_LIST = 16
 CRC_LIST = 64

@@ -12,7 +12,7 @@ from itertools import repeat
 from typing import Any
 
 from qda.errors import BAD_PARAMETER, StatusError, UsageError
-from qda.layout import align
+from qda.memory import align
 
 __all__ = ["Buffers", "Layout", "MarshalError", "stack"]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qda.driver.memory import Area, LocalClient, MapsFile, MessageMemory, Piece
-from qda.fastrpc.addresses import ClientAddress
+from qda.memory import ClientAddress
 from qda.rpmsg import Endpoint
 from qda.shim.memory import LaneMemory
 from qda.shim.protocol import Answer, Kind, Operation, Request

@@ -19,7 +19,7 @@ from qda.driver import Client
 from qda.driver.commands import QdaFront
 from qda.driver.front import Data, Place, T
 from qda.driver.objects import identify
-from qda.fastrpc.addresses import ClientAddress
+from qda.memory import ClientAddress
 from qda.uapi import RFC, GemCreate, GemCreateV1, ioctl_number
 
 __all__ = ["MixedFront"]

@@ -8,7 +8,7 @@ import os
 from typing import Protocol
 
 from qda.driver import Client
-from qda.fastrpc.addresses import ClientAddress
+from qda.memory import ClientAddress
 from qda.shim.files import OpenNode
 from qda.uapi import Access, ioctl_size
 from qda.virtual.nodes import NodeKind, NodePath

@@ -19,9 +19,9 @@ from typing import TextIO
 
 from qda.driver import Client
 from qda.errors import as_unsigned, explain
-from qda.fastrpc.addresses import ClientAddress
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Record
+from qda.memory import ClientAddress
 from qda.shim.files import OpenNode
 from qda.shim.requests import run_ioctl
 from qda.uapi import ACCEL_DIALECTS, DIALECTS, Command, Interface, dma_heap, drm, ioctl_size

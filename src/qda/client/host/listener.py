@@ -24,7 +24,7 @@ from qda.fastrpc.listener import (
 )
 from qda.fastrpc.nested import STREAM_MAX, pack_reply, unpack_request
 from qda.fastrpc.scalars import Scalars
-from qda.layout import align
+from qda.memory import PAGE, align
 
 __all__ = ["Invoke", "ListenerThreads"]
 
@@ -189,7 +189,7 @@ class _Loop:
         if not 0 <= length <= STREAM_MAX:
             raise ValueError(f"a request of {length} bytes")
         if length > had:
-            room = bytearray(align(length, 4096))
+            room = bytearray(align(length, PAGE))
             room[:had] = self._room
             self._room = room
             request = MoreRequest(context=asked.context, offset=had, capacity=len(room) - had)

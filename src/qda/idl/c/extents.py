@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from qda.idl.types import DmaHandle, InterfaceType, Sequence, String, Struct, Type
-from qda.layout import align
+from qda.memory import align
 
 __all__ = [
     "WORD",

@@ -1,12 +1,32 @@
-"""Handing out ranges of addresses from a window: first fit, with a place wished for."""
+"""Sizes and addresses that every room shares: pages, rounding, ranges, three kinds of address.
+
+The three kinds of address are three types, which are never told apart by their value (R3).
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from typing import NewType
 
-from qda.layout import align
+__all__ = ["PAGE", "BusAddress", "ClientAddress", "DspAddress", "Ranges", "align"]
 
-__all__ = ["Ranges"]
+PAGE = 4096
+"""Bytes of a page, to the programs as on the DSP."""
+
+ClientAddress = NewType("ClientAddress", int)
+"""An address in the memory of the process that calls the device."""
+
+BusAddress = NewType("BusAddress", int)
+"""A device address: what the DSP's SMMU translates.  Bits 63..32 are the stream id of the context
+bank that it belongs to, 0 for device memory."""
+
+DspAddress = NewType("DspAddress", int)
+"""A virtual address of a process on the DSP, below 4 GiB."""
+
+
+def align(value: int, boundary: int) -> int:
+    """Round `value` up to the next multiple of `boundary`, which is a power of two."""
+    return (value + boundary - 1) & -boundary
 
 
 class Ranges:
