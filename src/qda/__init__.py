@@ -41,8 +41,8 @@ from qda.errors import (
     UsageTypeError,
     explain,
 )
-from qda.front import devices
-from qda.front import open_session as open  # noqa: A004  # qda.open, like gzip.open
+from qda.opening import devices
+from qda.opening import open_session as open  # noqa: A004  # qda.open, like gzip.open
 
 __all__ = [
     "Buffer",
