@@ -8,7 +8,7 @@ import pytest
 
 from qda.errors import BAD_STATE, as_signed
 from qda.uapi import FILE_LIMIT
-from qda.uapi.fastrpc_records import LEGACY_FILE_LIMIT
+from qda.uapi.legacy_records import LEGACY_FILE_LIMIT
 from tests.conformance.interface import (
     NOBODY,
     PAGE,

@@ -22,7 +22,7 @@ from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.scalars import Scalars
 from qda.rpmsg import Endpoint
 from qda.uapi import LEGACY, RFC, GemCreate
-from qda.uapi.fastrpc_records import (
+from qda.uapi.legacy_records import (
     AllocDmaBuffer,
     Capability,
     CreateLegacy,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from qda.driver import LocalClient, open_front
-from qda.driver.commands import QdaFront
+from qda.driver.accel import AccelFront
 from qda.errors import BAD_HANDLE, as_signed
 from qda.fastrpc.message import InvokeMessage
 from qda.rpmsg import Endpoint
@@ -44,7 +44,7 @@ def client() -> Iterator[Interrupted]:
 
 
 @pytest.fixture
-def front(machine: Machine, client: Interrupted) -> Iterator[QdaFront]:
+def front(machine: Machine, client: Interrupted) -> Iterator[AccelFront]:
     opened = open_front(machine.devices["cdsp"], RFC)
     create = bytearray(InitCreate(filefd=-1).pack())
     assert opened.ioctl(client, RFC.command("CREATE").code, create) == 0
@@ -53,7 +53,7 @@ def front(machine: Machine, client: Interrupted) -> Iterator[QdaFront]:
 
 
 @pytest.fixture
-def sent(front: QdaFront, monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage]:
+def sent(front: AccelFront, monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage]:
     """The messages that go out."""
     session = front.file.session
     assert session is not None
@@ -68,7 +68,7 @@ def sent(front: QdaFront, monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage
     return messages
 
 
-def invoke(front: QdaFront, client: Interrupted, handle: int = 0x1234) -> int:
+def invoke(front: AccelFront, client: Interrupted, handle: int = 0x1234) -> int:
     """A call without arguments to a module that is not there, so its answer is known."""
     request = bytearray(Invoke(handle=handle).pack())
     return front.ioctl(client, RFC.command("INVOKE").code, request)
@@ -78,7 +78,7 @@ UNKNOWN = as_signed(BAD_HANDLE)
 
 
 def test_the_same_request_goes_back_to_waiting(
-    front: QdaFront, client: Interrupted, sent: list[InvokeMessage]
+    front: AccelFront, client: Interrupted, sent: list[InvokeMessage]
 ) -> None:
     """EINTR as often as there are signals, then the result; one message in all."""
     client.signals = 3
@@ -90,7 +90,7 @@ def test_the_same_request_goes_back_to_waiting(
 
 
 def test_another_request_of_the_thread_is_a_new_call(
-    front: QdaFront, client: Interrupted, sent: list[InvokeMessage]
+    front: AccelFront, client: Interrupted, sent: list[InvokeMessage]
 ) -> None:
     """The interrupted one is given up: its id and lane come back when it is answered."""
     client.signals = 1
@@ -103,7 +103,7 @@ def test_another_request_of_the_thread_is_a_new_call(
 
 
 def test_an_interrupted_call_ends_with_its_file(
-    front: QdaFront, client: Interrupted, machine: Machine
+    front: AccelFront, client: Interrupted, machine: Machine
 ) -> None:
     """Close frees what was kept (H16)."""
     client.signals = 1

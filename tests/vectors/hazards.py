@@ -10,7 +10,7 @@ import re
 from typing import cast
 
 from qda.driver import Device, Limits
-from qda.driver.commands import QdaFront
+from qda.driver.accel import AccelFront
 from qda.driver.file import OpenFile
 from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.driver.session import Session
@@ -48,7 +48,7 @@ class Rig:
             self.device.channel, 0, ProtectionDomain.ROOT, self.device.memory, self.device.put
         )
         self.file = OpenFile(self.device, given["client_id"], descriptors=False)
-        self.front = QdaFront(self.file, RFC)
+        self.front = AccelFront(self.file, RFC)
         bank = self.file.bank = ContextBank(1)
         bank._ranges = Ranges(0, 1 << 32, PAGE)  # the vectors' device addresses lie anywhere
         identities = {}

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from qda.driver import HeapFront, LegacyFront, LocalClient
-from qda.driver.commands import QdaFront
+from qda.driver.accel import AccelFront
 from qda.errors import UsageError
 from qda.uapi import DIALECTS, LEGACY, dma_heap
-from qda.uapi.fastrpc_records import CreateLegacy
+from qda.uapi.legacy_records import CreateLegacy
 from qda.virtual import Machine, NodeKind, load_profile, nodes_of, profile_names
 from qda.virtual.nodes import SPOKEN
 from tests.system import new_machine
@@ -93,7 +93,7 @@ def test_every_node_has_numbers_of_its_own(profile: str) -> None:
 def test_every_node_opens(machine: Machine, client: LocalClient, path: str) -> None:
     """What is listed can be opened, in this process or for another."""
     front = machine.open_node(path)
-    kinds = {"/dev/accel": QdaFront, "/dev/dma_heap": HeapFront}
+    kinds = {"/dev/accel": AccelFront, "/dev/dma_heap": HeapFront}
     assert isinstance(front, kinds.get(os.path.dirname(path), LegacyFront))
     assert front.ioctl(client, 0xFF, bytearray(64)) < 0
     front.close(client)
@@ -104,7 +104,7 @@ def test_every_node_opens(machine: Machine, client: LocalClient, path: str) -> N
 def test_dialect_is_that_of_accel_nodes(machine: Machine, dialect: str) -> None:
     """The numbers do not tell these dialects apart, the other nodes have one each."""
     front = machine.open_node("/dev/accel/accel1", dialect)
-    assert isinstance(front, QdaFront)
+    assert isinstance(front, AccelFront)
     assert front.dialect is DIALECTS[dialect]
     front.close()
     machine.open_node("/dev/fastrpc-cdsp", dialect).close()

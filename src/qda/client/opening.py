@@ -15,7 +15,7 @@ from qda.errors import UsageError
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import DOMAINS, domain_id
 from qda.uapi import DIALECTS, FILE_LIMIT, LEGACY, Interface
-from qda.uapi.fastrpc_records import LEGACY_FILE_LIMIT
+from qda.uapi.legacy_records import LEGACY_FILE_LIMIT
 
 __all__ = ["check_domain", "device_file", "start_session"]
 

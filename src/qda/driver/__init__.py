@@ -3,7 +3,7 @@
 The DSP is on the other side of `qda.rpmsg`: only bytes and descriptors pass.
 """
 
-from qda.driver.commands import DRIVER_NAME, open_front
+from qda.driver.accel import DRIVER_NAME, open_front
 from qda.driver.device import DEFAULT_MESSAGE_LIMIT, Census, Device, Limits
 from qda.driver.front import Front
 from qda.driver.heap import HeapFront

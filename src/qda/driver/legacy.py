@@ -28,8 +28,8 @@ from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.payload import PhysicalPage
 from qda.memory import ClientAddress, align
-from qda.uapi import fastrpc_records as records
-from qda.uapi.fastrpc import BY_CODE
+from qda.uapi import legacy_records as records
+from qda.uapi.legacy import BY_CODE
 
 __all__ = ["SESSIONS", "LegacyFile", "LegacyFront"]
 

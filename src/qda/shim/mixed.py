@@ -16,7 +16,7 @@ import logging
 import os
 
 from qda.driver import Client
-from qda.driver.commands import QdaFront
+from qda.driver.accel import AccelFront
 from qda.driver.front import Data, Place, T
 from qda.driver.objects import identify
 from qda.memory import ClientAddress
@@ -33,7 +33,7 @@ _WORD = 8
 class MixedFront:
     """A front of dialect RFC that also understands what programs take from dialect V1."""
 
-    def __init__(self, front: QdaFront) -> None:
+    def __init__(self, front: AccelFront) -> None:
         self._front = front
         self._told = False
         front.file.handle_of = self._handle_of

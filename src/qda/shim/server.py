@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from qda.driver.commands import QdaFront
+from qda.driver.accel import AccelFront
 from qda.errors import UsageError
 from qda.shim.caller import Caller, Lane, peer_of
 from qda.shim.files import OpenNode, OpenNodes
@@ -230,7 +230,7 @@ class DeviceServer:
         if path is not None and not result:
             try:
                 front = self._machine.open_node(path.path, self._dialect)
-                if self._mixed and isinstance(front, QdaFront):
+                if self._mixed and isinstance(front, AccelFront):
                     front = MixedFront(front)
                 descriptor = self._nodes.add(path, front, caller.pid, flags)
             except OSError as error:

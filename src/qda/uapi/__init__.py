@@ -1,19 +1,8 @@
 """Device interfaces as data: records, commands, constants, and the texts printed from them."""
 
 from qda.uapi import dma_heap, drm
-from qda.uapi.dialects import ACCEL_DIALECTS, DIALECTS
-from qda.uapi.fastrpc import LEGACY
-from qda.uapi.header import header
-from qda.uapi.interface import (
-    Access,
-    Command,
-    Constant,
-    Interface,
-    ioctl_number,
-    ioctl_size,
-)
-from qda.uapi.qda import RFC, V1
-from qda.uapi.records import (
+from qda.uapi.accel import RFC, V1
+from qda.uapi.accel_records import (
     FILE_LIMIT,
     GemCreate,
     GemCreateV1,
@@ -31,6 +20,17 @@ from qda.uapi.records import (
     MemUnmapV1,
     Query,
 )
+from qda.uapi.dialects import ACCEL_DIALECTS, DIALECTS
+from qda.uapi.header import header
+from qda.uapi.interface import (
+    Access,
+    Command,
+    Constant,
+    Interface,
+    ioctl_number,
+    ioctl_size,
+)
+from qda.uapi.legacy import LEGACY
 from qda.uapi.reference import reference
 
 __all__ = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qda.uapi.fastrpc import LEGACY
+from qda.uapi.accel import RFC, V1
 from qda.uapi.interface import Interface
-from qda.uapi.qda import RFC, V1
+from qda.uapi.legacy import LEGACY
 
 __all__ = ["ACCEL_DIALECTS", "DIALECTS"]
 

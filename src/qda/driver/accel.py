@@ -25,17 +25,17 @@ from qda.driver.objects import BufferObject
 from qda.memory import ClientAddress
 from qda.uapi import Interface, drm
 
-__all__ = ["DRIVER_NAME", "QdaFront", "open_front"]
+__all__ = ["DRIVER_NAME", "AccelFront", "open_front"]
 
 DRIVER_NAME = b"qda"
 _DRIVER_DATE = b"20260223"
 _DRIVER_TEXT = b"Qualcomm DSP Accelerator"
 
 T = TypeVar("T")
-Handler = Callable[["QdaFront", Client, Any], int]
+Handler = Callable[["AccelFront", Client, Any], int]
 
 
-class QdaFront(FileFront[OpenFile]):
+class AccelFront(FileFront[OpenFile]):
     """An open file of the accelerator's node, in one dialect."""
 
     def __init__(self, file: OpenFile, dialect: Interface) -> None:
@@ -80,13 +80,13 @@ class QdaFront(FileFront[OpenFile]):
             raise OSError(errno.EINVAL, "an imported object is mapped through its exporter")
 
 
-def open_front(device: Device, dialect: Interface) -> QdaFront:
+def open_front(device: Device, dialect: Interface) -> AccelFront:
     """Open a device for a program that speaks `dialect`.  OSError ENODEV."""
     later = dialect.name == "v1"
-    return QdaFront(device.open(lambda client_id: OpenFile(device, client_id, later)), dialect)
+    return AccelFront(device.open(lambda client_id: OpenFile(device, client_id, later)), dialect)
 
 
-def _version(front: QdaFront, client: Client, request: drm.Version) -> int:
+def _version(front: AccelFront, client: Client, request: drm.Version) -> int:
     request.version_major, request.version_minor, request.version_patchlevel = 1, 0, 0
     for name, text in (("name", DRIVER_NAME), ("date", _DRIVER_DATE), ("desc", _DRIVER_TEXT)):
         room = getattr(request, f"{name}_len")
@@ -97,12 +97,12 @@ def _version(front: QdaFront, client: Client, request: drm.Version) -> int:
     return 0
 
 
-def _gem_close(front: QdaFront, client: Client, request: drm.GemClose) -> int:
+def _gem_close(front: AccelFront, client: Client, request: drm.GemClose) -> int:
     front.file.close_handle(request.handle)
     return 0
 
 
-def _prime_handle_to_fd(front: QdaFront, client: Client, request: drm.PrimeHandle) -> int:
+def _prime_handle_to_fd(front: AccelFront, client: Client, request: drm.PrimeHandle) -> int:
     if request.flags & ~(os.O_CLOEXEC | os.O_RDWR):
         raise OSError(errno.EINVAL, f"flags {request.flags:#x}")
     held = front.file.hold(request.handle)
@@ -113,24 +113,24 @@ def _prime_handle_to_fd(front: QdaFront, client: Client, request: drm.PrimeHandl
     return 0
 
 
-def _prime_fd_to_handle(front: QdaFront, client: Client, request: drm.PrimeHandle) -> int:
+def _prime_fd_to_handle(front: AccelFront, client: Client, request: drm.PrimeHandle) -> int:
     request.handle = front.file.import_descriptor(client.descriptor(request.fd))
     return 0
 
 
-def _query(front: QdaFront, client: Client, request: uapi.Query) -> int:
+def _query(front: AccelFront, client: Client, request: uapi.Query) -> int:
     request.dsp_name = front.file.device.name.encode()
     return 0
 
 
-def _gem_create(front: QdaFront, client: Client, request: uapi.GemCreate) -> int:
+def _gem_create(front: AccelFront, client: Client, request: uapi.GemCreate) -> int:
     file = front.file
     file.take_bank(errno.ENOMEM)
     request.handle = file.add_handle(file.device.create(request.size), errno.ENOMEM)
     return 0
 
 
-def _gem_mmap_offset(front: QdaFront, client: Client, request: uapi.GemMmapOffset) -> int:
+def _gem_mmap_offset(front: AccelFront, client: Client, request: uapi.GemMmapOffset) -> int:
     held = front.file.hold(request.handle)
     try:
         front._refuse_imported(held.buffer)
@@ -140,23 +140,23 @@ def _gem_mmap_offset(front: QdaFront, client: Client, request: uapi.GemMmapOffse
     return 0
 
 
-def _init_attach(front: QdaFront, client: Client, request: None) -> int:
+def _init_attach(front: AccelFront, client: Client, request: None) -> int:
     return control.attach(front.file, client)
 
 
-def _create(front: QdaFront, client: Client, request: uapi.InitCreate) -> int:
+def _create(front: AccelFront, client: Client, request: uapi.InitCreate) -> int:
     return control.create(front.file, client, request)
 
 
-def _map(front: QdaFront, client: Client, request: uapi.MemMap) -> int:
+def _map(front: AccelFront, client: Client, request: uapi.MemMap) -> int:
     return control.map_memory(front.file, client, request)
 
 
-def _munmap(front: QdaFront, client: Client, request: uapi.MemUnmap) -> int:
+def _munmap(front: AccelFront, client: Client, request: uapi.MemUnmap) -> int:
     return control.unmap_memory(front.file, client, request)
 
 
-def _invoke(front: QdaFront, client: Client, request: uapi.Invoke) -> int:
+def _invoke(front: AccelFront, client: Client, request: uapi.Invoke) -> int:
     return invoke(front.file, client, request)
 
 

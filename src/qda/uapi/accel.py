@@ -17,10 +17,7 @@ from errno import EBADF, EBUSY, EFAULT, EINTR, EINVAL, ENODEV, ENOENT, ENOMEM, E
 
 from qda.layout import Record
 from qda.uapi import drm
-from qda.uapi.drm import errors
-from qda.uapi.guide import example, prose
-from qda.uapi.interface import Access, Command, Constant, Interface
-from qda.uapi.records import (
+from qda.uapi.accel_records import (
     FILE_LIMIT,
     GemCreate,
     GemCreateV1,
@@ -38,6 +35,9 @@ from qda.uapi.records import (
     MemUnmapV1,
     Query,
 )
+from qda.uapi.drm import errors
+from qda.uapi.guide import example, prose
+from qda.uapi.interface import Access, Command, Constant, Interface
 from qda.uapi.words import SCALARS, STATUS, map_flags, process_attributes
 
 __all__ = [

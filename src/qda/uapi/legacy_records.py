@@ -6,7 +6,7 @@ from dataclasses import replace
 from errno import EINVAL, EOVERFLOW
 
 from qda.layout import OUT, S32, U32, ZERO, Record, between, octets, one_of, s32, u32, u64
-from qda.uapi.records import InitCreate, InvokeElementV1, InvokeV1
+from qda.uapi.accel_records import InitCreate, InvokeElementV1, InvokeV1
 
 __all__ = [
     "LEGACY_FILE_LIMIT",

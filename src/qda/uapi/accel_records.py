@@ -1,4 +1,4 @@
-"""The structures of the accelerator's commands, in both dialects (see `qda.uapi.qda`).
+"""The structures of the accelerator's commands, in both dialects (see `qda.uapi.accel`).
 
 A class whose name ends in V1 is the dialect of May 2026; where it is missing, the dialects share
 the record.  Attribute names are the same in both.

@@ -25,7 +25,9 @@ from errno import (
 
 from qda.layout import U32, Record
 from qda.uapi import dma_heap
-from qda.uapi.fastrpc_records import (
+from qda.uapi.guide_legacy import EXAMPLE, PROSE
+from qda.uapi.interface import Access, Command, Constant, Interface
+from qda.uapi.legacy_records import (
     AllocDmaBuffer,
     Capability,
     CreateLegacy,
@@ -37,8 +39,6 @@ from qda.uapi.fastrpc_records import (
     UnmapFd,
     UnmapNew,
 )
-from qda.uapi.guide_legacy import EXAMPLE, PROSE
-from qda.uapi.interface import Access, Command, Constant, Interface
 from qda.uapi.words import SCALARS, STATUS, map_flags, process_attributes
 
 __all__ = ["BY_CODE", "LEGACY"]
