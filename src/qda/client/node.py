@@ -32,6 +32,12 @@ class Node(Protocol):
         """Its path, which is the same for a virtual device, although only this process has it."""
         ...
 
+    @property
+    def handed_over(self) -> dict[str, type] | None:
+        """Classes on their way to a DSP that runs in this process, each under a key of its own.
+        None if the DSP is elsewhere."""
+        ...
+
     def neighbour(self, path: str) -> Node:
         """Open another node of the same system, for reading.  DeviceError."""
         ...
@@ -66,6 +72,8 @@ class KernelNode:
     `fcntl.ioctl` is of no use here: it reports every negative result as an OSError, with a stale
     errno.  DeviceError if it cannot be opened.
     """
+
+    handed_over = None
 
     def __init__(self, path: str, access: int = os.O_RDWR) -> None:
         self.name = self.path = path

@@ -17,7 +17,7 @@ from qda.client.buffer import Buffer, Mapping
 from qda.client.device import DeviceFile
 from qda.client.host import HostService
 from qda.client.module import RemoteModule
-from qda.client.pickling import by_reference_then_by_value
+from qda.client.pickling import by_reference_then_by_value, handed_over
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
     DSP_OFFSET,
@@ -31,7 +31,7 @@ from qda.errors import (
     as_unsigned,
 )
 from qda.fastrpc.control import MapFlag
-from qda.fastrpc.loader import INSTALL, LOADER_URI, READ_LOG
+from qda.fastrpc.loader import HAND_OVER, INSTALL, LOADER_URI, READ_LOG
 from qda.fastrpc.remotectl import (
     REMOTECTL,
     REMOTECTL1,
@@ -425,14 +425,7 @@ class Session:
             loader = self._find_loader()
             if not loader:
                 self._open(LOADER_URI)  # raises what the DSP says to that
-            status, message = 0, ""
-            for pickled in by_reference_then_by_value(skeleton):
-                room = bytearray(1024)
-                data = pickled()
-                status = self._call(loader, INSTALL, (data, name.encode() + b"\0"), (room,))
-                message = text(room)
-                if status != NO_SUCH_MODULE:
-                    break
+            status, message = self._send(loader, skeleton, name.encode() + b"\0")
         except DspError as error:
             raise DspError(operation, self.domain, error.status, log=error.log) from error
         except (TypeError, PicklingError) as error:
@@ -445,6 +438,20 @@ class Session:
             log = [message] if message else self.read_log()
             raise DspError(operation, self.domain, status, log=tuple(log))
         self._installed.add(name)
+
+    def _send(self, loader: int, skeleton: type, name: bytes) -> tuple[int, str]:
+        """Get a class to the loader; returns the status, and what the loader says to it."""
+        room = bytearray(1024)
+        table = self._file.node.handed_over
+        if table is not None:
+            with handed_over(table, skeleton) as key:
+                return self._call(loader, HAND_OVER, (key, name), (room,)), text(room)
+        status = 0
+        for pickled in by_reference_then_by_value(skeleton):
+            status = self._call(loader, INSTALL, (pickled(), name), (room,))
+            if status != NO_SUCH_MODULE:
+                break
+        return status, text(room)
 
     # The end.
 

@@ -22,12 +22,20 @@ class LocalNode:
     """An open node of a system that lives in this process.
 
     It does what a descriptor of `path` does; `name` says what it is.  `reach` opens a node of the
-    system by its path; DeviceError if it refuses this one.
+    system by its path; DeviceError if it refuses this one.  `handed_over` is the table by which
+    classes get to a DSP that runs in this process, too.
     """
 
-    def __init__(self, name: str, path: str, reach: Callable[[str], Front]) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        reach: Callable[[str], Front],
+        handed_over: dict[str, type] | None = None,
+    ) -> None:
         self.name = name
         self.path = path
+        self.handed_over = handed_over
         self._reach = reach
         self._owner = os.getpid()
         self._client = LocalClient()
@@ -45,7 +53,7 @@ class LocalNode:
 
     def neighbour(self, path: str) -> LocalNode:
         """Open another node of the same system.  DeviceError."""
-        return LocalNode(self.name, path, self._reach)
+        return LocalNode(self.name, path, self._reach, self.handed_over)
 
     def ioctl(self, code: int, data: bytearray) -> int:
         """Carry out an ioctl in place; returns a signed 32-bit result.

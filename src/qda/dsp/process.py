@@ -85,8 +85,10 @@ class Process:
         capabilities: dict[int, int],
         window: int = WINDOW,
         die: Callable[[], None] | None = None,
+        handed_over: dict[str, type] | None = None,
     ) -> None:
         self.kind = kind
+        self.handed_over = {} if handed_over is None else handed_over
         self._die = die or self._break_off
         self.space = AddressSpace(window)
         # Not one of the process's loggers: several protection domains may be in one process.

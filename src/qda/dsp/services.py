@@ -31,7 +31,7 @@ from qda.errors import (
 )
 from qda.fastrpc import control
 from qda.fastrpc.control import MapFlag, Method
-from qda.fastrpc.loader import INSTALL, READ_LOG
+from qda.fastrpc.loader import HAND_OVER, INSTALL, READ_LOG
 from qda.fastrpc.payload import PhysicalPage
 from qda.fastrpc.remotectl import (
     REMOTECTL,
@@ -316,6 +316,14 @@ class LoaderModule(Skeleton, name="qda_loader"):
         except (ImportError, AttributeError) as error:
             _put_text(message, str(error))
             return as_signed(NO_SUCH_MODULE)
+        return self._install(skeleton, name, message)
+
+    @method(HAND_OVER)
+    def hand_over(self, key: memoryview, name: memoryview, message: memoryview) -> int:
+        """Install a class of this process: the class itself, for debugging."""
+        return self._install(self._process.handed_over.get(text(key)), name, message)
+
+    def _install(self, skeleton: Any, name: memoryview, message: memoryview) -> int:
         if not (isinstance(skeleton, type) and issubclass(skeleton, Skeleton | InterfaceSkeleton)):
             _put_text(message, f"{skeleton!r} is not a skeleton class")
             return as_signed(BAD_PARAMETER)

@@ -23,19 +23,22 @@ WINDOW = 256 << 20
 """Bytes of DSP addresses of each protection domain: they share one 4 GiB."""
 
 
-def start_threads(boot: Boot) -> Endpoint:
+def start_threads(boot: Boot, handed_over: dict[str, type]) -> Endpoint:
     """Start a DSP whose protection domains are threads; returns the driver's end of its channel.
 
-    It ends when the endpoint is closed.
+    It ends when the endpoint is closed.  In `handed_over` clients leave the classes that they
+    install: nothing is serialised, the class itself runs.
     """
     ours, theirs = Endpoint.pair()
-    threading.Thread(target=_serve, args=(theirs, boot), daemon=True, name=boot.domain).start()
+    threading.Thread(
+        target=_serve, args=(theirs, boot, handed_over), daemon=True, name=boot.domain
+    ).start()
     ours.receive()
     return ours
 
 
-def _serve(channel: Endpoint, boot: Boot) -> None:
-    supervisors = {0: _start(boot, ProtectionDomain.ROOT)}
+def _serve(channel: Endpoint, boot: Boot, handed_over: dict[str, type]) -> None:
+    supervisors = {0: _start(boot, ProtectionDomain.ROOT, handed_over)}
     channel.send(pack_reply(0))
     try:
         while True:
@@ -48,7 +51,8 @@ def _serve(channel: Endpoint, boot: Boot) -> None:
                 user = frame.kind == ProtectionDomain.USER
                 try:
                     if user:
-                        supervisors[frame.client_id] = _start(boot, ProtectionDomain.USER)
+                        started = _start(boot, ProtectionDomain.USER, handed_over)
+                        supervisors[frame.client_id] = started
                     supervisors[frame.client_id if user else 0].send(message, descriptors)
                 except OSError as error:  # no addresses left for another window
                     result = error.errno or errno.ENOMEM
@@ -63,9 +67,9 @@ def _serve(channel: Endpoint, boot: Boot) -> None:
             supervisor.close()
 
 
-def _start(boot: Boot, kind: ProtectionDomain) -> Endpoint:
+def _start(boot: Boot, kind: ProtectionDomain, handed_over: dict[str, type]) -> Endpoint:
     near, far = Endpoint.pair()
-    process = Process(kind, boot.domain, boot.capabilities, WINDOW)
+    process = Process(kind, boot.domain, boot.capabilities, WINDOW, handed_over=handed_over)
 
     def serve() -> None:
         process.serve(far)

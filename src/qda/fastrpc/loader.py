@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from qda.fastrpc.uri import skeleton_uri
 
-__all__ = ["INSTALL", "LOADER_URI", "READ_LOG"]
+__all__ = ["HAND_OVER", "INSTALL", "LOADER_URI", "READ_LOG"]
 
 LOADER_URI = skeleton_uri("qda_loader")
 
@@ -17,3 +17,7 @@ INSTALL = 2
 
 READ_LOG = 3
 """out: length u32, then lines of the client's log since the last read, separated by newlines."""
+
+HAND_OVER = 4
+"""For a DSP that runs in the client's own process, where a class needs no pickling.  in: the key of
+a class in the table that both sides have, and the name to install it under; out: an error text."""

@@ -30,7 +30,7 @@ class Machine:
 
     def __init__(self, profile: Profile, threads: bool = False) -> None:
         self.profile = profile
-        self.threads = threads
+        self._handed_over: dict[str, type] | None = {} if threads else None
         self.closed = False
         self._lock = threading.Lock()
         self._processors: list[subprocess.Popen[bytes]] = []
@@ -41,8 +41,8 @@ class Machine:
         return Device(dsp.name, dsp.limits, lambda: self._start(dsp))
 
     def _start(self, dsp: DspProfile) -> Endpoint:
-        if self.threads:
-            return start_threads(dsp.boot)
+        if self._handed_over is not None:
+            return start_threads(dsp.boot, self._handed_over)
         process, endpoint = start_processor(dsp.boot)
         with self._lock:
             for ended in [other for other in self._processors if other.poll() is not None]:
@@ -63,7 +63,12 @@ class Machine:
         kind = NodeKind.ACCEL if dialect in ACCEL_DIALECTS else NodeKind.FASTRPC
         nodes = [node for node in self.nodes if (node.kind, node.domain) == (kind, domain)]
         path = max(nodes, key=lambda node: node.secure).path
-        return LocalNode(f"virtual {domain}", path, lambda path: self.open_node(path, dialect))
+        return LocalNode(
+            f"virtual {domain}",
+            path,
+            lambda path: self.open_node(path, dialect),
+            self._handed_over,
+        )
 
     def open_node(self, path: str, dialect: str = "rfc") -> Front:
         """Open the node at a path: the front behind it, for any client.
