@@ -25,7 +25,7 @@ import qda
 from benchmarks.invoke import FLOOR, Call, Samples
 from benchmarks.peers import PEERS
 from benchmarks.placement import one_cpu
-from qda.idl.calls import MethodCodec
+from qda.idl.wire.calls import MethodCodec
 
 __all__ = ["main"]
 

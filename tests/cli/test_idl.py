@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from qda.cli.app import app
 from qda.idl import parse
-from qda.idl.document import document_markdown
+from qda.idl.style.document import document_markdown
 from tests.cli.command import PROGRAM, environment, qda
 
 FILES = Path(__file__).parent.parent / "idl" / "files"

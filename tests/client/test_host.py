@@ -28,7 +28,7 @@ from qda.errors import BAD_STATE, NO_LISTENER, SKELETON_RAISED, HostError
 from qda.fastrpc.listener import LISTENER, LISTENER1, MoreAnswer, NextAnswer, NextRequest
 from qda.fastrpc.nested import STREAM_MAX, pack_request, unpack_reply
 from qda.fastrpc.scalars import Scalars
-from qda.idl.system import SYSTEM_INTERFACES, system_interface
+from qda.idl.python.system import SYSTEM_INTERFACES, system_interface
 from qda.virtual import Machine
 from tests.system import census, new_machine, open_session
 

@@ -118,8 +118,8 @@ def test_a_loader_asks_with_the_scalars_of_the_table() -> None:
 
 def test_a_loader_packs_what_the_interface_says() -> None:
     """The records are those that `apps_std.idl` gives."""
-    from qda.idl.calls import InterfaceCodec
-    from qda.idl.system import system_interface
+    from qda.idl.python.system import system_interface
+    from qda.idl.wire.calls import InterfaceCodec
 
     codec = InterfaceCodec(system_interface("apps_std").interface)
     texts = {"envvarname": "A", "delim": ";", "name": "libx.so", "mode": "r"}

@@ -14,9 +14,6 @@ from lark import Lark, Token
 from lark.lexer import Lexer
 
 from qda.idl import Document, parse
-from qda.idl.calls import InterfaceCodec
-from qda.idl.format import format_text
-from qda.idl.lexer import FIXED_INTEGERS, KEYWORDS, PUNCTUATION, tokenize
 from qda.idl.model import (
     PRIMITIVES,
     Array,
@@ -39,7 +36,10 @@ from qda.idl.model import (
     Typedef,
     Union,
 )
-from qda.idl.preprocessor import preprocess
+from qda.idl.style.format import format_text
+from qda.idl.text.lexer import FIXED_INTEGERS, KEYWORDS, PUNCTUATION, tokenize
+from qda.idl.text.preprocessor import preprocess
+from qda.idl.wire.calls import InterfaceCodec
 
 FOLDER: Final = Path(__file__).with_name("files")
 FILES: Final = sorted(FOLDER.glob("*.idl"))
@@ -95,7 +95,7 @@ class Given(Lexer):
         return iter(data)
 
 
-GRAMMAR: Final = (resources.files("qda.idl") / "grammar.lark").read_text()
+GRAMMAR: Final = (resources.files("qda.idl.text") / "grammar.lark").read_text()
 
 
 def statements() -> Iterator[list[Token]]:

@@ -22,8 +22,8 @@ import pytest
 
 import qda
 from qda.idl import Document, Interface, Method, load_module, parse
-from qda.idl.binding import arguments_of, results_of
 from qda.idl.names import method_name, type_name
+from qda.idl.python.binding import arguments_of, results_of
 from qda.idl.types import (
     Array,
     DmaHandle,
@@ -37,7 +37,7 @@ from qda.idl.types import (
 from qda.virtual import Machine
 from tests.idl.native import SessionTransport, Stub, build, build_all, c_skeleton, find_compiler
 from tests.idl.native.examples import Sent, own_methods
-from tests.idl.test_marshal import plain
+from tests.idl.wire.test_marshal import plain
 from tests.system import new_machine, open_session
 
 FILES = Path(__file__).with_name("files")

@@ -19,13 +19,13 @@ import numpy as np
 from qda.errors import DSP_OFFSET, as_unsigned
 from qda.fastrpc.scalars import Scalars
 from qda.idl import parse
-from qda.idl.calls import InterfaceCodec, MethodCodec
-from qda.idl.lifecycle import check_close, opened_uri
 from qda.idl.model import Direction
-from qda.idl.nodes import Dma
-from qda.idl.records import MarshalError
 from qda.idl.types import Array, DmaHandle, Sequence, String, Struct, Type
-from qda.idl.values import dtype_of
+from qda.idl.wire.calls import InterfaceCodec, MethodCodec
+from qda.idl.wire.lifecycle import check_close, opened_uri
+from qda.idl.wire.nodes import Dma
+from qda.idl.wire.records import MarshalError
+from qda.idl.wire.values import dtype_of
 from tests.vectors.packing import Failures, _differ
 
 Case = dict[str, Any]

@@ -15,9 +15,9 @@ from typing import Any
 from qda.errors import as_unsigned
 from qda.fastrpc.scalars import Scalars
 from qda.idl import Document, parse
-from qda.idl.calls import InterfaceCodec
 from qda.idl.model import Interface, Method
-from qda.idl.nodes import Dma
+from qda.idl.wire.calls import InterfaceCodec
+from qda.idl.wire.nodes import Dma
 from tests.idl.native import (
     BuildError,
     Libraries,

@@ -29,9 +29,9 @@ from qda.cli.sources import (
 )
 from qda.errors import UsageError
 from qda.idl import Diagnostic, Document, IdlError, Severity
-from qda.idl.document import document_markdown
-from qda.idl.format import format_text
-from qda.idl.preprocessor import preprocess
+from qda.idl.style.document import document_markdown
+from qda.idl.style.format import format_text
+from qda.idl.text.preprocessor import preprocess
 
 if TYPE_CHECKING:  # back ends are loaded when there is something to write
     from qda.idl.c import Options

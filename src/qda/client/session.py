@@ -46,7 +46,7 @@ from qda.fastrpc.remotectl import (
 from qda.fastrpc.uri import ModuleUri, skeleton_uri
 from qda.idl import Interface, Remote
 from qda.idl import Skeleton as InterfaceSkeleton
-from qda.idl.runtime import remote_of
+from qda.idl.python.runtime import remote_of
 
 __all__ = ["RemoteModule", "Session"]
 

@@ -42,8 +42,8 @@ from qda.fastrpc.remotectl import (
     text,
 )
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
-from qda.idl.runtime import Remote
-from qda.idl.system import SYSTEM_INTERFACES, system_interface
+from qda.idl import Remote
+from qda.idl.python.system import SYSTEM_INTERFACES, system_interface
 
 __all__ = ["Environment", "Host", "HostFile", "HostModule", "ask", "open_module"]
 

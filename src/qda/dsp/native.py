@@ -31,7 +31,7 @@ from qda.dsp.skeleton import DspServices, Skeleton
 from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError, as_unsigned
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.uri import ModuleUri
-from qda.idl.lifecycle import CLOSE, OPEN
+from qda.idl.wire.lifecycle import CLOSE, OPEN
 
 __all__ = [
     "NativeLibrary",

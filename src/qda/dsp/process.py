@@ -427,7 +427,7 @@ class Process:
         return _handle_argument(wire, named, view)
 
 
-_OUR_FRAMES = (__package__, "qda.idl")
+_OUR_FRAMES = (__package__, "qda.idl.python", "qda.idl.wire")
 
 
 def _in_the_method(error: BaseException) -> BaseException:

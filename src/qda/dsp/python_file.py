@@ -18,7 +18,7 @@ from qda.dsp.modules import create_skeleton, nothing_to_close, open_skeleton
 from qda.dsp.skeleton import AnySkeleton, DspServices, Module, Skeleton
 from qda.errors import UNABLE_TO_LOAD, StatusError
 from qda.fastrpc.uri import ModuleUri
-from qda.idl.runtime import Skeleton as InterfaceSkeleton
+from qda.idl import Skeleton as InterfaceSkeleton
 
 __all__ = ["PythonFile"]
 

@@ -44,7 +44,7 @@ from qda.fastrpc.remotectl import (
     text,
 )
 from qda.fastrpc.scalars import Scalars
-from qda.idl.runtime import Skeleton as InterfaceSkeleton
+from qda.idl import Skeleton as InterfaceSkeleton
 from qda.layout import Record
 from qda.memory import BusAddress
 

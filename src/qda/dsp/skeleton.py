@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError, UsageError, UsageTypeError
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
-from qda.idl.runtime import Skeleton as InterfaceSkeleton
+from qda.idl import Skeleton as InterfaceSkeleton
 
 if TYPE_CHECKING:
     from qda.dsp.host import Environment, Host

@@ -14,11 +14,11 @@ column.  What is valid but likely not what was meant stands in `document.warning
 
 from __future__ import annotations
 
-from qda.idl.compile import parse
 from qda.idl.diagnostics import Diagnostic, IdlError, Location, Severity
 from qda.idl.model import Document, Interface, Method, Parameter
-from qda.idl.python import load, load_module
-from qda.idl.runtime import Pending, RawCall, Remote, Skeleton
+from qda.idl.python import load, load_module, runtime
+from qda.idl.python.runtime import Pending, RawCall, Remote, Skeleton
+from qda.idl.text.compile import parse
 
 __all__ = [
     "Diagnostic",
@@ -36,4 +36,5 @@ __all__ = [
     "load",
     "load_module",
     "parse",
+    "runtime",
 ]

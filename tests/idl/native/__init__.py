@@ -6,7 +6,7 @@
 
 A stub library calls a `Transport` where the client library would be, a skeleton library calls an
 `Implementation`.  `device` connects both with a session.  Values are those of the marshaller
-(`qda.idl.calls`), so that the same test can be run with Python on either side.
+(`qda.idl.wire.calls`), so that the same test can be run with Python on either side.
 """
 
 from tests.idl.native.compiler import BuildError, Libraries, build, build_all, find_compiler

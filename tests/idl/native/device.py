@@ -28,7 +28,7 @@ from qda.dsp.native import NativeSkeleton, RemoteArgument, native_skeleton
 from qda.errors import DSP_OFFSET, DspError, as_signed
 from qda.fastrpc.scalars import Scalars
 from qda.idl.model import Document, Interface
-from qda.idl.nodes import Dma
+from qda.idl.wire.nodes import Dma
 from tests.idl.native.compiler import build
 from tests.idl.native.hooks import Hooked
 from tests.idl.native.skeleton import Implementation, hook_implementation

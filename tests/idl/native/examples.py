@@ -8,7 +8,6 @@ from typing import Any
 
 from qda.idl import Document, parse
 from qda.idl.model import Direction, Interface, Method, Parameter
-from qda.idl.nodes import Dma
 from qda.idl.types import (
     PRIMITIVES,
     Array,
@@ -21,7 +20,8 @@ from qda.idl.types import (
     Struct,
     Type,
 )
-from tests.idl.test_marshal import plain, room_for
+from qda.idl.wire.nodes import Dma
+from tests.idl.wire.test_marshal import plain, room_for
 
 __all__ = ["Lengths", "Sent", "any_interface", "own_methods"]
 

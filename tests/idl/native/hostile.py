@@ -14,14 +14,14 @@ from typing import Any
 
 from qda.errors import DSP_OFFSET, StatusError, as_unsigned
 from qda.fastrpc.scalars import MAX_BUFFERS, Scalars
-from qda.idl.calls import InterfaceCodec, MethodCodec
 from qda.idl.model import Direction, Method, Parameter
-from qda.idl.nodes import Dma
 from qda.idl.types import Sequence
+from qda.idl.wire.calls import InterfaceCodec, MethodCodec
+from qda.idl.wire.nodes import Dma
 from tests.idl.native.compiler import FLAGS, build
 from tests.idl.native.examples import Lengths, Sent, any_interface, own_methods
 from tests.idl.native.skeleton import Request, SkeletonLibrary, dma_word
-from tests.idl.test_marshal import as_bytes, plain
+from tests.idl.wire.test_marshal import as_bytes, plain
 
 REQUESTS = 25
 """Requests for each method."""

@@ -12,9 +12,9 @@ from qda.dsp.native import NativeLibrary, NativeModule, remote_arguments
 from qda.errors import BAD_PARAMETER, StatusError
 from qda.fastrpc.scalars import Scalars
 from qda.idl.model import Interface, Method
-from qda.idl.nodes import Dma
 from qda.idl.types import DmaHandle, String, Type
 from qda.idl.types import Sequence as SequenceType
+from qda.idl.wire.nodes import Dma
 from tests.idl.native.hooks import Hooked
 from tests.idl.native.prototypes import accept, c_parameters, is_life_cycle, symbol
 from tests.idl.native.values import Span, read, store

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from qda.idl.nodes import Dma
 from qda.idl.types import (
     Array,
     DmaHandle,
@@ -28,7 +27,8 @@ from qda.idl.types import (
     Struct,
     Type,
 )
-from qda.idl.values import decode_simple, dtype_of, encode_simple, member_of, to_array
+from qda.idl.wire.nodes import Dma
+from qda.idl.wire.values import decode_simple, dtype_of, encode_simple, member_of, to_array
 
 __all__ = ["DmaValue", "Span", "c_type", "fill", "new", "read", "reserve", "store", "units_of"]
 

@@ -34,7 +34,7 @@ from qda.fastrpc.remotectl import (
 )
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.uri import ModuleUri
-from qda.idl.records import MarshalError
+from qda.idl.wire.records import MarshalError
 
 __all__ = ["HostModules", "Module", "Opened", "plain"]
 

@@ -18,7 +18,7 @@ from qda.client.host.modules import HostModules, Opened
 from qda.errors import DspError, UsageTypeError
 from qda.fastrpc.hostfiles import FILES_MODULE
 from qda.fastrpc.hostlog import LOG_MODULE
-from qda.idl.system import system_interface
+from qda.idl.python.system import system_interface
 
 if TYPE_CHECKING:
     from qda.client.session import Session

@@ -12,7 +12,6 @@ from qda.idl.c.names import declare, element_name, identifier, type_name
 from qda.idl.c.options import Options
 from qda.idl.c.prototypes import prototype
 from qda.idl.c.text import block, comment, finish, guarded
-from qda.idl.constants import c_text
 from qda.idl.model import (
     Constant,
     Declaration,
@@ -23,6 +22,7 @@ from qda.idl.model import (
     Module,
     Typedef,
 )
+from qda.idl.text.constants import c_text
 from qda.idl.types import (
     REMOTE_HANDLE64,
     Array,

@@ -1,6 +1,6 @@
 """Skeletons of complex methods: functions for each type to receive, open or write (6.4).
 
-They mirror `qda.idl.marshal`: *receive* reads layout I and takes the in-buffers, *open* reads
+They mirror `qda.idl.wire.marshal`: *receive* reads layout I and takes the in-buffers, *open* reads
 layout C and takes the out-buffers, *write* makes layout R.  Counts are believed only after a buffer
 that holds as much was there.
 """

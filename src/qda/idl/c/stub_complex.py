@@ -1,7 +1,7 @@
 """Stubs of complex methods: functions for each type that is sent, offered or collected (6.4).
 
-They mirror `qda.idl.marshal`: *send* writes layout I and adds the in-buffers, *offer* writes layout
-C and adds the out-buffers, *collect* reads layout R.
+They mirror `qda.idl.wire.marshal`: *send* writes layout I and adds the in-buffers, *offer* writes
+layout C and adds the out-buffers, *collect* reads layout R.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ arguments and an implementation's results, `got` for the opposite and for member
 
 from __future__ import annotations
 
-from qda.idl.lift import OCTETS
 from qda.idl.model import Direction, Parameter
 from qda.idl.names import type_name
+from qda.idl.python.lift import OCTETS
 from qda.idl.types import (
     Array,
     DmaHandle,

@@ -12,12 +12,12 @@ from types import ModuleType
 from typing import Any
 
 from qda.errors import UsageError
-from qda.idl.compile import parse
 from qda.idl.model import Document
 from qda.idl.names import type_name
-from qda.idl.preprocessor import Reader, read_file
 from qda.idl.python.module import body, imports
-from qda.idl.runtime import Remote
+from qda.idl.python.runtime import Remote
+from qda.idl.text.compile import parse
+from qda.idl.text.preprocessor import Reader, read_file
 
 __all__ = ["load", "load_module"]
 

@@ -13,7 +13,6 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from qda.idl.binding import arguments_of, capacities_of, result_name, results_of
 from qda.idl.model import (
     Constant,
     Declaration,
@@ -29,6 +28,7 @@ from qda.idl.model import (
 )
 from qda.idl.names import argument_name, capacity_name, member_name, method_name, type_name
 from qda.idl.python import hints
+from qda.idl.python.binding import arguments_of, capacities_of, result_name, results_of
 from qda.idl.types import Array, Sequence, Type
 
 __all__ = ["body", "imports", "write_module"]

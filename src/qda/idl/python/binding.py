@@ -1,0 +1,193 @@
+"""Methods as Python functions: which arguments a method takes, and what it returns.
+
+One rule holds on both sides of a call, so that a method of a remote object and its implementation
+have one signature (spec/idl.md 5.1):
+
+- in and inrout parameters are arguments, in their order;
+- so are rout parameters that need room.  A caller gives a number of elements, or memory to fill;
+  an implementation gets the array to fill, or for a string the number of units that fit;
+- an inrout string may be given more room than it takes, by a further argument at the end;
+- simple, string and sequence results are returned in their order: none, one, or a named tuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from qda.errors import UsageTypeError
+from qda.fastrpc.scalars import Scalars
+from qda.idl.model import Direction, Interface, Method, Parameter
+from qda.idl.python.lift import Classes, Lift, lift_of, room_of_target
+from qda.idl.types import DmaHandle, String
+from qda.idl.wire.calls import InterfaceCodec, MethodCodec
+
+__all__ = ["Binding", "BoundMethod", "arguments_of", "capacities_of", "result_name", "results_of"]
+
+
+def arguments_of(method: Method) -> list[Parameter]:
+    """The parameters that a caller gives something for."""
+    return [one for one in method.parameters if one.direction.goes_in or not one.type.is_simple]
+
+
+def capacities_of(method: Method) -> list[Parameter]:
+    """The parameters that may be given more room than they take on the way in."""
+    return [
+        one
+        for one in method.parameters
+        if one.direction is Direction.INROUT and isinstance(one.type.resolved, String)
+    ]
+
+
+def results_of(method: Method) -> list[Parameter]:
+    """The parameters that a method returns.  A dmahandle brings nothing back: its memory does."""
+    return [
+        one
+        for one in method.parameters
+        if one.direction.comes_out and not isinstance(one.type.resolved, DmaHandle)
+    ]
+
+
+def result_name(interface: Interface, method: Method) -> str:
+    """The class of the results of a method that has several."""
+    return f"{interface.c_name}_{method.name}_result"
+
+
+class _Given(NamedTuple):
+    """An argument of an implementation: a value, or a target to fill."""
+
+    name: str
+    parameter: Parameter
+    target: bool
+    lift: Lift | None
+
+
+class BoundMethod:
+    """A method that can be called with Python arguments, and served by a Python function."""
+
+    def __init__(self, codec: MethodCodec, interface: Interface, classes: Classes) -> None:
+        method = codec.method
+        self.codec = codec
+        self.label = f"{interface.c_name}.{method.name}"
+        self._arguments = [
+            (one.name, one.direction.goes_in, one.direction is Direction.ROUT)
+            for one in arguments_of(method)
+        ]
+        self._capacities = [one.name for one in capacities_of(method)]
+        self._results = [(one.name, lift_of(one.type, classes)) for one in results_of(method)]
+        self._needed = [one.name for one in results_of(method) if one.type.is_simple]
+        self._given = [
+            _Given(one.name, one, _is_target(one), lift_of(one.type, classes))
+            for one in arguments_of(method)
+        ]
+        self._tuple = classes.get(result_name(interface, method), _as_tuple)
+
+    # The caller's side.
+
+    def call(self, invoke: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        """Marshal, invoke, and unmarshal; `arguments` has those of `capacities_of` at the end."""
+        values: dict[str, Any] = {}
+        rooms: dict[str, Any] = {}
+        count = len(self._arguments)
+        for (name, is_value, is_room), argument in zip(self._arguments, arguments, strict=False):
+            if is_value:
+                values[name] = argument
+            if is_room:
+                rooms[name] = argument
+        for name, capacity in zip(self._capacities, arguments[count:], strict=True):
+            if capacity is not None:
+                rooms[name] = capacity
+        packed = self.codec.pack(values, rooms)
+        invoke(
+            packed.scalars.method,
+            packed.ins,
+            packed.outs,
+            packed.in_handles,
+            packed.out_handles,
+            label=self.label,
+        )
+        if not self._results:
+            return None
+        found = self.codec.unpack(packed)
+        results = [
+            found[name] if lift is None else lift(found[name]) for name, lift in self._results
+        ]
+        return results[0] if len(results) == 1 else self._tuple(*results)
+
+    # The implementation's side.
+
+    def serve(
+        self,
+        function: Callable[..., Any],
+        scalars: Scalars,
+        ins: list[memoryview],
+        outs: list[memoryview],
+        in_handles: list[Any],
+        out_handles: list[Any],
+    ) -> None:
+        """Run an implementation with the arguments of a request.  MarshalError; UsageTypeError,
+        UsageError for results that do not fit; whatever the function raises."""
+
+        def run(inputs: dict[str, Any], targets: dict[str, Any]) -> dict[str, Any]:
+            return self._by_name(
+                function(*(_argument(given, inputs, targets) for given in self._given))
+            )
+
+        self.codec.serve(scalars, ins, outs, in_handles, out_handles, run)
+
+    def _by_name(self, returned: Any) -> dict[str, Any]:
+        names = [name for name, _ in self._results]
+        if returned is None:
+            values: Sequence[Any] = [None] * len(names)
+        elif len(names) == 1:
+            values = [returned]
+        elif not isinstance(returned, (tuple, list)) or len(returned) != len(names):
+            wanted = f"({', '.join(names)})" if names else "nothing"
+            raise UsageTypeError(f"{self.label} returns {wanted}, not {returned!r:.80}")
+        else:
+            values = returned
+        found = dict(zip(names, values, strict=True))
+        for name in self._needed:
+            if found[name] is None:
+                raise UsageTypeError(f"{self.label} has returned no {name}")
+        return found
+
+
+def _is_target(parameter: Parameter) -> bool:
+    """Whether an implementation gets the room for a result, which may hold a value already."""
+    return not parameter.type.is_simple and (
+        parameter.direction is Direction.ROUT
+        or (parameter.direction is Direction.INROUT and not _is_text(parameter))
+    )
+
+
+def _is_text(parameter: Parameter) -> bool:
+    return isinstance(parameter.type.resolved, String)
+
+
+def _argument(given: _Given, inputs: dict[str, Any], targets: dict[str, Any]) -> Any:
+    if given.target:
+        return room_of_target(given.parameter.type, targets[given.name])
+    value = inputs[given.name]
+    return value if given.lift is None else given.lift(value)
+
+
+def _as_tuple(*values: Any) -> tuple[Any, ...]:
+    return values
+
+
+class Binding:
+    """The methods of an interface, by their index."""
+
+    def __init__(self, interface: Interface, classes: Classes) -> None:
+        self.codec = InterfaceCodec(interface)
+        self._interface, self._classes = interface, classes
+        self._methods: dict[int, BoundMethod] = {}
+
+    def method(self, index: int) -> BoundMethod:
+        """A method.  MarshalError for one that there is not."""
+        found = self._methods.get(index)
+        if found is None:
+            codec = self.codec.method(index)
+            found = self._methods[index] = BoundMethod(codec, self._interface, self._classes)
+        return found

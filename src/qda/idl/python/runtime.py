@@ -1,0 +1,238 @@
+"""What modules made from an interface are built on: remote objects and skeletons.
+
+`qda.idl.load` makes such a module at run time, `qda idl --python` writes one to a file; both have
+the same text.  Nothing here knows a device: a remote object calls through whatever is `Invocable`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qda.errors import UNSUPPORTED, StatusError, UsageError
+from qda.fastrpc.scalars import Scalars
+from qda.idl.model import Document, Interface
+from qda.idl.names import method_name
+from qda.idl.python.binding import Binding
+from qda.idl.python.describe import RawCall, describe
+from qda.idl.text.compile import parse
+from qda.idl.wire.lifecycle import check_version
+
+__all__ = [
+    "Document",
+    "Enumeration",
+    "Interface",
+    "Invocable",
+    "Memory",
+    "Numbers",
+    "Pending",
+    "RawCall",
+    "Remote",
+    "Room",
+    "Skeleton",
+    "Writable",
+    "parse",
+    "refuse",
+    "remote_of",
+    "unimplemented",
+]
+
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+Numbers: TypeAlias = ArrayLike
+"""What a sequence of numbers is made from: an array (best of the very type: then nothing is
+copied), a list, or for 8-bit elements any buffer."""
+
+Writable: TypeAlias = NDArray[Any] | bytearray | memoryview
+"""Memory that a result is written to."""
+
+Room: TypeAlias = int | Writable | Mapping[str, Any] | Sequence[Any]
+"""Room for a result: a number of elements (of a string: of units, with the NUL), memory to fill, or
+for structures and sequences a dictionary or list of these."""
+
+Memory: TypeAlias = Any
+"""A dmahandle.  A caller gives a buffer of the session, or an array that lies in one; an
+implementation gets a `qda.HandleArgument`, whose `view` is that memory."""
+
+
+class Enumeration(enum.IntEnum):
+    """An enumeration of an interface.  A number without a name is kept: 4 bytes may hold any."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Enumeration | None:
+        if not isinstance(value, (int, np.integer)):
+            return None
+        member = int.__new__(cls, value)
+        member._name_ = f"unknown_{value}"
+        member._value_ = int(value)
+        return member
+
+
+class Pending(Protocol[T_co]):
+    """A call that has been started: `await` it, or ask for its result."""
+
+    def result(self, timeout: float | None = None) -> T_co:
+        """Wait for the call.  TimeoutError after `timeout` seconds; the call goes on."""
+        ...
+
+    def __await__(self) -> Generator[Any, None, T_co]: ...
+
+
+class Invocable(Protocol):
+    """A module that is open somewhere: `qda.RemoteModule`, or anything that calls a skeleton."""
+
+    def invoke(
+        self,
+        method: int,
+        ins: Sequence[Any],
+        outs: Sequence[Any],
+        in_handles: Sequence[Any],
+        out_handles: Sequence[Any],
+        *,
+        label: str,
+    ) -> object:
+        """Call a method, and fill `outs`."""
+        ...
+
+    def start(self, call: Callable[[], T]) -> Pending[T]:
+        """Run a call beside the caller."""
+        ...
+
+    def close(self) -> None:
+        """Close the module."""
+        ...
+
+
+class _Made:
+    """What both sides are told by the module that was made."""
+
+    interface: ClassVar[Interface]
+    classes: ClassVar[Mapping[str, Any]] = {}
+
+
+_bindings: WeakKeyDictionary[type[_Made], Binding] = WeakKeyDictionary()
+_remotes: WeakValueDictionary[int, type[Remote]] = WeakValueDictionary()
+
+
+def _binding_of(made: type[_Made]) -> Binding:
+    found = _bindings.get(made)
+    if found is None:
+        found = _bindings[made] = Binding(made.interface, made.classes)
+    return found
+
+
+class Remote(_Made):
+    """An interface whose implementation is elsewhere: each method is a call.
+
+    `session.load` makes one; `close`, or the end of a `with` block, closes the module behind it.
+    """
+
+    def __init__(self, module: Invocable) -> None:
+        self._module = module
+        self._binding = _binding_of(type(self))
+
+    def __init_subclass__(cls) -> None:
+        if "interface" in vars(cls):
+            _remotes[id(cls.interface)] = cls
+
+    def _call(self, index: int, *arguments: Any) -> Any:
+        return self._binding.method(index).call(self._module.invoke, arguments)
+
+    def _start(self, index: int, *arguments: Any) -> Pending[Any]:
+        return self._module.start(lambda: self._call(index, *arguments))
+
+    @classmethod
+    def describe(cls, call: RawCall) -> str:
+        """Say in one line which call some scalars and buffers are, for traces."""
+        return describe(_binding_of(cls).codec, call)
+
+    def close(self) -> None:
+        """Close the module; idempotent."""
+        self._module.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{self.interface.full_name} through {self._module!r}>"
+
+
+class Skeleton(_Made, Generic[R_co]):
+    """Base of the skeletons of interfaces: override the methods of the interface.
+
+    What a method raises becomes the status of the call: a `qda.StatusError` its own, anything else
+    0x80000401.  `dsp` is what the protection domain offers (`qda.Skeleton` says what); `name` is
+    the interface's name in C, by which the module is opened.
+
+    A program may provide a skeleton to its DSP (`Session.provide`); then `session` is that session,
+    and there is no `dsp`.
+    """
+
+    name: ClassVar[str]
+    dsp: Any
+    session: Any
+    _bound: Binding | None = None
+
+    def __init_subclass__(cls) -> None:
+        if "interface" in vars(cls):
+            cls.name = cls.interface.c_name
+
+    def open(self, uri: str) -> None:
+        """Called when the module is opened; what it raises refuses the open."""
+
+    def close(self) -> None:
+        """Called when the module is closed or its client has gone."""
+
+    @classmethod
+    def check_open(cls, uri: str) -> None:
+        """Refuse callers that were made for a newer version of the interface.  StatusError."""
+        if cls.interface.version is not None:
+            check_version(uri, cls.interface.version)
+
+    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
+        """Serve a call; 0.  StatusError for a request that does not fit the interface."""
+        binding = self._bound
+        if binding is None:
+            binding = self._bound = _binding_of(type(self))
+        ins_end = scalars.in_buffers
+        outs_end = ins_end + scalars.out_buffers
+        handles_end = outs_end + scalars.in_handles
+        ins = arguments[:ins_end]
+        index = binding.codec.requested(scalars, ins).method.index
+        if index < 2 and self.interface.is_handle64:
+            raise StatusError(UNSUPPORTED, f"method {index} is the loader's")
+        bound = binding.method(index)
+        bound.serve(
+            getattr(self, method_name(bound.codec.method.name)),
+            scalars,
+            ins,
+            arguments[ins_end:outs_end],
+            arguments[outs_end:handles_end],
+            arguments[handles_end:],
+        )
+        return 0
+
+
+def remote_of(skeleton: type[Skeleton[Any]]) -> type[Remote] | None:
+    """The remote class of the interface that a skeleton implements, if it was made here."""
+    return _remotes.get(id(skeleton.interface))
+
+
+def unimplemented(skeleton: Skeleton[Any], method: str) -> StatusError:
+    """What a method raises that a skeleton does not override."""
+    return StatusError(UNSUPPORTED, f"{type(skeleton).__name__} does not implement {method}")
+
+
+def refuse(method: str, reason: str) -> UsageError:
+    """What a method raises that has no form on the wire."""
+    return UsageError(f"{method} cannot be called: {reason}")
