@@ -415,7 +415,7 @@ class Far(qda.Skeleton):
 
 
 def test_a_class_that_the_dsp_cannot_import_is_sent_by_value(tmp_path: Any) -> None:
-    """Skeletons of __main__, of a REPL, of a module off the path."""
+    """Skeletons of __main__, of a REPL, of a module off the path, and what is derived from them."""
     printed = run(f"""
         import importlib.util, pathlib, sys, qda
         path = pathlib.Path({str(tmp_path)!r}) / "elsewhere.py"
@@ -424,10 +424,17 @@ def test_a_class_that_the_dsp_cannot_import_is_sent_by_value(tmp_path: Any) -> N
         module = importlib.util.module_from_spec(spec)
         sys.modules["elsewhere"] = module
         spec.loader.exec_module(module)
-        with qda.open("cdsp", device="virtual") as session, session.load(module.Far) as far:
-            print(far.invoke(2, outs=[8])[0].decode())
+
+        class Farther(module.Far):
+            pass
+
+        for skeleton in module.Far, Farther:
+            with qda.open("cdsp", device="virtual") as session, session.load(skeleton) as far:
+                print(far.invoke(2, outs=[8])[0].decode())
+        import cloudpickle
+        assert not cloudpickle.list_registry_pickle_by_value()
     """)
-    assert printed == "by value\n"
+    assert printed == "by value\n" * 2
 
 
 def test_threads_of_a_program_may_open_and_close_at_once() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from uuid import uuid4
 
 import cloudpickle
@@ -16,23 +17,26 @@ __all__ = ["by_reference_then_by_value", "handed_over"]
 _registering = threading.Lock()
 
 
-def by_reference_then_by_value(skeleton: type) -> list[Callable[[], bytes]]:
+def by_reference_then_by_value(skeleton: type) -> Iterator[bytes]:
     """The two ways to pickle a class, in the order in which they are to be tried.  TypeError,
     PicklingError."""
-
-    def by_value() -> bytes:
-        module = sys.modules[skeleton.__module__]
-        with _registering:
-            known = module.__name__ in cloudpickle.list_registry_pickle_by_value()
-            if not known:
+    yield bytes(cloudpickle.dumps(skeleton))
+    with _registering, ExitStack() as undo:
+        for module in _modules_of(skeleton):
+            if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
                 cloudpickle.register_pickle_by_value(module)
-            try:
-                return bytes(cloudpickle.dumps(skeleton))
-            finally:
-                if not known:
-                    cloudpickle.unregister_pickle_by_value(module)
+                undo.callback(cloudpickle.unregister_pickle_by_value, module)
+        pickled = bytes(cloudpickle.dumps(skeleton))
+    yield pickled
 
-    return [lambda: bytes(cloudpickle.dumps(skeleton)), by_value]
+
+def _modules_of(skeleton: type) -> list[ModuleType]:
+    """The modules of a class and of the program's classes that it is derived from, as far as it
+    has one: that of an interface from a text is none."""
+    package = __name__.partition(".")[0]
+    names = {one.__module__ for one in skeleton.__mro__ if hasattr(one, "check_open")}
+    ours = {name for name in names if name.partition(".")[0] == package}
+    return [sys.modules[name] for name in sorted(names - ours) if name in sys.modules]
 
 
 @contextmanager

@@ -448,7 +448,7 @@ class Session:
                 return self._call(loader, HAND_OVER, (key, name), (room,)), text(room)
         status = 0
         for pickled in by_reference_then_by_value(skeleton):
-            status = self._call(loader, INSTALL, (pickled(), name), (room,))
+            status = self._call(loader, INSTALL, (pickled, name), (room,))
             if status != NO_SUCH_MODULE:
                 break
         return status, text(room)
