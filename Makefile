@@ -19,13 +19,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check bench docs format clean
 
 help:
 	@echo "make demo     set up, and run the main job: an image filter on the virtual DSP"
 	@echo "make test     set up, and run all checks and tests; ARGS='-k name' goes to pytest"
 	@echo "make check    only the checks that need no test run: Ruff and mypy"
 	@echo "make bench    set up, and measure calls beside pipes and other RPC packages"
+	@echo "make docs     write the pages of docs that are made from code and data"
 	@echo "make format   let Ruff format the sources"
 	@echo "make clean    remove what make and the tools have left here, .venv included"
 	@echo
@@ -46,6 +47,9 @@ bench: $(STAMP)+bench
 	$(BIN)/python -m benchmarks.invoke $(ARGS)
 	$(BIN)/python -m benchmarks.interface
 	$(BIN)/python -m benchmarks.programs
+
+docs: $(STAMP)+test
+	$(BIN)/python -m docs.generate
 
 format: $(STAMP)+test
 	$(BIN)/ruff check --fix .

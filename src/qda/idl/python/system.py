@@ -1,7 +1,7 @@
 """The interfaces of `qda/idl/include` as classes: what a DSP may ask of every host.
 
 apps_std   files, environment and directories of the host (spec/fastrpc.md 7.5)
-apps_mem   memory on request (7.6)
+apps_mem   memory on request (spec/fastrpc.md 7.6)
 
 They are made when they are first asked for: the parser takes longer than starting a protection
 domain, and most sessions need none of them.

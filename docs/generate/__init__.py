@@ -1,0 +1,25 @@
+"""The pages of the documentation that are made from code and data: `python -m docs.generate`.
+
+A page that says what the code also says is not written by hand.  `PAGES` has a function for each;
+a test compares what stands in `docs` with what they return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from docs.generate import rules
+from qda.uapi import DIALECTS, reference
+
+__all__ = ["PAGES", "ROOT"]
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout."""
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/rules.md": partial(rules.page, ROOT),
+    **{f"docs/uapi-{name}.md": partial(reference, DIALECTS[name]) for name in DIALECTS},
+}
+"""What is generated: the path of each page below the checkout, and what makes its text."""
