@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from qda import uapi
 from qda.layout import Field, Record
 from qda.uapi import dma_heap, drm
-from qda.uapi.interface import Command, Interface, ioctl_number, ioctl_size
+from qda.uapi.interface import Command, Interface
+from qda.uapi.ioctl import Access, ioctl_code, ioctl_copies, ioctl_number, ioctl_size
 
 FACTS = json.loads(
     (Path(__file__).parents[1] / "vectors" / "packing" / "uapi.json").read_text("ascii")
@@ -119,6 +120,17 @@ def test_commands_are_found_by_number_and_key(dialect: str) -> None:
         assert interface.has("INIT_ATTACH") == (0x43 in interface.by_number)
     with pytest.raises(KeyError, match="NO_SUCH"):
         interface.command("NO_SUCH")
+
+
+@given(access=st.sampled_from(Access), size=st.integers(0, 0x3FFF), number=st.integers(0, 0xFF))
+def test_a_code_says_direction_size_and_number(access: Access, size: int, number: int) -> None:
+    """R4: what is put into a code is read from it, and the rest of it is the type."""
+    code = ioctl_code(access, size, "d", number)
+    assert (ioctl_size(code), ioctl_number(code)) == (size, number)
+    read, written = (size if way in access else 0 for way in (Access.WRITE, Access.READ))
+    assert ioctl_copies(code) == (read, written)
+    assert ioctl_copies(code, Access.READ.value) == (0, written)
+    assert code >> 8 & 0xFF == ord("d")
 
 
 def test_commands_out_of_order_are_refused() -> None:

@@ -23,7 +23,7 @@ from qda.driver.invoke import invoke
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
 from qda.memory import ClientAddress
-from qda.uapi import Interface, drm
+from qda.uapi import Interface, drm, ioctl_number
 
 __all__ = ["DRIVER_NAME", "AccelFront", "open_front"]
 
@@ -46,7 +46,7 @@ class AccelFront(FileFront[OpenFile]):
 
     def ioctl(self, client: Client, code: int, data: Data) -> int:
         """See `Front.ioctl`.  The command is found by its number alone."""
-        command = self._commands.get(code & 0xFF)
+        command = self._commands.get(ioctl_number(code))
         if command is None:
             return -errno.EINVAL
         run = partial(self.run, _HANDLERS[command.key], client)

@@ -17,7 +17,7 @@ from qda.driver.file import OpenFile
 from qda.driver.memory import Client
 from qda.driver.session import Died
 from qda.layout import Record
-from qda.uapi import Access, Command, ioctl_size
+from qda.uapi import Command, ioctl_copies, ioctl_size
 
 __all__ = ["Data", "FileFront", "Front", "Place", "as_result", "copied_by_size"]
 
@@ -29,8 +29,6 @@ Data = bytearray | memoryview
 
 Place = Callable[[int, int], T]
 """Maps so many bytes of a descriptor, from its first byte, for whoever calls mmap."""
-
-_WRITE, _READ = Access.WRITE.value, Access.READ.value
 
 _PATIENCE = 10.0
 """Seconds that commands under way have to end when their file is closed."""
@@ -72,9 +70,7 @@ def copied_by_size(
     DMA-BUF heap (5.4).
     """
     size = ioctl_size(code)
-    both = code >> 30 & command.access.value
-    readable = size if both & _WRITE else 0
-    writable = size if both & _READ else 0
+    readable, writable = ioctl_copies(code, command.access.value)
     if len(data) < max(readable, writable):
         return -errno.EFAULT
     record_type = command.record

@@ -22,14 +22,8 @@ from qda.uapi.accel_records import (
 )
 from qda.uapi.dialects import ACCEL_DIALECTS, DIALECTS
 from qda.uapi.header import header
-from qda.uapi.interface import (
-    Access,
-    Command,
-    Constant,
-    Interface,
-    ioctl_number,
-    ioctl_size,
-)
+from qda.uapi.interface import Command, Constant, Interface
+from qda.uapi.ioctl import Access, ioctl_copies, ioctl_number, ioctl_size
 from qda.uapi.legacy import LEGACY
 from qda.uapi.reference import reference
 
@@ -62,6 +56,7 @@ __all__ = [
     "dma_heap",
     "drm",
     "header",
+    "ioctl_copies",
     "ioctl_number",
     "ioctl_size",
     "reference",

@@ -37,7 +37,8 @@ from qda.uapi.accel_records import (
 )
 from qda.uapi.drm import errors
 from qda.uapi.guide import example, prose
-from qda.uapi.interface import Access, Command, Constant, Interface
+from qda.uapi.interface import Command, Constant, Interface
+from qda.uapi.ioctl import Access
 from qda.uapi.words import SCALARS, STATUS, map_flags, process_attributes
 
 __all__ = [

@@ -12,7 +12,8 @@ from dataclasses import replace
 from errno import EFAULT, EINVAL, EMFILE, ENOMEM
 
 from qda.layout import INOUT, ZERO, Legal, Record, between, u32, u64
-from qda.uapi.interface import Access, Command, Companion
+from qda.uapi.interface import Command, Companion
+from qda.uapi.ioctl import Access
 
 __all__ = ["ALLOC", "BY_NUMBER", "COMMANDS", "HEAP", "PATH", "Allocation"]
 

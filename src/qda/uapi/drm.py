@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from errno import EBADF, EFAULT, EINVAL, EMFILE, ENODEV, ENOENT, ENOMEM
 
 from qda.layout import INOUT, OUT, Record, s32, u32, u64
-from qda.uapi.interface import Access, Command, Companion, Constant
+from qda.uapi.interface import Command, Companion, Constant
+from qda.uapi.ioctl import Access
 
 __all__ = ["COMMANDS", "CONSTANTS", "CORE", "GemClose", "PrimeHandle", "Version", "errors"]
 

@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from qda.layout import ANY, Direction, Field, Record
 from qda.uapi import drm
-from qda.uapi.interface import Access, Command, Companion, Constant, Interface
+from qda.uapi.interface import Command, Companion, Constant, Interface
+from qda.uapi.ioctl import Access
 
 __all__ = [
     "FILE_NAME",

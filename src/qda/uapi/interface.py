@@ -6,32 +6,13 @@ Everything here is data.  The driver looks commands up by number, the client enc
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from qda.layout import Record, Scalar
+from qda.uapi.ioctl import Access, ioctl_code
 
-__all__ = ["Access", "Command", "Companion", "Constant", "Interface", "ioctl_number", "ioctl_size"]
-
-
-class Access(enum.IntFlag):
-    """Direction bits of an ioctl code, from the caller's side (linux `asm-generic/ioctl.h`)."""
-
-    NONE = 0
-    WRITE = 1
-    READ = 2
-    BOTH = 3
-
-
-def ioctl_number(code: int) -> int:
-    """The command number of an ioctl code, its low byte."""
-    return code & 0xFF
-
-
-def ioctl_size(code: int) -> int:
-    """The size in bytes that an ioctl code announces for the caller's structure."""
-    return code >> 16 & 0x3FFF
+__all__ = ["Command", "Companion", "Constant", "Interface"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +51,7 @@ class Command:
     @property
     def code(self) -> int:
         """The complete 32-bit ioctl code: direction, size, type, number."""
-        return self.access << 30 | self.size << 16 | ord(self.type) << 8 | self.number
+        return ioctl_code(self.access, self.size, self.type, self.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ from errno import (
 from qda.layout import U32, Record
 from qda.uapi import dma_heap
 from qda.uapi.guide_legacy import EXAMPLE, PROSE
-from qda.uapi.interface import Access, Command, Constant, Interface
+from qda.uapi.interface import Command, Constant, Interface
+from qda.uapi.ioctl import Access
 from qda.uapi.legacy_records import (
     AllocDmaBuffer,
     Capability,

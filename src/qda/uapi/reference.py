@@ -16,7 +16,8 @@ from qda.uapi.header import (
     sentence,
     summary,
 )
-from qda.uapi.interface import Access, Command, Constant, Interface
+from qda.uapi.interface import Command, Constant, Interface
+from qda.uapi.ioctl import Access
 
 __all__ = ["reference"]
 
