@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from qda.idl import IdlError, parse
+from qda.idl.c.constants import c_text
 from qda.idl.model import Constant
-from qda.idl.text.constants import c_text
 from tests.vectors.packing import Failures
 
 FILE = "a.idl"

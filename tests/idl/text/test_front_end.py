@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from qda.idl import Document, IdlError, Severity, parse
+from qda.idl.c.constants import c_text
 from qda.idl.model import (
     PRIMITIVES,
     Array,
@@ -25,7 +26,6 @@ from qda.idl.model import (
     Struct,
     Union,
 )
-from qda.idl.text.constants import c_text
 from tests.idl.text.bad_files import Bad, bad_files
 from tests.vectors.runner import run
 

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Final
 
 from qda.idl.c.checks import refuse_ext_params
+from qda.idl.c.constants import c_text
 from qda.idl.c.names import declare, element_name, identifier, type_name
 from qda.idl.c.options import Options
 from qda.idl.c.prototypes import prototype
@@ -22,7 +23,6 @@ from qda.idl.model import (
     Module,
     Typedef,
 )
-from qda.idl.text.constants import c_text
 from qda.idl.types import (
     REMOTE_HANDLE64,
     Array,

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from qda.fastrpc.scalars import EXTENDED_METHOD
+from qda.idl.c.constants import c_text
 from qda.idl.model import (
     REMOTE_HANDLE64,
     Array,
@@ -33,7 +34,6 @@ from qda.idl.model import (
 from qda.idl.model import Sequence as SequenceType
 from qda.idl.python.binding import arguments_of, results_of
 from qda.idl.style.comments import Explained, explained
-from qda.idl.text.constants import c_text
 from qda.idl.types import InterfaceType
 from qda.idl.wire.calls import MethodCodec
 

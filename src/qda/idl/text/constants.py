@@ -1,4 +1,4 @@
-"""Constant expressions: values, their kinds and ranges, and how C spells them.
+"""Constant expressions: values, their kinds and ranges.
 
 Integers are unbounded while computing; `/` and `%` round down.  Kinds never mix: integer, real,
 boolean, character, string and the enumerators of each enumeration are different (idl.md 4.4).
@@ -19,7 +19,7 @@ from qda.idl.model import PRIMITIVES, Constant, Enum, Kind, Primitive, String, T
 from qda.idl.text.scopes import Enumerator, Names, Reporter
 from qda.idl.text.syntax import Binary, Expression, Literal, Reference, Unary
 
-__all__ = ["c_text", "evaluate", "evaluate_integer", "kind_of"]
+__all__ = ["evaluate", "evaluate_integer", "kind_of"]
 
 LARGEST: Final = 1 << 4096
 """Bound of intermediate results, so that no text can ask for gigabytes."""
@@ -249,56 +249,3 @@ def evaluate_integer(expression: Expression, names: Names, report: Reporter) -> 
         raise report.fail(expression.token, message)
     assert isinstance(result.value, int)
     return result.value
-
-
-_C_ESCAPES: Final = {
-    "\n": r"\n",
-    "\t": r"\t",
-    "\v": r"\v",
-    "\b": r"\b",
-    "\r": r"\r",
-    "\f": r"\f",
-    "\a": r"\a",
-    "\\": r"\\",
-    '"': r"\"",
-    "'": r"\'",
-}
-
-
-def c_text(constant: Constant) -> str:
-    """Return the value as C spells it (idl.md 5.1)."""
-    value, inner = constant.value, constant.type.resolved
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, str):
-        return _c_quoted(value, inner)
-    sign, size = "-" if value < 0 else "", abs(value)
-    digits = {8: f"0{size:o}" if size else "0", 16: f"0x{size:x}"}.get(constant.radix, str(size))
-    return f"{sign}{digits}{_c_suffix(constant)}"
-
-
-def _c_suffix(constant: Constant) -> str:
-    named, inner = constant.type is not constant.type.resolved, constant.type.resolved
-    if constant.radix != 10 or not isinstance(inner, Primitive):
-        return ""
-    suffix = "u" if named and not inner.signed else ""
-    return f"{suffix}ll" if inner.name == "long long" else suffix
-
-
-def _c_quoted(value: str, inner: Type) -> str:
-    character = isinstance(inner, Primitive)
-    wide = inner.kind is Kind.WCHAR if isinstance(inner, Primitive) else str(inner) == "wstring"
-    quote = "'" if character else '"'
-    letters = []
-    for letter in value:
-        if letter in _C_ESCAPES and letter != ('"' if character else "'"):
-            letters.append(_C_ESCAPES[letter])
-        elif " " <= letter <= "~":
-            letters.append(letter)
-        elif ord(letter) < 0x100:
-            letters.append(f"\\{ord(letter):03o}")
-        else:
-            letters.append(f"\\u{ord(letter):04x}")
-    return f"{'L' if wide else ''}{quote}{''.join(letters)}{quote}"
