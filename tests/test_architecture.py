@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,43 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
 PACKAGE_ITSELF: Final = "__init__"
 REEXPORTED: Final = frozenset({"opening", "client", "dsp", "errors", "idl", "virtual"})
 
+# The rooms of `idl` stand on what all of them share.  A program that only makes calls needs
+# neither C nor style, and what writes C needs no text: a model is enough.
+OF_MODEL: Final = frozenset({"diagnostics", "names", "types", "model"})
+IDL_MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
+    "diagnostics": frozenset(),
+    "names": frozenset(),
+    "types": frozenset({"diagnostics"}),
+    "model": frozenset({"diagnostics", "types"}),
+    "text": OF_MODEL,
+    "wire": OF_MODEL,
+    "python": OF_MODEL | {"text", "wire"},
+    "c": OF_MODEL,
+    "style": OF_MODEL | {"text", "wire", "python", "c"},
+    PACKAGE_ITSELF: OF_MODEL | {"text", "python"},
+}
+
+# Files that still import each other, directly or through others.  This list shrinks.
+IN_A_CIRCLE: Final = frozenset(
+    {
+        "cli/__init__.py",
+        "cli/app.py",
+        "client/buffer.py",
+        "client/device.py",
+        "client/host/__init__.py",
+        "client/host/memory.py",
+        "client/host/service.py",
+        "client/module.py",
+        "client/plan.py",
+        "client/session.py",
+        "driver/device.py",
+        "driver/file.py",
+        "dsp/listening.py",
+        "dsp/process.py",
+        "dsp/services.py",
+    }
+)
+
 LONGEST_MODULE: Final = 500
 """Lines of a module at most."""
 
@@ -72,7 +109,10 @@ def room_of(file: Path, package: Path) -> str:
 
 
 def imported_names(file: Path, package: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line, absolute dotted name) of everything of ours that a file imports, wherever."""
+    """Yield (line, absolute dotted name) of everything of ours that a file imports, wherever.
+
+    A module that is taken from its package has its own name; of other names the origin is said.
+    """
     # The package that relative imports start from: one dot is the directory of the file.
     directory = (package.name, *file.relative_to(package).parent.parts)
     for node in ast.walk(ast.parse(file.read_text(), str(file))):
@@ -81,33 +121,90 @@ def imported_names(file: Path, package: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             base = directory[: len(directory) - node.level + 1] if node.level else ()
             origin = ".".join((*base, *(node.module or "").split("."))).strip(".")
-            # From the package itself a room may be taken as a name; elsewhere the origin says it.
-            if origin == package.name:
-                names = [f"{origin}.{alias.name}" for alias in node.names]
-            else:
-                names = [origin]
+            names = [
+                f"{origin}.{alias.name}" if _is_module(origin, alias.name, package) else origin
+                for alias in node.names
+            ]
         else:
             continue
-        for name in names:
+        for name in dict.fromkeys(names):
             if name == package.name or name.startswith(package.name + "."):
                 yield node.lineno, name
 
 
-def forbidden_imports(package: Path) -> list[str]:
-    """Return a sentence for each import that the table does not allow, and each unknown room."""
+def _is_module(origin: str, name: str, package: Path) -> bool:
+    """Whether what is taken from a package is a module of it; of the whole package all names are
+    rooms."""
+    folder = package.parent.joinpath(*origin.split("."))
+    return origin == package.name or (folder / f"{name}.py").is_file() or (folder / name).is_dir()
+
+
+def forbidden_imports(
+    package: Path,
+    within: str = "",
+    table: Mapping[str, frozenset[str]] = MAY_IMPORT,
+    reexported: frozenset[str] = REEXPORTED,
+) -> list[str]:
+    """Return a sentence for each import that a table does not allow, and each unknown room.
+
+    `within` is the folder of the package whose rooms the table has; imports from elsewhere are
+    not its concern.  `reexported` is what `__init__.py` there may import.
+    """
     complaints = []
-    for file in modules(package):
-        room = room_of(file, package)
+    place = package / within
+    inside = ".".join((package.name, *Path(within).parts))
+    for file in modules(place):
+        room = room_of(file, place)
         shown = file.relative_to(package)
-        allowed = REEXPORTED if room == PACKAGE_ITSELF else MAY_IMPORT.get(room)
+        allowed = reexported if room == PACKAGE_ITSELF else table.get(room)
         if allowed is None:
             complaints.append(f"{shown} belongs to no room: is {room} to become one?")
             continue
         for line, name in imported_names(file, package):
-            target = (*name.split("."), PACKAGE_ITSELF)[1]
+            if name != inside and not name.startswith(inside + "."):
+                continue
+            target = (*name.removeprefix(inside).split("."), PACKAGE_ITSELF)[1]
             if target != room and allowed is not EVERYTHING and target not in allowed:
                 complaints.append(f"{shown}:{line} imports {name}")
     return complaints
+
+
+def circles(package: Path) -> list[list[str]]:
+    """Return the groups of files that import each other, directly or through others.
+
+    An import is one wherever it stands, also in a function or for types only.  That a module's
+    package is imported before it does not count: nobody wrote that down.
+    """
+    names = {}
+    for file in modules(package):
+        parts = (package.name, *file.relative_to(package).with_suffix("").parts)
+        names[".".join(part for part in parts if part != PACKAGE_ITSELF)] = file
+    needs: dict[str, set[str]] = {}
+    for name, file in names.items():
+        found = {one for _, one in imported_names(file, package)}
+        # Of a name that the whole package gives out only the package is known.
+        needs[name] = {one if one in names else package.name for one in found} - {name}
+    needs.setdefault(package.name, set())
+    reached = {name: _reached(name, needs) for name in needs}
+    groups = {
+        frozenset(other for other in reached[name] if name in reached[other])
+        for name in needs
+        if name in reached[name]
+    }
+    return sorted(
+        sorted(names[name].relative_to(package).as_posix() for name in group) for group in groups
+    )
+
+
+def _reached(start: str, needs: Mapping[str, set[str]]) -> set[str]:
+    """All that a file imports, directly or through others."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = needs[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
 
 
 def test_rooms_import_only_what_the_table_allows() -> None:
@@ -115,9 +212,21 @@ def test_rooms_import_only_what_the_table_allows() -> None:
     assert forbidden_imports(PACKAGE) == []
 
 
-def test_table_itself_has_no_cycle() -> None:
+def test_rooms_of_the_interface_language_import_only_what_their_table_allows() -> None:
+    """A program that makes calls does not carry what writes C or pages."""
+    assert forbidden_imports(PACKAGE, "idl", IDL_MAY_IMPORT, IDL_MAY_IMPORT[PACKAGE_ITSELF]) == []
+
+
+def test_no_circle_of_files() -> None:
+    """Files can be read in an order in which each needs only those before it."""
+    found = [circle for circle in circles(PACKAGE) if not IN_A_CIRCLE.issuperset(circle)]
+    assert found == []
+
+
+@pytest.mark.parametrize("table", [MAY_IMPORT, IDL_MAY_IMPORT], ids=["qda", "idl"])
+def test_table_itself_has_no_cycle(table: Mapping[str, frozenset[str]]) -> None:
     """Rooms can be put into an order in which each imports only earlier ones."""
-    remaining = dict(MAY_IMPORT)
+    remaining = dict(table)
     while remaining:
         free = [room for room, needs in remaining.items() if not needs & remaining.keys()]
         assert free, f"these rooms import each other: {sorted(remaining)}"
@@ -191,6 +300,53 @@ def test_checker_lets_legal_imports_pass(tmp_path: Path, file: str, source: str)
     (tmp_path / "qda" / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / "qda" / file).write_text(source)
     assert forbidden_imports(tmp_path / "qda") == []
+
+
+@pytest.mark.parametrize(
+    ("files", "circle"),
+    [
+        ({"a.py": "from qda.b import x", "b.py": "import qda.a"}, ["a.py", "b.py"]),
+        (
+            {"a/__init__.py": "from qda.a.b import x", "a/b.py": "from qda.a import y"},
+            ["a/__init__.py", "a/b.py"],
+        ),
+        (
+            {
+                "a.py": "def f():\n    import qda.b",
+                "b.py": "import qda.c",
+                "c.py": "import qda.a",
+            },
+            ["a.py", "b.py", "c.py"],
+        ),
+        (
+            {"a.py": "if TYPE_CHECKING:\n    from qda import b", "b.py": "from qda.a import x"},
+            ["a.py", "b.py"],
+        ),
+    ],
+    ids=["two", "package", "three", "types"],
+)
+def test_checker_sees_a_circle(tmp_path: Path, files: dict[str, str], circle: list[str]) -> None:
+    """Through packages and other files, inside a function, for types only."""
+    _write(tmp_path / "qda", files)
+    assert circles(tmp_path / "qda") == [circle]
+
+
+def test_checker_sees_no_circle_in_a_package_and_its_modules(tmp_path: Path) -> None:
+    """A package gives out names of its modules, and these import each other directly."""
+    files = {
+        "a/__init__.py": "from qda.a.b import x\nfrom qda.a import c",
+        "a/b.py": "from qda.a import c\nfrom . import d",
+        "a/c.py": "from qda.a.d import y",
+        "a/d.py": "",
+    }
+    _write(tmp_path / "qda", files)
+    assert circles(tmp_path / "qda") == []
+
+
+def _write(package: Path, files: Mapping[str, str]) -> None:
+    for name, source in files.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(source)
 
 
 def test_no_star_imports() -> None:
