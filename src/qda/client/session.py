@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pickle import PicklingError
 from typing import Any, Self, TypeVar, overload
@@ -35,12 +35,9 @@ from qda.fastrpc.loader import HAND_OVER, INSTALL, LOADER_URI, READ_LOG
 from qda.fastrpc.remotectl import (
     REMOTECTL,
     REMOTECTL1,
-    TEXT_CAPACITY,
-    CloseAnswer,
-    CloseRequest,
+    Answer,
     Manager,
-    OpenAnswer,
-    OpenRequest,
+    ManagerCall,
     text,
 )
 from qda.fastrpc.uri import ModuleUri, skeleton_uri
@@ -282,14 +279,12 @@ class Session:
         """The handle of the loader module, 0 on a DSP that has none; asked for once.  OSError."""
         if self._loader is None:
             found = 0
-            name = LOADER_URI.encode() + b"\0"
-            request = OpenRequest(name_length=len(name), text_capacity=TEXT_CAPACITY).pack()
             for manager in dict.fromkeys((self._manager, REMOTECTL)):
-                answer, text = bytearray(OpenAnswer.byte_size), bytearray(TEXT_CAPACITY)
-                ins, outs = (request, name), (answer, text)
-                if not self._call(manager.handle, manager.open.method, ins, outs):
-                    opened = OpenAnswer.unpack(answer)
-                    found = 0 if opened.error else opened.handle
+                asked = manager.ask_open(LOADER_URI)
+                outs = [bytearray(size) for size in asked.sizes]
+                if not self._call(asked.handle, asked.scalars.method, asked.ins, outs):
+                    answer = asked.answer(outs)
+                    found = 0 if answer.error else answer.handle
                     break
             self._loader = found
         return self._loader
@@ -385,39 +380,32 @@ class Session:
         self._install(skeleton, _name_of(skeleton))
 
     def _open(self, uri: str) -> RemoteModule:
-        name = uri.encode() + b"\0"
-        request = OpenRequest(name_length=len(name), text_capacity=_TEXT_ROOM).pack()
-        operation = f"open {uri}"
-        answer, message = self._manage("open", operation, [request, name], OpenAnswer.byte_size)
-        opened = OpenAnswer.unpack(answer)
-        if opened.error:
-            raise DspError(operation, self.domain, as_unsigned(opened.error), text(message))
+        opened = self._manage(f"open {uri}", lambda manager: manager.ask_open(uri, _TEXT_ROOM))
         return RemoteModule(self, opened.handle, uri)
 
-    def _manage(
-        self, action: str, operation: str, ins: list[bytes], answer_size: int
-    ) -> tuple[bytearray, bytearray]:
+    def _manage(self, operation: str, ask: Callable[[Manager], ManagerCall]) -> Answer:
         """Call the module manager, at handle 8 or, if the DSP has none there, at handle 0."""
-        outs = bytearray(answer_size), bytearray(_TEXT_ROOM)
         manager = self._manager
-        plan = make_plan(getattr(manager, action).method, ins, outs, (), (), self._file.find)
+        asked = ask(manager)
+        outs = [bytearray(size) for size in asked.sizes]
+        plan = make_plan(asked.scalars.method, asked.ins, outs, (), (), self._file.find)
         try:
-            self._issue(operation, manager.handle, plan, None)
+            self._issue(operation, asked.handle, plan, None)
         except DspError:
             if manager is REMOTECTL:
                 raise
             self._manager = REMOTECTL
-            return self._manage(action, operation, ins, answer_size)
-        return outs
+            return self._manage(operation, ask)
+        answer = asked.answer(outs)
+        if answer.error:
+            raise DspError(operation, self.domain, answer.error, answer.text)
+        return answer
 
     def close_module(self, module: RemoteModule) -> None:
         """Close a module; see `RemoteModule.close`."""
-        request = CloseRequest(handle=module.handle, text_capacity=_TEXT_ROOM).pack()
-        operation = f"close {module.uri}"
-        answer, message = self._manage("close", operation, [request], CloseAnswer.byte_size)
-        error = CloseAnswer.unpack(answer).error
-        if error:
-            raise DspError(operation, self.domain, as_unsigned(error), text(message))
+        self._manage(
+            f"close {module.uri}", lambda manager: manager.ask_close(module.handle, _TEXT_ROOM)
+        )
 
     def _install(self, skeleton: type, name: str) -> None:
         operation = f"install skeleton {name}"

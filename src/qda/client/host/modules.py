@@ -24,14 +24,7 @@ from qda.errors import (
     StatusError,
     as_signed,
 )
-from qda.fastrpc.remotectl import (
-    REMOTECTL,
-    CloseAnswer,
-    CloseRequest,
-    OpenAnswer,
-    OpenRequest,
-    text,
-)
+from qda.fastrpc.remotectl import REMOTECTL, Server
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.uri import ModuleUri
 from qda.idl.wire.records import MarshalError
@@ -78,6 +71,9 @@ class HostModules:
         self._openers: dict[str, Opener] = {}
         self._open: dict[int, Opened] = {}
         self._last = 0
+        self._server = Server(
+            REMOTECTL, self._add, self._remove, lambda error, _: (_status_of(error), str(error))
+        )
 
     def provide(self, name: str, opener: Opener) -> None:
         """Make a module available; a later one of the same name replaces it for later opens."""
@@ -103,28 +99,11 @@ class HostModules:
             return as_signed(_status_of(error))
 
     def _manage(self, scalars: Scalars, arguments: list[memoryview]) -> int:
-        if scalars == REMOTECTL.open:
-            request, name, answer, words = arguments
-            size = _unpack(OpenRequest, request).name_length
-            if not 0 < size <= len(name) or name[size - 1] != 0:
-                raise StatusError(plain(BAD_PARAMETER), "the name has no end mark")
-            handle, error = 0, 0
-            try:
-                handle = self._add(text(name[:size]))
-            except BaseException as refusal:
-                error = _status_of(refusal)
-                _write(words, str(refusal))
-            _put(answer, OpenAnswer(handle=handle, error=as_signed(error)))
-        elif scalars == REMOTECTL.close:
-            request, answer, words = arguments
-            error = 0
-            try:
-                self._remove(_unpack(CloseRequest, request).handle)
-            except BaseException as refusal:
-                error = _status_of(refusal)
-                _write(words, str(refusal))
-            _put(answer, CloseAnswer(error=as_signed(error)))
-        else:
+        try:
+            served = self._server.serve(scalars, arguments)
+        except ValueError as error:
+            raise StatusError(plain(BAD_PARAMETER), str(error)) from error
+        if not served:
             raise StatusError(plain(UNSUPPORTED), f"the host's module manager has no {scalars}")
         return 0
 
@@ -178,22 +157,3 @@ def _status_of(error: BaseException) -> int:
         return error.status
     _log.error("a module of the host raised", exc_info=error)
     return plain(SKELETON_RAISED)
-
-
-def _unpack(record: Any, buffer: memoryview) -> Any:
-    if len(buffer) < record.byte_size:
-        raise StatusError(plain(BAD_PARAMETER), f"{len(buffer)} bytes are no {record.spelling}")
-    return record.unpack(buffer)
-
-
-def _put(buffer: memoryview, record: Any) -> None:
-    data = record.pack()
-    if len(buffer) < len(data):
-        raise StatusError(plain(BAD_PARAMETER), f"{len(buffer)} bytes for {record.spelling}")
-    buffer[: len(data)] = data
-
-
-def _write(buffer: memoryview, words: str) -> None:
-    if len(buffer):
-        data = words.encode("utf-8", "replace")[: len(buffer) - 1] + b"\0"
-        buffer[: len(data)] = data
