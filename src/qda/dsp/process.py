@@ -56,8 +56,7 @@ from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.payload import DmaHandle, WireArgument, decode, metadata_size
 from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1
 from qda.fastrpc.scalars import Scalars
-from qda.rpmsg import Endpoint, Frame, Operation, PeerGone
-from qda.rpmsg.frame import pack_reply
+from qda.rpmsg import Endpoint, Frame, Operation, PeerGone, serve_frame
 
 __all__ = ["Process"]
 
@@ -275,13 +274,32 @@ class Process:
                 message, descriptors = supervisor.receive_with_descriptors()
             except PeerGone:
                 return
-            frame = Frame.unpack(message)
-            endpoints = [self._adopt(descriptor) for descriptor in descriptors]
-            session = Session(frame.client_id, endpoints[0])
+            try:
+                frame = Frame.unpack(message)
+                control, *endpoints = self._adopt_all(descriptors)
+            except (ValueError, OSError) as error:  # nobody is there whom it could be told
+                self.log.error("a session could not begin: %s", error)
+                continue
+            session = Session(frame.client_id, control)
             self._sessions[frame.client_id] = session
             _start(self._serve_control, session)
-            for endpoint in endpoints[1:]:
+            for endpoint in endpoints:
                 _start(self._serve_calls, session, endpoint)
+
+    def _adopt_all(self, descriptors: list[int]) -> list[Endpoint]:
+        """Endpoints of all descriptors, or of none.  OSError."""
+        found: list[Endpoint] = []
+        try:
+            while descriptors:
+                found.append(self._adopt(descriptors.pop()))
+        except OSError:
+            for endpoint in found:
+                self._endpoints.discard(endpoint)
+                endpoint.close()
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
+        return found[::-1]
 
     def _adopt(self, descriptor: int) -> Endpoint:
         endpoint = Endpoint.adopt(descriptor)
@@ -298,10 +316,13 @@ class Process:
 
     def _serve_control(self, session: Session) -> None:
         control = session.control
+
+        def handle(frame: Frame, descriptors: list[int]) -> None:
+            self._frame(session, frame, descriptors)
+
         while True:
             try:
-                message, descriptors = control.receive_with_descriptors()
-                control.send(pack_reply(self._frame(session, Frame.unpack(message), descriptors)))
+                serve_frame(control, handle)
             except PeerGone:
                 break
         control.close()
@@ -333,19 +354,15 @@ class Process:
         for endpoint in self._endpoints:
             endpoint.close()
 
-    def _frame(self, session: Session, frame: Frame, descriptors: list[int]) -> int:
-        try:
-            if frame.operation is Operation.ENDPOINT:
-                _start(self._serve_calls, session, self._adopt(descriptors[0]))
-            elif frame.operation is Operation.ANNOUNCE:
-                self.space.announce(session.client_id, frame.address, frame.size, descriptors[0])
-            elif frame.operation is Operation.WITHDRAW:
-                self.space.withdraw(session.client_id, frame.address)
-            else:
-                return errno.EINVAL
-        except OSError as error:
-            return error.errno or errno.EIO
-        return 0
+    def _frame(self, session: Session, frame: Frame, descriptors: list[int]) -> None:
+        if frame.operation is Operation.ENDPOINT:
+            _start(self._serve_calls, session, self._adopt(descriptors.pop()))
+        elif frame.operation is Operation.ANNOUNCE:
+            self.space.announce(session.client_id, frame.address, frame.size, descriptors.pop())
+        elif frame.operation is Operation.WITHDRAW:
+            self.space.withdraw(session.client_id, frame.address)
+        else:
+            raise OSError(errno.EINVAL, f"a session cannot {frame}")
 
     def _serve_calls(self, session: Session, endpoint: Endpoint) -> None:
         self._local.client_id = session.client_id
@@ -382,6 +399,8 @@ class Process:
             return as_signed(SKELETON_RAISED)
 
     def _call(self, session: Session, message: bytes) -> int:
+        if len(message) != _message.size:
+            raise StatusError(BAD_PARAMETER, f"a message of {len(message)} bytes")
         client_id, self._local.thread, _, handle, word, address, size = _message.unpack(message)
         if client_id != (0 if handle == CONTROL_HANDLE else session.client_id):
             raise StatusError(NO_SUCH_CLIENT, f"client {client_id} is not on this session")

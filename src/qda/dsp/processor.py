@@ -8,7 +8,6 @@ if that dies, the subsystem goes down, and the driver may boot it again.
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import select
 import signal
@@ -18,8 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from qda.dsp.boot import Boot
+from qda.dsp.domains import Domains
 from qda.fastrpc.domains import ProtectionDomain
-from qda.rpmsg import Endpoint, Frame, Operation, PeerGone
+from qda.rpmsg import Endpoint, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
 
 __all__ = ["main"]
@@ -50,17 +50,17 @@ class Child:
 
 
 class Processor:
-    """The children of a DSP, by session; the root protection domain is under session 0."""
+    """The processes of a DSP."""
 
     def __init__(self, channel: Endpoint, boot: Boot, owner: int) -> None:
         self._channel = channel
         self._boot = boot
         self._owner = owner
-        self._children: dict[int, Child] = {}
+        self._domains: Domains[Child] = Domains(self._fork)
 
     def run(self) -> None:
         """Serve the driver until it, the owner or the root protection domain is gone."""
-        self._fork(0, ProtectionDomain.ROOT)
+        self._domains.start(0, ProtectionDomain.ROOT, [])
         try:
             self._channel.send(pack_reply(0))
             while self._serve_once():
@@ -70,12 +70,11 @@ class Processor:
         finally:
             # The driver has to see the DSP gone before it sees protection domains gone.
             self._channel.close()
-            for child in self._children.values():
-                child.destroy()
+            self._domains.close()
 
     def _serve_once(self) -> bool:
         poll = select.poll()
-        watched = {child.watch: client for client, child in self._children.items()}
+        watched = {child.watch: client for client, child in self._domains.children.items()}
         for descriptor in (self._channel.fileno(), self._owner, *watched):
             poll.register(descriptor, select.POLLIN)
         for descriptor, _ in poll.poll():
@@ -86,59 +85,23 @@ class Processor:
                     return False
                 # Its endpoints are closed with it: the driver knows.  CLOSE may come later, or may
                 # have come in this round.
-                child = self._children.pop(watched[descriptor], None)
-                if child is not None:
-                    child.destroy()
+                self._domains.destroy(watched[descriptor])
             elif descriptor == self._channel.fileno():
-                message, descriptors = self._channel.receive_with_descriptors()
-                self._channel.send(pack_reply(self._frame(Frame.unpack(message), descriptors)))
+                serve_frame(self._channel, self._domains.handle)
         return True
 
-    def _frame(self, frame: Frame, descriptors: list[int]) -> int:
-        try:
-            if frame.operation is Operation.OPEN:
-                return self._open(frame, descriptors)
-            if frame.operation is Operation.CLOSE:
-                child = self._children.pop(frame.client_id, None) if frame.client_id else None
-                if child is not None:
-                    child.destroy()
-                return 0
-            return errno.EINVAL
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-
-    def _open(self, frame: Frame, descriptors: list[int]) -> int:
-        if frame.kind == ProtectionDomain.USER:
-            if frame.client_id in self._children:
-                return errno.EBUSY
-            try:
-                self._fork(frame.client_id, ProtectionDomain.USER, descriptors)
-            except OSError as error:
-                return error.errno or errno.ENOMEM
-            child = self._children[frame.client_id]
-        else:
-            child = self._children[0]
-        try:
-            child.supervisor.send(frame.pack(), descriptors)
-        except PeerGone:
-            return errno.ENOMEM  # it died before it began; the poll finds that out, too
-        return 0
-
-    def _fork(
-        self, client_id: int, kind: ProtectionDomain, inherited: list[int] | None = None
-    ) -> None:
+    def _fork(self, kind: ProtectionDomain, descriptors: list[int]) -> Child:
+        """Start a protection domain; `descriptors` are for its session, not for its parent."""
         near, far = Endpoint.pair()
         parent = os.getpid()
         pid = os.fork()
         if pid:
             far.close()
-            self._children[client_id] = Child(pid, os.pidfd_open(pid), near)
-            return
+            return Child(pid, os.pidfd_open(pid), near)
         status = 1
         try:
             near.close()
-            for descriptor in inherited or ():
+            for descriptor in descriptors:
                 os.close(descriptor)
             self._run_child(kind, far, parent)
             status = 0
@@ -156,7 +119,7 @@ class Processor:
         os.setpgid(0, 0)
         self._channel.close()
         os.close(self._owner)
-        for child in self._children.values():
+        for child in self._domains.children.values():
             child.close()
         from qda.dsp.process import Process
 

@@ -7,14 +7,14 @@ that never returns keeps its thread, also after an exception that its client has
 
 from __future__ import annotations
 
-import errno
-import os
 import threading
+from dataclasses import dataclass
 
 from qda.dsp.boot import Boot
+from qda.dsp.domains import Domains
 from qda.dsp.process import Process
 from qda.fastrpc.domains import ProtectionDomain
-from qda.rpmsg import Endpoint, Frame, Operation, PeerGone
+from qda.rpmsg import Endpoint, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
 
 __all__ = ["start_threads"]
@@ -37,39 +37,32 @@ def start_threads(boot: Boot, handed_over: dict[str, type]) -> Endpoint:
     return ours
 
 
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A protection domain of threads: it ends when nobody can give it sessions any more."""
+
+    supervisor: Endpoint
+
+    def destroy(self) -> None:
+        self.supervisor.close()
+
+
 def _serve(channel: Endpoint, boot: Boot, handed_over: dict[str, type]) -> None:
-    supervisors = {0: _start(boot, ProtectionDomain.ROOT, handed_over)}
+    domains = Domains(lambda kind, _: _start(boot, kind, handed_over))
+    domains.start(0, ProtectionDomain.ROOT, [])
     channel.send(pack_reply(0))
     try:
         while True:
-            message, descriptors = channel.receive_with_descriptors()
-            frame = Frame.unpack(message)
-            result = 0
-            if frame.operation is Operation.CLOSE and frame.client_id in supervisors:
-                supervisors.pop(frame.client_id).close()
-            elif frame.operation is Operation.OPEN:
-                user = frame.kind == ProtectionDomain.USER
-                try:
-                    if user:
-                        started = _start(boot, ProtectionDomain.USER, handed_over)
-                        supervisors[frame.client_id] = started
-                    supervisors[frame.client_id if user else 0].send(message, descriptors)
-                except OSError as error:  # no addresses left for another window
-                    result = error.errno or errno.ENOMEM
-            elif frame.operation is not Operation.CLOSE:
-                result = errno.EINVAL
-            for descriptor in descriptors:
-                os.close(descriptor)
-            channel.send(pack_reply(result))
+            serve_frame(channel, domains.handle)
     except PeerGone:
         channel.close()
-        for supervisor in supervisors.values():
-            supervisor.close()
+        domains.close()
 
 
-def _start(boot: Boot, kind: ProtectionDomain, handed_over: dict[str, type]) -> Endpoint:
-    near, far = Endpoint.pair()
+def _start(boot: Boot, kind: ProtectionDomain, handed_over: dict[str, type]) -> _Child:
+    # OSError: there are no addresses left for another window.
     process = Process(kind, boot.domain, boot.capabilities, WINDOW, handed_over=handed_over)
+    near, far = Endpoint.pair()
 
     def serve() -> None:
         process.serve(far)
@@ -77,4 +70,4 @@ def _start(boot: Boot, kind: ProtectionDomain, handed_over: dict[str, type]) -> 
         process.end()
 
     threading.Thread(target=serve, daemon=True, name=f"{boot.domain} {kind.name}").start()
-    return near
+    return _Child(near)

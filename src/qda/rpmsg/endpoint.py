@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import socket
 from collections.abc import Sequence
 
-__all__ = ["MESSAGE_MAX", "Endpoint", "PeerGone"]
+__all__ = ["DESCRIPTORS_MAX", "MESSAGE_MAX", "Endpoint", "PeerGone"]
 
 MESSAGE_MAX = 65536
 """Longest message in bytes that comes with descriptors."""
 
-_DESCRIPTORS_MAX = 64
+DESCRIPTORS_MAX = 63
+"""Most descriptors that come with a message."""
+
 _SHORT = 4096
 """Room for a message in bytes; FastRPC needs 40."""
 
@@ -45,8 +48,15 @@ class Endpoint:
 
     @classmethod
     def adopt(cls, descriptor: int) -> Endpoint:
-        """An endpoint of a descriptor that was inherited or received; it is owned from here on."""
-        return cls(socket.socket(fileno=descriptor))
+        """An endpoint of a descriptor that was inherited or received; it is owned from here on.
+
+        OSError if it is no socket.
+        """
+        try:
+            return cls(socket.socket(fileno=descriptor))
+        except OSError:
+            os.close(descriptor)
+            raise
 
     def fileno(self) -> int:
         """The descriptor, -1 once closed."""
@@ -99,11 +109,11 @@ class Endpoint:
     def receive_with_descriptors(self) -> tuple[bytes, list[int]]:
         """Wait for a message and the descriptors that came with it, which the caller owns.
 
-        PeerGone at end of file.
+        Of more than DESCRIPTORS_MAX one too many is returned.  PeerGone at end of file.
         """
         try:
             message, descriptors, _, _ = socket.recv_fds(
-                self._socket, MESSAGE_MAX, _DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+                self._socket, MESSAGE_MAX, DESCRIPTORS_MAX + 1, socket.MSG_CMSG_CLOEXEC
             )
         except OSError as error:
             raise PeerGone(str(error)) from error

@@ -17,6 +17,8 @@ import errno
 import struct
 from typing import NamedTuple
 
+from qda.rpmsg.endpoint import DESCRIPTORS_MAX
+
 __all__ = ["Frame", "Operation", "pack_reply", "unpack_reply"]
 
 
@@ -29,6 +31,17 @@ class Operation(enum.IntEnum):
     ANNOUNCE = 4
     WITHDRAW = 5
 
+    @property
+    def descriptors(self) -> range:
+        """How many descriptors travel with a frame of this operation."""
+        return _DESCRIPTORS.get(self, range(1))
+
+
+_DESCRIPTORS = {
+    Operation.OPEN: range(1, DESCRIPTORS_MAX + 1),
+    Operation.ENDPOINT: range(1, 2),
+    Operation.ANNOUNCE: range(1, 2),
+}
 
 _FRAME = struct.Struct("<IIQQ")
 _REPLY = struct.Struct("<i")

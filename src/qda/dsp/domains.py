@@ -1,0 +1,82 @@
+"""The protection domains of a DSP, and the frames by which the driver opens and closes sessions.
+
+The root protection domain is there from the start, under session 0, and serves many sessions.  A
+user protection domain is made for one session and ends with it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from qda.fastrpc.domains import ProtectionDomain
+from qda.rpmsg import Endpoint, Frame, Operation, PeerGone
+
+__all__ = ["Domains"]
+
+
+class Child(Protocol):
+    """A protection domain that has been started."""
+
+    @property
+    def supervisor(self) -> Endpoint:
+        """The endpoint by which it is given sessions."""
+        ...
+
+    def destroy(self) -> None:
+        """End it, and wait until it is gone."""
+        ...
+
+
+C = TypeVar("C", bound=Child)
+
+
+class Domains(Generic[C]):
+    """The protection domains that there are, by session.
+
+    `begin` starts one; it gets the descriptors that came for the session, too, which a child must
+    not inherit.  OSError if there is no room for another.
+    """
+
+    def __init__(self, begin: Callable[[ProtectionDomain, list[int]], C]) -> None:
+        self._begin = begin
+        self.children: dict[int, C] = {}
+
+    def start(self, client_id: int, kind: ProtectionDomain, descriptors: list[int]) -> C:
+        """Start a protection domain for a session.  OSError."""
+        child = self.children[client_id] = self._begin(kind, descriptors)
+        return child
+
+    def destroy(self, client_id: int) -> None:
+        """End the protection domain that a session has of its own, if it has one."""
+        child = self.children.pop(client_id, None)
+        if child is not None:
+            child.destroy()
+
+    def handle(self, frame: Frame, descriptors: list[int]) -> None:
+        """Open or close a session.  The descriptors are sent on, none is kept.  OSError."""
+        if frame.operation is Operation.CLOSE:
+            if frame.client_id:
+                self.destroy(frame.client_id)
+        elif frame.operation is not Operation.OPEN or frame.kind not in set(ProtectionDomain):
+            raise OSError(errno.EINVAL, f"a processor cannot {frame}")
+        else:
+            self._open(frame, descriptors)
+
+    def _open(self, frame: Frame, descriptors: list[int]) -> None:
+        if frame.kind != ProtectionDomain.USER:
+            child = self.children[0]
+        elif frame.client_id in self.children:
+            raise OSError(errno.EBUSY, f"session {frame.client_id} is open")
+        else:
+            child = self.start(frame.client_id, ProtectionDomain.USER, descriptors)
+        try:
+            child.supervisor.send(frame.pack(), descriptors)
+        except PeerGone as error:  # it died before it began; who watches it finds that out, too
+            raise OSError(errno.ENOMEM, "the protection domain has died") from error
+
+    def close(self) -> None:
+        """End all of them."""
+        while self.children:
+            self.children.popitem()[1].destroy()

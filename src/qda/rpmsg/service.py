@@ -1,0 +1,47 @@
+"""The side that is asked: takes a frame, does what it says, and answers, whatever came.
+
+Descriptors that came along belong to the handler as far as it takes them out of their list; what
+it leaves there is closed, so a frame that is refused leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from qda.rpmsg.endpoint import Endpoint
+from qda.rpmsg.frame import Frame, pack_reply
+
+__all__ = ["FrameHandler", "serve_frame"]
+
+FrameHandler = Callable[[Frame, list[int]], None]
+"""Does what a frame says, and takes the descriptors that it keeps.  OSError refuses."""
+
+
+def serve_frame(endpoint: Endpoint, handle: FrameHandler) -> None:
+    """Wait for a frame, have it handled, and answer it.
+
+    EINVAL for what is no frame, or has not the descriptors of its operation.  PeerGone.
+    """
+    message, descriptors = endpoint.receive_with_descriptors()
+    try:
+        error = _handled(message, descriptors, handle)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    endpoint.send(pack_reply(error))
+
+
+def _handled(message: bytes, descriptors: list[int], handle: FrameHandler) -> int:
+    try:
+        frame = Frame.unpack(message)
+    except ValueError:
+        return errno.EINVAL
+    if len(descriptors) not in frame.operation.descriptors:
+        return errno.EINVAL
+    try:
+        handle(frame, descriptors)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0

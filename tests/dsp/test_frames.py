@@ -1,0 +1,180 @@
+"""What a DSP does with frames and messages that no driver of ours would send."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qda.dsp import Boot, start_threads
+from qda.dsp.process import Process
+from qda.errors import BAD_PARAMETER, as_signed
+from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.message import InvokeMessage, Response
+from qda.rpmsg import Channel, Endpoint, Frame, Operation, PeerGone
+from qda.rpmsg.channel import Link
+from qda.rpmsg.endpoint import DESCRIPTORS_MAX
+from qda.rpmsg.frame import unpack_reply
+
+CLIENT = 3
+
+
+def witness() -> int:
+    """A descriptor that is told from all others of this process."""
+    return os.memfd_create("witness")
+
+
+def witnesses() -> int:
+    """How many of them are open: the DSP's threads are in this process."""
+    return sum("/memfd:witness" in link for link in map(_link, os.listdir("/proc/self/fd")))
+
+
+def _link(name: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{name}")
+    except OSError:  # another thread has closed it, or it was the directory's own
+        return ""
+
+
+class Asked:
+    """An endpoint to which anything can be sent, and its answer."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+
+    def answer(self, message: bytes, descriptors: int = 0) -> int:
+        """Send a message with so many descriptors of a witness; returns the errno."""
+        opened = [witness() for _ in range(descriptors)]
+        try:
+            self.endpoint.send(message, opened)
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+        return unpack_reply(self.endpoint.receive())
+
+
+@pytest.fixture(scope="module")
+def channel() -> Iterator[Channel]:
+    """The channel to a DSP of threads, whose descriptors are those of this process."""
+    found = Channel(start_threads(Boot("cdsp", {}), {}))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def link(channel: Channel) -> Iterator[Link]:
+    """A session with one endpoint for calls in a process of its own."""
+    found = channel.connect(CLIENT, ProtectionDomain.USER, 1)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def control(link: Link) -> Asked:
+    """The session's control endpoint."""
+    return Asked(link.control._endpoint)
+
+
+@pytest.fixture(scope="module")
+def processor(channel: Channel) -> Asked:
+    """The endpoint on which sessions are opened and closed."""
+    return Asked(channel._control._endpoint)
+
+
+@pytest.mark.parametrize(
+    ("operation", "descriptors"),
+    [
+        (Operation.ENDPOINT, 0),
+        (Operation.ENDPOINT, 2),
+        (Operation.ANNOUNCE, 0),
+        (Operation.ANNOUNCE, 2),
+        (Operation.WITHDRAW, 1),
+        (Operation.OPEN, 1),
+        (Operation.CLOSE, 0),
+    ],
+)
+def test_a_session_refuses_a_frame_with_other_descriptors_than_its_own(
+    control: Asked, operation: Operation, descriptors: int
+) -> None:
+    """Too few, too many, or a frame for a processor: nothing stays open, and the next one works."""
+    frame = Frame(operation, 0, 0x10000, 4096).pack()
+    assert control.answer(frame, descriptors) == errno.EINVAL
+    assert witnesses() == 0
+    assert control.answer(Frame(Operation.WITHDRAW, 0, 1).pack()) == errno.ENOENT
+
+
+@pytest.mark.parametrize(
+    ("frame", "descriptors"),
+    [
+        (Frame(Operation.OPEN, 7, 0, ProtectionDomain.USER), 0),
+        (Frame(Operation.OPEN, 7, 0, ProtectionDomain.USER), DESCRIPTORS_MAX + 1),
+        (Frame(Operation.OPEN, 7, 0, 99), 1),
+        (Frame(Operation.CLOSE, 7), 1),
+        (Frame(Operation.ANNOUNCE, 7, 0x10000, 4096), 1),
+    ],
+)
+def test_a_processor_refuses_what_it_does_not_know(
+    processor: Asked, channel: Channel, frame: Frame, descriptors: int
+) -> None:
+    """As a session does; then it opens one."""
+    assert processor.answer(frame.pack(), descriptors) == errno.EINVAL
+    assert witnesses() == 0
+    channel.connect(7, ProtectionDomain.USER, 1).close()
+    channel.disconnect(7)
+
+
+@given(st.binary(max_size=40), st.integers(0, 2))
+def test_what_is_no_frame_is_refused_and_leaves_nothing(
+    control: Asked, processor: Asked, message: bytes, descriptors: int
+) -> None:
+    """An operation that nobody knows, or another length."""
+    for asked in (control, processor):
+        assert asked.answer(b"\xff" + message, descriptors) == errno.EINVAL
+        assert witnesses() == 0
+
+
+def test_an_endpoint_that_is_no_socket_is_refused(control: Asked) -> None:
+    """Memory carries no messages."""
+    assert control.answer(Frame(Operation.ENDPOINT).pack(), 1) == errno.ENOTSOCK
+    assert witnesses() == 0
+
+
+@pytest.mark.parametrize("descriptors", [0, 1])
+def test_a_session_that_cannot_begin_harms_no_other(descriptors: int) -> None:
+    """A protection domain goes on, whatever its supervisor sends."""
+    supervisor, far = Endpoint.pair()
+    process = Process(ProtectionDomain.ROOT, "cdsp", {}, window=1 << 20)
+    given = [witness() for _ in range(descriptors)]
+    near, control = Endpoint.pair()
+    supervisor.send(Frame(Operation.OPEN, CLIENT).pack(), given)
+    supervisor.send(b"no frame")
+    supervisor.send(Frame(Operation.OPEN, CLIENT).pack(), [control.fileno()])
+    for descriptor in given:
+        os.close(descriptor)
+    control.close()
+    supervisor.close()
+    process.serve(far)
+    assert Asked(near).answer(Frame(Operation.WITHDRAW, 0, 1).pack()) == errno.ENOENT
+    far.close()
+    process.end()
+    with pytest.raises(PeerGone):
+        near.receive()
+    near.close()
+
+
+@pytest.mark.parametrize("length", [1, 8, 16, 39, 41, 4096])
+def test_a_message_of_another_length_is_a_bad_parameter(link: Link, length: int) -> None:
+    """Not a failure of a method, which has not run; the answer has as much of the context as
+    there was."""
+    endpoint = link.endpoints[0]
+    message = InvokeMessage(client_id=CLIENT, context=0x77, handle=4, scalars=0x02000000).pack()
+    endpoint.send(message[:length].ljust(length, b"\0"))
+    answer = Response.unpack(endpoint.receive())
+    assert answer.result == as_signed(BAD_PARAMETER)
+    assert answer.context == (0x77 if length > 8 else 0)
+    endpoint.send(message)
+    assert Response.unpack(endpoint.receive()).result == 0
