@@ -22,6 +22,7 @@ from qda.layout import (
     Record,
     at_least,
     between,
+    differs,
     octets,
     one_of,
     s32,
@@ -40,7 +41,7 @@ C_TYPES: dict[str, Any] = {
     "u64": ctypes.c_uint64,
     "s64": ctypes.c_int64,
 }
-MAKERS = {"u8": u8, "u16": u16, "u32": u32, "s32": s32, "u64": u64, "s64": s64}
+SCALARS = {"u8": u8, "u16": u16, "u32": u32, "s32": s32, "u64": u64, "s64": s64}
 
 
 @st.composite
@@ -57,8 +58,8 @@ def record_of(shape: list[tuple[str, str, int]]) -> type[Record]:
     """A record class with the given members."""
     body: dict[str, Any] = {}
     for name, kind, count in shape:
-        scalar = MAKERS[kind]("a number").scalar
-        body[name] = octets(count, "bytes", scalar=scalar) if count else MAKERS[kind]("a number")
+        scalar = SCALARS[kind]
+        body[name] = octets(count, "bytes", scalar) if count else scalar("a number")
     return type("Sample", (Record,), body)
 
 
@@ -127,7 +128,7 @@ def test_arbitrary_bytes_are_read_without_harm(
     assert around == b"\xff" + owned + b"\xff"
 
 
-@given(st.sampled_from(sorted(MAKERS)), st.integers(-(2**70), 2**70))
+@given(st.sampled_from(sorted(SCALARS)), st.integers(-(2**70), 2**70))
 def test_values_that_do_not_fit_are_refused(kind: str, value: int) -> None:
     """R3: no number is cut to its field silently."""
     record = record_of([("only", kind, 0)])
@@ -201,15 +202,16 @@ def test_fields_carry_their_declaration() -> None:
 class Moved(
     Request,
     spelling="moved",
-    order=("length", "place", "hint", "kind", "handle", "spare"),
-    spelled={"spare": "pad"},
-    texts={"kind": "Another sentence"},
+    layout=("length", "place", "hint", "kind", "handle", "spare"),
 ):
     """The same attributes in another order and with other C names."""
 
+    kind: int = differs(text="Another sentence")
+    spare: int = differs(spelling="pad")
+
 
 def test_a_dialect_moves_renames_and_explains_anew() -> None:
-    """R4: order, spelled and texts change what C sees, never the attribute."""
+    """R4: what differs is what C sees, never the attribute."""
     assert [f.spelling for f in Moved.fields] == [
         "length",
         "place",
@@ -248,17 +250,18 @@ def test_a_field_declared_anew_keeps_its_place() -> None:
 
 
 def test_a_wrong_order_is_refused() -> None:
-    """R25: an order that is not one of the record's fields is an error of the declaration."""
-    with pytest.raises(TypeError, match="Wrong: order"):
+    """R25: a layout that is not one of the record's fields is an error of the declaration."""
+    with pytest.raises(TypeError, match="Wrong: layout"):
 
-        class Wrong(Request, order=("kind", "handle")):
+        class Wrong(Request, layout=("kind", "handle")):
             """Lacks fields."""
 
 
 def test_unknown_names_are_quoted() -> None:
     """An error of use says what was given."""
+    misspelt = {"lenght": 1}  # which a type checker would see otherwise
     with pytest.raises(TypeError, match="Request has no field 'lenght'"):
-        Request(lenght=1)
+        Request(**misspelt)
 
 
 def test_records_are_compared_by_value_and_not_hashed() -> None:

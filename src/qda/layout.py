@@ -17,21 +17,23 @@ page in `qda.uapi`, printed traces, and the random values of the tests.
 Layout rules are those of C on a 64-bit little-endian machine: natural alignment, tail padding to
 the alignment of the widest field.  Padding is zero when written and ignored when read.
 
-A dialect of an interface that moves, renames or re-explains fields subclasses the record:
+A dialect of an interface subclasses the record and says what differs: another order of the fields,
+more of them, another aspect of one:
 
-    class GemCreateV1(GemCreate, order=("size", "handle", "pad")): ...
-    class MapV1(Map, spelling="drm_qda_mem_map", spelled={"reserved": "pad"}): ...
+    class GemCreateV1(GemCreate, layout=("size", "handle", "pad")):
+        pad: int = differs(legal=ANY, breach=0)
 
-so that code works with one set of attribute names, whatever the C side calls them.
+so that code works with one set of attribute names, whatever the C side calls them, and where it
+puts them.  The fields are keyword arguments of the class for the type checker, too.
 """
 
 from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict, Unpack, dataclass_transform
 
 from qda.memory import align
 
@@ -48,6 +50,7 @@ __all__ = [
     "Scalar",
     "at_least",
     "between",
+    "differs",
     "octets",
     "one_of",
     "s32",
@@ -68,30 +71,6 @@ class Direction(enum.Flag):
 
 
 IN, OUT, INOUT = Direction.IN, Direction.OUT, Direction.INOUT
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """A C integer type: `name` as in "u32", its `struct` code, and its size in bytes."""
-
-    name: str
-    code: str
-    size: int
-
-    @property
-    def signed(self) -> bool:
-        return self.code.islower()
-
-    @property
-    def range(self) -> tuple[int, int]:
-        """The smallest and the largest value that the type holds."""
-        bits = 8 * self.size
-        return (-(1 << bits - 1), (1 << bits - 1) - 1) if self.signed else (0, (1 << bits) - 1)
-
-
-U8, U16 = Scalar("u8", "B", 1), Scalar("u16", "H", 2)
-U32, S32 = Scalar("u32", "I", 4), Scalar("s32", "i", 4)
-U64, S64 = Scalar("u64", "Q", 8), Scalar("s64", "q", 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +101,70 @@ ANY = Legal("any value", lambda value: True)
 ZERO = Legal("must be 0", lambda value: value == 0, (0,))
 
 
+class Aspects(TypedDict, total=False):
+    """What a declaration says of a field beside its type and its text; see `Field`."""
+
+    direction: Direction
+    unit: str
+    legal: Legal
+    breach: int
+    points_to: str
+    spelling: str
+
+
+class Difference(Aspects, total=False):
+    """What a dialect says anew of a field."""
+
+    scalar: Scalar
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A C integer type: `name` as in "u32", its `struct` code, and its size in bytes.
+
+    It is called to declare a field of that type: `size: int = u64("Size", unit="bytes")`.
+    """
+
+    name: str
+    code: str
+    size: int
+
+    @property
+    def signed(self) -> bool:
+        return self.code.islower()
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The smallest and the largest value that the type holds."""
+        bits = 8 * self.size
+        return (-(1 << bits - 1), (1 << bits - 1) - 1) if self.signed else (0, (1 << bits) - 1)
+
+    def __call__(self, text: str, **aspects: Unpack[Aspects]) -> Any:
+        """Declare a field of this type; `text` is one sentence about it."""
+        return Field(self, text, **aspects)
+
+
+u8, u16 = Scalar("u8", "B", 1), Scalar("u16", "H", 2)
+u32, s32 = Scalar("u32", "I", 4), Scalar("s32", "i", 4)
+u64, s64 = Scalar("u64", "Q", 8), Scalar("s64", "q", 8)
+
+
+def octets(count: int, text: str, scalar: Scalar = u8, **aspects: Unpack[Aspects]) -> Any:
+    """Declare an array of `count` elements, handled as `bytes` in Python."""
+    return Field(scalar, text, count=count, **aspects)
+
+
+def differs(**aspects: Unpack[Difference]) -> Any:
+    """Declare what a dialect's field has other than the field that it inherits."""
+    return aspects
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One member of a record.
 
+    `direction` says which side fills it, `unit` what its numbers count ("bytes", "GEM handle").
     `count` is 0 for a plain integer; an array is declared with `octets` and is `bytes` in Python.
     `points_to` says, for a field that holds an address, what lies there.  `breach` is the errno
     that follows from an illegal value (0: the value is not checked by the interface itself).
@@ -134,14 +173,14 @@ class Field:
 
     scalar: Scalar
     text: str
-    direction: Direction
-    unit: str
-    legal: Legal
-    breach: int
-    points_to: str
+    direction: Direction = IN
+    unit: str = ""
+    legal: Legal = ANY
+    breach: int = 0
+    points_to: str = ""
+    spelling: str = ""
     count: int = 0
     name: str = ""
-    spelling: str = ""
     offset: int = 0
 
     @property
@@ -164,34 +203,7 @@ class Field:
         return f"{self.size}s" if self.count else self.scalar.code
 
 
-def _maker(scalar: Scalar) -> Callable[..., Any]:
-    def declare(
-        text: str,
-        *,
-        direction: Direction = IN,
-        unit: str = "",
-        legal: Legal = ANY,
-        breach: int = 0,
-        points_to: str = "",
-    ) -> Any:
-        return Field(scalar, text, direction, unit, legal, breach, points_to)
-
-    declare.__name__ = scalar.name
-    declare.__doc__ = f"Declare a field of type {scalar.name}; `text` is one sentence about it."
-    return declare
-
-
-u8, u16, u32, u64 = _maker(U8), _maker(U16), _maker(U32), _maker(U64)
-s32, s64 = _maker(S32), _maker(S64)
-
-
-def octets(
-    count: int, text: str, *, scalar: Scalar = U8, direction: Direction = IN, unit: str = ""
-) -> Any:
-    """Declare an array of `count` elements, handled as `bytes` in Python."""
-    return Field(scalar, text, direction, unit, ANY, 0, "", count)
-
-
+@dataclass_transform(kw_only_default=True)
 class Record:
     """Base of all records; see the module's text for how to declare one.
 
@@ -205,36 +217,28 @@ class Record:
     spelling: ClassVar[str] = ""
     codec: ClassVar[struct.Struct] = struct.Struct("")
     _names: ClassVar[tuple[str, ...]] = ()
+    _zeros: ClassVar[dict[str, int | bytes]] = {}
     _checked: ClassVar[tuple[Field, ...]] = ()
     _arrays: ClassVar[tuple[Field, ...]] = ()
 
-    def __init_subclass__(
-        cls,
-        *,
-        spelling: str = "",
-        order: Sequence[str] = (),
-        spelled: Mapping[str, str] | None = None,
-        texts: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init_subclass__(cls, *, spelling: str = "", layout: Sequence[str] = ()) -> None:
         super().__init_subclass__()
         fields = {field.name: field for field in cls.fields}
-        for name, declared in list(vars(cls).items()):
-            if isinstance(declared, Field):
-                fields[name] = replace(declared, name=name, spelling=name)
-                delattr(cls, name)
-        for name, other in (spelled or {}).items():
-            fields[name] = replace(fields[name], spelling=other)
-        for name, text in (texts or {}).items():
-            fields[name] = replace(fields[name], text=text)
-        if order:
-            if sorted(order) != sorted(fields):
-                raise TypeError(f"{cls.__name__}: order {tuple(order)} is not of {tuple(fields)}")
-            fields = {name: fields[name] for name in order}
+        for name, said in list(vars(cls).items()):
+            if isinstance(said, Field):
+                fields[name] = replace(said, name=name, spelling=said.spelling or name)
+            elif name in fields:
+                fields[name] = replace(fields[name], **said)
+            else:
+                continue
+            delattr(cls, name)
+        if layout and sorted(layout) != sorted(fields):
+            raise TypeError(f"{cls.__name__}: layout {tuple(layout)} is not of {tuple(fields)}")
         cls.spelling = spelling or cls.spelling or cls.__name__
-        cls._lay_out(list(fields.values()))
+        cls._lay_out(fields[name] for name in layout or fields)
 
     @classmethod
-    def _lay_out(cls, fields: list[Field]) -> None:
+    def _lay_out(cls, fields: Iterable[Field]) -> None:
         placed, codes, offset, widest = [], ["<"], 0, 1
         for field in fields:
             start = align(offset, field.scalar.size)
@@ -244,16 +248,31 @@ class Record:
             widest = max(widest, field.scalar.size)
         cls.fields, cls.alignment, cls.byte_size = tuple(placed), widest, align(offset, widest)
         cls._names = tuple(field.name for field in placed)
+        cls._zeros = {field.name: field.zero for field in placed}
         cls._checked = tuple(field for field in placed if field.breach)
         cls._arrays = tuple(field for field in placed if field.count)
         cls.codec = struct.Struct("".join([*codes, f"{cls.byte_size - offset}x"]))
 
     def __init__(self, **values: int | bytes) -> None:
         """Make a record; fields that are not named are zero.  TypeError on an unknown name."""
-        for field in self.fields:
-            setattr(self, field.name, values.pop(field.name, field.zero))
-        if values:
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(map(repr, values))}")
+        unknown = values.keys() - self._zeros.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(map(repr, unknown))}")
+        self.__dict__.update(self._zeros)
+        self.__dict__.update(values)
+
+    @classmethod
+    def of(cls, other: Record) -> Self:
+        """This form of a record that a dialect declares otherwise, with the values of `other`.
+
+        TypeError if it has no place for one of them.
+        """
+        return cls(**vars(other))
+
+    def update(self, other: Record) -> None:
+        """Take over the values of `other`, which is another form of this record."""
+        for name in self._names:
+            setattr(self, name, getattr(other, name))
 
     @classmethod
     def unpack(cls, buffer: bytes | bytearray | memoryview, offset: int = 0) -> Self:
@@ -263,7 +282,7 @@ class Record:
         record.__dict__.update(zip(cls._names, cls.codec.unpack_from(buffer, offset), strict=True))
         return record
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[int | bytes]:
         """The fields' values in layout order."""
         for field in self._arrays:
             value = getattr(self, field.name)

@@ -272,14 +272,14 @@ def map_on_dsp(node: OpenNode, name: int, size: int = PAGE, **values: int) -> in
 class _Inline(InvokeElement):
     """An element that keeps the memory which it names."""
 
-    memory: Memory
+    def __init__(self, memory: Memory, **values: int) -> None:
+        super().__init__(**{"ptr": memory.address, "length": len(memory), "fd": -1, **values})
+        self.memory = memory
 
 
 def inline(memory: Memory, **values: int) -> InvokeElement:
     """An argument that lies in ordinary memory, which lives as long as the element."""
-    element = _Inline(**{"ptr": memory.address, "length": len(memory), "fd": -1, **values})
-    element.memory = memory
-    return element
+    return _Inline(memory, **values)
 
 
 def part_of(pages: mmap.mmap, name: int, start: int = 0, length: int = PAGE) -> InvokeElement:

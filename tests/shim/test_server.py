@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -138,7 +139,7 @@ def test_nonsense_ends_a_lane_and_nothing_else(systems: object, messages: list[b
     )
 )
 @needs_library
-def test_any_request_is_answered_or_ends_the_lane(systems: object, values: dict[str, int]) -> None:
+def test_any_request_is_answered_or_ends_the_lane(systems: object, values: dict[str, Any]) -> None:
     """Nothing a client sends is trusted: not tokens, not addresses."""
     system: System = systems.of("rfc")  # type: ignore[attr-defined]
     with _connect(system.server) as lane:

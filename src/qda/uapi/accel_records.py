@@ -16,6 +16,7 @@ from qda.layout import (
     Record,
     at_least,
     between,
+    differs,
     octets,
     one_of,
     s32,
@@ -78,7 +79,7 @@ class GemCreate(Record, spelling="drm_qda_gem_create"):
     )
 
 
-class GemCreateV1(GemCreate, order=("size", "handle", "pad")):
+class GemCreateV1(GemCreate, layout=("size", "handle", "pad")):
     """Allocate a buffer object."""
 
 
@@ -94,7 +95,7 @@ class GemMmapOffset(Record, spelling="drm_qda_gem_mmap_offset"):
     )
 
 
-class GemMmapOffsetV1(GemMmapOffset, order=("offset", "handle", "pad")):
+class GemMmapOffsetV1(GemMmapOffset, layout=("offset", "handle", "pad")):
     """Ask where mmap() finds a buffer object."""
 
     pad: int = u32("Reserved; write 0", legal=ZERO, breach=EINVAL)
@@ -188,9 +189,10 @@ class MemMap(Record, spelling="qda_mem_map"):
     )
 
 
-class MemMapV1(MemMap, spelling="drm_qda_mem_map", spelled={"reserved": "pad"}):
+class MemMapV1(MemMap, spelling="drm_qda_mem_map"):
     """Map a buffer object into the address space of the DSP process, until it is unmapped."""
 
+    reserved: int = differs(spelling="pad")
     fd: int = s32(
         "Object to map; only LEGACY with flags 4, 8, 0x1000 or 0x3000 may have 0 or -1, and the "
         "DSP then provides memory of its own",
@@ -245,7 +247,7 @@ def _elements(spelling: str) -> str:
     )
 
 
-class Invoke(Record, spelling="qda_invoke_args", spelled={"scalars": "sc", "arguments": "args"}):
+class Invoke(Record, spelling="qda_invoke_args"):
     """Call a method of a module on the DSP and wait for its result."""
 
     handle: int = u32(
@@ -260,20 +262,23 @@ class Invoke(Record, spelling="qda_invoke_args", spelled={"scalars": "sc", "argu
         "method (31: the method is the first 32-bit word of the first input buffer), bits 23..16 "
         "number of input buffers, bits 15..8 number of output buffers, bits 7..4 number of input "
         "handles, bits 3..0 number of output handles",
+        spelling="sc",
         unit="bits",
     )
     arguments: int = u64(
         "Address of the elements in the calling process; not looked at if all four counts are 0",
+        spelling="args",
         unit="address",
         points_to=_elements(_ELEMENT),
     )
 
 
-class InvokeV1(Invoke, spelling="drm_qda_invoke_args", spelled={"arguments": "args"}):
+class InvokeV1(Invoke, spelling="drm_qda_invoke_args"):
     """Call a method of a module on the DSP and wait for its result."""
 
     arguments: int = u64(
         "Address of the elements in the calling process; not looked at if all four counts are 0",
+        spelling="args",
         unit="address",
         points_to=_elements(_ELEMENT_V1),
     )

@@ -23,7 +23,7 @@ from errno import (
     ETIMEDOUT,
 )
 
-from qda.layout import U32, Record
+from qda.layout import Record, u32
 from qda.uapi import dma_heap
 from qda.uapi.guide_legacy import EXAMPLE, PROSE
 from qda.uapi.interface import Command, Constant, Interface
@@ -117,7 +117,7 @@ _COMMANDS = (
         "Not implemented, and never was: close the descriptor.",
         ((ENOTTY, "always"),),
         "R",
-        U32,
+        u32,
     ),
     _command(
         "INVOKE",

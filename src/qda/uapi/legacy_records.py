@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from errno import EINVAL, EOVERFLOW
 
-from qda.layout import OUT, S32, U32, ZERO, Record, between, octets, one_of, s32, u32, u64
+from qda.layout import OUT, ZERO, Record, between, octets, one_of, s32, u32, u64
 from qda.uapi.accel_records import InitCreate, InvokeElementV1, InvokeV1
 
 __all__ = [
@@ -51,11 +51,12 @@ class InvokeElementLegacy(InvokeElementV1, spelling="fastrpc_invoke_args"):
     """One argument of a call; its place in the array alone says of which kind it is."""
 
 
-class InvokeLegacy(InvokeV1, spelling="fastrpc_invoke", spelled={"arguments": "args"}):
+class InvokeLegacy(InvokeV1, spelling="fastrpc_invoke"):
     """Call a method of a module on the DSP and wait for its result."""
 
     arguments: int = u64(
         "Address of the elements in the calling process; not looked at if all four counts are 0",
+        spelling="args",
         unit="address",
         points_to="an array of struct fastrpc_invoke_args, one element for each unit of the four "
         "counts in sc (QDA_SCALARS_LENGTH(sc) elements of 24 bytes): input buffers, then output "
@@ -160,20 +161,22 @@ class MapFd(Record, spelling="fastrpc_mem_map"):
         unit="DSP address",
     )
     attrs: int = s32("Not looked at; write 0", unit="bits")
-    reserved: bytes = octets(4, "Not looked at; write 0", scalar=S32)
+    reserved: bytes = octets(4, "Not looked at; write 0", s32)
 
 
-class UnmapFd(Record, spelling="fastrpc_mem_unmap", spelled={"version": "vesion"}):
+class UnmapFd(Record, spelling="fastrpc_mem_unmap"):
     """Undo FASTRPC_IOCTL_MEM_MAP."""
 
-    version: int = s32("Not looked at; write 0.  The name is spelt so in the original")
+    version: int = s32(
+        "Not looked at; write 0.  The name is spelt so in the original", spelling="vesion"
+    )
     fd: int = s32(
         "The fd that was mapped, by its number; below 0 to find the mapping by vaddr alone",
         unit="DMA-BUF descriptor",
     )
     vaddr: int = u64("The vaddrout that the mapping returned", unit="DSP address")
     length: int = u64("Not looked at", unit="bytes")
-    reserved: bytes = octets(5, "Not looked at; write 0", scalar=S32)
+    reserved: bytes = octets(5, "Not looked at; write 0", s32)
 
 
 class Capability(Record, spelling="fastrpc_ioctl_capability"):
@@ -186,4 +189,4 @@ class Capability(Record, spelling="fastrpc_ioctl_capability"):
         breach=EOVERFLOW,
     )
     capability: int = u32("Value of the property, 0 if the DSP does not have it", direction=OUT)
-    reserved: bytes = octets(4, "Not looked at; write 0", scalar=U32)
+    reserved: bytes = octets(4, "Not looked at; write 0", u32)
