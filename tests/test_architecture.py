@@ -37,9 +37,9 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "cli": EVERYTHING,
 }
 
-# `qda/__init__.py` defines nothing, it gives out the user's API, and `idl` as a whole.
+# `qda/__init__.py` defines nothing, it gives out, when asked, the user's API, and `idl` as a whole.
 PACKAGE_ITSELF: Final = "__init__"
-REEXPORTED: Final = frozenset({"opening", "client", "dsp", "errors", "idl", "virtual"})
+REEXPORTED: Final = frozenset({"opening", "client", "dsp", "errors", "idl"})
 
 # The rooms of `idl` stand on what all of them share.  A program that only makes calls needs
 # neither C nor style, and what writes C needs no text: a model is enough.

@@ -14,35 +14,39 @@ with qda.open("cdsp") as session, session.load(Calculator) as remote:
     print(remote.sum([1, 2, 3]))
 """
 
-from qda import idl
-from qda.client import (
-    Buffer,
-    DeviceInfo,
-    KernelNode,
-    MapFlag,
-    Mapping,
-    Node,
-    Pending,
-    ProcessAttribute,
-    RemoteModule,
-    Session,
-    start,
-)
-from qda.dsp import HandleArgument, Skeleton, method
-from qda.errors import (
-    CallTimeout,
-    DeviceError,
-    DspError,
-    HostError,
-    QdaError,
-    Refusal,
-    StatusError,
-    UsageError,
-    UsageTypeError,
-    explain,
-)
-from qda.opening import devices
-from qda.opening import open_session as open  # noqa: A004  # qda.open, like gzip.open
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qda import idl
+    from qda.client import (
+        Buffer,
+        DeviceInfo,
+        KernelNode,
+        MapFlag,
+        Mapping,
+        Node,
+        Pending,
+        ProcessAttribute,
+        RemoteModule,
+        Session,
+        start,
+    )
+    from qda.dsp.skeleton import HandleArgument, Skeleton, method
+    from qda.errors import (
+        CallTimeout,
+        DeviceError,
+        DspError,
+        HostError,
+        QdaError,
+        Refusal,
+        StatusError,
+        UsageError,
+        UsageTypeError,
+        explain,
+    )
+    from qda.opening import devices
+    from qda.opening import open_session as open  # noqa: A004  # qda.open, like gzip.open
 
 __all__ = [
     "Buffer",
@@ -73,3 +77,51 @@ __all__ = [
     "open",
     "start",
 ]
+
+_NAMES = {"open": "open_session"}  # where a name is another one at home
+_HOMES = {
+    "qda.client": (
+        "Buffer",
+        "DeviceInfo",
+        "KernelNode",
+        "MapFlag",
+        "Mapping",
+        "Node",
+        "Pending",
+        "ProcessAttribute",
+        "RemoteModule",
+        "Session",
+        "start",
+    ),
+    "qda.dsp.skeleton": ("HandleArgument", "Skeleton", "method"),
+    "qda.errors": (
+        "CallTimeout",
+        "DeviceError",
+        "DspError",
+        "HostError",
+        "QdaError",
+        "Refusal",
+        "StatusError",
+        "UsageError",
+        "UsageTypeError",
+        "explain",
+    ),
+    "qda.idl": ("idl",),
+    "qda.opening": ("devices", "open"),
+}
+"""Which module each name comes from, when it is asked for: whoever needs a part of this package
+does not load the rest, NumPy and the parser of the interface language among it."""
+
+if not TYPE_CHECKING:  # a type checker knows the names from above, and that there are no others
+
+    def __getattr__(name):
+        for home, names in _HOMES.items():
+            if name in names:
+                module = import_module(home)
+                value = module if name == "idl" else getattr(module, _NAMES.get(name, name))
+                globals()[name] = value  # from now on an attribute like any other
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -6,7 +6,7 @@ import os
 import signal
 from typing import Any
 
-from qda.dsp import Skeleton, method
+from qda.dsp.skeleton import Skeleton, method
 
 __all__ = ["Probe"]
 

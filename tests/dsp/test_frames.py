@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qda.dsp import Boot, start_threads
+from qda.dsp.boot import Boot
 from qda.dsp.process import Process
+from qda.dsp.threaded import start_threads
 from qda.errors import BAD_PARAMETER, as_signed
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import InvokeMessage, Response

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
@@ -40,6 +39,8 @@ class Pending(Generic[T]):
         return self._future.result(timeout)
 
     def __await__(self) -> Generator[Any, None, T]:
+        import asyncio  # whoever awaits has loaded it, others need not
+
         return asyncio.wrap_future(self._future).__await__()
 
 

@@ -12,7 +12,7 @@ from qda.errors import UsageError
 from qda.fastrpc.domains import DOMAINS
 from qda.rpmsg import Endpoint
 
-__all__ = ["Boot", "start_processor"]
+__all__ = ["Boot", "Endpoint", "start_processor"]
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "

@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 
 from qda.driver import Census, Device, Front, LocalNode
-from qda.dsp import Endpoint, start_processor, start_threads
+from qda.dsp.boot import Endpoint, start_processor
 from qda.errors import UsageError
 from qda.uapi import ACCEL_DIALECTS, DIALECTS
 from qda.virtual.nodes import NodeKind, nodes_of, open_node
@@ -42,6 +42,8 @@ class Machine:
 
     def _start(self, dsp: DspProfile) -> Endpoint:
         if self._handed_over is not None:
+            from qda.dsp.threaded import start_threads  # the whole DSP, which others run elsewhere
+
             return start_threads(dsp.boot, self._handed_over)
         process, endpoint = start_processor(dsp.boot)
         with self._lock:

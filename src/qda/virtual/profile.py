@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qda.driver import DEFAULT_MESSAGE_LIMIT, Limits
-from qda.dsp import Boot
+from qda.dsp.boot import Boot
 from qda.errors import UsageError
 from qda.fastrpc.domains import COMPUTE
 

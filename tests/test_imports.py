@@ -1,0 +1,100 @@
+"""What is loaded when: a program and a command load what they need, and no more."""
+
+from __future__ import annotations
+
+import ast
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import qda
+
+HEAVY = {
+    "PIL",
+    "asyncio",
+    "cloudpickle",
+    "importlib.resources",
+    "lark",
+    "logging",
+    "numpy",
+    "rich",
+    "subprocess",
+    "tempfile",
+    "typer",
+}
+"""What takes time to load, and is not everybody's: of others, and of Python itself."""
+
+
+def loaded_by(source: str) -> set[str]:
+    """The modules that are there after statements in a fresh interpreter."""
+    program = f"{source}\nimport json, sys\nprint(json.dumps(list(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50
+    )
+    return set(json.loads(result.stdout.splitlines()[-1]))
+
+
+def test_importing_the_package_loads_nothing_of_it() -> None:
+    """Whoever needs a part of it does not pay for the rest."""
+    nothing = loaded_by("")
+    loaded = loaded_by("import qda") - nothing
+    assert {name for name in loaded if name.startswith("qda.")} == set()
+    assert HEAVY & loaded == set()
+
+
+ARRAYS = {"importlib.resources", "logging", "numpy", "tempfile"}  # NumPy needs the others
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("QdaError", set[str]()),
+        ("explain", set[str]()),
+        ("method", ARRAYS),
+        ("idl", ARRAYS),
+        ("open", ARRAYS | {"cloudpickle", "subprocess"}),
+    ],
+)
+def test_a_name_loads_what_it_needs(name: str, needed: set[str]) -> None:
+    """The parser comes with the first text, asyncio is there if its user has it."""
+    assert HEAVY & (loaded_by(f"import qda; qda.{name}") - loaded_by("")) <= needed
+
+
+def test_all_names_are_what_type_checkers_see() -> None:
+    """Said three times: for type checkers, for `from qda import *`, and where they come from."""
+    tree = ast.parse(Path(qda.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        (node.module if alias.name != "idl" else "qda.idl", alias.asname or alias.name)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    homes: dict[str, tuple[str, ...]] = vars(qda)["_HOMES"]
+    assert seen == {(home, name) for home, names in homes.items() for name in names}
+    assert sorted(qda.__all__) == sorted(name for _, name in seen)
+
+
+def test_names_are_there_for_everyone() -> None:
+    """`from qda import *`, `dir(qda)`, and twice the same object."""
+    namespace: dict[str, object] = {}
+    exec("from qda import *", namespace)
+    assert set(qda.__all__) <= namespace.keys()
+    assert set(qda.__all__) <= set(dir(qda))
+    assert namespace["Session"] is qda.Session
+
+
+def test_a_name_that_does_not_exist_is_refused() -> None:
+    """As by any module."""
+    with pytest.raises(AttributeError, match="module 'qda' has no attribute 'Sesion'"):
+        getattr(qda, "Sesion")  # noqa: B009  # mypy would see it
+
+
+def test_exceptions_and_classes_can_be_pickled() -> None:
+    """They name the modules in which they are."""
+    for value in (qda.Session, qda.Skeleton, qda.MapFlag.FD, qda.UsageError("so")):
+        assert type(pickle.loads(pickle.dumps(value))) is type(value)
