@@ -19,19 +19,22 @@ EVERYTHING: Final = frozenset({"*"})
 # CONTRIBUTING.md shows this table and says why; a test below compares the two.
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "errors": frozenset(),
+    "linux": frozenset(),
     "memory": frozenset(),
     "layout": frozenset({"memory"}),
-    "rpmsg": frozenset({"memory"}),
+    "rpmsg": frozenset({"linux", "memory"}),
     "states": frozenset(),
     "uapi": frozenset({"layout"}),
     "fastrpc": frozenset({"layout", "memory", "errors"}),
     "idl": frozenset({"fastrpc", "layout", "memory", "errors"}),
-    "driver": frozenset({"uapi", "fastrpc", "rpmsg", "states", "layout", "memory", "errors"}),
-    "dsp": frozenset({"fastrpc", "idl", "rpmsg", "states", "layout", "memory", "errors"}),
-    "client": frozenset({"uapi", "fastrpc", "idl", "layout", "memory", "errors"}),
+    "driver": frozenset(
+        {"uapi", "fastrpc", "rpmsg", "states", "layout", "linux", "memory", "errors"}
+    ),
+    "dsp": frozenset({"fastrpc", "idl", "rpmsg", "states", "layout", "linux", "memory", "errors"}),
+    "client": frozenset({"uapi", "fastrpc", "idl", "layout", "linux", "memory", "errors"}),
     "virtual": frozenset({"driver", "dsp", "uapi", "fastrpc", "errors"}),
     "shim": frozenset(
-        {"virtual", "driver", "uapi", "fastrpc", "rpmsg", "layout", "memory", "errors"}
+        {"virtual", "driver", "uapi", "fastrpc", "rpmsg", "layout", "linux", "memory", "errors"}
     ),
     "opening": frozenset({"client", "virtual"}),
     "cli": EVERYTHING,
@@ -347,6 +350,13 @@ def _write(package: Path, files: Mapping[str, str]) -> None:
     for name, source in files.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(source)
+
+
+def test_one_place_calls_libc() -> None:
+    """What the C library is asked for is typed once; other rooms use ctypes for skeletons in C."""
+    loads = re.compile(r"\b(?:CDLL|PyDLL)\(None|\bpythonapi\b")
+    callers = [str(_shown(file)) for file in modules(PACKAGE) if loads.search(file.read_text())]
+    assert callers == ["linux.py"]
 
 
 def test_no_star_imports() -> None:

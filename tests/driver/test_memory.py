@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qda.driver.memory import KERNEL, LocalClient, MapsFile, Piece, ProcessMemory
+from qda.driver.memory import KERNEL, LocalClient, Piece, ProcessMemory
 from qda.memory import ClientAddress
-from tests.conformance.memory import reserved
 
 _OTHER = """
 import ctypes, sys
@@ -91,31 +90,6 @@ def test_a_range_that_ends_in_inaccessible_memory_is_a_fault() -> None:
         pieces = [Piece(ClientAddress(start), 10, 0), Piece(ClientAddress(start + 4090), 10, 16)]
         assert not memory.fetch(pieces, message)
         assert not memory.store(pieces, message)
-
-
-@pytest.mark.parametrize("queries", [True, False], ids=["by query", "by text"])
-def test_a_mapping_is_found_with_its_file_and_offset(queries: bool) -> None:
-    """PROCMAP_QUERY and the text of /proc/PID/maps give the same answer."""
-    descriptor = os.memfd_create("areas", os.MFD_CLOEXEC)
-    os.ftruncate(descriptor, 16384)
-    maps = MapsFile(os.getpid())
-    maps._queries = queries
-    with mmap.mmap(descriptor, 8192, offset=4096) as pages:
-        start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
-        area = maps.area(start + 5000)
-        assert area is not None
-        assert (area.start, area.end, area.offset) == (start, start + 8192, 4096)
-        assert area.identity[2] == os.fstat(descriptor).st_ino
-        assert not area.reserved
-    with reserved(8192) as start:
-        area = maps.area(start + 5000)
-        assert area is not None
-        assert (area.start, area.end, area.offset) == (start, start + 8192, 0)
-        assert area.reserved
-    assert maps.area(8) is None
-    assert maps.area((1 << 64) - 1) is None
-    maps.close()
-    os.close(descriptor)
 
 
 def test_a_local_client_is_this_thread() -> None:

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qda.driver.memory import Area, MessageMemory, Piece
+from qda.driver.memory import MessageMemory, Piece
+from qda.linux import Area
 from qda.memory import PAGE
 from qda.rpmsg import Endpoint
 from qda.uapi import InvokeElement

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 
 from qda.client.buffer import Buffer
 from qda.client.device import DeviceFile
 from qda.errors import DeviceError
+from qda.linux import address_of
 from qda.uapi import GemCreate, GemMmapOffset, MemMap, Query, drm
 
 __all__ = ["AccelFile"]
@@ -27,14 +27,14 @@ class AccelFile(DeviceFile):
 
     def create(self, image: bytes, attributes: int) -> None:
         """See `DeviceFile.create`."""
-        keep = (ctypes.c_char * len(image)).from_buffer_copy(image)
+        keep = bytearray(image)
         self.run(
             "CREATE",
             "create a user protection domain",
             filelen=len(image),
             filefd=-1 if self.dialect.name == "v1" or not image else 0,
             attrs=attributes,
-            file=ctypes.addressof(keep) if image else 0,
+            file=address_of(keep),
         )
 
     # Buffers.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import abc
 import collections
-import ctypes
 import threading
 from bisect import bisect_right
 from typing import Any
@@ -19,6 +18,7 @@ from qda.client.buffer import Buffer
 from qda.client.node import Node
 from qda.client.plan import Plan, emit_elements
 from qda.errors import DeviceError, DspError, as_unsigned
+from qda.linux import address_of
 from qda.uapi import (
     Interface,
     Invoke,
@@ -149,7 +149,7 @@ class DeviceFile(abc.ABC):
     def invoke(self, handle: int, plan: Plan) -> int:
         """Issue a planned call; returns the DSP's result, signed.  OSError from the node."""
         elements = bytearray(emit_elements(plan, self.name_of))
-        address = ctypes.addressof(ctypes.c_char.from_buffer(elements)) if elements else 0
+        address = address_of(elements)
         request = bytearray(Invoke.codec.pack(handle, plan.scalars, address))
         return self.node.ioctl(self._invoke_code, request)
 

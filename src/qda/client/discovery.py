@@ -6,7 +6,6 @@ kernels have.  A system may have both at once; the accelerator's nodes come firs
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import glob
 import os
@@ -17,6 +16,7 @@ from qda.client.accel import AccelFile
 from qda.client.node import KernelNode, Node
 from qda.errors import DeviceError
 from qda.fastrpc.domains import DOMAINS
+from qda.linux import address_of
 from qda.uapi import ACCEL_DIALECTS, LEGACY, GemMmapOffset, Interface, drm
 
 __all__ = ["DeviceInfo", "find_node", "identify", "kernel_devices"]
@@ -105,12 +105,12 @@ def identify(node: Node) -> DeviceInfo | None:
     legacy = _LEGACY_NAME.fullmatch(os.path.basename(os.path.realpath(node.path)))
     if legacy:
         return DeviceInfo(node.name, legacy[1], LEGACY.name)
-    name = ctypes.create_string_buffer(32)
-    version = drm.Version(name_len=len(name) - 1, name=ctypes.addressof(name))
+    name = bytearray(32)
+    version = drm.Version(name_len=len(name) - 1, name=address_of(name))
     code = next(command.code for command in drm.COMMANDS if command.key == "VERSION")
     try:
         node.ioctl(code, bytearray(version.pack()))
-        if name.value != DRIVER:
+        if bytes(name).partition(b"\0")[0] != DRIVER:
             return None
         dialect = _probe_dialect(node)
         domain = AccelFile(node, dialect, node.name).query()

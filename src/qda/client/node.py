@@ -6,13 +6,13 @@ is tested on the virtual device is what runs on hardware.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import mmap
 import os
 from typing import Protocol, TypeVar
 
 from qda.errors import DeviceError
+from qda.linux import ioctl
 
 __all__ = ["KernelNode", "Node"]
 
@@ -62,16 +62,9 @@ class Node(Protocol):
 _RESUMED_AT_MOST = 100
 """A method's status of -4 looks like EINTR (8.3): it must not be taken for a signal for ever."""
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
-
 
 class KernelNode:
-    """A descriptor of a device node.
-
-    `fcntl.ioctl` is of no use here: it reports every negative result as an OSError, with a stale
-    errno.  DeviceError if it cannot be opened.
-    """
+    """A descriptor of a device node.  DeviceError if it cannot be opened."""
 
     handed_over = None
 
@@ -89,17 +82,12 @@ class KernelNode:
     def ioctl(self, code: int, data: bytearray) -> int:
         """See `Node.ioctl`.  An interrupted call is taken up again, after the signal handlers of
         Python have run; if one of them raises, the call is left alone."""
-        buffer = (ctypes.c_char * len(data)).from_buffer(data) if data else None
-        error = errno.EINTR
         for _ in range(_RESUMED_AT_MOST):
-            ctypes.set_errno(0)
-            result = int(_libc.ioctl(self._descriptor, code, buffer))
-            error = ctypes.get_errno()
-            if result != -1 or not error:
-                return result
-            if error != errno.EINTR:
-                break
-        raise OSError(error, os.strerror(error))
+            try:
+                return ioctl(self._descriptor, code, data)
+            except InterruptedError:
+                continue
+        raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
 
     def mmap(self, length: int, offset: int, kind: type[M]) -> M:
         """See `Node.mmap`."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from qda.driver.file import OpenFile
-from qda.driver.objects import Attachment, BufferObject, ContextBank, identify
+from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.driver.session import Session
 from qda.fastrpc.domains import ProtectionDomain
+from qda.linux import identity_of
 from qda.memory import align
 from qda.rpmsg import Channel, Endpoint
 
@@ -189,7 +190,7 @@ class Device:
         """The object of a DMA-BUF descriptor, which is owned from here on: our own if it is one of
         ours, otherwise a new import.  One use for the caller.  OSError EINVAL."""
         with self._lock:
-            own = self._objects.get(identify(descriptor))
+            own = self._objects.get(identity_of(descriptor))
             if own is not None:
                 own.get()
             buffer = BufferObject.adopt(descriptor) if own is None else own

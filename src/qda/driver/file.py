@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qda.driver.memory import Area, Client
+from qda.driver.memory import Client
 from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.driver.session import Session
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.payload import NOVA, Argument, Backing
+from qda.linux import Area
 from qda.memory import PAGE, ClientAddress, align
 
 if TYPE_CHECKING:

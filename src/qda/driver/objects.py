@@ -13,14 +13,13 @@ import os
 import threading
 from collections.abc import Callable
 
+from qda.linux import F_SEAL_FUTURE_WRITE, identity_of, open_again, sealed_memory
 from qda.memory import PAGE, BusAddress, Ranges, align
 
-__all__ = ["Attachment", "BufferObject", "ContextBank", "create_memory", "identify"]
+__all__ = ["Attachment", "BufferObject", "ContextBank", "create_memory"]
 
-_FIXED_SIZE = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-_F_SEAL_FUTURE_WRITE = 0x0010  # linux fcntl.h; the fcntl module does not have it
-_WRITE_SEALS = fcntl.F_SEAL_WRITE | _F_SEAL_FUTURE_WRITE
-
+_FIXED_SIZE = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+_WRITE_SEALS = fcntl.F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
 
 _NAME = "qda"
 """What the memory of objects is called."""
@@ -28,20 +27,10 @@ _NAME = "qda"
 
 def create_memory(size: int) -> int:
     """A memfd of `size` bytes whose size is sealed.  OSError ENOMEM if there cannot be one."""
-    descriptor = os.memfd_create(_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        os.ftruncate(descriptor, size)
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _FIXED_SIZE)
+        return sealed_memory(_NAME, size, _FIXED_SIZE)
     except (OSError, OverflowError) as error:
-        os.close(descriptor)
         raise OSError(errno.ENOMEM, f"no memory for {size} bytes") from error
-    return descriptor
-
-
-def identify(descriptor: int) -> tuple[int, int, int]:
-    """(device major, device minor, inode) of an open file, as in /proc/PID/maps."""
-    status = os.fstat(descriptor)
-    return os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
 
 
 class BufferObject:
@@ -56,7 +45,7 @@ class BufferObject:
         self.descriptor = descriptor
         self.size = size
         self.imported = imported
-        self.identity = identify(descriptor)
+        self.identity = identity_of(descriptor)
         self.users = 1
 
     @classmethod
@@ -75,7 +64,7 @@ class BufferObject:
         try:
             if not _is_writable(descriptor) and _is_dma_buf(descriptor):
                 # The mode of a DMA-BUF's descriptor limits who maps it, no device that imports it.
-                again = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+                again = open_again(descriptor, os.O_RDWR | os.O_CLOEXEC)
                 os.close(descriptor)
                 descriptor = again
             return cls(descriptor, _importable_size(descriptor), imported=True)

@@ -7,7 +7,6 @@ dies, so that nothing that the DSP still works on is ever given to another call 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import mmap
@@ -21,6 +20,7 @@ from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.errors import BAD_STATE, PROCESS_DIED, as_signed
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import CONTEXT_NUMBERS, RESPONSE_MINIMUM, Response
+from qda.linux import address_of
 from qda.memory import align
 from qda.rpmsg import Channel, Endpoint, PeerGone
 from qda.rpmsg.channel import Link
@@ -51,7 +51,7 @@ class Mapped:
     def __init__(self, descriptor: int, size: int) -> None:
         self._map = mmap.mmap(descriptor, size)
         self.view = memoryview(self._map)
-        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        self.address = address_of(self._map)
 
     def close(self) -> None:
         """Unmap.  Nobody may use the memory any more."""

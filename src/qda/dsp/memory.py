@@ -9,16 +9,16 @@ an argument.  What is not mapped is not accessible: a checked access outside any
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import mmap
 import os
 import threading
 from bisect import bisect_right
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
+from qda.linux import map_shared, reserve, unmap
 from qda.memory import PAGE, BusAddress, DspAddress, Ranges
 
 __all__ = ["WINDOW", "AddressFault", "AddressSpace"]
@@ -37,34 +37,6 @@ class AddressFault(StatusError):
 
     def __init__(self, address: int, length: int) -> None:
         super().__init__(BAD_ADDRESS, f"{length} bytes at {address:#x} are not mapped")
-
-
-_MAP_FIXED, _MAP_FIXED_NOREPLACE, _MAP_NORESERVE = 0x10, 0x100000, 0x4000
-_FAILED = ctypes.c_void_p(-1).value
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = (
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_long,
-)
-_libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-
-
-def _map(address: int, size: int, descriptor: int, offset: int) -> None:
-    protection = mmap.PROT_READ | mmap.PROT_WRITE
-    flags = mmap.MAP_SHARED | _MAP_FIXED
-    if _libc.mmap(address, size, protection, flags, descriptor, offset) == _FAILED:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
-def _reserve(address: int, size: int, flags: int) -> bool:
-    flags |= mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
-    return bool(_libc.mmap(address, size, 0, flags, -1, 0) == address)
 
 
 @dataclass(eq=False, slots=True)
@@ -111,7 +83,8 @@ class AddressSpace:
     @staticmethod
     def _find_window(size: int) -> int:
         for base in range(_LOWEST, _HIGHEST - size + 1, _STEP):
-            if _reserve(base, size, _MAP_FIXED_NOREPLACE):
+            with suppress(OSError):
+                reserve(base, size)
                 return base
         raise OSError(errno.ENOMEM, f"no {size} bytes of addresses are free below 4 GiB")
 
@@ -255,16 +228,14 @@ class AddressSpace:
         except MemoryError as error:
             raise OSError(errno.ENOMEM, str(error)) from error
         try:
-            _map(start, size, descriptor, offset)
+            return start, map_shared(start, size, descriptor, offset)
         except BaseException:
             self._ranges.give_back(start)
             raise
-        return start, memoryview((ctypes.c_ubyte * size).from_address(start)).cast("B")
 
     def _take_away(self, region: Region) -> None:
         """Put inaccessible memory in its place: whoever still holds a view of it faults."""
-        if not _reserve(region.start, region.size, _MAP_FIXED):
-            raise OSError(ctypes.get_errno(), "cannot take memory away")
+        reserve(region.start, region.size, replace=True)
         self._ranges.give_back(region.start)
 
     def __len__(self) -> int:
@@ -276,4 +247,4 @@ class AddressSpace:
             for memory in self._bus:
                 os.close(memory.descriptor)
             self._bus, self._bus_starts, self._mapped = [], [], []
-            _libc.munmap(self._base, self._window)
+            unmap(self._base, self._window)

@@ -32,6 +32,7 @@ from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError, a
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.uri import ModuleUri
 from qda.idl.wire.lifecycle import CLOSE, OPEN
+from qda.linux import sealed_memory, unload
 
 __all__ = [
     "NativeLibrary",
@@ -45,10 +46,6 @@ __all__ = [
 
 def _nothing_mapped(fd: int) -> int:
     raise StatusError(BAD_PARAMETER, f"nothing is known about fd {fd}")
-
-
-_libc = ctypes.CDLL(None)
-_libc.dlclose.argtypes = (ctypes.c_void_p,)
 
 
 class NativeLibrary:
@@ -86,11 +83,8 @@ class NativeLibrary:
     @classmethod
     def from_bytes(cls, data: bytes, name: str, services: DspServices) -> NativeLibrary:
         """A library whose file is elsewhere.  StatusError UNABLE_TO_LOAD."""
-        descriptor = os.memfd_create(name[-200:], os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        descriptor = sealed_memory(name[-200:], data, _SEALS)
         try:
-            with os.fdopen(os.dup(descriptor), "wb") as file:
-                file.write(data)
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
             return cls(f"/proc/self/fd/{descriptor}", name, services)
         finally:
             os.close(descriptor)
@@ -125,13 +119,13 @@ class NativeLibrary:
     def _unload(self) -> None:
         if self._closed and not self._running and self._library is not None:
             library, self._library = self._library, None
-            _libc.dlclose(library._handle)
+            unload(library)
 
 
 _OWN_SYMBOLS = os.RTLD_NOW | os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0)
 """musl has no RTLD_DEEPBIND: there a library prefers what the program itself has."""
 
-_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class NativeModule:

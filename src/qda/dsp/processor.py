@@ -7,7 +7,6 @@ if that dies, the subsystem goes down, and the driver may boot it again.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -19,13 +18,11 @@ from dataclasses import dataclass
 from qda.dsp.boot import Boot
 from qda.dsp.domains import Domains
 from qda.fastrpc.domains import ProtectionDomain
+from qda.linux import die_with_parent, name_process
 from qda.rpmsg import Endpoint, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
 
 __all__ = ["main"]
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NAME = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +108,8 @@ class Processor:
             os._exit(status)
 
     def _run_child(self, kind: ProtectionDomain, supervisor: Endpoint, parent: int) -> None:
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(_PR_SET_NAME, f"qda {self._boot.domain} {kind.name.lower()}".encode()[:15])
+        die_with_parent()
+        name_process(f"qda {self._boot.domain} {kind.name.lower()}")
         if os.getppid() != parent:
             return
         os.setpgid(0, 0)

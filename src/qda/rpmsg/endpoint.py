@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import socket
 from collections.abc import Sequence
+
+from qda.linux import send_at_once
 
 __all__ = ["DESCRIPTORS_MAX", "MESSAGE_MAX", "Endpoint", "PeerGone"]
 
@@ -18,13 +19,6 @@ DESCRIPTORS_MAX = 63
 
 _SHORT = 4096
 """Room for a message in bytes; FastRPC needs 40."""
-
-# A send that cannot block need not let go of the interpreter.  With several threads on a session
-# every release is a hand-over to another thread, and costs more than the send.
-_send = ctypes.PyDLL(None).send
-_send.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
-_send.restype = ctypes.c_ssize_t
-_AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 
 class PeerGone(ConnectionError):
@@ -67,7 +61,7 @@ class Endpoint:
 
         PeerGone if there is none.
         """
-        if not descriptors and _send(self.fileno(), message, len(message), _AT_ONCE) >= 0:
+        if not descriptors and send_at_once(self.fileno(), message):
             return
         try:
             if descriptors:

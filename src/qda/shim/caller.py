@@ -6,52 +6,22 @@ the server, descriptors cross the lane, and while a call waits the lane says of 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import select
 import socket
-import struct
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from qda.driver.memory import Area, LocalClient, MapsFile, MessageMemory, Piece
+from qda.driver.memory import LocalClient, MessageMemory, Piece
+from qda.linux import Area, MapsFile, name_of_thread, open_again, send_at_once, take_descriptor
 from qda.memory import ClientAddress
 from qda.rpmsg import Endpoint
 from qda.shim.memory import LaneMemory
 from qda.shim.protocol import Answer, Kind, Operation, Request
 
-__all__ = ["Caller", "Lane", "peer_of"]
-
-_PIDFD_GETFD = 438
-_SO_PEERPIDFD = 77
-"""linux `include/uapi/asm-generic/socket.h`, since 6.5."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-# A send that cannot block need not let go of the interpreter (as in `qda.rpmsg.endpoint`).
-_send = ctypes.PyDLL(None).send
-_send.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
-_send.restype = ctypes.c_ssize_t
-_AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+__all__ = ["Caller", "Lane"]
 
 _answer, _request = Answer.codec, Request.codec
-
-
-def peer_of(connection: socket.socket) -> tuple[int, int, int]:
-    """(pid, uid, pidfd) of the process at the other end; the pidfd is owned by the caller.
-
-    OSError if the process has ended, or cannot be named here.
-    """
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    pid, uid, _ = struct.unpack("iII", credentials)
-    if not pid:
-        raise OSError(errno.ESRCH, "the client is in a foreign pid namespace")
-    try:
-        pidfd = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
-    except OSError:
-        pidfd = os.pidfd_open(pid)
-    return pid, uid, pidfd
 
 
 class Lane:
@@ -129,7 +99,7 @@ class Lane:
         """Send an answer; nothing happens if the client is gone."""
         asked = self.number if number is None else number
         message = _answer.pack(kind, asked, wishes, flags, result, address, length)
-        if descriptor < 0 and _send(self.fileno(), message, len(message), _AT_ONCE) >= 0:
+        if descriptor < 0 and send_at_once(self.fileno(), message):
             return
         try:
             if descriptor < 0:
@@ -198,7 +168,7 @@ class Caller:
     @property
     def comm(self) -> bytes:
         try:
-            return Path(f"/proc/{self.pid}/task/{self.tid}/comm").read_bytes().rstrip(b"\n")
+            return name_of_thread(self.pid, self.tid)
         except OSError:
             return b""
 
@@ -213,16 +183,11 @@ class Caller:
 
     def descriptor(self, number: int) -> int:
         """See `Client.descriptor`."""
-        found = _libc.syscall(_PIDFD_GETFD, self._pidfd, number, 0)
-        if found < 0:
-            problem = ctypes.get_errno()
-            raise OSError(problem, f"descriptor {number} of the client: {os.strerror(problem)}")
-        os.set_inheritable(found, False)
-        return int(found)
+        return take_descriptor(self._pidfd, number)
 
     def install(self, descriptor: int, flags: int) -> int:
         """See `Client.install`."""
-        again = os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC)
+        again = open_again(descriptor, flags | os.O_CLOEXEC)
         try:
             return self._lane.install(again, flags)
         finally:

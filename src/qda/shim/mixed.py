@@ -18,7 +18,7 @@ import os
 from qda.driver import Client
 from qda.driver.accel import AccelFront
 from qda.driver.front import Data, Place, T
-from qda.driver.objects import identify
+from qda.linux import identity_of
 from qda.memory import ClientAddress
 from qda.uapi import RFC, GemCreate, GemCreateV1, ioctl_number
 
@@ -53,7 +53,7 @@ class MixedFront:
             descriptor = client.descriptor(fd)
         except OSError:
             return fd
-        if identify(descriptor) != area.identity and not area.reserved:
+        if identity_of(descriptor) != area.identity and not area.reserved:
             os.close(descriptor)
             return fd
         try:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from qda.driver.accel import AccelFront
 from qda.errors import UsageError
-from qda.shim.caller import Caller, Lane, peer_of
+from qda.linux import peer_of
+from qda.shim.caller import Caller, Lane
 from qda.shim.files import OpenNode, OpenNodes
 from qda.shim.mirror import Mirror, name_below_dev
 from qda.shim.mixed import MixedFront
