@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import cloudpickle
 
+from qda.fastrpc.skeleton import AnySkeleton
+
 __all__ = ["by_reference_then_by_value", "handed_over"]
 
 _registering = threading.Lock()
@@ -34,7 +36,7 @@ def _modules_of(skeleton: type) -> list[ModuleType]:
     """The modules of a class and of the program's classes that it is derived from, as far as it
     has one: that of an interface from a text is none."""
     package = __name__.partition(".")[0]
-    names = {one.__module__ for one in skeleton.__mro__ if hasattr(one, "check_open")}
+    names = {one.__module__ for one in skeleton.__mro__ if issubclass(one, AnySkeleton)}
     ours = {name for name in names if name.partition(".")[0] == package}
     return [sys.modules[name] for name in sorted(names - ours) if name in sys.modules]
 

@@ -40,6 +40,7 @@ from qda.fastrpc.remotectl import (
     ManagerCall,
     text,
 )
+from qda.fastrpc.skeleton import AnySkeleton
 from qda.fastrpc.uri import ModuleUri, skeleton_uri
 from qda.idl import Interface, Remote
 from qda.idl import Skeleton as InterfaceSkeleton
@@ -375,7 +376,7 @@ class Session:
 
         DspError on a DSP that does not run Python.
         """
-        if not isinstance(skeleton, type) or not hasattr(skeleton, "check_open"):
+        if not isinstance(skeleton, type) or not issubclass(skeleton, AnySkeleton):
             raise UsageTypeError(f"{skeleton!r:.80} is no URI, interface or skeleton class")
         self._install(skeleton, _name_of(skeleton))
 

@@ -19,7 +19,7 @@ from qda.dsp.listener import Listener
 from qda.dsp.modules import nothing_to_close
 from qda.dsp.native import NativeLibrary, NativeModule
 from qda.dsp.python_file import PythonFile
-from qda.dsp.skeleton import DspServices, Module
+from qda.dsp.skeleton import DspServices
 from qda.errors import BAD_PARAMETER, UNABLE_TO_LOAD, HostError, StatusError
 from qda.fastrpc.hostfiles import (
     DELIMITER,
@@ -37,6 +37,7 @@ from qda.fastrpc.hostfiles import (
     ReadRequest,
 )
 from qda.fastrpc.scalars import Scalars
+from qda.fastrpc.skeleton import Module
 from qda.fastrpc.uri import ModuleUri
 
 __all__ = ["File", "FileLoader", "check_library", "file_names"]

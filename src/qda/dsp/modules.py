@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from qda.dsp.skeleton import AnySkeleton, DspServices, Module
+from qda.dsp.skeleton import DspServices
 from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError
 from qda.fastrpc.remotectl import FIRST_MODULE_HANDLE
+from qda.fastrpc.skeleton import AnySkeleton, Module
 from qda.fastrpc.uri import ModuleUri
 
 __all__ = [

@@ -15,8 +15,9 @@ from itertools import count
 from types import ModuleType, TracebackType
 
 from qda.dsp.modules import create_skeleton, nothing_to_close, open_skeleton
-from qda.dsp.skeleton import AnySkeleton, DspServices, Module, Skeleton
+from qda.dsp.skeleton import DspServices, Skeleton
 from qda.errors import UNABLE_TO_LOAD, StatusError
+from qda.fastrpc.skeleton import AnySkeleton, Module
 from qda.fastrpc.uri import ModuleUri
 from qda.idl import Skeleton as InterfaceSkeleton
 
@@ -61,9 +62,7 @@ class PythonFile:
         found = [
             one
             for one in vars(self._module).values()
-            if isinstance(one, type)
-            and issubclass(one, Skeleton | InterfaceSkeleton)
-            and _is_implementation(one)
+            if isinstance(one, type) and issubclass(one, AnySkeleton) and _is_implementation(one)
         ]
         named = [one for one in found if one.name == name]
         # A class and those that it is derived from have one name: the last one is meant.
@@ -83,7 +82,7 @@ class PythonFile:
 
 def _is_implementation(one: type) -> bool:
     """Not a base class that comes with an interface, nor those of this package."""
-    return "interface" not in vars(one) and one not in (Skeleton, InterfaceSkeleton)
+    return "interface" not in vars(one) and one not in (AnySkeleton, Skeleton, InterfaceSkeleton)
 
 
 def _inside(error: BaseException, name: str) -> TracebackType | None:

@@ -44,7 +44,7 @@ from qda.fastrpc.remotectl import (
     text,
 )
 from qda.fastrpc.scalars import Scalars
-from qda.idl import Skeleton as InterfaceSkeleton
+from qda.fastrpc.skeleton import AnySkeleton
 from qda.layout import Record
 from qda.memory import BusAddress
 
@@ -324,7 +324,7 @@ class LoaderModule(Skeleton, name="qda_loader"):
         return self._install(self._process.handed_over.get(text(key)), name, message)
 
     def _install(self, skeleton: Any, name: memoryview, message: memoryview) -> int:
-        if not (isinstance(skeleton, type) and issubclass(skeleton, Skeleton | InterfaceSkeleton)):
+        if not (isinstance(skeleton, type) and issubclass(skeleton, AnySkeleton)):
             _put_text(message, f"{skeleton!r} is not a skeleton class")
             return as_signed(BAD_PARAMETER)
         self._process.skeletons.install(skeleton, text(name) or skeleton.name)

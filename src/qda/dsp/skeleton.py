@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError, UsageError, UsageTypeError
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
-from qda.idl import Skeleton as InterfaceSkeleton
+from qda.fastrpc.skeleton import AnySkeleton
 
 if TYPE_CHECKING:
     from qda.dsp.host import Environment, Host
 
-__all__ = ["AnySkeleton", "DspServices", "HandleArgument", "Module", "Skeleton", "method"]
+__all__ = ["DspServices", "HandleArgument", "Skeleton", "method"]
 
 F = TypeVar("F", bound=Callable[..., int | None])
 
@@ -92,14 +92,6 @@ class DspServices(Protocol):
         ...
 
 
-class Module(Protocol):
-    """Anything that can be called by handle."""
-
-    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
-        """Run one call; returns its result.  StatusError, or any exception of the method."""
-        ...
-
-
 def method(number: int) -> Callable[[F], F]:
     """Mark a method of a skeleton with its number on the wire, 0 or more.
 
@@ -115,18 +107,14 @@ def method(number: int) -> Callable[[F], F]:
     return mark
 
 
-class Skeleton:
-    """Base of skeletons written in Python; see the module's text.
+class Skeleton(AnySkeleton):
+    """Base of skeletons whose methods have numbers; see the module's text.
 
     `name` is the interface name by which the module is opened, the class's own by default.
-    `dsp` is set before `open` is called; in a program that provides the skeleton to its DSP
-    (`Session.provide`) it is `session` instead.
     """
 
-    name: ClassVar[str]
     methods: ClassVar[dict[int, str]] = {}
     dsp: DspServices
-    session: Any
 
     def __init_subclass__(cls, *, name: str | None = None) -> None:
         super().__init_subclass__()
@@ -148,16 +136,6 @@ class Skeleton:
 
     _arity: ClassVar[dict[int, int | None]] = {}
 
-    @classmethod
-    def check_open(cls, uri: str) -> None:
-        """Called before a skeleton is made; what it raises refuses the open."""
-
-    def open(self, uri: str) -> None:
-        """Called when the module is opened; what it raises refuses the open."""
-
-    def close(self) -> None:
-        """Called when the module is closed or its client has gone."""
-
     def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
         """Call the method that the scalars name; returns its status, 0 for None."""
         number = scalars.method
@@ -173,10 +151,6 @@ class Skeleton:
                 f"{self.name}.{name} takes {arity} arguments, the call has {len(arguments)}",
             )
         return getattr(self, name)(*arguments) or 0
-
-
-AnySkeleton = Skeleton | InterfaceSkeleton[Any]
-"""What can be installed: a class whose methods have numbers, or one made from an interface."""
 
 
 def _arity(function: Callable[..., Any]) -> int | None:

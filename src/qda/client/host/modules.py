@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from qda.errors import (
     BAD_HANDLE,
@@ -26,24 +25,17 @@ from qda.errors import (
 )
 from qda.fastrpc.remotectl import REMOTECTL, Server
 from qda.fastrpc.scalars import Scalars
+from qda.fastrpc.skeleton import Module
 from qda.fastrpc.uri import ModuleUri
 from qda.idl.wire.records import MarshalError
 
-__all__ = ["HostModules", "Module", "Opened", "plain"]
+__all__ = ["HostModules", "Opened", "plain"]
 
 HANDLES = 256
 """Modules that a DSP may have open at once."""
 
 _OUT_OF_HANDLES = 0x2D
 _log = logging.getLogger("qda.client.host")
-
-
-class Module(Protocol):
-    """Anything that can be called by handle."""
-
-    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
-        """Run one call; returns its result."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

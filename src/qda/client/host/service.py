@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from qda.client.host.modules import HostModules, Opened
 from qda.errors import DspError, UsageTypeError
 from qda.fastrpc.hostfiles import FILES_MODULE
 from qda.fastrpc.hostlog import LOG_MODULE
+from qda.fastrpc.skeleton import AnySkeleton
 from qda.idl.python.system import system_interface
 
 if TYPE_CHECKING:
@@ -57,17 +57,17 @@ class HostService:
         """Whether calls of the DSP are served."""
         return self._threads is not None
 
-    def provide(self, skeleton: Any) -> None:
+    def provide(self, skeleton: type[AnySkeleton] | AnySkeleton) -> None:
         """Make a skeleton available to the DSP: a class, of which each open gets an object of its
         own, or an object for all of them.  UsageTypeError."""
-        kind: Any = skeleton if inspect.isclass(skeleton) else type(skeleton)
-        if not hasattr(kind, "check_open"):
+        kind = skeleton if isinstance(skeleton, type) else type(skeleton)
+        if not issubclass(kind, AnySkeleton):
             raise UsageTypeError(f"{skeleton!r:.80} is no skeleton class, and no skeleton")
 
         def open_one(uri: str) -> Opened:
             if "?" in uri:
                 kind.check_open(uri)
-            made: Any = skeleton() if inspect.isclass(skeleton) else skeleton
+            made = skeleton() if isinstance(skeleton, type) else skeleton
             made.session = self._session
             made.open(uri)
             return Opened(made, made.close)

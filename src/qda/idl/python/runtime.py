@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qda.errors import UNSUPPORTED, StatusError, UsageError
 from qda.fastrpc.scalars import Scalars
+from qda.fastrpc.skeleton import AnySkeleton
 from qda.idl.model import Document, Interface
 from qda.idl.names import method_name
 from qda.idl.python.binding import Binding
@@ -167,31 +168,18 @@ class Remote(_Made):
         return f"<{self.interface.full_name} through {self._module!r}>"
 
 
-class Skeleton(_Made, Generic[R_co]):
+class Skeleton(_Made, AnySkeleton, Generic[R_co]):
     """Base of the skeletons of interfaces: override the methods of the interface.
 
     What a method raises becomes the status of the call: a `qda.StatusError` its own, anything else
-    0x80000401.  `dsp` is what the protection domain offers (`qda.Skeleton` says what); `name` is
-    the interface's name in C, by which the module is opened.
-
-    A program may provide a skeleton to its DSP (`Session.provide`); then `session` is that session,
-    and there is no `dsp`.
+    0x80000401.  `name` is the interface's name in C.
     """
 
-    name: ClassVar[str]
-    dsp: Any
-    session: Any
     _bound: Binding | None = None
 
     def __init_subclass__(cls) -> None:
         if "interface" in vars(cls):
             cls.name = cls.interface.c_name
-
-    def open(self, uri: str) -> None:
-        """Called when the module is opened; what it raises refuses the open."""
-
-    def close(self) -> None:
-        """Called when the module is closed or its client has gone."""
 
     @classmethod
     def check_open(cls, uri: str) -> None:
