@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from qda.errors import UsageError
 from qda.shim import DeviceServer, environment
 from qda.shim.library import find_library
-from qda.shim.mirror import SOCKET_PATH_LIMIT
+from qda.shim.place import SOCKET_PATH_LIMIT
 from qda.shim.protocol import Answer, Kind, Operation, Request, c_header
 from qda.virtual import Machine
 from tests.shim.system import System, needs_library

@@ -10,31 +10,26 @@ by SIGKILL.
 
 from __future__ import annotations
 
-import fcntl
-import os
-import stat
+import re
+import shlex
 import subprocess
 from collections.abc import Iterable
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from qda.errors import UsageError
-from qda.shim.protocol import MIRROR_SUFFIX
+from qda.shim.place import Place
 from qda.virtual.nodes import NodePath
 
-__all__ = ["SOCKET_PATH_LIMIT", "Mirror", "name_below_dev"]
-
-SOCKET_PATH_LIMIT = 107
-"""Longest path of a socket in bytes: `sun_path` without its NUL."""
+__all__ = ["Mirror", "name_below_dev"]
 
 PRESENT = "subsys_"
 """With a DSP's name behind it: by this the C library sees that a DSP is there (clients.md 2)."""
 
+_LEFTOVER = re.compile(rf"accel(/accel\d+)?|dma_heap(/system)?|(fastrpc-|{PRESENT})[^/]+")
+"""What a server can have left in the mirror, whichever profile it had."""
+
 _MINOR_BITS = 20
 """As in Linux's own device numbers; `native/preload/libc.c` takes them apart."""
-
-_REMOVE = 'read -r _; rm -rf -- "$@"'
-"""The caretaker: waits for the end of its standard input, which is the end of the server."""
 
 
 def name_below_dev(node: NodePath) -> str:
@@ -45,78 +40,64 @@ def name_below_dev(node: NodePath) -> str:
 class Mirror:
     """The place of a server: `socket` is free to be bound, the placeholders are there.
 
-    `also` is removed with it in the end.  UsageError for a path that cannot be used: too long, in
-    use by another server, or something other than a socket.  OSError as of the file system.
+    `folders` are the names of the mirror's folders, "" for itself.  The folders `also`, which are
+    empty then, are removed with it in the end.  UsageError for a path that cannot be used, OSError
+    (see `Place`).
     """
 
     def __init__(self, socket: Path, nodes: Iterable[NodePath], also: Iterable[Path] = ()) -> None:
-        self.socket = Path(os.path.abspath(socket))
-        if len(os.fsencode(self.socket)) > SOCKET_PATH_LIMIT:
-            raise UsageError(f"{self.socket}: longer than a socket's path, {SOCKET_PATH_LIMIT}")
-        self.folder = Path(f"{self.socket}{MIRROR_SUFFIX}")
+        numbers: dict[str, int] = {}
+        for node in nodes:
+            numbers[name_below_dev(node)] = node.major << _MINOR_BITS | node.minor
+            if node.domain:
+                numbers[PRESENT + node.domain] = 0
+        folders = {str(PurePath(name).parent) for name in numbers} - {"."}
+        self.folders = {"", *folders}
         with ExitStack() as undo:
-            lock = _claim(self.folder)
-            undo.callback(os.close, lock)
-            _refuse_foreign(self.socket)
-            self._caretaker = self._start_caretaker(lock, also)
+            place = Place(socket, lambda name: _LEFTOVER.fullmatch(name) is not None)
+            undo.callback(place.close)
+            undo.callback(place.give_up)
+            self.socket = place.socket
+            self._caretaker = _start_caretaker(_removal(place, numbers, folders, also), place)
             undo.callback(self.close)
-            self.socket.unlink(missing_ok=True)
-            for node in nodes:
-                self._place(name_below_dev(node), node.major << _MINOR_BITS | node.minor)
-                if node.domain:
-                    self._place(PRESENT + node.domain, 0)
+            for name, number in numbers.items():
+                place.create(name, number)
             undo.pop_all()
-        os.close(lock)  # the caretaker has it, to the last moment
-
-    def _start_caretaker(self, lock: int, also: Iterable[Path]) -> subprocess.Popen[bytes]:
-        # In a process session of its own, out of reach of Ctrl-C and of a kill of our group.
-        return subprocess.Popen(
-            ["/bin/sh", "-c", _REMOVE, "qda", self.socket, self.folder, *also],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[lock],
-            start_new_session=True,
-            cwd="/",
-        )
-
-    def _place(self, name: str, number: int) -> None:
-        path = self.folder / name
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        path.touch()
-        os.truncate(path, number)
-        path.chmod(0o666)
+        place.close()  # the caretaker has it, to the last moment
 
     def close(self) -> None:
         """Remove everything, and wait until it is gone.  Idempotent."""
         self._caretaker.communicate()
 
 
-def _claim(folder: Path) -> int:
-    """A descriptor of the folder, made if need be, that only one server can have."""
-    while True:
-        folder.mkdir(mode=0o755, exist_ok=True)
-        try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue  # a caretaker was faster
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.stat(folder), os.fstat(descriptor)):
-                return descriptor
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            os.close(descriptor)
-            raise UsageError(f"{folder}: another device server is here") from None
-        os.close(descriptor)
+def _removal(
+    place: Place, files: Iterable[str], folders: Iterable[str], also: Iterable[Path]
+) -> str:
+    """What the caretaker does, in words for a shell: it waits for the end of its standard input,
+    which is the end of the server, and removes what the server has made, and only that.
+
+    The socket goes first: once the folder is gone, another server can have the place.
+    """
+    parent, folder = place.parent_descriptor, place.folder_descriptor
+    steps = [
+        (parent, ["rm", "-f", "--", place.socket.name]),
+        (folder, ["rm", "-f", "--", *files]),
+        (folder, ["rmdir", "--", *folders]),
+        (parent, ["rmdir", "--", place.folder.name]),
+        (parent, ["rmdir", "--", *map(str, also)]),
+    ]
+    lines = [f"cd -P /proc/self/fd/{where} && {shlex.join(step)}" for where, step in steps]
+    return "\n".join(["read -r _", *lines])
 
 
-def _refuse_foreign(socket: Path) -> None:
-    """UsageError if something other than a socket would be removed."""
-    try:
-        mode = socket.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise UsageError(f"{socket} exists, and is not a socket")
+def _start_caretaker(script: str, place: Place) -> subprocess.Popen[bytes]:
+    # In a process session of its own, out of reach of Ctrl-C and of a kill of our group.
+    return subprocess.Popen(
+        ["/bin/sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[place.parent_descriptor, place.folder_descriptor],
+        start_new_session=True,
+        cwd="/",
+    )

@@ -24,6 +24,7 @@ from qda.shim.caller import Caller, Lane
 from qda.shim.files import OpenNode, OpenNodes
 from qda.shim.mirror import Mirror, name_below_dev
 from qda.shim.mixed import MixedFront
+from qda.shim.place import OWN_FILE
 from qda.shim.protocol import VERSION, Kind, Operation, Wish
 from qda.shim.requests import Observer, open_refusal, run_ioctl
 from qda.uapi import ACCEL_DIALECTS, DIALECTS
@@ -52,7 +53,7 @@ class DeviceServer:
     `dialect` is that of the accelerator's nodes.  `strangers` says that clients need not descend
     from this process; they are then asked to let it read them (Yama).  `observer` sees every
     request.  `mixed` serves clients that mix dialects (`qda.shim.mixed`).
-    `also` are folders that go when the server has ended.
+    `also` are folders, empty but for the server, that go when it has ended.
 
     The server owns nothing of the machine; close it before the machine.  UsageError for a dialect
     or path that cannot be, OSError.
@@ -89,8 +90,8 @@ class DeviceServer:
             undo.callback(self._nodes.close)
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             undo.callback(self._listener.close)
+            os.fchmod(self._listener.fileno(), OWN_FILE)  # as which bind makes the path
             self._listener.bind(os.fsencode(self.socket))
-            self.socket.chmod(0o600)
             self._listener.listen(_BACKLOG)
             self._watched = select.epoll()
             undo.callback(self._watched.close)
@@ -224,9 +225,9 @@ class DeviceServer:
         return True
 
     def _open(self, lane: Lane, caller: Caller, name: bytes, flags: int) -> None:
-        path = self._by_name.get(name.decode("utf-8", "replace"))
-        is_folder = (self._mirror.folder / os.fsdecode(name)).is_dir()
-        result = open_refusal(path, flags, is_folder)
+        below_dev = name.decode("utf-8", "replace")
+        path = self._by_name.get(below_dev)
+        result = open_refusal(path, flags, below_dev in self._mirror.folders)
         descriptor = -1
         if path is not None and not result:
             try:
