@@ -10,6 +10,7 @@ from qda.driver.packing import Contents, copy_back, pack
 from qda.fastrpc import control
 from qda.fastrpc.control import ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.handles import Fixed
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.overlap import Overlap
 from qda.fastrpc.payload import Argument, Backing, Layout, PhysicalPage, header, lay_out
@@ -155,7 +156,7 @@ def _check_packed(
     assert isinstance(packed, FakeMessage)
     yield from _check_message(layout, arguments, packed, given, wanted)
     domain = ProtectionDomain(wanted.get("pd", 0))
-    client_id = 0 if handle == control.CONTROL_HANDLE else given["client_id"]
+    client_id = 0 if handle == Fixed.INIT else given["client_id"]
     message = InvokeMessage(
         client_id=client_id,
         tid=client.tid,

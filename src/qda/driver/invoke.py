@@ -10,7 +10,7 @@ from qda.driver.memory import Client
 from qda.driver.packing import copy_back, pack
 from qda.driver.session import Call, Memory, Session
 from qda.errors import NO_SUCH_CLIENT, as_signed
-from qda.fastrpc.control import CONTROL_HANDLE
+from qda.fastrpc.handles import Fixed
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.overlap import overlaps
 from qda.fastrpc.payload import MAX_ARGUMENT_LENGTH, Argument
@@ -39,7 +39,7 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
         except BaseException as error:
             _keep(session, [resumed], error)
             raise
-    if request.handle == CONTROL_HANDLE:
+    if request.handle == Fixed.INIT:
         raise PermissionError(errno.EPERM, "handle 1 belongs to the driver")
     scalars = Scalars.decode(request.scalars)
     arguments = _read_arguments(client, request.arguments, scalars.length)

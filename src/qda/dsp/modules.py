@@ -13,7 +13,7 @@ from typing import Protocol
 
 from qda.dsp.skeleton import DspServices
 from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError
-from qda.fastrpc.remotectl import FIRST_MODULE_HANDLE
+from qda.fastrpc.handles import FIRST_OPENED
 from qda.fastrpc.skeleton import AnySkeleton, Module
 from qda.fastrpc.uri import ModuleUri
 
@@ -110,7 +110,7 @@ class Modules:
         self._loaders = loaders
         self._fixed: dict[int, Module] = {}
         self._opened: dict[int, _Opened] = {}
-        self._next = FIRST_MODULE_HANDLE
+        self._next = FIRST_OPENED
         self._lock = threading.Lock()
 
     def fix(self, handle: int, module: Module) -> None:

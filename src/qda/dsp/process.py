@@ -48,8 +48,8 @@ from qda.errors import (
     StatusError,
     as_signed,
 )
-from qda.fastrpc.control import CONTROL_HANDLE
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostlog import Level
 from qda.fastrpc.listener import LISTENER, LISTENER1
 from qda.fastrpc.message import InvokeMessage
@@ -62,11 +62,7 @@ __all__ = ["Process"]
 
 _message = InvokeMessage.codec
 
-_UTILITIES = 2
-_CURRENT_PROCESS = 4
-_MESSAGES = 5
-_PERFORMANCE = {6: "adsp_perf", 9: "adsp_perf1"}
-_AFTER_EXIT = (_CURRENT_PROCESS, CONTROL_HANDLE)
+_AFTER_EXIT = (Fixed.CURRENT_PROCESS1, Fixed.INIT)
 """Handles that still answer after a client's exit (spec 6.6, 10)."""
 
 
@@ -104,14 +100,14 @@ class Process:
         self.modules = Modules([self.skeletons, folders, files])
         self.modules.fix(REMOTECTL.handle, RemoteControl(self, REMOTECTL))
         self.modules.fix(REMOTECTL1.handle, RemoteControl(self, REMOTECTL1))
-        self.modules.fix(CONTROL_HANDLE, ProcessControl(self))
-        self.modules.fix(_UTILITIES, Utilities(capabilities))
-        self.modules.fix(_CURRENT_PROCESS, CurrentProcess(self))
+        self.modules.fix(Fixed.INIT, ProcessControl(self))
+        self.modules.fix(Fixed.UTILITIES, Utilities(capabilities))
+        self.modules.fix(Fixed.CURRENT_PROCESS1, CurrentProcess(self))
         self.modules.fix(LISTENER.handle, ListenerModule(self, LISTENER, complete=False))
         self.modules.fix(LISTENER1.handle, ListenerModule(self, LISTENER1, complete=True))
-        self.modules.fix(_MESSAGES, Messages())
-        for handle, name in _PERFORMANCE.items():
-            self.modules.fix(handle, Unsupported(name))
+        self.modules.fix(Fixed.ADSPMSGD1, Messages())
+        for counters in (Fixed.ADSP_PERF, Fixed.ADSP_PERF1):
+            self.modules.fix(counters, Unsupported(counters.name.lower()))
         self._sessions: dict[int, Session] = {}
         self._default: Session | None = None
         self._local = threading.local()
@@ -402,7 +398,7 @@ class Process:
         if len(message) != _message.size:
             raise StatusError(BAD_PARAMETER, f"a message of {len(message)} bytes")
         client_id, self._local.thread, _, handle, word, address, size = _message.unpack(message)
-        if client_id != (0 if handle == CONTROL_HANDLE else session.client_id):
+        if client_id != (0 if handle == Fixed.INIT else session.client_id):
             raise StatusError(NO_SUCH_CLIENT, f"client {client_id} is not on this session")
         if session.left and handle not in _AFTER_EXIT:
             raise StatusError(BAD_STATE, "the client has called exit")

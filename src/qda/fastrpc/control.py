@@ -1,4 +1,4 @@
-"""Control methods: what the driver asks of the DSP by itself, on handle 1.
+"""Control methods: what the driver asks of the DSP by itself, on `Fixed.INIT`.
 
 Each is an ordinary call whose in-buffers are the records below.  The functions return a
 `ControlCall`; they do not send it.  Source: spec/fastrpc.md 3.
@@ -12,16 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.handles import Fixed
 from qda.fastrpc.payload import PhysicalPage
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Record, s32, u32, u64
 
 __all__ = [
     "CAPABILITY_WORDS",
-    "CONTROL_HANDLE",
     "INIT_MEMORY",
     "NAME_MAX",
-    "UTILITIES_HANDLE",
     "AttachRequest",
     "ClientRequest",
     "ControlCall",
@@ -47,8 +46,6 @@ __all__ = [
     "unmap_legacy",
 ]
 
-CONTROL_HANDLE = 1
-UTILITIES_HANDLE = 2
 CAPABILITY_WORDS = 255
 INIT_MEMORY = 4 << 20
 """Bytes of memory that the driver gives a new process, whatever its image needs (3.2)."""
@@ -57,7 +54,7 @@ NAME_MAX = 16
 
 
 class Method(enum.IntEnum):
-    """Method ids on handle 1."""
+    """Method ids on `Fixed.INIT`."""
 
     ATTACH = 0
     RELEASE = 1
@@ -71,7 +68,7 @@ class Method(enum.IntEnum):
 
 
 class Utility(enum.IntEnum):
-    """Method ids on handle 2 (3.5)."""
+    """Method ids on `Fixed.UTILITIES` (3.5)."""
 
     CAPABILITIES = 0
 
@@ -178,7 +175,7 @@ class ControlCall:
     inputs: Sequence[bytes | None]
     outputs: Sequence[int] = ()
     domain: ProtectionDomain = ProtectionDomain.ROOT
-    handle: int = CONTROL_HANDLE
+    handle: int = Fixed.INIT
 
     @property
     def scalars(self) -> Scalars:
@@ -235,7 +232,7 @@ def capabilities() -> ControlCall:
     """Ask for attributes 1 to 255; the answer is an array of 32-bit words (3.5)."""
     request = struct.pack("<I", CAPABILITY_WORDS)
     return ControlCall(
-        Utility.CAPABILITIES, [request], [4 * CAPABILITY_WORDS], handle=UTILITIES_HANDLE
+        Utility.CAPABILITIES, [request], [4 * CAPABILITY_WORDS], handle=Fixed.UTILITIES
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qda.fastrpc.handles import Fixed
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Record, s32, u32
 
@@ -49,8 +50,8 @@ def _entrance(handle: int, first: int) -> Entrance:
     )
 
 
-LISTENER = _entrance(3, 0)
-LISTENER1 = _entrance(7, 2)
+LISTENER = _entrance(Fixed.ADSP_LISTENER, 0)
+LISTENER1 = _entrance(Fixed.ADSP_LISTENER1, 2)
 
 
 class NextRequest(Record):

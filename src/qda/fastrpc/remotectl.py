@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from qda.errors import as_signed, as_unsigned
+from qda.fastrpc.handles import Fixed
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Record, s32, u32
 
 __all__ = [
-    "FIRST_MODULE_HANDLE",
     "REMOTECTL",
     "REMOTECTL1",
     "TEXT_CAPACITY",
@@ -38,9 +38,6 @@ __all__ = [
     "Server",
     "text",
 ]
-
-FIRST_MODULE_HANDLE: Final = 0x201
-"""Smallest handle that opening a module may return; lower ones mean other things (1.3)."""
 
 TEXT_CAPACITY: Final = 255
 """Room for an error text in bytes, as the C library asks for."""
@@ -147,8 +144,8 @@ def _manager(handle: int, first: int) -> Manager:
     )
 
 
-REMOTECTL: Final = _manager(0, 0)
-REMOTECTL1: Final = _manager(8, 2)
+REMOTECTL: Final = _manager(Fixed.REMOTECTL, 0)
+REMOTECTL1: Final = _manager(Fixed.REMOTECTL1, 2)
 
 
 # Who answers.

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from qda.driver import Device
 from qda.driver.session import Call, Memory, Session
 from qda.fastrpc import control
-from qda.fastrpc.control import CONTROL_HANDLE, Method
+from qda.fastrpc.control import Method
+from qda.fastrpc.handles import Fixed
 from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.payload import WireArgument, decode
 from qda.fastrpc.scalars import Scalars
@@ -80,7 +81,7 @@ def _arguments(sent: InvokeMessage, memory: Memory, *, is_output: bool) -> Itera
                 yield f"handle {index}: {fields(argument.handle)}"
         elif in_or_out is is_output:
             shown = _buffer(argument, memory)
-            if index == 0 and sent.handle == CONTROL_HANDLE:
+            if index == 0 and sent.handle == Fixed.INIT:
                 shown = _request(scalars.method, argument, memory) or shown
             yield f"{'out' if is_output else 'in'} {index}: {shown}"
 
