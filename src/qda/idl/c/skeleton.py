@@ -1,7 +1,7 @@
 """`INTERFACE_skel.c`: the entry point that checks a request and calls the implementation (6.8).
 
 A method whose buffers are all known from its declaration becomes straight code: check, copy the
-record, call, copy the results.  The others use what `skel_complex` prints.
+record, call, copy the results.  The others use what `skel_walk` prints.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import Final
 from qda.fastrpc.scalars import EXTENDED_METHOD
 from qda.idl.c.checks import check_interface
 from qda.idl.c.extents import has_handles, is_complex_struct, is_handle, is_plain
+from qda.idl.c.helpers import Helpers
 from qda.idl.c.layouts import MethodLayout, is_converted
 from qda.idl.c.names import fail, identifier, type_name, unique
 from qda.idl.c.options import Options
 from qda.idl.c.prototypes import HANDLE, has_handle, prototype
-from qda.idl.c.skel_complex import ComplexSkeleton
-from qda.idl.c.skel_runtime import HELPERS, version_check
+from qda.idl.c.skel_helpers import HELPERS, version_check
+from qda.idl.c.skel_walk import SkeletonWalk
 from qda.idl.c.slots import Slots
-from qda.idl.c.text import block, extern_c, finish, used
+from qda.idl.c.text import block, extern_c, finish
 from qda.idl.model import Direction, Document, Interface, Method, Parameter
 from qda.idl.types import Array, DmaHandle, Enum, InterfaceType, Primitive, Sequence, String
 
@@ -45,7 +46,7 @@ def skeleton(document: Document, interface: Interface, options: Options | None =
         '#define _ATTRIBUTE_VISIBILITY __attribute__((visibility("default")))',
         "#endif",
         "",
-        *extern_c([*made.runtime_functions(functions), *used(HELPERS, functions), *functions]),
+        *extern_c([*made.helpers.lines, *functions]),
     ]
     return finish(lines, options)
 
@@ -56,7 +57,8 @@ class _Skeleton:
     def __init__(self, interface: Interface, options: Options) -> None:
         self._interface = interface
         self._options = options
-        self._complex = ComplexSkeleton(options)
+        self.helpers = Helpers(HELPERS)
+        self._walk = SkeletonWalk(options, self.helpers)
         middle = "_handle" if interface.is_handle64 else ""
         self._entry = f"{interface.c_name}_skel{middle}_invoke"
 
@@ -69,7 +71,7 @@ class _Skeleton:
             lines.append(f'_ATTRIBUTE_VISIBILITY char {name} = "{uri}";')
             if self._interface.version is not None:
                 lines += ["", *version_check(self._version(self._interface.version))]
-        return [*lines, "", *self._complex.declarations()]
+        return [*lines, "", *self._walk.declarations()]
 
     def _version(self, text: str) -> tuple[int, int, int]:
         if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){0,2}", text):
@@ -80,13 +82,6 @@ class _Skeleton:
         parts = [*map(int, text.split(".")), 0, 0]
         return parts[0], parts[1], parts[2]
 
-    @staticmethod
-    def runtime_functions(functions: list[str]) -> list[str]:
-        """Functions of the DSP's runtime that are called."""
-        if any("_dma(" in line or "adsp_mmap_fd_getinfo(" in line for line in functions):
-            return ["extern int adsp_mmap_fd_getinfo(int fd, uint32_t* length);", ""]
-        return []
-
     # The entry point.
 
     def entry(self) -> list[str]:
@@ -95,7 +90,8 @@ class _Skeleton:
         handle = f"remote_handle64 {HANDLE}, " if self._interface.is_handle64 else ""
         lines = ["uint32_t _method = REMOTE_SCALARS_METHOD(_sc);"]
         if any(one.index >= EXTENDED_METHOD for one in methods):
-            short = "REMOTE_SCALARS_INBUFS(_sc) < 1 || !_skel_read(&_args[0], &_method, 4)"
+            read = self.helpers.call("_skel_read", "&_args[0]", "&_method", "4")
+            short = f"REMOTE_SCALARS_INBUFS(_sc) < 1 || !{read}"
             inside = [
                 f"if ({short}) {{ return AEE_EBADPARM; }}",
                 f"if (_method < {EXTENDED_METHOD}) {{ return AEE_EUNSUPPORTED; }}",
@@ -147,9 +143,10 @@ class _Skeleton:
         counts = ", ".join(map(str, (0, 0, *slots.counts)))
         checks = [f"(_sc & 0xffffff) != REMOTE_SCALARS_MAKEX({counts})"]
         if layout.in_end:
-            checks.append(f"!_skel_read(&_args[0], &_in, {layout.in_end})")
+            checks.append(self._unless("_skel_read", "&_args[0]", "&_in", str(layout.in_end)))
         if layout.out_end:
-            checks.append(f"!_skel_holds(&_args[{slots.out_record}], {layout.out_end}, 1)")
+            record = f"&_args[{slots.out_record}]"
+            checks.append(self._unless("_skel_holds", record, str(layout.out_end), "1"))
         locals_, stores = ["int _error;"], []
         arguments: list[str] = []
         for one in method.parameters:
@@ -193,26 +190,30 @@ class _Skeleton:
     def _is_open(self, method: Method) -> bool:
         return self._interface.is_handle64 and method.index == 0
 
+    def _unless(self, helper: str, *arguments: str) -> str:
+        return f"!{self.helpers.call(helper, *arguments)}"
+
     def _checks(self, one: Parameter, layout: MethodLayout, slots: Slots) -> list[str]:
         """What is wrong with the buffers of a parameter."""
         inner, checks = one.type.resolved, []
         if isinstance(inner, DmaHandle):
             place = slots.ins.get(one.name, slots.outs.get(one.name))
-            return [f"adsp_mmap_fd_getinfo(_args[{place}].dma.fd, &{identifier(one.name)}_)"]
+            length = f"&{identifier(one.name)}_"
+            return [self.helpers.call("adsp_mmap_fd_getinfo", f"_args[{place}].dma.fd", length)]
         if not isinstance(inner, String | Sequence):
             return []
         size = self._size(one)
         if one.name in slots.ins:
             check = "_skel_is_text" if isinstance(inner, String) else "_skel_holds"
-            count = f"_in.{layout.counts[one.name]}"
-            checks.append(f"!{check}(&_args[{slots.ins[one.name]}], {count}, {size})")
+            came = f"&_args[{slots.ins[one.name]}]", f"_in.{layout.counts[one.name]}"
+            checks.append(self._unless(check, *came, size))
         if one.name in slots.outs:
             room, out = f"_in.{layout.rooms[one.name]}", f"&_args[{slots.outs[one.name]}]"
             if one.name in slots.ins:
-                came = f"&_args[{slots.ins[one.name]}], _in.{layout.counts[one.name]}"
-                checks.append(f"!_skel_passes({came}, {out}, {room}, {size})")
+                came = f"&_args[{slots.ins[one.name]}]", f"_in.{layout.counts[one.name]}"
+                checks.append(self._unless("_skel_passes", *came, out, room, size))
             else:
-                checks.append(f"!_skel_holds({out}, {room}, {size})")
+                checks.append(self._unless("_skel_holds", out, room, size))
         return checks
 
     def _unit(self, one: Parameter) -> str:
@@ -276,29 +277,31 @@ class _Skeleton:
         lines = ["struct _skel_call _call;", "int _error;"]
         if not handles:
             lines.append("if (_sc & 0xff) { return AEE_EBADPARM; }")
-        lines.append("_skel_begin(&_call, _sc, _args);")
+        call = self.helpers.call
+        lines.append(f"{call('_skel_begin', '&_call', '_sc', '_args')};")
         if layout.in_end:
-            lines += [
-                "memset(&_in, 0, sizeof _in);",
-                f"_skel_record(&_call, &_in, {layout.in_end});",
-            ]
+            record = call("_skel_record", "&_call", "&_in", str(layout.in_end))
+            lines += ["memset(&_in, 0, sizeof _in);", f"{record};"]
         if layout.out_end:
-            lines.append(f"void* _reply = _skel_out(&_call, 1, {layout.out_end});")
+            reply = call("_skel_out", "&_call", "1", str(layout.out_end))
+            lines.append(f"void* _reply = {reply};")
         taken: set[str] = set()
         arguments: list[str] = []
         stores: list[str] = []
         for one in method.parameters:
             local = unique(identifier(one.name) + "_", taken)
             taken.add(local)
-            lines += self._complex.parameter(one, layout, local)
-            stores += self._complex.results(one, layout, local)
+            lines += self._walk.parameter(one, layout, local)
+            stores += self._walk.results(one, layout, f"&{local}")
             arguments += self._local_arguments(one, layout, local)
         if layout.out_end:
             stores.append(f"memcpy(_reply, &_out, {layout.out_end});")
-        functions = [*lines, *self._complex.declarations()]
-        if any("_skel_expect(" in line for line in functions):
-            stores.insert(0, "_skel_finish(&_call);")
-        end = ["_skel_end(&_call);"] if any("_skel_allocate(" in one for one in functions) else []
+        # Asked for by what has been printed until now, for this method or an earlier one.
+        if self.helpers.is_needed("_skel_expect"):
+            stores.insert(0, f"{call('_skel_finish', '&_call')};")
+        end = []
+        if self.helpers.is_needed("_skel_allocate"):
+            end.append(f"{call('_skel_end', '&_call')};")
         return [
             *lines,
             *self._prepare(method, layout),

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from qda.idl.c.options import Options
 
-__all__ = ["block", "code", "comment", "extern_c", "finish", "guarded", "indented", "used"]
+__all__ = ["block", "code", "comment", "extern_c", "finish", "guarded", "indented"]
 
 
 def indented(lines: Iterable[str]) -> list[str]:
@@ -56,20 +56,6 @@ def finish(lines: Iterable[str], options: Options) -> str:
             level = len(line) - len(line.lstrip("\t"))
             found.append(blanks * level + line[level:])
     return "\n".join(found).rstrip("\n") + "\n"
-
-
-def used(helpers: dict[str, list[str]], lines: list[str]) -> list[str]:
-    """The helpers that lines need, directly or through later helpers, in their order.
-
-    A helper's key is the text that shows its use, such as `_stub_buffer(`.
-    """
-    text = "\n".join(lines)
-    found: list[str] = []
-    for key, helper in reversed(helpers.items()):
-        if key in text:
-            text += "\n".join(helper)
-            found[:0] = [*helper, ""]
-    return found
 
 
 def extern_c(lines: Iterable[str]) -> list[str]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from qda.idl.c.helpers import Helper
 from qda.idl.c.text import code
 
 __all__ = ["HELPERS", "version_check"]
 
-HELPERS: Final = {
-    "_skel_read(": code(
+HELPERS: Final = (
+    Helper(
+        ("adsp_mmap_fd_getinfo",),  # of the DSP's runtime
+        "extern int adsp_mmap_fd_getinfo(int fd, uint32_t* length);",
+    ),
+    Helper(
+        ("_skel_read",),
         """
         /* Copy a record out of its buffer, unless that is shorter. */
         static int _skel_read(const remote_arg* arg, void* record, size_t size) {
@@ -17,17 +23,19 @@ HELPERS: Final = {
             memcpy(record, arg->buf.pv, size);
             return 1;
         }
-        """
+        """,
     ),
-    "_skel_holds(": code(
+    Helper(
+        ("_skel_holds",),
         """
         /* Whether a buffer has room for `count` elements. */
         static int _skel_holds(const remote_arg* arg, uint32_t count, size_t size) {
             return count <= 0x7fffffff && arg->buf.nLen / size >= count && (arg->buf.pv || !count);
         }
-        """
+        """,
     ),
-    "_skel_is_text(": code(
+    Helper(
+        ("_skel_is_text",),
         """
         /* Whether a buffer has a text of `count` units, the last of which is the end mark. */
         static int _skel_is_text(const remote_arg* arg, uint32_t count, size_t unit) {
@@ -35,9 +43,11 @@ HELPERS: Final = {
             if (!count || !_skel_holds(arg, count, unit)) { return 0; }
             return !memcmp((const char*)arg->buf.pv + (count - 1) * unit, mark, unit);
         }
-        """
+        """,
+        needs=("_skel_holds",),
     ),
-    "_skel_passes(": code(
+    Helper(
+        ("_skel_passes",),
         """
         /* Let an out-buffer with room for `room` elements begin with the `count` that came in. */
         static int _skel_passes(
@@ -47,9 +57,11 @@ HELPERS: Final = {
             if (count) { memmove(out->buf.pv, in->buf.pv, count * size); }
             return 1;
         }
-        """
+        """,
+        needs=("_skel_holds",),
     ),
-    "struct _skel_call": code(
+    Helper(
+        ("_skel_call", "_skel_begin", "_skel_take"),
         """
         /* A call whose number of buffers depends on its data.  They are taken one after the other;
            after an error nothing is taken any more. */
@@ -80,32 +92,40 @@ HELPERS: Final = {
             }
             return call->error ? NULL : (*next)++->buf.pv;
         }
-        """
+        """,
+        needs=("_skel_holds",),
     ),
-    "_skel_in(": code(
+    Helper(
+        ("_skel_in",),
         """
         static void* _skel_in(struct _skel_call* call, uint32_t count, size_t size) {
             return _skel_take(call, &call->in, call->in_end, count, size);
         }
-        """
+        """,
+        needs=("_skel_call",),
     ),
-    "_skel_out(": code(
+    Helper(
+        ("_skel_out",),
         """
         static void* _skel_out(struct _skel_call* call, uint32_t count, size_t size) {
             return _skel_take(call, &call->out, call->out_end, count, size);
         }
-        """
+        """,
+        needs=("_skel_call",),
     ),
-    "_skel_record(": code(
+    Helper(
+        ("_skel_record",),
         """
         /* Copy primIn. */
         static void _skel_record(struct _skel_call* call, void* record, size_t size) {
             const void* data = _skel_in(call, 1, size);
             if (data) { memcpy(record, data, size); }
         }
-        """
+        """,
+        needs=("_skel_call", "_skel_in"),
     ),
-    "_skel_text(": code(
+    Helper(
+        ("_skel_text",),
         """
         static void* _skel_text(struct _skel_call* call, uint32_t count, size_t unit) {
             const remote_arg* arg = call->in;
@@ -113,9 +133,11 @@ HELPERS: Final = {
             if (!call->error && !_skel_is_text(arg, count, unit)) { call->error = AEE_EBADPARM; }
             return data;
         }
-        """
+        """,
+        needs=("_skel_is_text", "_skel_call", "_skel_in"),
     ),
-    "_skel_inout(": code(
+    Helper(
+        ("_skel_inout",),
         """
         /* The next out-buffer, which begins with what the last in-buffer has. */
         static void* _skel_inout(
@@ -127,9 +149,11 @@ HELPERS: Final = {
             }
             return data;
         }
-        """
+        """,
+        needs=("_skel_passes", "_skel_call", "_skel_out"),
     ),
-    "_skel_dma(": code(
+    Helper(
+        ("_skel_dma",),
         """
         /* The next handle; the runtime knows how long its buffer is. */
         static void _skel_dma(
@@ -143,18 +167,21 @@ HELPERS: Final = {
             *offset = (*next)++->dma.offset;
             if (adsp_mmap_fd_getinfo(*fd, length)) { call->error = AEE_EBADPARM; }
         }
-        """
+        """,
+        needs=("adsp_mmap_fd_getinfo", "_skel_call"),
     ),
-    "union _skel_block": code(
+    Helper(
+        ("_skel_block",),
         """
         union _skel_block {
             union _skel_block* next;
             uint64_t number;
             double real;
         };
-        """
+        """,
     ),
-    "_skel_allocate(": code(
+    Helper(
+        ("_skel_allocate",),
         """
         /* Memory until the end of the call, filled with zeros.  NULL for nothing. */
         static void* _skel_allocate(struct _skel_call* call, size_t count, size_t size) {
@@ -171,9 +198,11 @@ HELPERS: Final = {
             call->blocks = block;
             return block + 1;
         }
-        """
+        """,
+        needs=("_skel_call", "_skel_block"),
     ),
-    "_skel_expect(": code(
+    Helper(
+        ("_skel_expect", "_skel_finish"),
         """
         /* Elements whose records go out after the call. */
         struct _skel_later {
@@ -210,9 +239,11 @@ HELPERS: Final = {
                 }
             }
         }
-        """
+        """,
+        needs=("_skel_call", "_skel_allocate"),
     ),
-    "_skel_end(": code(
+    Helper(
+        ("_skel_end",),
         """
         static void _skel_end(struct _skel_call* call) {
             while (call->blocks) {
@@ -221,10 +252,11 @@ HELPERS: Final = {
                 call->blocks = next;
             }
         }
-        """
+        """,
+        needs=("_skel_call", "_skel_block"),
     ),
-}
-"""Helpers by what shows that they are used; a helper may need earlier ones."""
+)
+"""Each needs only earlier ones."""
 
 
 def version_check(parts: tuple[int, int, int]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from qda.idl.c.helpers import Helper
 from qda.idl.c.text import code
 
 __all__ = ["HELPERS", "named_handle"]
@@ -38,8 +39,9 @@ def named_handle(name: str) -> list[str]:
     )
 
 
-HELPERS: Final = {
-    "_stub_buffer(": code(
+HELPERS: Final = (
+    Helper(
+        ("_stub_buffer",),
         """
         static remote_buf _stub_buffer(const void* data, size_t size) {
             remote_buf buffer;
@@ -47,18 +49,20 @@ HELPERS: Final = {
             buffer.nLen = size;
             return buffer;
         }
-        """
+        """,
     ),
-    "_stub_wide_length(": code(
+    Helper(
+        ("_stub_wide_length",),
         """
         static size_t _stub_wide_length(const _wchar_t* text) {
             size_t length = 0;
             while (text[length]) { length++; }
             return length;
         }
-        """
+        """,
     ),
-    "struct _stub_call": code(
+    Helper(
+        ("_stub_call", "_stub_begin"),
         """
         /* A call whose number of buffers depends on its data.  They are collected in `args`, with
            gaps, in the order of travel: primIn, in-buffers, primROut, out-buffers, handles. */
@@ -101,9 +105,11 @@ HELPERS: Final = {
             call->args[1 + _STUB_BUFFERS].buf = _stub_buffer(out, out_size);
             return call;
         }
-        """
+        """,
+        needs=("_stub_buffer",),
     ),
-    "_stub_allocate(": code(
+    Helper(
+        ("_stub_allocate",),
         """
         /* Memory until the end of the call, filled with zeros.  NULL for nothing. */
         static void* _stub_allocate(struct _stub_call* call, size_t count, size_t size) {
@@ -120,17 +126,21 @@ HELPERS: Final = {
             call->blocks = block;
             return block + 1;
         }
-        """
+        """,
+        needs=("_stub_call",),
     ),
-    "_stub_in(": code(
+    Helper(
+        ("_stub_in",),
         """
         static void _stub_in(struct _stub_call* call, const void* data, size_t size) {
             if (call->ins == _STUB_BUFFERS && !call->error) { call->error = AEE_EUNSUPPORTED; }
             if (!call->error) { call->args[1 + call->ins++].buf = _stub_buffer(data, size); }
         }
-        """
+        """,
+        needs=("_stub_buffer", "_stub_call"),
     ),
-    "_stub_out(": code(
+    Helper(
+        ("_stub_out",),
         """
         /* `unit`: size of a text's units, of which the last will be the end mark.  0: no text. */
         static void _stub_out(
@@ -140,9 +150,11 @@ HELPERS: Final = {
             call->unit[call->outs] = unit;
             call->args[2 + _STUB_BUFFERS + call->outs++].buf = _stub_buffer(data, size);
         }
-        """
+        """,
+        needs=("_stub_buffer", "_stub_call"),
     ),
-    "_stub_expect(": code(
+    Helper(
+        ("_stub_expect",),
         """
         /* Offer a buffer for the records of elements, to be read after the call. */
         static void _stub_expect(
@@ -162,9 +174,11 @@ HELPERS: Final = {
             later->next = call->later;
             call->later = later;
         }
-        """
+        """,
+        needs=("_stub_call", "_stub_allocate", "_stub_out"),
     ),
-    "_stub_dma(": code(
+    Helper(
+        ("_stub_dma",),
         """
         static void _stub_dma(
             struct _stub_call* call, int out, int fd, uint32_t offset, uint32_t length) {
@@ -179,9 +193,11 @@ HELPERS: Final = {
             call->fd[call->dmas] = fd;
             call->length[call->dmas++] = length;
         }
-        """
+        """,
+        needs=("_stub_call",),
     ),
-    "_stub_ready(": code(
+    Helper(
+        ("_stub_ready", "_stub_scalars", "_stub_finish", "_stub_end"),
         """
         /* Close the gaps, and tell the client library how long the handles' buffers are. */
         static int _stub_ready(struct _stub_call* call) {
@@ -236,7 +252,8 @@ HELPERS: Final = {
             }
             free(call);
         }
-        """
+        """,
+        needs=("_stub_call",),
     ),
-}
-"""Helpers by what shows that they are used; a helper may need earlier ones."""
+)
+"""Each needs only earlier ones."""
