@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from errno import EBADF
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qda.errors import UsageError
+from qda.linux import address_of
 from qda.shim import DeviceServer, environment
 from qda.shim.library import find_library
 from qda.shim.place import SOCKET_PATH_LIMIT
 from qda.shim.protocol import Answer, Kind, Operation, Request, c_header
+from qda.uapi import drm
 from qda.virtual import Machine
 from tests.shim.system import System, needs_library
 from tests.system import new_machine
@@ -150,6 +154,42 @@ def test_any_request_is_answered_or_ends_the_lane(systems: object, values: dict[
         for descriptor in descriptors:
             os.close(descriptor)
         assert not message or Answer.unpack(message).number == 1
+
+
+def _ask(connection: socket.socket, **values: Any) -> tuple[int, list[int]]:
+    """Result of a request, and the descriptors that come with it."""
+    connection.send(Request(number=1, tid=os.getpid(), **values).pack())
+    message, descriptors, _, _ = socket.recv_fds(connection, Answer.byte_size, 4)
+    return Answer.unpack(message).result, descriptors
+
+
+def test_token_is_of_use_only_with_the_descriptor(machine: Machine, tmp_path: Path) -> None:
+    """Everybody can read it in /proc/net/unix; who is given the descriptor may use it."""
+    query = drm.COMMANDS[0]
+    record = bytearray(query.record().pack()) if query.record else bytearray()
+    with ExitStack() as stack:
+        server = DeviceServer(machine, tmp_path / "server")
+        stack.callback(server.close)
+        connection, other = (stack.enter_context(_connect(server)) for _ in range(2))
+        opened = {"operation": Operation.OPEN, "name": b"accel/accel0", "flags": os.O_RDWR}
+        result, [node] = _ask(connection, **opened)
+        assert result == 0
+        request = {"code": query.code, "argument": address_of(record)}
+        with socket.socket(fileno=node) as held:
+            token = held.getsockname().split(b"/")[1]
+            assert f"@qda/{token.decode()}/" in Path("/proc/net/unix").read_text()
+            sender, receiver = socket.socketpair()
+            stack.enter_context(sender)
+            stack.enter_context(receiver)
+            socket.send_fds(sender, [b"."], [node])
+        for operation in (Operation.IOCTL, Operation.MMAP):
+            for number in (-1, 0, node, other.fileno(), 1 << 20):
+                asked = {"operation": operation, "token": token, "descriptor": number}
+                assert _ask(other, **asked, **request) == (-EBADF, [])
+        [given] = socket.recv_fds(receiver, 1, 1)[1]
+        stack.callback(os.close, given)
+        asked = {"operation": Operation.IOCTL, "token": token, "descriptor": given}
+        assert _ask(other, **asked, **request) == (0, [])
 
 
 @needs_library

@@ -16,12 +16,16 @@ from qda.driver.memory import LocalClient, MessageMemory, Piece
 from qda.linux import Area, MapsFile, name_of_thread, open_again, send_at_once, take_descriptor
 from qda.memory import ClientAddress
 from qda.rpmsg import Endpoint
+from qda.shim.files import OpenNode, cookie_of
 from qda.shim.memory import LaneMemory
 from qda.shim.protocol import Answer, Kind, Operation, Request
 
 __all__ = ["Caller", "Lane"]
 
 _answer, _request = Answer.codec, Request.codec
+
+_REMEMBERED = 64
+"""Nodes of which a lane remembers that its process has had them."""
 
 
 class Lane:
@@ -137,6 +141,7 @@ class Caller:
         self._pidfd, self._lane = pidfd, lane
         self._memory = LaneMemory(pid)
         self._maps: MapsFile | None = None
+        self._had: set[bytes] = set()  # tokens of nodes
         self._poll = select.poll()
         self._poll.register(lane.fileno(), select.POLLIN)
         self.read, self.fetch = self._memory.read, self._memory.fetch
@@ -184,6 +189,30 @@ class Caller:
     def descriptor(self, number: int) -> int:
         """See `Client.descriptor`."""
         return take_descriptor(self._pidfd, number)
+
+    def refusal(self, node: OpenNode, number: int) -> int:
+        """What is against a request on a node by descriptor `number`: 0, or -EBADF if the client
+        has neither shown the node by a descriptor before nor does now, or another negative errno.
+
+        Once is enough: who has had a descriptor could have kept a copy of it.
+        """
+        if node.token in self._had:
+            return 0
+        try:
+            shown = self.descriptor(number)
+        except OSError as error:
+            return -(error.errno or errno.EBADF)
+        try:
+            if cookie_of(shown) != node.cookie:
+                return -errno.EBADF
+        except OSError:
+            return -errno.EBADF
+        finally:
+            os.close(shown)
+        if len(self._had) == _REMEMBERED:
+            self._had.clear()
+        self._had.add(node.token)
+        return 0
 
     def install(self, descriptor: int, flags: int) -> int:
         """See `Client.install`."""

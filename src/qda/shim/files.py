@@ -13,6 +13,7 @@ import os
 import secrets
 import select
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ from qda.driver import Front
 from qda.shim.protocol import NAME_PREFIX, TOKEN_LENGTH
 from qda.virtual.nodes import NodeKind, NodePath
 
-__all__ = ["OpenNode", "OpenNodes"]
+__all__ = ["OpenNode", "OpenNodes", "cookie_of"]
 
 _log = logging.getLogger("qda.shim")
 
@@ -31,18 +32,30 @@ _PATIENCE = 12.0
 RELEASE (hazards.md H32)."""
 
 
+_SO_COOKIE = 57
+"""linux `include/uapi/asm-generic/socket.h`."""
+
+
+def cookie_of(descriptor: int) -> int:
+    """The kernel's name for a socket, which it never uses again.  OSError for what is no socket."""
+    with socket.socket(fileno=os.dup(descriptor)) as found:
+        return int.from_bytes(found.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8), sys.byteorder)
+
+
 @dataclass(eq=False)
 class OpenNode:
     """One opening of a node: its front, our end, and the process that opened it.
 
-    `uses` counts requests under way: as in a kernel, a file that was closed during a call is
-    released after it (spec/clients.md 11).
+    `cookie` is what the kernel calls the program's end, and no other socket ever.  `uses` counts
+    requests under way: as in a kernel, a file that was closed during a call is released after it
+    (spec/clients.md 11).
     """
 
     token: bytes
     path: NodePath
     front: Front
     end: socket.socket
+    cookie: int
     opener: int
     uses: int = 0
     ended: bool = False
@@ -82,7 +95,7 @@ class OpenNodes:
             if path.kind is not NodeKind.ACCEL:
                 theirs.shutdown(socket.SHUT_RD)
             theirs.bind(b"\0" + NAME_PREFIX.encode() + token + numbers)
-            node = OpenNode(token, path, front, ours, opener)
+            node = OpenNode(token, path, front, ours, cookie_of(theirs.fileno()), opener)
             with self._lock:
                 self._ends.register(ours, select.EPOLLONESHOT)  # only its end is of interest
                 self._nodes[token] = node

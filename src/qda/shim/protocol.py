@@ -13,7 +13,9 @@ the thread sends a request and gets answers until one is final:
 
 The argument of an ioctl is an address: the server reads and writes the structure, and whatever it
 points to, in the client's memory.  `token` names an open node, by the name that the server has
-given the program's end of the socket pair, so any process that holds the descriptor can tell.
+given the program's end of the socket pair, so any process that holds the descriptor can tell.  So
+can everybody else, from /proc/net/unix: it opens nothing, the server looks whether the process has
+the descriptor.
 
 `python -m qda.shim.protocol` prints the C header of the library, `native/preload/protocol.h`.
 """

@@ -210,7 +210,9 @@ class DeviceServer:
             lane.send(Kind.ANSWER, result=-(error.errno or errno.ENODEV))
             return True
         try:
-            if operation == Operation.IOCTL:
+            if refusal := caller.refusal(node, descriptor):
+                lane.send(Kind.ANSWER, result=refusal)
+            elif operation == Operation.IOCTL:
                 if self._observer is None:
                     result = run_ioctl(node, caller, code, argument)
                 else:
