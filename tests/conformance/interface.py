@@ -20,6 +20,7 @@ import pytest
 from qda.client import KernelNode, Node
 from qda.errors import is_errno
 from qda.fastrpc.control import ProcessAttribute
+from qda.fastrpc.mapping import MapKind
 from qda.fastrpc.scalars import Scalars
 from qda.memory import PAGE
 from qda.uapi import LEGACY as LEGACY_DIALECT
@@ -53,7 +54,7 @@ __all__ = [
     "unmap_request",
 ]
 
-LEGACY, NAMED = 1, 2
+LEGACY, NAMED = (int(kind) for kind in MapKind)
 """The two kinds of MAP and MUNMAP requests: QDA_MAP_REQUEST_LEGACY and _ATTR."""
 
 NOBODY = 1 << 30

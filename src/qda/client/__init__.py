@@ -10,7 +10,8 @@ from qda.client.node import KernelNode, Node
 from qda.client.opening import check_domain, device_file, start_session
 from qda.client.pending import Pending, start
 from qda.client.session import RemoteModule, Session
-from qda.fastrpc.control import MapFlag, ProcessAttribute
+from qda.fastrpc.control import ProcessAttribute
+from qda.fastrpc.mapping import MapFlag
 
 __all__ = [
     "Buffer",

@@ -7,6 +7,7 @@ import os
 from qda.client.buffer import Buffer
 from qda.client.device import DeviceFile
 from qda.errors import DeviceError
+from qda.fastrpc.mapping import MapKind
 from qda.linux import address_of
 from qda.uapi import GemCreate, GemMmapOffset, MemMap, Query, drm
 
@@ -99,13 +100,13 @@ class AccelFile(DeviceFile):
         return self.dma_buf(buffer) if self.dialect.name == "v1" else buffer.handle
 
     def map(
-        self, buffer: Buffer, request: int, offset: int, size: int, hint: int, flags: int
+        self, buffer: Buffer, kind: MapKind, offset: int, size: int, hint: int, flags: int
     ) -> int:
         """See `DeviceFile.map`."""
         mapped: MemMap = self.run(
             "MAP",
             f"map {size} bytes from {offset} of handle {buffer.handle}",
-            request=request,
+            request=kind,
             flags=flags,
             fd=self.name_of(buffer),
             offset=offset,
@@ -114,12 +115,12 @@ class AccelFile(DeviceFile):
         )
         return mapped.vaddrout
 
-    def unmap(self, buffer: Buffer, request: int, address: int, size: int) -> None:
+    def unmap(self, buffer: Buffer, kind: MapKind, address: int, size: int) -> None:
         """See `DeviceFile.unmap`."""
         self.run(
             "MUNMAP",
             f"unmap {address:#x}",
-            request=request,
+            request=kind,
             fd=self.name_of(buffer),
             vaddr=address,
             vaddrout=address,

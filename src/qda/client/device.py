@@ -18,6 +18,7 @@ from qda.client.buffer import Buffer
 from qda.client.node import Node
 from qda.client.plan import Plan, emit_elements
 from qda.errors import DeviceError, DspError, as_unsigned
+from qda.fastrpc.mapping import MapKind
 from qda.linux import address_of
 from qda.uapi import (
     Interface,
@@ -155,13 +156,13 @@ class DeviceFile(abc.ABC):
 
     @abc.abstractmethod
     def map(
-        self, buffer: Buffer, request: int, offset: int, size: int, hint: int, flags: int
+        self, buffer: Buffer, kind: MapKind, offset: int, size: int, hint: int, flags: int
     ) -> int:
-        """Map a buffer into the DSP's address space; returns the address.  `request` is 1 for the
-        way that knows no offset, else 2."""
+        """Map a buffer into the DSP's address space; returns the address.  MapKind.LEGACY knows
+        no offset."""
 
     @abc.abstractmethod
-    def unmap(self, buffer: Buffer, request: int, address: int, size: int) -> None:
+    def unmap(self, buffer: Buffer, kind: MapKind, address: int, size: int) -> None:
         """Undo `map`."""
 
     def close(self) -> None:

@@ -10,8 +10,8 @@ from qda.client.buffer import Buffer
 from qda.client.device import DeviceFile
 from qda.client.node import Node
 from qda.errors import DeviceError, DspError, UsageError
-from qda.fastrpc.control import MapFlag
 from qda.fastrpc.domains import domain_id
+from qda.fastrpc.mapping import MapFlag, MapKind
 from qda.uapi import Interface, dma_heap
 from qda.uapi.legacy_records import AllocDmaBuffer, Capability, MapFd
 
@@ -99,7 +99,8 @@ class LegacyFile(DeviceFile):
             size = os.lseek(fd, 0, os.SEEK_END)
             buffer = self._adopt(os.dup(fd), size)
             try:  # so that what cannot be shared is refused here, as in other dialects
-                self.unmap(buffer, 2, self.map(buffer, 2, 0, size, 0, MapFlag.STATIC), size)
+                kind = MapKind.ATTR
+                self.unmap(buffer, kind, self.map(buffer, kind, 0, size, 0, MapFlag.STATIC), size)
             except BaseException:
                 buffer.close()
                 raise
@@ -143,10 +144,10 @@ class LegacyFile(DeviceFile):
     # Mappings.
 
     def map(
-        self, buffer: Buffer, request: int, offset: int, size: int, hint: int, flags: int
+        self, buffer: Buffer, kind: MapKind, offset: int, size: int, hint: int, flags: int
     ) -> int:
         """See `DeviceFile.map`."""
-        if request == 1:
+        if kind is MapKind.LEGACY:
             raise UsageError("dialect legacy maps buffers by MEM_MAP only: leave out legacy=True")
         mapped: MapFd = self.run(
             "MEM_MAP",
@@ -159,7 +160,7 @@ class LegacyFile(DeviceFile):
         )
         return mapped.vaddrout
 
-    def unmap(self, buffer: Buffer, request: int, address: int, size: int) -> None:
+    def unmap(self, buffer: Buffer, kind: MapKind, address: int, size: int) -> None:
         """See `DeviceFile.unmap`.  By the address alone: the descriptor may be closed by now, and
         its number another's."""
         self.run("MEM_UNMAP", f"unmap {address:#x}", fd=-1, vaddr=address, length=size)

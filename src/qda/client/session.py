@@ -30,8 +30,8 @@ from qda.errors import (
     UsageTypeError,
     as_unsigned,
 )
-from qda.fastrpc.control import MapFlag
 from qda.fastrpc.loader import HAND_OVER, INSTALL, LOADER_URI, READ_LOG
+from qda.fastrpc.mapping import MapFlag, MapKind
 from qda.fastrpc.remotectl import (
     REMOTECTL,
     REMOTECTL1,
@@ -150,14 +150,14 @@ class Session:
             raise UsageError(
                 f"{size} bytes from {start} are not in the {len(buffer)} of the buffer"
             )
-        request = 1 if legacy else 2
-        address = self._file.map(buffer, request, start, size, hint, flags)
+        kind = MapKind.LEGACY if legacy else MapKind.ATTR
+        address = self._file.map(buffer, kind, start, size, hint, flags)
         return Mapping(
             buffer,
             address,
             start,
             size,
-            lambda: self._file.unmap(buffer, request, address, size),
+            lambda: self._file.unmap(buffer, kind, address, size),
         )
 
     def fd_of(self, buffer: Buffer) -> int:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
-from qda.driver.file import LEGACY, Mapping, OpenFile
+from qda.driver.file import Mapping, OpenFile
 from qda.driver.memory import KERNEL, Client
 from qda.driver.objects import Attachment, BufferObject
 from qda.driver.packing import Contents, pack
@@ -17,6 +17,7 @@ from qda.driver.session import Call, Died, Session
 from qda.fastrpc import control
 from qda.fastrpc.control import INIT_MEMORY, ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.mapping import MADE_BY_DSP, MapKind
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.payload import Argument, Backing, PhysicalPage
 from qda.memory import PAGE
@@ -43,9 +44,6 @@ TIMEOUT = 10.0
 _OWN_BYTES = 0xFFFF_8000_0000_0000
 """Where the driver's own records lie as far as a message can tell: made-up addresses, a page
 apart, so that equal requests give equal messages (H19, H33)."""
-
-_DSP_MEMORY_FLAGS = {4, 8, 0x1000, 0x3000}
-"""Legacy MAP flags that ask for memory which the DSP has requested; they need no buffer."""
 
 
 def execute(
@@ -226,7 +224,7 @@ def map_memory(file: OpenFile, client: Client, request: MemMap) -> int:
     OSError ENOENT or EBADF, EINVAL for what does not fit the buffer (H23), ENODEV without session.
     """
     session = _session(file)
-    legacy = request.request == LEGACY
+    legacy = request.request == MapKind.LEGACY
     with ExitStack() as undo:
         used = None
         page = PhysicalPage()
@@ -237,7 +235,7 @@ def map_memory(file: OpenFile, client: Client, request: MemMap) -> int:
                 raise OSError(errno.EINVAL, "offset and size do not fit the buffer")
             session.announce(used)
             page = PhysicalPage(address=used.address, size=used.buffer.size)
-        elif not legacy or request.flags not in _DSP_MEMORY_FLAGS:
+        elif not legacy or request.flags not in MADE_BY_DSP:
             raise OSError(errno.EINVAL, f"fd {request.fd} names no buffer")
         if legacy:
             call = control.map_legacy(file.client_id, request.flags, request.vaddrin, page)
@@ -282,9 +280,9 @@ def unmap_memory(file: OpenFile, client: Client, request: MemUnmap) -> int:
     """
     session = _session(file)
     size, fd = request.size, request.fd
-    if request.request == LEGACY:
+    if request.request == MapKind.LEGACY:
         address = request.vaddrout
-        wanted = (LEGACY, address, size)
+        wanted = (MapKind.LEGACY, address, size)
         mapping = file.take_mapping(lambda it: (it.request, it.address, it.size) == wanted)
         call = control.unmap_legacy(file.client_id, address, size)
     else:

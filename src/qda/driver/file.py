@@ -250,7 +250,3 @@ def _offset_in_reservation(argument: Argument, area: Area, size: int) -> int:
 
 def _not_announced(attachment: Attachment) -> None:
     """Without a session, no protection domain knows of the memory."""
-
-
-LEGACY = 1
-"""The request number of legacy MAP and MUNMAP, QDA_MAP_REQUEST_LEGACY."""

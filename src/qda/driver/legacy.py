@@ -17,7 +17,7 @@ from typing import Any, Self
 from qda import uapi
 from qda.driver import control
 from qda.driver.device import Device
-from qda.driver.file import LEGACY, Mapping, OpenFile
+from qda.driver.file import Mapping, OpenFile
 from qda.driver.front import Data, FileFront, Place, T, as_result
 from qda.driver.invoke import invoke, without_session
 from qda.driver.memory import Client
@@ -26,6 +26,7 @@ from qda.errors import UNSUPPORTED, as_signed
 from qda.fastrpc import control as requests
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.mapping import MapKind
 from qda.fastrpc.payload import PhysicalPage
 from qda.memory import ClientAddress, align
 from qda.uapi import legacy_records as records
@@ -35,9 +36,6 @@ __all__ = ["SESSIONS", "LegacyFile", "LegacyFront"]
 
 SESSIONS = 14
 """Open files of a DSP at most (5.1)."""
-
-NAMED = 2
-"""The kind of a mapping that MEM_MAP has made."""
 
 _MEBI = 1 << 20
 
@@ -152,7 +150,7 @@ def _map_new(front: LegacyFront, client: Client, request: records.MapNew) -> int
         session.announce(attachment)
         page = PhysicalPage(address=attachment.address, size=attachment.buffer.size)
         call = requests.map_legacy(file.client_id, request.flags, 0, page)
-        mapping = Mapping(LEGACY, -1, 0, request.size, attachment)
+        mapping = Mapping(MapKind.LEGACY, -1, 0, request.size, attachment)
         return control.add_mapping(file, session, client, call, mapping, request, undo)
 
 
@@ -160,7 +158,7 @@ def _unmap_new(front: LegacyFront, client: Client, request: records.UnmapNew) ->
     file, session = front.file, front.file.session
     if session is None:
         return without_session(file)
-    wanted = (LEGACY, request.vaddrout, request.size)
+    wanted = (MapKind.LEGACY, request.vaddrout, request.size)
     mapping = file.take_mapping(lambda it: (it.request, it.address, it.size) == wanted)
     call = requests.unmap_legacy(file.client_id, mapping.address, mapping.size)
     return control.remove_mapping(file, session, client, call, mapping)
@@ -215,7 +213,7 @@ def _mem_map(front: LegacyFront, client: Client, request: records.MapFd) -> int:
         call = requests.mem_map(
             file.client_id, request.fd, request.offset, request.flags, request.vaddrin, page
         )
-        mapping = Mapping(NAMED, request.fd, 0, request.length, used)
+        mapping = Mapping(MapKind.ATTR, request.fd, 0, request.length, used)
         return control.add_mapping(file, session, client, call, mapping, request, undo)
 
 
@@ -223,7 +221,7 @@ def _mem_unmap(front: LegacyFront, client: Client, request: records.UnmapFd) -> 
     file, session = front.file, front.file.session
     if session is None:
         return without_session(file)
-    wanted = (NAMED, request.vaddr)
+    wanted = (MapKind.ATTR, request.vaddr)
     mapping = file.take_mapping(
         lambda it: (it.request, it.address) == wanted and (request.fd < 0 or request.fd == it.fd)
     )

@@ -30,8 +30,9 @@ from qda.errors import (
     as_signed,
 )
 from qda.fastrpc import control
-from qda.fastrpc.control import MapFlag, Method
+from qda.fastrpc.control import Method
 from qda.fastrpc.loader import HAND_OVER, INSTALL, READ_LOG
+from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.payload import PhysicalPage
 from qda.fastrpc.remotectl import (
     REMOTECTL,

@@ -25,7 +25,6 @@ __all__ = [
     "ClientRequest",
     "ControlCall",
     "CreateRequest",
-    "MapFlag",
     "MapRequest",
     "MapResponse",
     "MemMapRequest",
@@ -83,16 +82,6 @@ class ProcessAttribute(enum.IntFlag):
     ADAPTIVE_QOS = 0x10
     SYSTEM = 0x20
     PRIVILEGED = 0x40
-
-
-class MapFlag(enum.IntEnum):
-    """Flags of MEM_MAP (3.3)."""
-
-    STATIC = 0
-    RESERVED = 1
-    FD = 2
-    FD_DELAYED = 3
-    FD_NOMAP = 16
 
 
 class ClientRequest(Record):

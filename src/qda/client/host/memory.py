@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qda.errors import BAD_PARAMETER, DSP_OFFSET, UNSUPPORTED, StatusError
-from qda.fastrpc.control import MapFlag
+from qda.fastrpc.mapping import MADE_BY_DSP, MapFlag
 
 if TYPE_CHECKING:
     from qda.client.buffer import Buffer, Mapping
@@ -23,9 +23,8 @@ REQUEST_MAX = 1 << 30
 """Largest request in bytes."""
 
 _EBADPARM, _EUNSUPPORTED = BAD_PARAMETER - DSP_OFFSET, UNSUPPORTED - DSP_OFFSET
-_HEAP, _REMOTE_HEAP, _ADD_PAGES, _ADD_PAGES_LLC, _HLOS_FD = 4, 8, 0x1000, 0x3000, 0x10000
-_WITHOUT_ADDRESS = (_HEAP, _REMOTE_HEAP, _ADD_PAGES, _ADD_PAGES_LLC)
-"""Kinds of memory that the program does not see: their address in it is 0."""
+_HLOS_FD = 0x10000
+"""The DSP asks for a buffer that it finds by its fd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,8 @@ class HostMemory:
         except BaseException:
             buffer.close()
             raise
-        shown = 0 if rflags in _WITHOUT_ADDRESS else buffer.address
+        # Memory that is the DSP's own has no address in the program.
+        shown = 0 if rflags in MADE_BY_DSP else buffer.address
         return shown, self._keep(made.mapping.address, made)
 
     def _map(self, buffer: Buffer, hint: int, flags: int, legacy: bool) -> _Made:
