@@ -75,7 +75,7 @@ IN_A_CIRCLE: Final = frozenset(
         "client/session.py",
         "driver/device.py",
         "driver/file.py",
-        "dsp/listening.py",
+        "dsp/reverse_services.py",
         "dsp/process.py",
         "dsp/services.py",
     }

@@ -1,4 +1,4 @@
-"""Tables of states: how they are asked and printed, and the page that shows all of them."""
+"""Tables of states: how they are asked and printed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import enum
 import pytest
 
 from qda.states import IllegalStep, Transitions
-from tests.states import PAGE, page
 
 
 class Door(enum.Enum):
@@ -72,8 +71,3 @@ def test_the_c_header_has_the_same_table() -> None:
         "    {1, 2",
         "    {-1, -1",
     ]
-
-
-def test_the_page_of_states_is_printed_from_the_tables() -> None:
-    """`python -m tests.states > docs/states.md` makes it."""
-    assert PAGE.read_text() == page()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from docs.generate import rules
+from docs.generate import rules, states
 from qda.uapi import DIALECTS, reference
 
 __all__ = ["PAGES", "ROOT"]
@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/rules.md": partial(rules.page, ROOT),
+    "docs/states.md": states.page,
     **{f"docs/uapi-{name}.md": partial(reference, DIALECTS[name]) for name in DIALECTS},
 }
 """What is generated: the path of each page below the checkout, and what makes its text."""

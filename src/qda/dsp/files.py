@@ -15,10 +15,10 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from qda.dsp.host import ask, open_module
-from qda.dsp.listener import Listener
 from qda.dsp.modules import nothing_to_close
 from qda.dsp.native import NativeLibrary, NativeModule
 from qda.dsp.python_file import PythonFile
+from qda.dsp.reverse_calls import ReverseCalls
 from qda.dsp.skeleton import DspServices
 from qda.errors import BAD_PARAMETER, UNABLE_TO_LOAD, HostError, StatusError
 from qda.fastrpc.hostfiles import (
@@ -80,11 +80,11 @@ class _Loaded:
 class FileLoader:
     """Loads modules from files of the host.  Thread-safe.
 
-    `listener` says over which session the running call reaches the host.
+    `calls` says by which reverse calls the running call reaches the host.
     """
 
-    def __init__(self, services: DspServices, listener: Callable[[], Listener]) -> None:
-        self._services, self._listener = services, listener
+    def __init__(self, services: DspServices, calls: Callable[[], ReverseCalls]) -> None:
+        self._services, self._calls = services, calls
         self._loaded: dict[str, _Loaded] = {}
         self._lock = threading.Lock()
 
@@ -140,16 +140,16 @@ class FileLoader:
 
     def _read(self, uri: ModuleUri, searched: list[str]) -> File | None:
         try:
-            listener = self._listener()
+            calls = self._calls()
         except StatusError as error:
             searched.append(f"no files: {error.text}")
             return None
-        if not listener.wait_for_host(ANNOUNCEMENT):
+        if not calls.wait_for_host(ANNOUNCEMENT):
             searched.append("no files: the host has no listener that could be asked for them")
             return None
         names = file_names(uri)
         try:
-            source = _SearchPath(listener)
+            source = _SearchPath(calls)
         except HostError as error:
             searched.append(f"no files: {error}")
             return None
@@ -203,14 +203,14 @@ class _Library:
 class _SearchPath:
     """The host's files, along its search path."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._host = open_module(listener, FILES_MODULE)
+    def __init__(self, calls: ReverseCalls) -> None:
+        self._calls = calls
+        self._host = open_module(calls, FILES_MODULE)
 
     def _ask(
         self, operation: str, scalars: Scalars, ins: list[bytes], sizes: list[int]
     ) -> list[bytes]:
-        return list(ask(self._listener, operation, self._host.handle, scalars, ins, sizes))
+        return list(ask(self._calls, operation, self._host.handle, scalars, ins, sizes))
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file, None if no directory has it.  HostError, StatusError."""
@@ -252,7 +252,7 @@ class _SearchPath:
     def places(self, names: list[str]) -> list[str]:
         """Where the host has looked, in order, as far as it may be asked."""
         asked = f"the host's {SEARCH_PATH}"
-        if not self._listener.is_complete:
+        if not self._calls.is_complete:
             return [f"{asked} ({', '.join(names)})"]
         try:
             found = self._paths()

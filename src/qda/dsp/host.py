@@ -10,7 +10,7 @@
 
 Each of these is a reverse call: it waits until a thread of the host has run it.  What a method of
 the host returns, if not 0, is a `HostError`; what became of the call itself is a `StatusError`
-(`qda.dsp.listener` lists them).
+(`qda.dsp.reverse_calls` lists them).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import IO, Any, Self, TypeVar, cast
 
-from qda.dsp.listener import Listener
+from qda.dsp.reverse_calls import ReverseCalls
 from qda.errors import (
     BAD_PARAMETER,
     DSP_OFFSET,
@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 
 def ask(
-    listener: Listener,
+    calls: ReverseCalls,
     operation: str,
     handle: int,
     scalars: Scalars,
@@ -62,7 +62,7 @@ def ask(
 
     HostError for a result that is not 0, StatusError if the call found nobody or was lost.
     """
-    reply = listener.call(handle, scalars, ins, sizes)
+    reply = calls.call(handle, scalars, ins, sizes)
     if reply.failure:
         raise StatusError(reply.status, f"{operation} on the host: {reply.failure}")
     if reply.status:
@@ -70,25 +70,25 @@ def ask(
     return reply.outs
 
 
-def open_module(listener: Listener, name: str) -> HostModule:
+def open_module(calls: ReverseCalls, name: str) -> HostModule:
     """Open a module of the host by name or URI.  HostError, StatusError."""
     operation = f"open {name}"
     request = OpenRequest(name_length=len(name.encode()) + 1, text_capacity=TEXT_CAPACITY)
     ins, sizes = [request.pack(), name.encode() + b"\0"], [OpenAnswer.byte_size, TEXT_CAPACITY]
-    answer, words = ask(listener, operation, REMOTECTL.handle, REMOTECTL.open, ins, sizes)
+    answer, words = ask(calls, operation, REMOTECTL.handle, REMOTECTL.open, ins, sizes)
     opened = OpenAnswer.unpack(answer)
     if opened.error:
         said = text(words)
         raise HostError(f"{operation} ({said})" if said else operation, as_unsigned(opened.error))
-    return HostModule(listener, opened.handle, name)
+    return HostModule(calls, opened.handle, name)
 
 
 class HostModule:
     """A module that is open on the host: what a remote object of its interface calls through."""
 
-    def __init__(self, listener: Listener, handle: int, name: str) -> None:
+    def __init__(self, calls: ReverseCalls, handle: int, name: str) -> None:
         self.handle, self.name = handle, name
-        self._listener = listener
+        self._calls = calls
         self._closed = False
 
     def invoke(
@@ -112,7 +112,7 @@ class HostModule:
         scalars = Scalars(min(method, EXTENDED_METHOD), len(ins), len(outs))
         given = [memoryview(one).cast("B") for one in ins]
         sizes = [len(room) for room in rooms]
-        results = ask(self._listener, label, self.handle, scalars, given, sizes)
+        results = ask(self._calls, label, self.handle, scalars, given, sizes)
         for room, result in zip(rooms, results, strict=True):
             room[:] = result
 
@@ -128,9 +128,7 @@ class HostModule:
         request = CloseRequest(handle=self.handle, text_capacity=TEXT_CAPACITY).pack()
         sizes = [CloseAnswer.byte_size, TEXT_CAPACITY]
         operation = f"close {self.name}"
-        answer, _ = ask(
-            self._listener, operation, REMOTECTL.handle, REMOTECTL.close, [request], sizes
-        )
+        answer, _ = ask(self._calls, operation, REMOTECTL.handle, REMOTECTL.close, [request], sizes)
         error = CloseAnswer.unpack(answer).error
         if error:
             raise HostError(operation, as_unsigned(error))
@@ -166,13 +164,13 @@ class _Started(Future[T]):
 class Host:
     """The host of the session whose call runs in this thread."""
 
-    def __init__(self, listener: Callable[[], Listener]) -> None:
-        self._listener = listener
+    def __init__(self, calls: Callable[[], ReverseCalls]) -> None:
+        self._calls = calls
 
     @property
-    def listener(self) -> Listener:
-        """Who carries the calls of this thread.  StatusError outside of any session."""
-        return self._listener()
+    def calls(self) -> ReverseCalls:
+        """Where the calls of this thread go.  StatusError outside of any session."""
+        return self._calls()
 
     def open(self, interface: str | type[Remote]) -> Any:
         """Open a module of the host.
@@ -183,11 +181,11 @@ class Host:
         closes it.  HostError, StatusError.
         """
         if isinstance(interface, str) and interface not in SYSTEM_INTERFACES:
-            return open_module(self._listener(), interface)
+            return open_module(self._calls(), interface)
         made = system_interface(interface) if isinstance(interface, str) else interface
         described = made.interface
         name = described.uri if described.is_handle64 else described.c_name
-        return made(open_module(self._listener(), name))
+        return made(open_module(self._calls(), name))
 
     def open_file(self, name: str, mode: str = "r", *, search: bool = False) -> IO[Any]:
         """Open a file of the host, as `open` does: `mode` is "r", "w", "a", "rb", "r+b", ...

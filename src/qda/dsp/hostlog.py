@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import threading
 
-from qda.dsp.listener import Listener, Reply
+from qda.dsp.reverse_calls import Reply, ReverseCalls
 from qda.fastrpc.hostlog import LOG, LOG_MODULE, Level, log_records
 from qda.fastrpc.remotectl import REMOTECTL, TEXT_CAPACITY, OpenAnswer, OpenRequest
 from qda.fastrpc.scalars import Scalars
@@ -26,8 +26,8 @@ AT_ONCE = 16
 class HostLog:
     """The messages of a session that the host has not got yet.  Thread-safe."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, calls: ReverseCalls) -> None:
+        self._calls = calls
         self._records: collections.deque[bytes] = collections.deque(maxlen=RECORDS)
         self._lock = threading.Condition(threading.Lock())
         self._handle = 0
@@ -41,7 +41,7 @@ class HostLog:
 
     def forget(self) -> None:
         """Drop what waits for a host that may never listen: its program has read the log."""
-        if not self._listener.is_announced:
+        if not self._calls.is_announced:
             self._records.clear()
 
     def flush(self, timeout: float) -> None:
@@ -50,7 +50,7 @@ class HostLog:
             self._lock.wait_for(self._is_idle, timeout)
 
     def _is_idle(self) -> bool:
-        waits = self._busy or (self._records and self._listener.is_announced)
+        waits = self._busy or (self._records and self._calls.is_announced)
         return self._refused or not waits
 
     def send(self) -> None:
@@ -58,7 +58,7 @@ class HostLog:
         with self._lock:
             if self._busy or self._refused or not self._records:
                 return
-            if not self._listener.is_announced:
+            if not self._calls.is_announced:
                 return
             self._busy = True
         if self._handle:
@@ -78,7 +78,7 @@ class HostLog:
         self._post(self._handle, LOG, [len(data).to_bytes(4, "little"), data], [])
 
     def _post(self, handle: int, scalars: Scalars, ins: list[bytes], sizes: list[int]) -> None:
-        if not self._listener.post(handle, scalars, ins, sizes, self._sent):
+        if not self._calls.post(handle, scalars, ins, sizes, self._sent):
             self._busy = False
 
     def _sent(self, reply: Reply) -> None:

@@ -19,16 +19,16 @@ from typing import Any
 from qda.dsp.files import FileLoader
 from qda.dsp.folders import FolderLoader
 from qda.dsp.host import Environment, Host
-from qda.dsp.listener import Listener
-from qda.dsp.listening import (
+from qda.dsp.memory import WINDOW, AddressFault, AddressSpace
+from qda.dsp.modules import Modules, SkeletonLoader
+from qda.dsp.reverse_calls import ReverseCalls
+from qda.dsp.reverse_services import (
     DefaultListener,
     DefaultListener1,
     ListenerModule,
     Messages,
     Unsupported,
 )
-from qda.dsp.memory import WINDOW, AddressFault, AddressSpace
-from qda.dsp.modules import Modules, SkeletonLoader
 from qda.dsp.services import (
     CurrentProcess,
     CurrentProcessByName,
@@ -93,10 +93,10 @@ class Process:
         self.skeletons.install_own(
             LoaderModule, CurrentProcessByName, DefaultListener, DefaultListener1
         )
-        self.host = Host(lambda: self.listener)
+        self.host = Host(lambda: self.reverse_calls)
         self.environment = Environment(self.host)
-        folders = FolderLoader(self, lambda: self.listener)
-        files = FileLoader(self, lambda: self.listener)
+        folders = FolderLoader(self, lambda: self.reverse_calls)
+        files = FileLoader(self, lambda: self.reverse_calls)
         self.modules = Modules([self.skeletons, folders, files])
         self.modules.fix(REMOTECTL.handle, RemoteControl(self, REMOTECTL))
         self.modules.fix(REMOTECTL1.handle, RemoteControl(self, REMOTECTL1))
@@ -169,32 +169,32 @@ class Process:
     # The host.
 
     @property
-    def own_listener(self) -> Listener:
+    def own_reverse_calls(self) -> ReverseCalls:
         """The reverse calls of this call's own session.  StatusError."""
         session = self._session()
         if session is None:
             raise StatusError(NO_LISTENER, "outside of a call there is no host to call")
-        return session.listener
+        return session.reverse_calls
 
     @property
-    def listener(self) -> Listener:
-        """Who carries reverse calls of this thread: its session or, if that has no listener, the
-        one that has registered for such (spec 7.8).  StatusError."""
+    def reverse_calls(self) -> ReverseCalls:
+        """Where the reverse calls of this thread go: to its session or, if that has no listener,
+        to the one that has registered for such (spec 7.8).  StatusError."""
         session, default = self._session(), self._default
-        if default is not None and (session is None or not session.listener.is_announced):
-            return default.listener
-        return self.own_listener
+        if default is not None and (session is None or not session.reverse_calls.is_announced):
+            return default.reverse_calls
+        return self.own_reverse_calls
 
     def announce_listener(self, complete: bool) -> None:
         """The client of this call is going to listen."""
-        self.own_listener.announce(complete)
+        self.own_reverse_calls.announce(complete)
         session = self._session()
         if session is not None:
             session.host_log.send()
 
     def thread_left(self) -> None:
         """The client's thread that makes this call ends."""
-        self.own_listener.thread_left(self.thread)
+        self.own_reverse_calls.thread_left(self.thread)
 
     def register_listener(self) -> None:
         """This call's session serves the reverse calls of those that have no listener."""
@@ -239,7 +239,7 @@ class Process:
         session.left = True
         if self._default is session:
             self._default = None
-        session.listener.end()
+        session.reverse_calls.end()
 
     def release(self, client_id: int) -> None:
         """Destroy what belongs to a client; nothing if it is unknown (spec 3.4)."""

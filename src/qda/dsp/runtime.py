@@ -192,7 +192,7 @@ def _find(fd: int, address: Any, size: Any) -> None:
 
 
 def _host_open(name: bytes, handle: Any) -> None:
-    found = open_module(_services().host.listener, name.decode("utf-8", "replace"))
+    found = open_module(_services().host.calls, name.decode("utf-8", "replace"))
     handle[0] = found.handle
 
 
@@ -206,8 +206,7 @@ def _host_invoke(handle: int, word: int, arguments: Any) -> int:
         for one in buffers[: scalars.in_buffers]
     ]
     outs = buffers[scalars.in_buffers :]
-    listener = _services().host.listener
-    reply = listener.call(handle, scalars, ins, [one.length for one in outs])
+    reply = _services().host.calls.call(handle, scalars, ins, [one.length for one in outs])
     for one, data in zip(outs, reply.outs, strict=False):
         if data:
             ctypes.memmove(one.pv, data, len(data))
@@ -218,8 +217,9 @@ def _host_invoke(handle: int, word: int, arguments: Any) -> int:
 
 def _host_close(handle: int) -> int:
     request = CloseRequest(handle=handle, text_capacity=TEXT_CAPACITY).pack()
-    listener = _services().host.listener
-    reply = listener.call(REMOTECTL.handle, REMOTECTL.close, [request], [4, TEXT_CAPACITY])
+    reply = _services().host.calls.call(
+        REMOTECTL.handle, REMOTECTL.close, [request], [4, TEXT_CAPACITY]
+    )
     status = reply.status
     if not status:
         status = int.from_bytes(reply.outs[0], "little")

@@ -5,7 +5,7 @@
 2      utilities           capabilities
 4      current process     exit and a few settings
 
-Those by which a host listens are in `qda.dsp.listening`.
+Those by which a host listens are in `qda.dsp.reverse_services`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 
 from qda.dsp.hostlog import HostLog
-from qda.dsp.listener import Listener
+from qda.dsp.reverse_calls import ReverseCalls
 from qda.fastrpc.message import Response
 from qda.rpmsg import Endpoint
 
@@ -47,8 +47,8 @@ class Session:
     left: bool = False
     gone: bool = False
     log: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=LOG_LINES))
-    listener: Listener = field(default_factory=Listener)
+    reverse_calls: ReverseCalls = field(default_factory=ReverseCalls)
     host_log: HostLog = field(init=False)
 
     def __post_init__(self) -> None:
-        self.host_log = HostLog(self.listener)
+        self.host_log = HostLog(self.reverse_calls)

@@ -50,13 +50,13 @@ class ListenerModule:
         asked = _read(NextRequest, request)
         if len(answer) < NextAnswer.byte_size:  # before a call is taken, which would be lost
             raise StatusError(BAD_PARAMETER, f"{len(answer)} bytes for {NextAnswer.spelling}")
-        if not self._process.own_listener.is_announced:  # clients may leave init out (7.2)
+        if not self._process.own_reverse_calls.is_announced:  # clients may leave init out (7.2)
             self._process.announce_listener(self._complete)
-        found = self._process.own_listener.next(self._process.thread, asked, reply, room)
+        found = self._process.own_reverse_calls.next(self._process.thread, asked, reply, room)
         _put(answer, found)
 
     def _more(self, request: memoryview, answer: memoryview, room: memoryview) -> None:
-        found = self._process.own_listener.more(_read(MoreRequest, request), room)
+        found = self._process.own_reverse_calls.more(_read(MoreRequest, request), room)
         _put(answer, found)
 
 

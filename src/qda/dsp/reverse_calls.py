@@ -1,8 +1,8 @@
 """Reverse calls: how code on the DSP calls the host (spec/fastrpc.md 7).
 
 The host parks threads in `next2`.  A reverse call is handed to one of them, and comes to its end
-when a host thread brings the result.  There is one `Listener` for each session; it is the state
-machine, and knows nothing of messages.
+when a host thread brings the result.  There is one `ReverseCalls` for each session: it locks and
+waits, and reads and writes the streams; what happens to a call is decided by `Switchboard`.
 
 Every reverse call ends, with the host's result or with a status:
 
@@ -14,25 +14,17 @@ BAD_PARAMETER    the host's reply is not what was asked for
 
 from __future__ import annotations
 
-import collections
 import struct
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 
-from qda.errors import (
-    BAD_PARAMETER,
-    BAD_STATE,
-    INTERRUPTED,
-    NO_LISTENER,
-    StatusError,
-    as_unsigned,
-)
+from qda.dsp.switchboard import HostState, Reply, ReverseCall, Switchboard
+from qda.errors import BAD_PARAMETER, StatusError, as_unsigned
 from qda.fastrpc.listener import MoreAnswer, MoreRequest, NextAnswer, NextRequest
 from qda.fastrpc.nested import pack_request, unpack_reply
 from qda.fastrpc.scalars import Scalars
 
-__all__ = ["Listener", "Reply"]
+__all__ = ["Reply", "ReverseCalls"]
 
 PATIENCE = 2.0
 """Seconds that a call waits for a thread of a host that has announced one (clients.md 4: the
@@ -42,50 +34,23 @@ ROOM_FOR_POSTS = 64
 """Calls that nobody waits for: when so many are under way, `post` refuses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """How a reverse call has ended: the host's result, unsigned, and the out-buffers if it is 0.
-
-    `failure` says why, when it is not the host's own result.
-    """
-
-    status: int
-    outs: Sequence[bytes] = ()
-    failure: str = ""
-
-
-@dataclass(eq=False, slots=True)
-class _Call:
-    handle: int
-    scalars: Scalars
-    stream: bytes
-    sizes: Sequence[int]
-    done: Callable[[Reply], None] | None
-    context: int = 0
-    thread: int = 0
-    reply: Reply | None = field(default=None)
-
-
-class Listener:
+class ReverseCalls:
     """The reverse calls of one session.  Thread-safe."""
 
     def __init__(self) -> None:
+        self._board = Switchboard()
         self._lock = threading.Lock()
         self._requested = threading.Condition(self._lock)
         """Parked threads wait for a request."""
         self._changed = threading.Condition(self._lock)
         """Calls wait for their reply, and for somebody who listens."""
-        self._queue: collections.deque[_Call] = collections.deque()
-        self._taken: dict[int, _Call] = {}
-        self._parked = 0
         self._posts = 0
-        self._contexts = 0
-        self._announced = self._complete = self._ended = False
+        self._complete = False
 
     @property
     def is_announced(self) -> bool:
         """Whether the host has said that it listens."""
-        return self._announced
+        return self._board.host is not HostState.SILENT
 
     @property
     def is_complete(self) -> bool:
@@ -100,7 +65,7 @@ class Listener:
     def announce(self, complete: bool) -> None:
         """A host is going to listen; `complete` if it does so at handle 7."""
         with self._lock:
-            self._announced = True
+            self._board.announce()
             self._complete = self._complete or complete
             self._changed.notify_all()
 
@@ -112,22 +77,19 @@ class Listener:
         `thread` is the host's.  StatusError BAD_STATE when the session ends (6.6).
         """
         with self._lock:
-            self._announced = True
-            ended = self._bring(thread, request, reply)
-            self._parked += 1
+            ended = self._board.come(
+                thread, request.context, lambda call: _reply_of(call, request, reply)
+            )
             self._changed.notify_all()
-        for call in ended:  # without the lock: it may post another call
-            _finish(call)
+        _tell(ended)
         with self._lock:
             try:
-                self._requested.wait_for(lambda: self._queue or self._ended)
-                if self._ended:
-                    raise StatusError(BAD_STATE, "the session has ended")
-                call = self._queue.popleft()
-                call.context, call.thread = self._next_context(), thread
-                self._taken[call.context] = call
+                self._requested.wait_for(
+                    lambda: self._board.has_waiting or self._board.host is HostState.ENDED
+                )
+                call = self._board.take(thread)
             finally:
-                self._parked -= 1
+                self._board.unpark()
         _fill(room, call.stream)
         return NextAnswer(
             context=call.context,
@@ -136,22 +98,10 @@ class Listener:
             length=len(call.stream),
         )
 
-    def _bring(self, thread: int, request: NextRequest, reply: memoryview) -> list[_Call]:
-        """The calls that end because a thread comes back: its own, whether it has a result or
-        not.  A result for a call that is not under way is dropped (H15)."""
-        found = self._taken.pop(request.context, None)
-        if found is not None:
-            found.reply = _reply_of(found, request, reply)
-        lost = [call for call in self._taken.values() if call.thread == thread]
-        for call in lost:
-            del self._taken[call.context]
-            call.reply = Reply(INTERRUPTED, failure="the host's thread has left the call")
-        return ([found] if found is not None else []) + lost
-
     def more(self, request: MoreRequest, room: memoryview) -> MoreAnswer:
         """Write the rest of a request's stream to `room`.  StatusError BAD_PARAMETER."""
         with self._lock:
-            call = self._taken.get(request.context)
+            call = self._board.find(request.context)
         if call is None or request.offset > len(call.stream):
             raise StatusError(
                 BAD_PARAMETER, f"no byte {request.offset} in a request of call {request.context}"
@@ -162,32 +112,25 @@ class Listener:
     def thread_left(self, thread: int) -> None:
         """A thread of the host has ended: a call that it has taken will not be answered."""
         with self._lock:
-            ended = self._bring(thread, NextRequest(), memoryview(b""))
+            ended = self._board.leave(thread)
             self._changed.notify_all()
-        for call in ended:
-            _finish(call)
+        _tell(ended)
 
     def end(self) -> None:
         """The session ends: parked threads go home, calls end with BAD_STATE.  Idempotent."""
         with self._lock:
-            self._ended = True
-            ended = [*self._queue, *self._taken.values()]
-            self._queue.clear()
-            self._taken.clear()
-            for call in ended:
-                call.reply = Reply(BAD_STATE, failure="the session has ended")
+            ended = self._board.end()
             self._requested.notify_all()
             self._changed.notify_all()
-        for call in ended:
-            _finish(call)
+        _tell(ended)
 
     # The DSP's side.
 
     def wait_for_host(self, patience: float) -> bool:
         """Wait until a host has announced itself, at most `patience` seconds; whether one has."""
         with self._lock:
-            self._changed.wait_for(lambda: self._announced or self._ended, patience)
-            return self._announced and not self._ended
+            self._changed.wait_for(lambda: self._board.host is not HostState.SILENT, patience)
+            return self._board.host is HostState.LISTENING
 
     def call(
         self,
@@ -203,19 +146,18 @@ class Listener:
         """
         call = _call(handle, scalars, ins, sizes, None)
         with self._lock:
-            refusal = self._refusal()
+            refusal = self._board.refusal()
             if refusal is not None:
                 return refusal
-            self._queue.append(call)
+            self._board.put(call)
             self._requested.notify()
             while call.reply is None:
-                if self._parked or self._taken:
+                if self._board.has_threads:
                     self._changed.wait()
                 elif not self._changed.wait_for(
-                    lambda: call.reply is not None or self._parked or self._taken, PATIENCE
+                    lambda: call.reply is not None or self._board.has_threads, PATIENCE
                 ):
-                    self._queue.remove(call)
-                    return Reply(NO_LISTENER, failure=f"no host thread came in {PATIENCE} s")
+                    self._board.give_up(call, f"no host thread came in {PATIENCE} s")
         return call.reply
 
     def post(
@@ -230,13 +172,12 @@ class Listener:
 
         False if too many such calls are under way, or nobody has announced to listen.
         """
-        call = _call(handle, scalars, ins, sizes, done)
+        call = _call(handle, scalars, ins, sizes, self._posted(done))
         with self._lock:
-            if self._posts >= ROOM_FOR_POSTS or self._refusal() is not None:
+            if self._posts >= ROOM_FOR_POSTS or self._board.refusal() is not None:
                 return False
             self._posts += 1
-            call.done = self._posted(done)
-            self._queue.append(call)
+            self._board.put(call)
             self._requested.notify()
         return True
 
@@ -248,23 +189,6 @@ class Listener:
 
         return finished
 
-    def _refusal(self) -> Reply | None:
-        if self._ended:
-            return Reply(BAD_STATE, failure="the session has ended")
-        if not self._announced:
-            return Reply(
-                NO_LISTENER,
-                failure="the session has no listener: in Python, call session.serve_host() first",
-            )
-        return None
-
-    def _next_context(self) -> int:
-        """A number that no call under way has.  0 means none (7.3)."""
-        while True:
-            self._contexts = self._contexts % 0x7FFF_FFFF + 1
-            if self._contexts not in self._taken:
-                return self._contexts
-
 
 def _call(
     handle: int,
@@ -272,14 +196,14 @@ def _call(
     ins: Sequence[bytes | memoryview],
     sizes: Sequence[int],
     done: Callable[[Reply], None] | None,
-) -> _Call:
+) -> ReverseCall:
     try:
-        return _Call(handle, scalars, pack_request(ins, sizes), sizes, done)
+        return ReverseCall(handle, scalars, pack_request(ins, sizes), sizes, done)
     except ValueError as error:
         raise StatusError(BAD_PARAMETER, f"reverse call: {error}") from error
 
 
-def _reply_of(call: _Call, request: NextRequest, reply: memoryview) -> Reply:
+def _reply_of(call: ReverseCall, request: NextRequest, reply: memoryview) -> Reply:
     if request.result:
         return Reply(as_unsigned(request.result))
     try:
@@ -289,9 +213,11 @@ def _reply_of(call: _Call, request: NextRequest, reply: memoryview) -> Reply:
     return Reply(0, [bytes(out) for out in outs])
 
 
-def _finish(call: _Call) -> None:
-    if call.done is not None and call.reply is not None:
-        call.done(call.reply)
+def _tell(ended: Iterable[ReverseCall]) -> None:
+    """Without the lock: who is told may post another call."""
+    for call in ended:
+        if call.done is not None and call.reply is not None:
+            call.done(call.reply)
 
 
 def _fill(room: memoryview, stream: bytes | memoryview) -> None:

@@ -1,0 +1,32 @@
+"""The page of states, from the tables by which the code goes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from qda.dsp.switchboard import CALL, HOST
+from qda.states import Transitions
+
+__all__ = ["MACHINES", "page"]
+
+MACHINES: Final[dict[str, tuple[Transitions[Any, Any], ...]]] = {
+    "qda.dsp.switchboard": (HOST, CALL),
+}
+"""The machines of the page, by the module that has the table."""
+
+_HEAD = (
+    "# States\n\n"
+    "What has states in this project has a table of them, which the code asks at every step. "
+    "This page is printed from these tables by `make docs`, and "
+    "tests walk each of them at random, over legal and illegal steps.\n"
+)
+
+
+def page() -> str:
+    """The page, in Markdown."""
+    parts = [_HEAD]
+    for module, machines in MACHINES.items():
+        for machine in machines:
+            title = f"## {machine.name[:1].upper()}{machine.name[1:]}"
+            parts.append(f"{title}\n\nThe rules in prose: `{module}`.\n\n{machine.page()}")
+    return "\n".join(parts)
