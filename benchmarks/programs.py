@@ -29,7 +29,7 @@ from rich.table import Table
 
 from benchmarks.peers import PEERS, Echo
 from benchmarks.placement import one_cpu
-from qda.dsp.folders import FOLDERS_VARIABLE
+from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.shim import DeviceServer, environment
 from qda.uapi import RFC, header
 from qda.virtual import Machine, load_profile

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 import qda
+from tests.cli.command import qda as qda_command
+
+LIBRARY = Path(qda.__file__).parent / "shim" / "libqda_preload.so"
 
 HEAVY = {
     "PIL",
@@ -98,3 +102,47 @@ def test_exceptions_and_classes_can_be_pickled() -> None:
     """They name the modules in which they are."""
     for value in (qda.Session, qda.Skeleton, qda.MapFlag.FD, qda.UsageError("so")):
         assert type(pickle.loads(pickle.dumps(value))) is type(value)
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+SPY = """
+import json, os, sys
+spawn = os.posix_spawnp
+def posix_spawnp(*arguments, **more):
+    print(json.dumps(list(sys.modules)), flush=True)
+    return spawn(*arguments, **more)
+os.posix_spawnp = posix_spawnp
+"""
+
+
+@pytest.mark.skipif(not LIBRARY.exists(), reason="the preload library has not been compiled")
+def test_a_program_is_started_without_arrays_tables_and_the_language() -> None:
+    """What `qda run` has loaded when it starts the program: no client, no DSP, no compiler."""
+    loaded = set(json.loads(qda_command("run", "--", "true", before=SPY).stdout))
+    heavy = {"PIL", "asyncio", "cloudpickle", "lark", "numpy", "rich"}
+    assert heavy & loaded == set()
+    ours = {name for name in loaded if re.match(r"qda\.(client|idl|dsp\.process|opening)\b", name)}
+    assert ours == set()
+
+
+@pytest.mark.parametrize("words", [["explain", "39"], ["uapi", "header"], ["--version"]])
+def test_a_command_that_prints_text_loads_no_tables_and_no_device(words: list[str]) -> None:
+    """Each command is a module of its own, and loads what it needs."""
+    loaded = loaded_by(
+        "import sys\n"
+        f"sys.argv[1:] = {words}\n"
+        "from qda.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print()"
+    )
+    assert {
+        "PIL",
+        "cloudpickle",
+        "lark",
+        "numpy",
+        "rich",
+        "qda.client",
+        "qda.driver",
+    } & loaded == set()

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from qda.cli import codes
-from qda.cli.app import Dialect, app
+from qda.cli.app import app
+from qda.cli.options import Dialect
 from qda.errors import UsageError
 from qda.uapi import DIALECTS, header, reference
 from tests.cli.command import PROGRAM, environment, qda

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from qda.dsp.folders import FOLDERS_VARIABLE
+from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.errors import UsageError
 from qda.shim import DeviceServer, environment, find_library
 from qda.shim.requests import Observer

@@ -8,13 +8,13 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from qda.dsp.folders import FOLDERS_VARIABLE
+from qda.cli.program_options import ProgramOptions, Trace
+from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.errors import UsageError
 from qda.shim import (
     DeviceServer,
@@ -27,7 +27,7 @@ from qda.shim import (
 )
 from qda.virtual import Machine, load_profile
 
-__all__ = ["Options", "run", "serve"]
+__all__ = ["run", "serve"]
 
 _SEARCH_PATHS = (FOLDERS_VARIABLE, "DSP_LIBRARY_PATH")
 """For the DSP itself, and for the program, whose listener the DSP asks for files."""
@@ -36,23 +36,7 @@ _FALLBACK = Path("/tmp")  # paths of sockets are short, TMPDIR need not be
 _LONGEST_FOLDER = 60
 
 
-@dataclass(frozen=True)
-class Options:
-    """What is served, and how.
-
-    `skeletons` are folders in which the DSP looks for modules before all others.  `trace` is
-    "calls", "wire" or None; it goes to `trace_file` or to standard error.
-    """
-
-    profile: str
-    dialect: str
-    skeletons: tuple[Path, ...] = ()
-    mixed: bool = False
-    trace: str | None = None
-    trace_file: Path | None = None
-
-
-def run(command: list[str], options: Options) -> int:
+def run(command: list[str], options: ProgramOptions) -> int:
     """Run a program with a device server of its own; returns the program's exit status."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="qda-", dir=_short_folder()))
@@ -61,7 +45,7 @@ def run(command: list[str], options: Options) -> int:
         return run_program(command, environment(server.socket))
 
 
-def serve(socket: Path, options: Options, out: TextIO) -> None:
+def serve(socket: Path, options: ProgramOptions, out: TextIO) -> None:
     """Serve until SIGTERM or SIGINT; tells by `out`, in words for a shell, how programs get in."""
     ended: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -75,7 +59,9 @@ def serve(socket: Path, options: Options, out: TextIO) -> None:
 
 
 @contextmanager
-def _server(options: Options, socket: Path, private: Path | None = None) -> Iterator[DeviceServer]:
+def _server(
+    options: ProgramOptions, socket: Path, private: Path | None = None
+) -> Iterator[DeviceServer]:
     """A device server of a machine of its own; `private` says that only our program is its client,
     and is a folder that goes with it."""
     logging.basicConfig(format="qda: %(message)s", level=logging.WARNING)
@@ -86,14 +72,14 @@ def _server(options: Options, socket: Path, private: Path | None = None) -> Iter
             out = stack.enter_context(options.trace_file.open("w"))
         machine = Machine(load_profile(options.profile))
         stack.callback(machine.close)
-        tracer = Tracer(out, options.dialect) if options.trace is not None else None
-        if tracer is not None and options.trace == "wire":
+        tracer = Tracer(out, options.dialect.value) if options.trace is not None else None
+        if tracer is not None and options.trace is Trace.WIRE:
             for device in machine.devices.values():
                 trace_wire(device, tracer.note)
         server = DeviceServer(
             machine,
             socket,
-            dialect=options.dialect,
+            dialect=options.dialect.value,
             strangers=private is None,
             observer=tracer,
             mixed=options.mixed,
@@ -103,7 +89,7 @@ def _server(options: Options, socket: Path, private: Path | None = None) -> Iter
         yield server
 
 
-def _extend_search_paths(folders: tuple[Path, ...]) -> None:
+def _extend_search_paths(folders: Sequence[Path]) -> None:
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"{folder}: not a folder with skeletons")

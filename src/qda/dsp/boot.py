@@ -12,7 +12,11 @@ from qda.errors import UsageError
 from qda.fastrpc.domains import DOMAINS
 from qda.rpmsg import Endpoint
 
-__all__ = ["Boot", "Endpoint", "start_processor"]
+__all__ = ["FOLDERS_VARIABLE", "Boot", "Endpoint", "start_processor"]
+
+FOLDERS_VARIABLE = "QDA_SKELETONS"
+"""The environment variable of a processor that names the folders in which it looks for modules
+before it asks a host, separated by semicolons."""
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "

@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.dsp.files import File, FileLoader, file_names
 from qda.errors import UNABLE_TO_LOAD, StatusError
 from qda.fastrpc.uri import ModuleUri
 
-__all__ = ["FOLDERS_VARIABLE", "FolderLoader"]
-
-FOLDERS_VARIABLE = "QDA_SKELETONS"
-"""The environment variable of a processor that names the folders, separated by semicolons."""
+__all__ = ["FolderLoader"]
 
 
 class FolderLoader(FileLoader):

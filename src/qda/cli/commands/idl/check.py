@@ -1,0 +1,54 @@
+"""`qda idl check`: what is wrong with interface files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from qda.cli.commands.idl.files import Files, Includes, say
+from qda.cli.options import with_options
+from qda.cli.output import write_json
+from qda.cli.sources import Source
+from qda.idl import Diagnostic, Severity
+
+__all__ = ["check"]
+
+
+@with_options
+def check(
+    files: Files,
+    includes: Includes,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Say what is wrong with interface files, or likely not meant; status 1 if there are errors."""
+    sources = [Source.read(one, includes.include_dirs, includes.defines) for one in files]
+    findings = [one for source in sources for one in (*source.findings, *_without_form(source))]
+    if as_json:
+        write_json([_as_plain(one) for one in dict.fromkeys(findings)])
+    else:
+        say(findings)
+    if any(source.document is None for source in sources):
+        raise typer.Exit(1)
+
+
+def _without_form(source: Source) -> Iterable[Diagnostic]:
+    """Yield a warning for each method that no code can be made for (idl.md 4.3)."""
+    for interface in source.document.interfaces if source.document else ():
+        for method in interface.own_methods:
+            if method.refusal and not interface.is_local:
+                message = f'no code can be made for method "{method.name}": {method.refusal}'
+                yield Diagnostic(method.location, message, severity=Severity.WARNING)
+
+
+def _as_plain(finding: Diagnostic) -> dict[str, object]:
+    place = finding.location
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "severity": finding.severity.value,
+        "message": finding.message,
+        "source": finding.source,
+    }

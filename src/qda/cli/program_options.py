@@ -1,0 +1,78 @@
+"""What `qda run` and `qda serve` are told about the devices that programs see."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from qda.cli.options import Dialect, ProfileOption
+
+__all__ = ["ProgramCommand", "ProgramOptions", "Trace"]
+
+
+class Trace(enum.StrEnum):
+    """What is traced."""
+
+    CALLS = "calls"
+    WIRE = "wire"
+
+
+@dataclass(frozen=True)
+class ProgramOptions:
+    """What is served, and how."""
+
+    profile: ProfileOption = "generic"
+    dialect: Annotated[
+        Dialect, typer.Option(help="Dialect of the accelerator's nodes: rfc or v1.")
+    ] = Dialect.RFC
+    skeletons: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="DIR",
+            help="Where the DSPs look for skeletons first; may be given several times.",
+        ),
+    ] = field(default_factory=list)
+    mixed: Annotated[
+        bool,
+        typer.Option(
+            "--mixed",
+            help="Serve programs that mix GEM handles and descriptors; would fail on a kernel.",
+        ),
+    ] = False
+    trace: Annotated[
+        Trace | None,
+        typer.Option(help="Print every device call, with =wire also what crosses the transport."),
+    ] = None
+    trace_file: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Where the trace goes, if not to stderr.")
+    ] = None
+
+
+class ProgramCommand(TyperCommand):
+    """A command in whose own options `--trace` alone means `--trace=calls`.
+
+    Its own options end where the program's name stands, or `--`.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with_value = {
+            name
+            for option in self.params
+            if option.param_type_name == "option" and not getattr(option, "is_flag", False)
+            for name in option.opts
+        }
+        words = iter(args)
+        own: list[str] = []
+        for word in words:
+            own.append("--trace=calls" if word == "--trace" else word)
+            if word == "--" or not word.startswith("-"):
+                break
+            if word in with_value - {"--trace"}:
+                own += islice(words, 1)  # its value, whatever that looks like
+        return super().parse_args(ctx, [*own, *words])
