@@ -46,11 +46,12 @@ REEXPORTED: Final = frozenset({"opening", "client", "dsp", "errors", "idl"})
 
 # The rooms of `idl` stand on what all of them share.  A program that only makes calls needs
 # neither C nor style, and what writes C needs no text: a model is enough.
-OF_MODEL: Final = frozenset({"diagnostics", "names", "types", "model"})
+OF_MODEL: Final = frozenset({"diagnostics", "names", "primitives", "types", "model"})
 IDL_MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "diagnostics": frozenset(),
     "names": frozenset(),
-    "types": frozenset({"diagnostics"}),
+    "primitives": frozenset(),
+    "types": frozenset({"diagnostics", "primitives"}),
     "model": frozenset({"diagnostics", "types"}),
     "text": OF_MODEL,
     "wire": OF_MODEL,

@@ -14,31 +14,24 @@ from lark import Lark, Token
 from lark.lexer import Lexer
 
 from qda.idl import Document, parse
-from qda.idl.model import (
-    PRIMITIVES,
+from qda.idl.model import Constant, Declaration, Direction, Interface, Method, Module, Typedef
+from qda.idl.primitives import PRIMITIVES, Primitive
+from qda.idl.style.format import format_text
+from qda.idl.text.lexer import FIXED_INTEGERS, KEYWORDS, PUNCTUATION, tokenize
+from qda.idl.text.preprocessor import preprocess
+from qda.idl.types import (
     Array,
-    Constant,
-    Declaration,
-    Direction,
     DmaHandle,
     Enum,
-    Interface,
     InterfaceType,
-    Method,
-    Module,
     Named,
     Native,
-    Primitive,
     Sequence,
     String,
     Struct,
     Type,
-    Typedef,
     Union,
 )
-from qda.idl.style.format import format_text
-from qda.idl.text.lexer import FIXED_INTEGERS, KEYWORDS, PUNCTUATION, tokenize
-from qda.idl.text.preprocessor import preprocess
 from qda.idl.wire.calls import InterfaceCodec
 
 FOLDER: Final = Path(__file__).with_name("files")

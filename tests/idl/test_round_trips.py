@@ -23,17 +23,9 @@ import pytest
 import qda
 from qda.idl import Document, Interface, Method, load_module, parse
 from qda.idl.names import method_name, type_name
+from qda.idl.primitives import Kind, Primitive
 from qda.idl.python.binding import arguments_of, results_of
-from qda.idl.types import (
-    Array,
-    DmaHandle,
-    InterfaceType,
-    Kind,
-    Primitive,
-    Sequence,
-    Struct,
-    Type,
-)
+from qda.idl.types import Array, DmaHandle, InterfaceType, Sequence, Struct, Type
 from qda.virtual import Machine
 from tests.idl.native import SessionTransport, Stub, build, build_all, c_skeleton, find_compiler
 from tests.idl.native.examples import Sent, own_methods

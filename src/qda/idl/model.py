@@ -1,7 +1,7 @@
 """What an IDL text says, with every name resolved: the values that all back ends work from.
 
-A `Document` holds declarations in their order; types (`qda.idl.types`, all given out here too)
-stand in parameters and members as values, so nothing is left to look up.
+A `Document` holds declarations in their order; types (`qda.idl.types`) stand in parameters and
+members as values, so nothing is left to look up.
 
 Where something was declared (`location`) and what was written about it (`documentation`) take no
 part in comparisons: two texts that say the same give equal models.
@@ -14,67 +14,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from qda.idl.diagnostics import Diagnostic
-from qda.idl.types import (
-    NOWHERE,
-    PRIMITIVES,
-    REMOTE_HANDLE64,
-    Array,
-    Case,
-    DmaHandle,
-    Enum,
-    EnumMember,
-    InterfaceType,
-    Kind,
-    Location,
-    Member,
-    Named,
-    Native,
-    Primitive,
-    Resolved,
-    Scope,
-    Sequence,
-    String,
-    Struct,
-    Type,
-    Union,
-    Value,
-)
+from qda.idl.diagnostics import NOWHERE, Diagnostic, Location
+from qda.idl.types import Enum, Named, Native, Scope, Struct, Type, Union, Value
 
 __all__ = [
-    "NOWHERE",
-    "PRIMITIVES",
-    "REMOTE_HANDLE64",
-    "Array",
-    "Case",
     "Constant",
     "Declaration",
     "Direction",
-    "DmaHandle",
     "Document",
-    "Enum",
-    "EnumMember",
     "Include",
     "Interface",
-    "InterfaceType",
-    "Kind",
-    "Location",
-    "Member",
     "Method",
     "Module",
-    "Named",
-    "Native",
     "Parameter",
-    "Primitive",
-    "Resolved",
-    "Scope",
-    "Sequence",
-    "String",
-    "Struct",
-    "Type",
     "Typedef",
-    "Union",
-    "Value",
 ]
 
 

@@ -10,16 +10,13 @@ it stands, perhaps a `Named`, is what was written, for C and for help texts.
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Self
 
 from qda.idl.diagnostics import NOWHERE, Location
+from qda.idl.primitives import Primitive
 
 __all__ = [
-    "NOWHERE",
-    "PRIMITIVES",
     "REMOTE_HANDLE64",
     "Array",
     "Case",
@@ -27,12 +24,9 @@ __all__ = [
     "Enum",
     "EnumMember",
     "InterfaceType",
-    "Kind",
-    "Location",
     "Member",
     "Named",
     "Native",
-    "Primitive",
     "Resolved",
     "Scope",
     "Sequence",
@@ -51,16 +45,6 @@ Scope = tuple[str, ...]
 
 Value = int | float | bool | str
 """A constant's value: characters and strings are str, enumerators their number."""
-
-
-class Kind(enum.Enum):
-    """What the values of a primitive are; `wchar` is a 16-bit unit, `octet` an integer."""
-
-    BOOLEAN = "boolean"
-    CHAR = "char"
-    FLOAT = "float"
-    INTEGER = "integer"
-    WCHAR = "wchar"
 
 
 class _Type:
@@ -83,69 +67,30 @@ class _Type:
         """Alignment in bytes, of simple types.  TypeError for others."""
         self._refuse("alignment")
 
+    @property
+    def resolved(self) -> Self:
+        """The type below all typedef names."""
+        return self
+
     def _refuse(self, what: str) -> NoReturn:
         raise TypeError(f"{self} has no fixed {what}: it is not a simple type")
 
 
-@dataclass(frozen=True)
-class Primitive:
-    """A number, character or boolean.  There is one instance per spelling, in `PRIMITIVES`.
+class _Declared:
+    """What all types have in common that a declaration gives a name to."""
 
-    `name` is the IDL's spelling in its normal form ("unsigned long long"); `long`, `int32` and
-    `int32_t` are different primitives with the same bytes.
-    """
+    __slots__ = ()
 
     name: str
-    kind: Kind
-    size: int
-    signed: bool
-    code: str
-    """Format character of `struct` (standard sizes)."""
+    scope: Scope
 
     @property
-    def is_simple(self) -> bool:
-        return True
-
-    @property
-    def alignment(self) -> int:
-        return self.size
-
-    @property
-    def dtype(self) -> str:
-        """NumPy's code, little-endian: `<i4`.  Booleans are `|u1`: sent as they are."""
-        if self.kind is Kind.FLOAT:
-            return f"<f{self.size}"
-        letter = "i" if self.signed else "u"
-        return f"|{letter}1" if self.size == 1 else f"<{letter}{self.size}"
-
-    @property
-    def resolved(self) -> Primitive:
-        return self
+    def c_name(self) -> str:
+        """Scope and name joined by underscores."""
+        return "_".join((*self.scope, self.name))
 
     def __str__(self) -> str:
         return self.name
-
-
-def _primitives() -> Iterator[Primitive]:
-    codes = {1: "b", 2: "h", 4: "i", 8: "q"}
-    spelled = {"short": 2, "long": 4, "long long": 8}
-    yield Primitive("octet", Kind.INTEGER, 1, False, "B")
-    yield Primitive("boolean", Kind.BOOLEAN, 1, False, "B")
-    yield Primitive("char", Kind.CHAR, 1, True, "b")
-    yield Primitive("wchar", Kind.WCHAR, 2, False, "H")
-    yield Primitive("float", Kind.FLOAT, 4, True, "f")
-    yield Primitive("double", Kind.FLOAT, 8, True, "d")
-    for name, size in spelled.items():
-        yield Primitive(name, Kind.INTEGER, size, True, codes[size])
-        yield Primitive(f"unsigned {name}", Kind.INTEGER, size, False, codes[size].upper())
-    for suffix in ("", "_t"):
-        for size, code in codes.items():
-            yield Primitive(f"int{8 * size}{suffix}", Kind.INTEGER, size, True, code)
-            yield Primitive(f"uint{8 * size}{suffix}", Kind.INTEGER, size, False, code.upper())
-
-
-PRIMITIVES: Final[dict[str, Primitive]] = {one.name: one for one in _primitives()}
-"""All primitives by their spelling."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +104,7 @@ class EnumMember:
 
 
 @dataclass(frozen=True)
-class Enum(_Type):
+class Enum(_Declared, _Type):
     """An enumeration: four bytes."""
 
     name: str
@@ -179,18 +124,6 @@ class Enum(_Type):
     @property
     def alignment(self) -> int:
         return 4
-
-    @property
-    def resolved(self) -> Enum:
-        return self
-
-    @property
-    def c_name(self) -> str:
-        """Scope and name joined by underscores."""
-        return "_".join((*self.scope, self.name))
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True)
@@ -212,10 +145,6 @@ class Array(_Type):
     def alignment(self) -> int:
         return self.element.alignment
 
-    @property
-    def resolved(self) -> Array:
-        return self
-
     def __str__(self) -> str:
         return f"{self.element}[{self.length}]"
 
@@ -231,7 +160,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Struct(_Type):
+class Struct(_Declared, _Type):
     """A structure.  `is_simple`, `size` and `alignment` (C rules) are computed when it is made."""
 
     name: str
@@ -279,18 +208,6 @@ class Struct(_Type):
             self._refuse("alignment")
         return self._alignment
 
-    @property
-    def resolved(self) -> Struct:
-        return self
-
-    @property
-    def c_name(self) -> str:
-        """Scope and name joined by underscores."""
-        return "_".join((*self.scope, self.name))
-
-    def __str__(self) -> str:
-        return self.name
-
 
 @dataclass(frozen=True)
 class Sequence(_Type):
@@ -298,10 +215,6 @@ class Sequence(_Type):
 
     element: Type
     bound: int | None = field(default=None, compare=False)
-
-    @property
-    def resolved(self) -> Sequence:
-        return self
 
     def __str__(self) -> str:
         return f"sequence<{self.element}>"
@@ -319,10 +232,6 @@ class String(_Type):
         """Size of an element in bytes."""
         return 2 if self.wide else 1
 
-    @property
-    def resolved(self) -> String:
-        return self
-
     def __str__(self) -> str:
         return "wstring" if self.wide else "string"
 
@@ -330,10 +239,6 @@ class String(_Type):
 @dataclass(frozen=True)
 class DmaHandle(_Type):
     """A piece of a DMA buffer: descriptor, offset and length; travels as a handle."""
-
-    @property
-    def resolved(self) -> DmaHandle:
-        return self
 
     def __str__(self) -> str:
         return "dmahandle"
@@ -354,10 +259,6 @@ class InterfaceType(_Type):
         """Whether this is the 64-bit handle that `open` returns."""
         return self.name == REMOTE_HANDLE64 and not self.scope
 
-    @property
-    def resolved(self) -> InterfaceType:
-        return self
-
     def __str__(self) -> str:
         return "::".join((*self.scope, self.name))
 
@@ -371,7 +272,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Union(_Type):
+class Union(_Declared, _Type):
     """A union, which may be declared but not used: it has no form on the wire."""
 
     name: str
@@ -381,16 +282,9 @@ class Union(_Type):
     documentation: str = field(default="", compare=False)
     location: Location = field(default=NOWHERE, compare=False)
 
-    @property
-    def resolved(self) -> Union:
-        return self
-
-    def __str__(self) -> str:
-        return self.name
-
 
 @dataclass(frozen=True)
-class Native(_Type):
+class Native(_Declared, _Type):
     """A type that another language defines, which may be declared but not used."""
 
     name: str
@@ -398,16 +292,9 @@ class Native(_Type):
     documentation: str = field(default="", compare=False)
     location: Location = field(default=NOWHERE, compare=False)
 
-    @property
-    def resolved(self) -> Native:
-        return self
-
-    def __str__(self) -> str:
-        return self.name
-
 
 @dataclass(frozen=True)
-class Named(_Type):
+class Named(_Declared):
     """A type called by a typedef name.  For everything but its spelling it is `resolved`."""
 
     name: str
@@ -430,14 +317,6 @@ class Named(_Type):
     def resolved(self) -> Resolved:
         """The type below all typedef names (elements and members may again be `Named`)."""
         return self.type.resolved
-
-    @property
-    def c_name(self) -> str:
-        """Scope and name joined by underscores."""
-        return "_".join((*self.scope, self.name))
-
-    def __str__(self) -> str:
-        return self.name
 
 
 Resolved = (

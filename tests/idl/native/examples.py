@@ -8,18 +8,8 @@ from typing import Any
 
 from qda.idl import Document, parse
 from qda.idl.model import Direction, Interface, Method, Parameter
-from qda.idl.types import (
-    PRIMITIVES,
-    Array,
-    DmaHandle,
-    Enum,
-    Kind,
-    Primitive,
-    Sequence,
-    String,
-    Struct,
-    Type,
-)
+from qda.idl.primitives import PRIMITIVES, Kind, Primitive
+from qda.idl.types import Array, DmaHandle, Enum, Sequence, String, Struct, Type
 from qda.idl.wire.nodes import Dma
 from tests.idl.wire.test_marshal import plain, room_for
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from qda.idl.model import Direction, Interface, Method, Parameter
-from qda.idl.types import DmaHandle, Enum, InterfaceType, Primitive, Sequence, String
+from qda.idl.primitives import Primitive
+from qda.idl.types import DmaHandle, Enum, InterfaceType, Sequence, String
 from tests.idl.native.values import DmaValue, Span, c_type
 
 __all__ = ["accept", "c_parameters", "c_text", "is_life_cycle", "offer", "symbol"]

@@ -15,18 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from qda.idl.types import (
-    Array,
-    DmaHandle,
-    Enum,
-    InterfaceType,
-    Kind,
-    Primitive,
-    Sequence,
-    String,
-    Struct,
-    Type,
-)
+from qda.idl.primitives import Kind, Primitive
+from qda.idl.types import Array, DmaHandle, Enum, InterfaceType, Sequence, String, Struct, Type
 from qda.idl.wire.nodes import Dma
 from qda.idl.wire.values import decode_simple, dtype_of, encode_simple, member_of, to_array
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qda.idl import Document, IdlError, parse
-from qda.idl.model import Declaration, Enum, Interface, Method, Module, Struct
+from qda.idl.model import Declaration, Interface, Method, Module
 from qda.idl.style import format as formatting
 from qda.idl.style.format import FormatError, format_text
 from qda.idl.text.lexer import KEYWORDS
+from qda.idl.types import Enum, Struct
 
 
 def formatted(text: str) -> str:

@@ -10,22 +10,9 @@ import pytest
 
 from qda.idl import Document, IdlError, Severity, parse
 from qda.idl.c.constants import c_text
-from qda.idl.model import (
-    PRIMITIVES,
-    Array,
-    Constant,
-    Direction,
-    DmaHandle,
-    Enum,
-    Interface,
-    Method,
-    Module,
-    Named,
-    Sequence,
-    String,
-    Struct,
-    Union,
-)
+from qda.idl.model import Constant, Direction, Interface, Method, Module
+from qda.idl.primitives import PRIMITIVES
+from qda.idl.types import Array, DmaHandle, Enum, Named, Sequence, String, Struct, Union
 from tests.idl.text.bad_files import Bad, bad_files
 from tests.vectors.runner import run
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qda.idl import Document, IdlError, parse
-from qda.idl.model import PRIMITIVES
+from qda.idl.primitives import PRIMITIVES
 from qda.idl.text.lexer import FIXED_INTEGERS, KEYWORDS, PUNCTUATION
 
 WORDS = sorted(

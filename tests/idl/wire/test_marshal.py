@@ -14,16 +14,14 @@ from hypothesis import strategies as st
 from qda.errors import BAD_PARAMETER, UNSUPPORTED, UsageError, UsageTypeError
 from qda.fastrpc.scalars import Scalars
 from qda.idl.model import Direction, Interface, Method, Parameter
+from qda.idl.primitives import PRIMITIVES, Kind, Primitive
 from qda.idl.types import (
-    PRIMITIVES,
     Array,
     DmaHandle,
     Enum,
     EnumMember,
-    Kind,
     Member,
     Named,
-    Primitive,
     Sequence,
     String,
     Struct,

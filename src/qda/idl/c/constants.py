@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from qda.idl.model import Constant, Kind, Primitive, Type
+from qda.idl.model import Constant
+from qda.idl.primitives import Kind, Primitive
+from qda.idl.types import Type
 
 __all__ = ["c_text"]
 

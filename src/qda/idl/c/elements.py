@@ -11,7 +11,8 @@ from collections.abc import Callable
 from qda.idl.c.extents import extent, is_handle, is_items, is_variable
 from qda.idl.c.names import base_name
 from qda.idl.c.options import Options
-from qda.idl.types import Location, Sequence, String, Struct, Type
+from qda.idl.diagnostics import Location
+from qda.idl.types import Sequence, String, Struct, Type
 
 __all__ = ["Functions", "element_type", "least"]
 

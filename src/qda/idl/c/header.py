@@ -13,25 +13,16 @@ from qda.idl.c.names import declare, element_name, identifier, type_name
 from qda.idl.c.options import Options
 from qda.idl.c.prototypes import prototype
 from qda.idl.c.text import block, comment, finish, guarded
-from qda.idl.model import (
-    Constant,
-    Declaration,
-    Document,
-    Interface,
-    Member,
-    Method,
-    Module,
-    Typedef,
-)
+from qda.idl.model import Constant, Declaration, Document, Interface, Method, Module, Typedef
+from qda.idl.primitives import Kind, Primitive
 from qda.idl.types import (
     REMOTE_HANDLE64,
     Array,
     DmaHandle,
     Enum,
-    Kind,
+    Member,
     Named,
     Native,
-    Primitive,
     Sequence,
     String,
     Struct,

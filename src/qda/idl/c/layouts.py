@@ -14,17 +14,10 @@ from qda.idl.c.extents import WORD, Extent, end_of, extent, is_complex_struct, i
 from qda.idl.c.names import base_name, declare, identifier, type_name, unique
 from qda.idl.c.options import Options
 from qda.idl.c.text import block
-from qda.idl.model import Kind, Method, Parameter
-from qda.idl.types import (
-    Array,
-    Enum,
-    Location,
-    Member,
-    Primitive,
-    Sequence,
-    Struct,
-    Type,
-)
+from qda.idl.diagnostics import Location
+from qda.idl.model import Method, Parameter
+from qda.idl.primitives import Kind, Primitive
+from qda.idl.types import Array, Enum, Member, Sequence, Struct, Type
 
 __all__ = [
     "MethodLayout",

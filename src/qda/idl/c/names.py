@@ -8,19 +8,17 @@ from typing import Final, NoReturn
 
 from qda.idl.c.options import Options
 from qda.idl.diagnostics import Diagnostic, IdlError, Location
+from qda.idl.primitives import Primitive
 from qda.idl.types import (
     Array,
     DmaHandle,
     Enum,
     InterfaceType,
     Named,
-    Native,
-    Primitive,
     Sequence,
     String,
     Struct,
     Type,
-    Union,
 )
 
 __all__ = [
@@ -117,8 +115,6 @@ def type_name(kind: Type, options: Options, location: Location) -> str:
         fail(location, f'interface "{kind}" is no type of C: interfaces cannot be passed')
     if isinstance(kind, Array | Sequence):
         fail(location, f'"{kind}" within another type has no name in C: give it one with "typedef"')
-    if isinstance(kind, Union | Native):
-        return identifier("_".join((*kind.scope, kind.name)))
     return identifier(kind.c_name)
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from qda.idl.c.names import fail, identifier, type_name
 from qda.idl.c.options import Options
-from qda.idl.model import Direction, Interface, Kind, Method, Parameter
-from qda.idl.types import Array, DmaHandle, Enum, Primitive, Sequence, String, Struct, Union
+from qda.idl.model import Direction, Interface, Method, Parameter
+from qda.idl.primitives import Kind, Primitive
+from qda.idl.types import Array, DmaHandle, Enum, Sequence, String, Struct, Union
 
 __all__ = [
     "HANDLE",

@@ -13,8 +13,9 @@ from qda.idl.c.layouts import MethodLayout
 from qda.idl.c.names import type_name
 from qda.idl.c.text import block
 from qda.idl.c.walk import Walk
+from qda.idl.diagnostics import Location
 from qda.idl.model import Direction, Parameter
-from qda.idl.types import Location, Sequence, String, Type
+from qda.idl.types import Sequence, String, Type
 
 __all__ = ["SkeletonWalk"]
 

@@ -22,7 +22,8 @@ from qda.idl.c.skel_walk import SkeletonWalk
 from qda.idl.c.slots import Slots
 from qda.idl.c.text import block, extern_c, finish
 from qda.idl.model import Direction, Document, Interface, Method, Parameter
-from qda.idl.types import Array, DmaHandle, Enum, InterfaceType, Primitive, Sequence, String
+from qda.idl.primitives import Primitive
+from qda.idl.types import Array, DmaHandle, Enum, InterfaceType, Sequence, String
 
 __all__ = ["QAIC_VERSION", "skeleton"]
 

@@ -21,7 +21,8 @@ from qda.idl.c.stub_helpers import HELPERS, named_handle
 from qda.idl.c.stub_walk import StubWalk
 from qda.idl.c.text import block, extern_c, finish
 from qda.idl.model import Direction, Document, Interface, Method, Parameter
-from qda.idl.types import DmaHandle, Enum, Primitive, String
+from qda.idl.primitives import Primitive
+from qda.idl.types import DmaHandle, Enum, String
 
 __all__ = ["stub"]
 

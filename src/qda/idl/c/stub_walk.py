@@ -10,8 +10,9 @@ from qda.idl.c.layouts import MethodLayout
 from qda.idl.c.names import identifier
 from qda.idl.c.text import block
 from qda.idl.c.walk import Walk
+from qda.idl.diagnostics import Location
 from qda.idl.model import Parameter
-from qda.idl.types import Location, Sequence, String, Type
+from qda.idl.types import Sequence, String, Type
 
 __all__ = ["StubWalk"]
 

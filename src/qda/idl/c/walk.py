@@ -24,8 +24,9 @@ from qda.idl.c.layouts import MethodLayout, copy, layout_fields, record_name
 from qda.idl.c.names import identifier
 from qda.idl.c.options import Options
 from qda.idl.c.text import block
+from qda.idl.diagnostics import Location
 from qda.idl.model import Parameter
-from qda.idl.types import Location, Struct, Type
+from qda.idl.types import Struct, Type
 
 __all__ = ["Walk"]
 

@@ -8,18 +8,9 @@ from __future__ import annotations
 
 from qda.idl.model import Direction, Parameter
 from qda.idl.names import type_name
+from qda.idl.primitives import Kind, Primitive
 from qda.idl.python.lift import OCTETS
-from qda.idl.types import (
-    Array,
-    DmaHandle,
-    Enum,
-    Kind,
-    Primitive,
-    Sequence,
-    String,
-    Struct,
-    Type,
-)
+from qda.idl.types import Array, DmaHandle, Enum, Sequence, String, Struct, Type
 
 __all__ = ["argument_given", "argument_got", "given", "got", "numbers"]
 

@@ -10,18 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from qda.idl.types import (
-    PRIMITIVES,
-    Array,
-    Enum,
-    Kind,
-    Primitive,
-    Resolved,
-    Sequence,
-    String,
-    Struct,
-    Type,
-)
+from qda.idl.primitives import PRIMITIVES, Kind, Primitive
+from qda.idl.types import Array, Enum, Resolved, Sequence, String, Struct, Type
 
 __all__ = ["OCTETS", "Classes", "Lift", "lift_of", "room_of_target"]
 

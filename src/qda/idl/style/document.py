@@ -14,27 +14,21 @@ from typing import Final
 
 from qda.fastrpc.scalars import EXTENDED_METHOD
 from qda.idl.c.constants import c_text
-from qda.idl.model import (
+from qda.idl.model import Constant, Declaration, Document, Interface, Method, Module, Typedef
+from qda.idl.python.binding import arguments_of, results_of
+from qda.idl.style.comments import Explained, explained
+from qda.idl.types import (
     REMOTE_HANDLE64,
     Array,
-    Constant,
-    Declaration,
-    Document,
     Enum,
-    Interface,
-    Method,
-    Module,
+    InterfaceType,
     Named,
     Native,
     Struct,
     Type,
-    Typedef,
     Union,
 )
-from qda.idl.model import Sequence as SequenceType
-from qda.idl.python.binding import arguments_of, results_of
-from qda.idl.style.comments import Explained, explained
-from qda.idl.types import InterfaceType
+from qda.idl.types import Sequence as SequenceType
 from qda.idl.wire.calls import MethodCodec
 
 __all__ = ["document_markdown"]

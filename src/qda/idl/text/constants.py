@@ -15,9 +15,11 @@ from typing import Final
 
 from lark import Token
 
-from qda.idl.model import PRIMITIVES, Constant, Enum, Kind, Primitive, String, Type, Value
+from qda.idl.model import Constant
+from qda.idl.primitives import PRIMITIVES, Kind, Primitive
 from qda.idl.text.scopes import Enumerator, Names, Reporter
 from qda.idl.text.syntax import Binary, Expression, Literal, Reference, Unary
+from qda.idl.types import Enum, String, Type, Value
 
 __all__ = ["evaluate", "evaluate_integer", "kind_of"]
 

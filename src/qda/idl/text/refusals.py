@@ -7,13 +7,12 @@ sequences written in place, more array dimensions, types declared within a struc
 
 from __future__ import annotations
 
-from qda.idl.model import (
+from qda.idl.model import Direction, Parameter
+from qda.idl.types import (
     Array,
-    Direction,
     DmaHandle,
     InterfaceType,
     Native,
-    Parameter,
     Sequence,
     String,
     Struct,

@@ -7,12 +7,14 @@ from typing import Final
 
 from lark import Token
 
-from qda.idl.model import (
-    PRIMITIVES,
+from qda.idl.model import Constant, Declaration, Typedef
+from qda.idl.primitives import PRIMITIVES
+from qda.idl.text import syntax
+from qda.idl.text.constants import evaluate, evaluate_integer, kind_of
+from qda.idl.text.scopes import Entry, Enumerator, Incomplete, Meaning, Names, Reporter, Stop
+from qda.idl.types import (
     Array,
     Case,
-    Constant,
-    Declaration,
     DmaHandle,
     Enum,
     EnumMember,
@@ -24,13 +26,9 @@ from qda.idl.model import (
     String,
     Struct,
     Type,
-    Typedef,
     Union,
     Value,
 )
-from qda.idl.text import syntax
-from qda.idl.text.constants import evaluate, evaluate_integer, kind_of
-from qda.idl.text.scopes import Entry, Enumerator, Incomplete, Meaning, Names, Reporter, Stop
 
 __all__ = ["Resolver"]
 

@@ -9,11 +9,11 @@ from typing import Final
 from lark import Token
 
 from qda.idl.diagnostics import Diagnostic, Location, Severity
-from qda.idl.model import Constant, Enum, Interface, Method, Type
-from qda.idl.model import Scope as Path
+from qda.idl.model import Constant, Interface, Method
 from qda.idl.text.preprocessor import Text
 from qda.idl.text.syntax import Scoped
-from qda.idl.types import InterfaceType
+from qda.idl.types import Enum, InterfaceType, Type
+from qda.idl.types import Scope as Path
 
 __all__ = ["Entry", "Enumerator", "Incomplete", "Names", "Reporter", "Stop"]
 

@@ -10,19 +10,16 @@ from lark import Token
 
 from qda.idl.diagnostics import Diagnostic
 from qda.idl.model import (
-    REMOTE_HANDLE64,
     Constant,
     Declaration,
     Direction,
     Document,
     Interface,
-    Kind,
     Method,
     Module,
     Parameter,
-    Primitive,
-    Type,
 )
+from qda.idl.primitives import Kind, Primitive
 from qda.idl.text import syntax
 from qda.idl.text.parser import Tree
 from qda.idl.text.preprocessor import Text
@@ -30,6 +27,7 @@ from qda.idl.text.refusals import refusal
 from qda.idl.text.resolve import Resolver
 from qda.idl.text.scopes import Names, Reporter, Stop
 from qda.idl.text.syntax import Scoped
+from qda.idl.types import REMOTE_HANDLE64, Type
 
 __all__ = ["understand"]
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.scalars import MAX_HANDLES
-from qda.idl.types import DmaHandle, Enum, Kind, Primitive, Sequence, String, Struct, Type
+from qda.idl.primitives import Kind, Primitive
+from qda.idl.types import DmaHandle, Enum, Sequence, String, Struct, Type
 from qda.idl.wire.nodes import Dma, Fields, Incoming, Node, Outgoing
 from qda.idl.wire.records import Layout, MarshalError, stack
 from qda.idl.wire.values import (

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from qda.errors import UsageError, UsageTypeError
 from qda.idl.names import member_name
-from qda.idl.types import Array, Enum, Kind, Primitive, Struct, Type
+from qda.idl.primitives import Kind, Primitive
+from qda.idl.types import Array, Enum, Struct, Type
 
 __all__ = [
     "decode_simple",
