@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -12,7 +14,7 @@ from typer.testing import CliRunner
 from qda.cli import codes
 from qda.cli.app import app
 from qda.cli.options import Dialect
-from qda.errors import UsageError
+from qda.errors import ERRNOS, STATUSES, Entry, UsageError, status_of
 from qda.uapi import DIALECTS, header, reference
 from tests.cli.command import PROGRAM, environment, qda
 
@@ -79,6 +81,27 @@ def test_output_into_a_closed_pipe_is_no_traceback() -> None:
         ("AEE_ENOSUCH", ["AEE_ENOSUCH"]),
         ("0", ["AEE_SUCCESS"]),
         ("0x12345", ["(no symbol)"]),
+        ("12345", ["(no symbol)"]),
+        # Without an offset, and an errno to whoever issued the ioctl.
+        ("AEE_EUNKNOWN", ["AEE_EUNKNOWN"]),
+        ("EUNKNOWN", ["AEE_EUNKNOWN"]),
+        ("-1", ["EPERM", "AEE_EUNKNOWN"]),
+        ("EPERM", ["EPERM"]),
+        # Two names of one code, and one name of two.
+        ("AEE_EINVHANDLE", ["AEE_EBADHANDLE"]),
+        ("EWOULDBLOCK", ["EAGAIN", "AEE_EWOULDBLOCK"]),
+        # As messages write errnos, also those that are not in our table.
+        ("errno 22 (0x16)", ["EINVAL"]),
+        ("errno 39", ["ENOTEMPTY"]),
+        ("ENOTEMPTY", ["ENOTEMPTY"]),
+        # Hexadecimal without 0x, where it cannot be anything else.
+        ("80000406", ["AEE_EUNABLETOLOAD"]),
+        ("8000042c", ["AEE_EBADHANDLE"]),
+        ("00000027", ["AEE_ENOSUCH"]),
+        ("ffffffea", ["EINVAL"]),
+        ("4E", ["AEE_EBADPERMS"]),
+        ("deadbeef", ["(no symbol)"]),
+        ("201", ["(no symbol)"]),
     ],
 )
 def test_explain(code: str, symbols: list[str]) -> None:
@@ -97,7 +120,45 @@ def test_explain_a_number_that_is_a_status_and_an_errno() -> None:
     assert (errno.symbol, errno.code) == ("EINVAL", -22)
 
 
-@pytest.mark.parametrize("code", ["", "EWHATEVER", "0x", "1.5", "0x100000000", "-2147483649"])
+_CODE_IN_WORDS = re.compile(
+    r"(?<!\?)\b(?:AEE_)?E(?!LF)[A-Z0-9][A-Z0-9_]+\b|\b0x[0-9A-Fa-f]{8}\b|\berrno \d+\b"
+)
+"""What looks like a code in a sentence, but ELF, and the ENTRY of a URI."""
+
+
+def every_code() -> list[str]:
+    """All symbols and numbers of the tables, and the errnos of the system."""
+    named = [symbol for entry in (*STATUSES, *ERRNOS) for symbol in (entry.symbol, entry.also)]
+    numbers = [word for entry in STATUSES for word in (status_of(entry.symbol), entry.number)]
+    numbers += [-entry.number for entry in ERRNOS] + [-number for number in errno.errorcode]
+    return [symbol for symbol in named if symbol] + [str(number) for number in numbers]
+
+
+def test_what_explain_prints_is_explained_as_the_same() -> None:
+    """Each number, symbol and code within a sentence leads back to what it was printed for."""
+    for code in every_code():
+        for found in codes.explain(code):
+            again = codes.explain(found.number)
+            assert found in again, (code, found.number)
+            assert found.symbol in [one.symbol for one in codes.explain(found.symbol)], code
+            for text in (found.meaning, found.cause, found.next_step, found.also):
+                for mentioned in _CODE_IN_WORDS.findall(text):
+                    assert codes.explain(mentioned), (code, mentioned)
+
+
+@pytest.mark.parametrize("entry", STATUSES, ids=lambda entry: entry.symbol)
+def test_a_symbol_of_the_table_is_explained_as_itself(entry: Entry) -> None:
+    """By its full name it is the status and nothing else, whatever its number looks like."""
+    for symbol in filter(None, (entry.symbol, entry.also)):
+        (found,) = codes.explain(symbol)
+        assert (found.symbol, found.code) == (entry.symbol, status_of(entry.symbol))
+        assert found.also == entry.also
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["", "EWHATEVER", "0x", "1.5", "0x100000000", "-2147483649", "dead", "010", "errno 4096"],
+)
 def test_explain_refuses_what_is_no_code(code: str) -> None:
     with pytest.raises(UsageError, match="is "):
         codes.explain(code)

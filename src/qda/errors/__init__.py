@@ -41,6 +41,7 @@ from qda.errors.words import (
     NO_SUCH_MODULE,
     NO_SUCH_SYMBOL,
     NO_VARIABLE,
+    OUT_OF_HANDLES,
     OUT_OF_MEMORY,
     PROCESS_DIED,
     SKELETON_RAISED,
@@ -52,7 +53,10 @@ from qda.errors.words import (
     as_signed,
     as_unsigned,
     explain,
+    explain_status,
     is_errno,
+    plain,
+    status_of,
 )
 
 __all__ = [
@@ -72,6 +76,7 @@ __all__ = [
     "NO_SUCH_MODULE",
     "NO_SUCH_SYMBOL",
     "NO_VARIABLE",
+    "OUT_OF_HANDLES",
     "OUT_OF_MEMORY",
     "PROCESS_DIED",
     "SKELETON_RAISED",
@@ -95,5 +100,8 @@ __all__ = [
     "as_signed",
     "as_unsigned",
     "explain",
+    "explain_status",
     "is_errno",
+    "plain",
+    "status_of",
 ]

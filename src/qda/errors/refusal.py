@@ -59,11 +59,6 @@ class Refusal(QdaError):
             lines += ["  The DSP's log:", *(f"    {line}" for line in self.log)]
         return "\n".join(lines)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the constructor's arguments, and what was added to the exception since."""
-        arguments = (self.operation, self.domain, self.code, self.detail, self.log)
-        return type(self), arguments, vars(self)
-
 
 class DeviceError(Refusal, OSError):
     """The device interface said no, with an errno.  `errno` and `strerror` are set as usual."""

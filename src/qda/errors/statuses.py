@@ -31,13 +31,17 @@ WITHOUT_OFFSET: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One code: plain number, C symbol, what it says, what usually caused it, what to do next."""
+    """One code: plain number, C symbol, what it says, what usually caused it, what to do next.
+
+    `also` is a second symbol of the same code.
+    """
 
     number: int
     symbol: str
     meaning: str
     cause: str = ""
     next_step: str = ""
+    also: str = ""
 
 
 STATUSES: Final[tuple[Entry, ...]] = (
@@ -182,9 +186,10 @@ STATUSES: Final[tuple[Entry, ...]] = (
     Entry(
         0x2C,
         "AEE_EBADHANDLE",
-        "no module has this handle (also spelled AEE_EINVHANDLE)",
+        "no module has this handle",
         "the handle was closed, belongs to another session, or was never opened",
         "use a handle that this session's open returned and that is not closed yet",
+        also="AEE_EINVHANDLE",
     ),
     Entry(
         0x2D,
@@ -390,7 +395,12 @@ STATUSES: Final[tuple[Entry, ...]] = (
         "or not mapped any more",
         "map the buffer before the call, keep it mapped until the call returns, and check offsets",
     ),
-    Entry(0x84, "AEE_ENOSUCHJOB", "no such job, or no such group of static PDs (ENOSUCHGROUP)"),
+    Entry(
+        0x84,
+        "AEE_ENOSUCHJOB",
+        "no such job, or no such group of static PDs",
+        also="AEE_ENOSUCHGROUP",
+    ),
     Entry(0x85, "AEE_EBADMAPREFCNT", "reference count of a mapping is wrong"),
     Entry(0x86, "AEE_EBADPAGECNT", "number of pages is wrong"),
     Entry(

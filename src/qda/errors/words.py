@@ -30,6 +30,7 @@ __all__ = [
     "NO_SUCH_MODULE",
     "NO_SUCH_SYMBOL",
     "NO_VARIABLE",
+    "OUT_OF_HANDLES",
     "OUT_OF_MEMORY",
     "PROCESS_DIED",
     "SKELETON_RAISED",
@@ -41,12 +42,17 @@ __all__ = [
     "as_signed",
     "as_unsigned",
     "explain",
+    "explain_status",
     "is_errno",
+    "plain",
+    "status_of",
 ]
 
 _LARGEST_ERRNO: Final = 4095
 
-_BY_SYMBOL: Final = {entry.symbol: entry for entry in STATUSES}
+_BY_SYMBOL: Final = {
+    symbol: entry for entry in STATUSES for symbol in (entry.symbol, entry.also) if symbol
+}
 _BY_ERRNO: Final = {entry.number: entry for entry in ERRNOS}
 
 
@@ -64,31 +70,37 @@ _BY_PLAIN_NUMBER: Final = {
 }  # 104 is two codes: of the two, the one that the DSP spells the same stays.
 
 
-def _word(symbol: str) -> int:
+_LARGEST: Final = max(_BY_WORD.keys() - {0xFFFFFFFF})
+
+
+def status_of(symbol: str) -> int:
+    """Return the unsigned word with which code on the DSP reports a code.  KeyError if there is no
+    code of that symbol."""
     return _on_dsp(_BY_SYMBOL[symbol])
 
 
 # What our DSP answers with (unsigned words).  The meanings are those of the table.
-SKELETON_RAISED: Final = _word("AEE_EFAILED")
-OUT_OF_MEMORY: Final = _word("AEE_ENOMEMORY")
-UNABLE_TO_LOAD: Final = _word("AEE_EUNABLETOLOAD")
-BAD_STATE: Final = _word("AEE_EBADSTATE")
-BAD_PARAMETER: Final = _word("AEE_EBADPARM")
-NO_VARIABLE: Final = _word("AEE_EGETENV")
-VARIABLE_NOT_SET: Final = _word("AEE_ESETENV")
-VERSION_MISMATCH: Final = _word("AEE_ESTUBSKELVERMISMATCH")
-UNSUPPORTED: Final = _word("AEE_EUNSUPPORTED")
-PROCESS_DIED: Final = _word("AEE_ENOSUCH")
-BAD_HANDLE: Final = _word("AEE_EBADHANDLE")
-INTERRUPTED: Final = _word("AEE_EINTERRUPTED")
-NO_SUCH_MODULE: Final = _word("AEE_ENOSUCHMOD")
-NO_SUCH_SYMBOL: Final = _word("AEE_ENOSUCHSYMBOL")
-NO_SUCH_FILE: Final = _word("AEE_ENOSUCHFILE")
-NO_SUCH_MAP: Final = _word("AEE_ENOSUCHMAP")
-NO_LISTENER: Final = _word("AEE_ENOSUCHTHREAD")
-NO_SUCH_CLIENT: Final = _word("AEE_ENOSUCHCLIENT")
-MAP_FAILED: Final = _word("AEE_EMMAP")
-BAD_ADDRESS: Final = _word("AEE_EBADVA")
+SKELETON_RAISED: Final = status_of("AEE_EFAILED")
+OUT_OF_MEMORY: Final = status_of("AEE_ENOMEMORY")
+UNABLE_TO_LOAD: Final = status_of("AEE_EUNABLETOLOAD")
+BAD_STATE: Final = status_of("AEE_EBADSTATE")
+BAD_PARAMETER: Final = status_of("AEE_EBADPARM")
+NO_VARIABLE: Final = status_of("AEE_EGETENV")
+VARIABLE_NOT_SET: Final = status_of("AEE_ESETENV")
+VERSION_MISMATCH: Final = status_of("AEE_ESTUBSKELVERMISMATCH")
+UNSUPPORTED: Final = status_of("AEE_EUNSUPPORTED")
+PROCESS_DIED: Final = status_of("AEE_ENOSUCH")
+BAD_HANDLE: Final = status_of("AEE_EBADHANDLE")
+OUT_OF_HANDLES: Final = status_of("AEE_EOUTOFHANDLES")
+INTERRUPTED: Final = status_of("AEE_EINTERRUPTED")
+NO_SUCH_MODULE: Final = status_of("AEE_ENOSUCHMOD")
+NO_SUCH_SYMBOL: Final = status_of("AEE_ENOSUCHSYMBOL")
+NO_SUCH_FILE: Final = status_of("AEE_ENOSUCHFILE")
+NO_SUCH_MAP: Final = status_of("AEE_ENOSUCHMAP")
+NO_LISTENER: Final = status_of("AEE_ENOSUCHTHREAD")
+NO_SUCH_CLIENT: Final = status_of("AEE_ENOSUCHCLIENT")
+MAP_FAILED: Final = status_of("AEE_EMMAP")
+BAD_ADDRESS: Final = status_of("AEE_EBADVA")
 
 
 def as_signed(status: int) -> int:
@@ -111,6 +123,14 @@ def as_unsigned(result: int) -> int:
     return result & 0xFFFFFFFF
 
 
+def plain(status: int) -> int:
+    """Return a status without the DSP's offset, as the host's side spells it.
+
+    `status` is an unsigned word; one that has no offset stays as it is.
+    """
+    return status - DSP_OFFSET if DSP_OFFSET < status <= _LARGEST else status
+
+
 def is_errno(result: int) -> bool:
     """Tell whether a result, signed or unsigned, is an errno: -1 .. -4095 (spec/fastrpc.md 8.3)."""
     return -_LARGEST_ERRNO <= as_signed(result) <= -1
@@ -122,7 +142,7 @@ class Explanation:
 
     `code` is the word in one spelling: -1 .. -4095 for an errno, otherwise 0 .. 2**32 - 1 for a
     status.  `symbol` is the C name, `meaning` and `cause` say what happened and what usually led
-    to it, `next_step` what to do about it.
+    to it, `next_step` what to do about it.  `also` is another C name of the code, mostly empty.
     """
 
     code: int
@@ -130,6 +150,7 @@ class Explanation:
     meaning: str
     cause: str
     next_step: str
+    also: str = ""
 
     @property
     def number(self) -> str:
@@ -147,9 +168,11 @@ def explain(code: int) -> Explanation:
     library.  A code that is in no table is explained as a method's own return value.  Raises
     `UsageError` for a number that no 32-bit word can hold.
     """
-    signed = as_signed(code)
-    if -_LARGEST_ERRNO <= signed <= -1:
-        return _explain_errno(-signed)
+    return _explain_errno(-as_signed(code)) if is_errno(code) else explain_status(code)
+
+
+def explain_status(code: int) -> Explanation:
+    """Explain a word as a status, also where it looks like an errno, as AEE_EUNKNOWN does: -1."""
     word = as_unsigned(code)
     entry = _BY_WORD.get(word) or _BY_PLAIN_NUMBER.get(word)
     if entry is None:
@@ -167,6 +190,7 @@ def explain(code: int) -> Explanation:
         entry.meaning,
         entry.cause or _where_from(word),
         entry.next_step or "read the DSP's log, and look for the symbol in the skeleton's sources",
+        entry.also,
     )
 
 
