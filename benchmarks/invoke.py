@@ -214,7 +214,7 @@ def measure(rounds: int, budget: float, only: str | None, progress: Progress) ->
             for _ in progress.track(range(rounds), description="one CPU"):
                 for sample in again:
                     sample.measure()
-            parked = _measure_parked(module, rounds, budget, progress)
+            parked = _measure_parked(session, module, rounds, budget, progress)
     return _result(samples, missing, threads, parked)
 
 
@@ -230,7 +230,11 @@ def _measure_threads(
 
 
 def _measure_parked(
-    module: qda.RemoteModule, rounds: int, budget: float, progress: Progress
+    session: qda.Session,
+    module: qda.RemoteModule,
+    rounds: int,
+    budget: float,
+    progress: Progress,
 ) -> dict[str, float]:
     """Median of an empty call alone, and while another call of the session is parked.
 
@@ -242,7 +246,7 @@ def _measure_parked(
     beside.per_round = alone.per_round
     for _ in progress.track(range(rounds), description="parked"):
         alone.measure()
-        with parked_call(module.session, module.uri):
+        with parked_call(session, module.uri):
             beside.measure()
     return {"alone": alone.median, "beside": beside.median}
 

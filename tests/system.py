@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import qda
-from qda.client import Session, device_file
+from qda.client import RemoteModule, Session, device_file
 from qda.uapi import DIALECTS
 from qda.virtual import Machine, load_profile
 
-__all__ = ["Census", "System", "census", "children_of", "new_machine", "open_session"]
+__all__ = [
+    "Census",
+    "System",
+    "census",
+    "children_of",
+    "load_without_host",
+    "new_machine",
+    "open_session",
+]
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,12 @@ def open_session(machine: Machine, dialect: str = "", domain: str = "cdsp") -> S
         file.close()
         raise
     return Session(file)
+
+
+def load_without_host(session: Session, uri: str) -> RemoteModule:
+    """Open a module as a program does that does not serve its DSP, or in a way of its own."""
+    handle = session.manager.open(uri)
+    return RemoteModule(session.calls, handle, uri, lambda: session.manager.close(handle, uri))
 
 
 def new_machine(profile: str = "generic", dialect: str = System.dialect) -> System:

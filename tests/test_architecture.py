@@ -24,14 +24,19 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "layout": frozenset({"memory"}),
     "rpmsg": frozenset({"linux", "memory"}),
     "states": frozenset(),
+    "pending": frozenset(),
     "uapi": frozenset({"layout"}),
     "fastrpc": frozenset({"layout", "memory", "errors"}),
     "idl": frozenset({"fastrpc", "layout", "memory", "errors"}),
     "driver": frozenset(
         {"uapi", "fastrpc", "rpmsg", "states", "layout", "linux", "memory", "errors"}
     ),
-    "dsp": frozenset({"fastrpc", "idl", "rpmsg", "states", "layout", "linux", "memory", "errors"}),
-    "client": frozenset({"uapi", "fastrpc", "idl", "layout", "linux", "memory", "errors"}),
+    "dsp": frozenset(
+        {"fastrpc", "idl", "rpmsg", "states", "pending", "layout", "linux", "memory", "errors"}
+    ),
+    "client": frozenset(
+        {"uapi", "fastrpc", "idl", "pending", "layout", "linux", "memory", "errors"}
+    ),
     "virtual": frozenset({"driver", "dsp", "uapi", "fastrpc", "errors"}),
     "shim": frozenset(
         {"virtual", "driver", "uapi", "fastrpc", "rpmsg", "layout", "linux", "memory", "errors"}
@@ -66,14 +71,6 @@ IN_A_CIRCLE: Final = frozenset(
     {
         "cli/__init__.py",
         "cli/app.py",
-        "client/buffer.py",
-        "client/device.py",
-        "client/host/__init__.py",
-        "client/host/memory.py",
-        "client/host/service.py",
-        "client/module.py",
-        "client/plan.py",
-        "client/session.py",
         "driver/device.py",
         "driver/file.py",
         "dsp/reverse_services.py",

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import qda
 from qda.client import Session
-from qda.client.host.files import OPEN_MAX, Files
+from qda.client.host.apps_std import OPEN_MAX, AppsStd
 from qda.client.host.listener import ListenerThreads
 from qda.client.host.modules import HANDLES, HostModules, Opened
 from qda.client.host.search import BUILT_IN, search_folders
@@ -625,8 +625,8 @@ def files() -> Iterator[Any]:
     def unshare(fd: int) -> None:
         del shared[fd]
 
-    methods = Files("cdsp", share, unshare)
-    skeleton = _system_skeleton("apps_std", Files)(methods)
+    methods = AppsStd("cdsp", share, unshare)
+    skeleton = _system_skeleton("apps_std", AppsStd)(methods)
     yield system_interface("apps_std")(Direct(skeleton))
     methods.close_all()
 
@@ -650,7 +650,7 @@ def test_every_method_is_there(files: Any) -> None:
     for name in SYSTEM_INTERFACES:
         for method in system_interface(name).interface.methods:
             if name == "apps_std":
-                assert hasattr(Files, method.name)
+                assert hasattr(AppsStd, method.name)
 
 
 def test_reading(files: Any, tmp_path: Path) -> None:

@@ -121,7 +121,6 @@ def test_an_output_must_be_writable(worker: qda.RemoteModule) -> None:
 
 def test_limits_of_a_call_are_named(worker: qda.RemoteModule) -> None:
     """255 buffers each way, 15 handles each way."""
-    assert worker.session is not None
     with pytest.raises(qda.UsageError, match="256"):
         worker.invoke(8, [b"a"] * 256)
     with pytest.raises(qda.DspError) as caught:

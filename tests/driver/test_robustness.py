@@ -173,13 +173,12 @@ def test_a_skeleton_that_kills_its_process_harms_nobody_else(counted: System) ->
     with (
         open_session(counted) as victim,
         open_session(counted) as neighbour,
-        victim.load(Trouble) as module,
         neighbour.load(Trouble) as other,
     ):
+        module = victim.load(Trouble)  # there will be nobody left to close it
         assert status_of(lambda: module.invoke(5)) == PROCESS_DIED
         assert status_of(lambda: module.invoke(2, [b"a"], [1])) == BAD_STATE
         assert other.invoke(2, [b"a"], [1]) == [b"b"]
-        module._closed = True  # there is nobody left to close it
 
 
 def test_every_pending_call_ends_when_the_process_dies(counted: System) -> None:
@@ -215,7 +214,7 @@ def test_an_exception_that_a_client_asks_for_is_a_fault(counted: System) -> None
             thread.start()
         while module.invoke(14, outs=[1])[0][0] < 6:
             pass
-        assert session.status_of(4, 7, (), ()) == BAD_STATE
+        assert session.calls.status_of(4, 7, (), ()) == BAD_STATE
         for thread in threads:
             thread.join()
         assert ends == [PROCESS_DIED] * 6
@@ -226,9 +225,9 @@ def test_an_exception_ends_the_process(counted: System) -> None:
     """Not only its answers: what still ran would go on writing to the client's memory (H16)."""
     with open_session(counted) as session:
         number = bytearray(4)
-        assert session.status_of(4, 5, (), (number,)) == 0
+        assert session.calls.status_of(4, 5, (), (number,)) == 0
         process = os.pidfd_open(int.from_bytes(number, "little"))
-        assert session.status_of(4, 7, (), ()) == BAD_STATE
+        assert session.calls.status_of(4, 7, (), ()) == BAD_STATE
         ended, _, _ = select.select([process], [], [], 10)
         assert ended == [process]
         os.close(process)
@@ -237,8 +236,8 @@ def test_an_exception_ends_the_process(counted: System) -> None:
 def test_an_exception_in_a_dsp_of_threads_ends_its_calls() -> None:
     """Its methods cannot be ended: they go on, unheard."""
     with qda.open("cdsp", device="virtual", debug=True) as session:
-        assert session.status_of(4, 7, (), ()) == BAD_STATE
-        assert session.status_of(4, 5, (), (bytearray(4),)) in (PROCESS_DIED, BAD_STATE)
+        assert session.calls.status_of(4, 7, (), ()) == BAD_STATE
+        assert session.calls.status_of(4, 5, (), (bytearray(4),)) in (PROCESS_DIED, BAD_STATE)
 
 
 def wait_for_calls(machine: Machine, count: int) -> None:

@@ -27,7 +27,7 @@ from qda.fastrpc.listener import (
 from qda.fastrpc.nested import pack_reply, unpack_request
 from qda.fastrpc.scalars import Scalars
 from qda.virtual import Machine
-from tests.system import new_machine, open_session
+from tests.system import load_without_host, new_machine, open_session
 
 Serve = Callable[[int, Scalars, list[bytes], list[int]], tuple[int, list[bytes]]]
 
@@ -54,7 +54,7 @@ class OldHost:
         self._capacity = capacity
         self.asked: list[tuple[int, Scalars, int]] = []
         self.failure: BaseException | None = None
-        assert session.status_of(entrance.handle, entrance.init2.method, (), ()) == 0
+        assert session.calls.status_of(entrance.handle, entrance.init2.method, (), ()) == 0
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -80,7 +80,7 @@ class OldHost:
         )
         answer, room = bytearray(NextAnswer.byte_size), bytearray(self._capacity)
         handle = self._entrance.handle
-        status = self._session.status_of(
+        status = self._session.calls.status_of(
             handle, self._entrance.next.method, (request.pack(), reply), (answer, room)
         )
         if status:
@@ -91,13 +91,13 @@ class OldHost:
             more = MoreRequest(context=asked.context, offset=len(room), capacity=len(rest))
             length = bytearray(MoreAnswer.byte_size)
             method = self._entrance.more.method
-            assert not self._session.status_of(handle, method, (more.pack(),), (length, rest))
+            assert not self._session.calls.status_of(handle, method, (more.pack(),), (length, rest))
             room += rest
         return asked, bytes(room[: asked.length])
 
     def end(self) -> None:
         """As a client ends: exit, and the thread is joined."""
-        assert self._session.status_of(4, 2, (), ()) == 0
+        assert self._session.calls.status_of(4, 2, (), ()) == 0
         self._thread.join(30)
         assert not self._thread.is_alive()
         if self.failure is not None:
@@ -152,7 +152,6 @@ def machine() -> Iterator[Machine]:
 @pytest.fixture
 def session(machine: Machine) -> Iterator[Session]:
     with open_session(machine) as found:
-        found._serve_for = lambda uri: None  # type: ignore[method-assign]
         yield found
 
 
@@ -161,10 +160,10 @@ def test_hexagonrpcd_serves_a_module_with_what_it_has(session: Session, length: 
     """Each request fits into its 256 bytes, and none is one that it does not know (7.3)."""
     files = HexagonRpcd({"greeter_skel.py": GREETER + b"#" * length})
     host = OldHost(session, LISTENER, 256, files)
-    with session.load(URI) as greeter:
+    with load_without_host(session, URI) as greeter:
         assert greeter.invoke(2, outs=[5]) == [b"hello"]
     with pytest.raises(qda.DspError, match=r"libnothing_skel\.so, nothing_skel\.py") as caught:
-        session.load("nothing")
+        load_without_host(session, "nothing")
     assert caught.value.status == UNABLE_TO_LOAD
     host.end()
     assert max(length for _, _, length in host.asked) <= 256
@@ -180,7 +179,7 @@ def test_the_c_library_begins_without_room(session: Session) -> None:
     """Its first `next2` has capacity 0; the request comes by `get_in_bufs2` (7.2, trap 6)."""
     files = HexagonRpcd({"greeter_skel.py": GREETER})
     host = OldHost(session, LISTENER1, 0, files)
-    with session.load(URI) as greeter:
+    with load_without_host(session, URI) as greeter:
         assert greeter.invoke(2, outs=[5]) == [b"hello"]
     host.end()
 
@@ -188,7 +187,7 @@ def test_the_c_library_begins_without_room(session: Session) -> None:
 def test_a_module_is_opened_before_the_listener_is_there(session: Session) -> None:
     """The program is faster than its listener thread (clients.md 4): the DSP waits a little."""
     opened: list[Any] = []
-    opening = threading.Thread(target=lambda: opened.append(session.load(URI)))
+    opening = threading.Thread(target=lambda: opened.append(load_without_host(session, URI)))
     opening.start()
     host = OldHost(session, LISTENER, 256, HexagonRpcd({"greeter_skel.py": GREETER}))
     opening.join(30)
@@ -204,12 +203,11 @@ def test_a_host_that_ends_without_an_answer_ends_the_call(machine: Machine) -> N
         raise LookupError
 
     with open_session(machine) as session:
-        session._serve_for = lambda uri: None  # type: ignore[method-assign]
         host = OldHost(session, LISTENER, 256, unknown)
-        loading = qda.start(session.load, URI)
+        loading = qda.start(load_without_host, session, URI)
         host._thread.join(30)
         assert isinstance(host.failure, LookupError)
-        assert session.status_of(4, 2, (), ()) == 0
+        assert session.calls.status_of(4, 2, (), ()) == 0
         with pytest.raises(qda.DspError):
             loading.result(30)
 

@@ -298,7 +298,7 @@ def test_a_client_with_little_room_for_the_error_finds_it_in_the_log(session: Se
     for room in (TEXT_CAPACITY, 4096):
         request = OpenRequest(name_length=len(name), text_capacity=room).pack()
         answer, said = bytearray(OpenAnswer.byte_size), bytearray(room)
-        assert session.status_of(0, 0, (request, name), (answer, said)) == 0
+        assert session.calls.status_of(0, 0, (request, name), (answer, said)) == 0
         assert OpenAnswer.unpack(answer).error
         assert said.startswith(b"libx.so not found")
         logged = any("libx.so not found" in line for line in session.read_log())

@@ -46,7 +46,7 @@ def session(machine: Machine) -> Iterator[Session]:
 def next2(session: Session, entrance: Entrance) -> int:
     """Park this thread; returns the status with which the call ends."""
     outs = bytearray(NextAnswer.byte_size), bytearray(256)
-    return session.status_of(entrance.handle, entrance.next.method, (FIRST.pack(), b""), outs)
+    return session.calls.status_of(entrance.handle, entrance.next.method, (FIRST.pack(), b""), outs)
 
 
 @pytest.mark.parametrize("entrance", [LISTENER1, LISTENER])
@@ -55,12 +55,12 @@ def test_exit_ends_a_parked_thread_and_later_ones_at_once(
 ) -> None:
     """With 0x8000040D; the client would hang in a join otherwise (6.6, clients.md 13.8).  A thread
     may still say that it ends."""
-    assert session.status_of(entrance.handle, entrance.init2.method, (), ()) == 0
+    assert session.calls.status_of(entrance.handle, entrance.init2.method, (), ()) == 0
     parked = [pool.submit(next2, session, entrance) for _ in range(3)]
-    assert session.status_of(4, 2, (), ()) == 0
+    assert session.calls.status_of(4, 2, (), ()) == 0
     assert [one.result() for one in parked] == [BAD_STATE] * 3
     assert next2(session, entrance) == BAD_STATE
-    assert session.status_of(4, 3, (), ()) == 0
+    assert session.calls.status_of(4, 3, (), ()) == 0
 
 
 @pytest.mark.parametrize("entrance", [LISTENER1, LISTENER])
@@ -69,7 +69,7 @@ def test_the_end_of_a_session_ends_a_parked_thread(
 ) -> None:
     """RELEASE does so too: a killed program calls no exit."""
     with open_session(machine) as session:
-        assert session.status_of(entrance.handle, entrance.init.method, (), ()) == 0
+        assert session.calls.status_of(entrance.handle, entrance.init.method, (), ()) == 0
         parked = pool.submit(_ended, session, entrance)
     assert parked.result()
 
@@ -84,26 +84,26 @@ def _ended(session: Session, entrance: Entrance) -> bool:
 def test_old_and_unknown_methods_of_the_listener_are_refused(session: Session) -> None:
     """Nobody uses the old two (7.1)."""
     for handle in (3, 7):
-        assert session.status_of(handle, 0, (), ()) == UNSUPPORTED
+        assert session.calls.status_of(handle, 0, (), ()) == UNSUPPORTED
     short = bytearray(4), bytearray(8)
     method = LISTENER1.next.method
-    assert session.status_of(7, method, (FIRST.pack(), b""), short) == BAD_PARAMETER
-    assert session.status_of(7, method, (b"", b""), short) == BAD_PARAMETER
+    assert session.calls.status_of(7, method, (FIRST.pack(), b""), short) == BAD_PARAMETER
+    assert session.calls.status_of(7, method, (b"", b""), short) == BAD_PARAMETER
 
 
 def test_messages_and_performance_answer_as_clients_expect(session: Session) -> None:
     """Handle 5: init2 and deinit, no ring; 6 and 9: not supported (6.8, 6.9, 10)."""
-    assert [session.status_of(5, method, (), ()) for method in (2, 3)] == [0, 0]
-    assert session.status_of(5, 4, (bytes(24),), (bytearray(8),)) == UNSUPPORTED
-    assert session.status_of(6, 0, (bytes(4),), ()) == UNSUPPORTED
-    assert session.status_of(9, 2, (bytes(4),), ()) == UNSUPPORTED
+    assert [session.calls.status_of(5, method, (), ()) for method in (2, 3)] == [0, 0]
+    assert session.calls.status_of(5, 4, (bytes(24),), (bytearray(8),)) == UNSUPPORTED
+    assert session.calls.status_of(6, 0, (bytes(4),), ()) == UNSUPPORTED
+    assert session.calls.status_of(9, 2, (bytes(4),), ()) == UNSUPPORTED
 
 
 def test_set_param_succeeds_at_both_managers(session: Session) -> None:
     """It decides over the success of a C client's open (clients.md 14)."""
     ins = bytes([1, 0, 0, 0, 2, 0, 0, 0]), bytes(8)
-    assert session.status_of(8, 5, ins, ()) == 0
-    assert session.status_of(0, 3, ins, ()) == 0
+    assert session.calls.status_of(8, 5, ins, ()) == 0
+    assert session.calls.status_of(0, 3, ins, ()) == 0
 
 
 def test_current_process_is_there_by_name_too(session: Session) -> None:
@@ -116,7 +116,7 @@ def test_current_process_is_there_by_name_too(session: Session) -> None:
         process.invoke(8)
     assert caught.value.status == UNSUPPORTED
     process.invoke(0)
-    assert session.status_of(0, 3, (bytes(8), b""), ()) == BAD_STATE
+    assert session.calls.status_of(0, 3, (bytes(8), b""), ()) == BAD_STATE
 
 
 class Caller(qda.Skeleton, name="caller"):

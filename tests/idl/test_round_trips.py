@@ -237,7 +237,7 @@ def test_every_method_makes_the_round_trip(
             session.install(in_python(module, interface))
         else:
             made = c_skeleton(document, interface, InC(interface))
-            session._install(made, interface.c_name)
+            session.loader.install(made, interface.c_name)
         caller: PythonStub | CStub
         if stub == "python":
             caller = PythonStub(module, interface, session)
@@ -322,7 +322,7 @@ def test_memory_of_the_session_makes_the_round_trip(
         if skeleton == "python":
             session.install(Camera)
         else:
-            session._install(c_skeleton(document, interface, CAMERA), interface.c_name)
+            session.loader.install(c_skeleton(document, interface, CAMERA), interface.c_name)
         one, two = session.empty(8192, np.uint8), session.empty(8192, np.uint8)
         pixels = one[4096:4196]
         frame = {"width": 3, "height": 2, "name": "x"}

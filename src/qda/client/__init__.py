@@ -6,12 +6,13 @@ Between this and the driver there is only a node: `ioctl`, `mmap`, `close`.
 from qda.client.buffer import Buffer, Mapping
 from qda.client.device import DeviceFile
 from qda.client.discovery import DeviceInfo, find_node, identify, kernel_devices
+from qda.client.module import RemoteModule
 from qda.client.node import KernelNode, Node
 from qda.client.opening import check_domain, device_file, start_session
-from qda.client.pending import Pending, start
-from qda.client.session import RemoteModule, Session
+from qda.client.session import Session
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.mapping import MapFlag
+from qda.pending import Pending, start
 
 __all__ = [
     "Buffer",

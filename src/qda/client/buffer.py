@@ -6,15 +6,28 @@ import mmap
 import os
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-if TYPE_CHECKING:
-    from qda.client.device import DeviceFile
-
 __all__ = ["Buffer", "Mapping"]
+
+
+class Owner(Protocol):
+    """What a buffer asks of the device file that it belongs to."""
+
+    def export(self, buffer: Buffer) -> int:
+        """A DMA-BUF descriptor of a buffer, owned by the caller."""
+        ...
+
+    def discard(self, handle: int) -> None:
+        """Note that a buffer is gone, wherever the program is just now."""
+        ...
+
+    def collect(self) -> None:
+        """Close the handles of buffers that are gone."""
+        ...
 
 
 class Buffer(mmap.mmap):
@@ -30,17 +43,17 @@ class Buffer(mmap.mmap):
 
     handle: int
     address: int
-    _close_handle: Callable[[], Any]
-    _close_dma_buf: Callable[[], Any] | None = None
-    _file: DeviceFile
+    _close_handle: Callable[[], object]
+    _close_dma_buf: Callable[[], object] | None = None
+    _owner: Owner
     dma_buf: int
 
-    def bind(self, file: DeviceFile, handle: int) -> Self:
+    def bind(self, owner: Owner, handle: int) -> Self:
         """Tie the mapping to its handle; done once, by the session that makes the buffer."""
-        self._file, self.handle, self.dma_buf = file, handle, -1
+        self._owner, self.handle, self.dma_buf = owner, handle, -1
         self.address = int(np.frombuffer(self, np.uint8).__array_interface__["data"][0])
         # The collector may run anywhere, also inside the device: it only leaves a note.
-        self._close_handle = weakref.finalize(self, file.discard, handle)
+        self._close_handle = weakref.finalize(self, owner.discard, handle)
         return self
 
     def numpy(self, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
@@ -58,7 +71,7 @@ class Buffer(mmap.mmap):
 
     def export_fd(self) -> int:
         """A DMA-BUF descriptor of the buffer, which the caller owns.  DeviceError."""
-        return self._file.export(self)
+        return self._owner.export(self)
 
     def keep_dma_buf(self, descriptor: int) -> None:
         """Own a DMA-BUF descriptor of the buffer from here on, in `dma_buf`."""
@@ -68,7 +81,7 @@ class Buffer(mmap.mmap):
     def close(self) -> None:
         """Give the handle back; unmap unless there are arrays of the memory.  Idempotent."""
         self._close_handle()
-        self._file.collect()
+        self._owner.collect()
         if self._close_dma_buf is not None:
             self.dma_buf = -1
             self._close_dma_buf()

@@ -11,7 +11,7 @@ import abc
 import collections
 import threading
 from bisect import bisect_right
-from typing import Any
+from typing import Any, ClassVar
 from weakref import ref
 
 from qda.client.buffer import Buffer
@@ -39,6 +39,9 @@ class DeviceFile(abc.ABC):
 
     DeviceError for what the device refuses, DspError for what the DSP refuses.
     """
+
+    has_legacy_map: ClassVar[bool] = True
+    """Whether there is MapKind.LEGACY."""
 
     def __init__(self, node: Node, dialect: Interface, domain: str) -> None:
         self.node = node

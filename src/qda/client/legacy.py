@@ -23,6 +23,8 @@ _HEAP_FLAGS = os.O_RDWR | os.O_CLOEXEC
 class LegacyFile(DeviceFile):
     """A node of the older driver in use.  The driver learns of a buffer when a call names it."""
 
+    has_legacy_map = False  # its MMAP takes no buffer of ours (spec/fastrpc.md 5.3)
+
     def __init__(self, node: Node, dialect: Interface, domain: str) -> None:
         super().__init__(node, dialect, domain)
         self._heap: Node | None = None

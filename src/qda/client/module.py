@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from qda.client.pending import Pending, start
+from qda.client.calls import Calls
 from qda.client.plan import Bytes, HandleLike
-
-if TYPE_CHECKING:
-    from qda.client.session import Session
+from qda.pending import Pending, start
 
 __all__ = ["RemoteModule"]
 
@@ -20,9 +18,10 @@ class RemoteModule:
     """A module that is open on the DSP, at `handle`.  `close`, or the end of a `with` block, closes
     it; the end of the session does too."""
 
-    def __init__(self, session: Session, handle: int, uri: str) -> None:
-        self.session, self.handle, self.uri = session, handle, uri
-        self._closed = False
+    def __init__(self, calls: Calls, handle: int, uri: str, close: Callable[[], None]) -> None:
+        self.handle, self.uri = handle, uri
+        self._calls = calls
+        self._close: Callable[[], None] | None = close
 
     def invoke(
         self,
@@ -36,7 +35,7 @@ class RemoteModule:
         label: str | None = None,
     ) -> list[Any]:
         """Call a method; as `Session.invoke`."""
-        return self.session.invoke(
+        return self._calls.invoke(
             self.handle, method, ins, outs, in_handles, out_handles, timeout=timeout, label=label
         )
 
@@ -46,9 +45,9 @@ class RemoteModule:
 
     def close(self) -> None:
         """Close the module on the DSP; idempotent.  DspError if its close method fails."""
-        if not self._closed:
-            self._closed = True
-            self.session.close_module(self)
+        close, self._close = self._close, None
+        if close is not None:
+            close()
 
     def __enter__(self) -> Self:
         return self

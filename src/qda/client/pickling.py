@@ -5,31 +5,51 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator
+from contextlib import ExitStack
 from types import ModuleType
 from uuid import uuid4
 
 import cloudpickle
 
+from qda.fastrpc.loader import HAND_OVER, INSTALL
 from qda.fastrpc.skeleton import AnySkeleton
 
-__all__ = ["by_reference_then_by_value", "handed_over"]
+__all__ = ["forms"]
 
 _registering = threading.Lock()
 
 
-def by_reference_then_by_value(skeleton: type) -> Iterator[bytes]:
-    """The two ways to pickle a class, in the order in which they are to be tried.  TypeError,
-    PicklingError."""
-    yield bytes(cloudpickle.dumps(skeleton))
+def forms(
+    skeleton: type, handed_over: dict[str, type] | None
+) -> Generator[tuple[int, bytes], None, None]:
+    """The forms in which a class may be sent, in the order in which they are to be tried, each with
+    the loader's method for it.  TypeError, PicklingError.
+
+    `handed_over` is the table by which classes get to a DSP of this process, None if the DSP is
+    elsewhere.  The class is in it as long as the form is in use.
+    """
+    if handed_over is None:
+        yield INSTALL, bytes(cloudpickle.dumps(skeleton))
+        yield INSTALL, _by_value(skeleton)
+        return
+    # A pickle would not do, even for a copy: of a class that it knows, cloudpickle makes no new
+    # one but writes all attributes anew, into the program's own.
+    key = uuid4().hex
+    handed_over[key] = skeleton
+    try:
+        yield HAND_OVER, key.encode() + b"\0"
+    finally:
+        del handed_over[key]
+
+
+def _by_value(skeleton: type) -> bytes:
     with _registering, ExitStack() as undo:
         for module in _modules_of(skeleton):
             if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
                 cloudpickle.register_pickle_by_value(module)
                 undo.callback(cloudpickle.unregister_pickle_by_value, module)
-        pickled = bytes(cloudpickle.dumps(skeleton))
-    yield pickled
+        return bytes(cloudpickle.dumps(skeleton))
 
 
 def _modules_of(skeleton: type) -> list[ModuleType]:
@@ -39,18 +59,3 @@ def _modules_of(skeleton: type) -> list[ModuleType]:
     names = {one.__module__ for one in skeleton.__mro__ if issubclass(one, AnySkeleton)}
     ours = {name for name in names if name.partition(".")[0] == package}
     return [sys.modules[name] for name in sorted(names - ours) if name in sys.modules]
-
-
-@contextmanager
-def handed_over(table: dict[str, type], skeleton: type) -> Iterator[bytes]:
-    """Leave a class for a DSP of this process in the table that both have; its key, with a NUL.
-
-    A pickle would not do, even for a copy: of a class that it knows, cloudpickle makes no new one
-    but writes all attributes anew, into the program's own.
-    """
-    key = uuid4().hex
-    table[key] = skeleton
-    try:
-        yield key.encode() + b"\0"
-    finally:
-        del table[key]

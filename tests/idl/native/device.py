@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import qda
-from qda.client import Session
-from qda.client.session import RemoteModule
+from qda.client import RemoteModule, Session
 from qda.dsp.native import NativeSkeleton, RemoteArgument, native_skeleton
 from qda.errors import DSP_OFFSET, DspError, as_signed
 from qda.fastrpc.scalars import Scalars
@@ -115,7 +114,7 @@ def _memory(argument: RemoteArgument) -> Any:
 
 def install(session: Session, skeleton: type[qda.Skeleton], name: str) -> None:
     """Make a skeleton known on the DSP under the name of its library, for stubs to open."""
-    session._install(skeleton, name)
+    session.loader.install(skeleton, name)
 
 
 class _Hooked(NativeSkeleton):

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from qda.client.host.files import Files
-from qda.client.host.listener import ListenerThreads
+from qda.client.host.apps_mem import AppsMem
+from qda.client.host.apps_std import AppsStd
+from qda.client.host.listener import Invoke, ListenerThreads
 from qda.client.host.log import AdspMessages
-from qda.client.host.memory import HostMemory
 from qda.client.host.modules import HostModules, Opened
+from qda.client.memory import SessionMemory
 from qda.errors import DspError, UsageTypeError
 from qda.fastrpc.hostfiles import FILES_MODULE
 from qda.fastrpc.hostlog import LOG_MODULE
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.idl.python.system import system_interface
-
-if TYPE_CHECKING:
-    from qda.client.session import Session
 
 __all__ = ["HostService"]
 
@@ -33,17 +30,19 @@ _CURRENT_PROCESS, _EXIT = 4, 2
 class HostService:
     """What a session does for its DSP.  Thread-safe; one for each session.
 
+    `session` is what a skeleton of the program sees as its session.
+
     `start` begins, `close` ends it; both are idempotent.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: object, invoke: Invoke, memory: SessionMemory, domain: str) -> None:
+        self._session, self._invoke, self._domain = session, invoke, domain
         self._lock = threading.Lock()
         self._threads: ListenerThreads | None = None
         self._modules = HostModules()
-        self._memory = HostMemory(session)
-        self._files = Files(session.domain, self._memory.share, self._memory.unshare)
-        log = logging.getLogger(f"qda.dsp.{session.domain}")
+        self._memory = AppsMem(memory)
+        self._files = AppsStd(domain, self._memory.share, self._memory.unshare)
+        log = logging.getLogger(f"qda.dsp.{domain}")
         self._modules.provide(LOG_MODULE, lambda _: Opened(AdspMessages(log), _nothing))
         self._modules.provide(FILES_MODULE, lambda _: self._system(FILES_MODULE, self._files))
         self._modules.provide(_MEMORY_MODULE, lambda _: self._system(_MEMORY_MODULE, self._memory))
@@ -79,16 +78,11 @@ class HostService:
         with self._lock:
             if self._threads is not None:
                 return
-            threads = ListenerThreads(self._invoke, self._modules, self._session.domain)
+            threads = ListenerThreads(self._invoke, self._modules, self._domain)
             status = threads.start()
             if status:
-                raise DspError("serve the host's side", self._session.domain, status)
+                raise DspError("serve the host's side", self._domain, status)
             self._threads = threads
-
-    def _invoke(
-        self, handle: int, method: int, ins: Sequence[object], outs: Sequence[object]
-    ) -> int:
-        return self._session.status_of(handle, method, ins, outs)
 
     def calling(self) -> None:
         """A call to the DSP begins in this thread, perhaps inside one of the DSP's."""

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from qda.errors import BAD_PARAMETER, DSP_OFFSET, UNSUPPORTED, StatusError
+from qda.client.buffer import Buffer, Mapping
+from qda.client.memory import SessionMemory
+from qda.errors import BAD_PARAMETER, DSP_OFFSET, StatusError
 from qda.fastrpc.mapping import MADE_BY_DSP, MapFlag
 
-if TYPE_CHECKING:
-    from qda.client.buffer import Buffer, Mapping
-    from qda.client.session import Session
-
-__all__ = ["HostMemory"]
+__all__ = ["AppsMem"]
 
 REQUEST_MAX = 1 << 30
 """Largest request in bytes."""
 
-_EBADPARM, _EUNSUPPORTED = BAD_PARAMETER - DSP_OFFSET, UNSUPPORTED - DSP_OFFSET
+_EBADPARM = BAD_PARAMETER - DSP_OFFSET
 _HLOS_FD = 0x10000
 """The DSP asks for a buffer that it finds by its fd."""
 
@@ -38,11 +35,11 @@ class _Made:
         self.buffer.close()
 
 
-class HostMemory:
+class AppsMem:
     """The methods of `apps_mem` on a session.  Thread-safe."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, memory: SessionMemory) -> None:
+        self._memory = memory
         self._lock = threading.Lock()
         self._made: dict[int, _Made] = {}
 
@@ -52,15 +49,15 @@ class HostMemory:
         """Make memory and map it; returns its address in the program and on the DSP."""
         if not 0 < size <= REQUEST_MAX:
             raise StatusError(_EBADPARM, f"{size} bytes: 1 to {REQUEST_MAX}")
-        buffer = self._session.alloc(size)
+        buffer = self._memory.alloc(size)
         try:
             if rflags == _HLOS_FD:
                 made = self._map(buffer, vin, MapFlag.FD_DELAYED, legacy=False)
                 return buffer.address, self._keep(made.fd, made)
-            if self._session.dialect == "legacy":  # its MMAP takes no buffer of ours (5.3)
-                made = self._map(buffer, vin, MapFlag.FD, legacy=False)
-            else:
+            if self._memory.has_legacy_map:
                 made = self._map(buffer, vin, rflags, legacy=True)
+            else:
+                made = self._map(buffer, vin, MapFlag.FD, legacy=False)
         except BaseException:
             buffer.close()
             raise
@@ -69,8 +66,8 @@ class HostMemory:
         return shown, self._keep(made.mapping.address, made)
 
     def _map(self, buffer: Buffer, hint: int, flags: int, legacy: bool) -> _Made:
-        mapping = self._session.map(buffer, hint=hint, flags=flags, legacy=legacy)
-        return _Made(buffer, mapping, self._session.fd_of(buffer))
+        mapping = self._memory.map(buffer, hint=hint, flags=flags, legacy=legacy)
+        return _Made(buffer, mapping, self._memory.fd_of(buffer))
 
     def _keep(self, key: int, made: _Made) -> int:
         with self._lock:
@@ -101,7 +98,7 @@ class HostMemory:
 
     def share(self, data: bytes) -> int:
         """Put bytes into a buffer that the DSP finds by the fd that is returned."""
-        buffer = self._session.alloc(max(len(data), 1))
+        buffer = self._memory.alloc(max(len(data), 1))
         try:
             buffer[: len(data)] = data
             made = self._map(buffer, 0, MapFlag.FD, legacy=False)

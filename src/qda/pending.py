@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Generic, ParamSpec, TypeVar
 
 __all__ = ["Pending", "start"]
@@ -14,14 +14,14 @@ T = TypeVar("T")
 
 
 class Pending(Generic[T]):
-    """A call that has been started: `await` it, or ask for its result."""
+    """A call in a thread of its own: `await` it, or ask for its result."""
 
-    def __init__(self) -> None:
+    def __init__(self, call: Callable[[], T], name: str = "call") -> None:
         self._future: Future[T] = Future()
         self._future.set_running_or_notify_cancel()  # a call cannot be taken back
+        threading.Thread(target=self._run, args=(call,), daemon=True, name=name).start()
 
-    def run(self, call: Callable[[], T]) -> None:
-        """Make the call; its result or exception is kept for those who ask."""
+    def _run(self, call: Callable[[], T]) -> None:
         try:
             self._future.set_result(call())
         except BaseException as error:
@@ -30,6 +30,10 @@ class Pending(Generic[T]):
     def done(self) -> bool:
         """Whether the call is over."""
         return self._future.done()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the call is over, at most `timeout` seconds; whether it is."""
+        return bool(wait([self._future], timeout).done)
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the call; returns or raises what it did.
@@ -51,10 +55,4 @@ def start(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Pending[
     session may be on their way; each keeps its arguments until it is answered, whether anybody
     waits for it or not.
     """
-    pending: Pending[T] = Pending()
-    name = getattr(method, "__qualname__", "call")
-    run = threading.Thread(
-        target=lambda: pending.run(lambda: method(*args, **kwargs)), daemon=True, name=name
-    )
-    run.start()
-    return pending
+    return Pending(lambda: method(*args, **kwargs), getattr(method, "__qualname__", "call"))

@@ -24,7 +24,7 @@ from qda.errors import (
     StatusError,
 )
 
-__all__ = ["Files"]
+__all__ = ["AppsStd"]
 
 OPEN_MAX = 256
 """Files and folders that a DSP may have open at once."""
@@ -92,7 +92,7 @@ class _Table:
         return found
 
 
-class Files:
+class AppsStd:
     """The methods of `apps_std` on this process.
 
     `domain` is the DSP's name, after which the folders of its files are called.  `share` puts bytes

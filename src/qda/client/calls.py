@@ -1,0 +1,126 @@
+"""Calls of a session: planned, issued on its device file, waited for, refusals put into words."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from qda.client.device import DeviceFile
+from qda.client.plan import Bytes, HandleLike, Plan, make_plan
+from qda.errors import (
+    DSP_OFFSET,
+    CallTimeout,
+    DeviceError,
+    DspError,
+    Refusal,
+    as_unsigned,
+)
+from qda.pending import Pending
+
+__all__ = ["Call", "Calls", "naming"]
+
+Call = Callable[[str, int, int, Sequence[Bytes], Sequence[Bytes]], None]
+"""Makes a call, whatever is behind it: operation, handle, method, in-buffers, out-buffers.
+DeviceError, DspError, both with the operation in their text."""
+
+
+class Calls:
+    """What makes the calls of a session.  Thread-safe.
+
+    `begins` is told of each call, in its thread, before it is issued.  `log` takes what the DSP has
+    logged, for the text of an error.
+    """
+
+    def __init__(
+        self, file: DeviceFile, begins: Callable[[], None], log: Callable[[], Sequence[str]]
+    ) -> None:
+        self._file, self._begins, self._log = file, begins, log
+
+    def invoke(
+        self,
+        handle: int,
+        method: int,
+        ins: Sequence[Bytes] = (),
+        outs: Sequence[Bytes | int] = (),
+        in_handles: Sequence[HandleLike] = (),
+        out_handles: Sequence[HandleLike] = (),
+        *,
+        timeout: float | None = None,
+        label: str | None = None,
+    ) -> list[Any]:
+        """See `Session.invoke`."""
+        results = [bytearray(out) if isinstance(out, int) else out for out in outs]
+        plan = make_plan(method, ins, results, in_handles, out_handles, self._file.find)
+        operation = label or f"invoke method {method} of handle {handle:#x}"
+        status = self._issue(operation, handle, plan, timeout)
+        if status:
+            # Only what has the DSP's offset has been said by its runtime, with a line in the log.
+            log = self._log() if status & DSP_OFFSET == DSP_OFFSET else ()
+            raise DspError(operation, self._file.domain, status, log=log)
+        return results
+
+    def call(
+        self,
+        operation: str,
+        handle: int,
+        method: int,
+        ins: Sequence[Bytes],
+        outs: Sequence[Bytes],
+    ) -> None:
+        """Make a call for the session itself; see `Call`."""
+        self.invoke(handle, method, ins, outs, label=operation)
+
+    def call_without_log(
+        self,
+        operation: str,
+        handle: int,
+        method: int,
+        ins: Sequence[Bytes],
+        outs: Sequence[Bytes],
+    ) -> None:
+        """Make a call whose error does not show the log: by such calls the log is read."""
+        plan = make_plan(method, ins, outs, (), (), self._file.find)
+        status = self._issue(operation, handle, plan, None)
+        if status:
+            raise DspError(operation, self._file.domain, status)
+
+    def status_of(
+        self, handle: int, method: int, ins: Sequence[Bytes], outs: Sequence[Bytes]
+    ) -> int:
+        """Call a method and return its status, unsigned: for the threads that listen, whose calls
+        are not told to `begins`.  OSError."""
+        plan = make_plan(method, ins, outs, (), (), self._file.find)
+        return as_unsigned(self._file.invoke(handle, plan))
+
+    def _issue(self, operation: str, handle: int, plan: Plan, timeout: float | None) -> int:
+        """Make the call; returns its status, unsigned.  DeviceError, CallTimeout."""
+        self._begins()
+        try:
+            if timeout is None:
+                return as_unsigned(self._file.invoke(handle, plan))
+            # A thread owns the call, and its memory, until it is answered.
+            pending = Pending(lambda: self._file.invoke(handle, plan), operation)
+            if pending.wait(timeout):
+                return as_unsigned(pending.result())
+        except Refusal:
+            raise
+        except OSError as error:
+            raise _refused(operation, self._file.domain, error) from error
+        raise CallTimeout(f"{operation} on {self._file.domain}: no answer within {timeout} s")
+
+
+@contextmanager
+def naming(operation: str, domain: str) -> Iterator[None]:
+    """Say of what the device refuses within which operation it was.  DeviceError."""
+    try:
+        yield
+    except (Refusal, CallTimeout):
+        raise
+    except OSError as error:
+        raise _refused(operation, domain, error) from error
+
+
+def _refused(operation: str, domain: str, error: OSError) -> DeviceError:
+    return DeviceError(operation, domain, error.errno or errno.EIO)

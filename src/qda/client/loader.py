@@ -1,0 +1,96 @@
+"""The loader of a DSP that runs Python: it installs skeleton classes, and hands out the log."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import closing, suppress
+from pickle import PicklingError
+
+from qda.client.calls import Call
+from qda.client.manager import ModuleManager
+from qda.client.pickling import forms
+from qda.errors import NO_SUCH_MODULE, DeviceError, DspError, Refusal, UsageTypeError
+from qda.fastrpc.loader import LOADER_URI, READ_LOG
+from qda.fastrpc.remotectl import text
+
+__all__ = ["Loader"]
+
+TEXT_ROOM = 1024
+"""Room in bytes for what the loader says to a class."""
+
+LOG_ROOM = 32 << 10
+"""Room in bytes for lines of the log, in one call."""
+
+
+class Loader:
+    """The loader module of a DSP, as a client calls it: opened when it is first needed.
+
+    `call` must not read the log for its errors: that is done here.  `handed_over` is the table by
+    which classes get to a DSP of this process (`Node.handed_over`).
+    """
+
+    def __init__(self, call: Call, domain: str, handed_over: dict[str, type] | None) -> None:
+        self._call, self._domain, self._handed_over = call, domain, handed_over
+        self._manager = ModuleManager(call, domain)
+        self._handle: int | None = None
+        self.installed: set[str] = set()
+
+    def install(self, skeleton: type, name: str) -> None:
+        """Make a skeleton class available on the DSP under a name.
+
+        DspError on a DSP that does not run Python, or cannot import what the class needs;
+        UsageTypeError for a class that cannot be sent; DeviceError.
+        """
+        operation = f"install skeleton {name}"
+        room = bytearray(TEXT_ROOM)
+        try:
+            self._send(operation, skeleton, name.encode() + b"\0", room)
+        except DspError as error:
+            said = text(room)
+            log = (said,) if said else self.read_log()
+            raise DspError(operation, self._domain, error.status, log=log) from error
+        except DeviceError as error:
+            raise DeviceError(operation, self._domain, -error.code) from error
+        except (TypeError, PicklingError) as error:
+            raise UsageTypeError(f"{name} cannot be sent to the DSP: {error}") from error
+        self.installed.add(name)
+
+    def _send(self, operation: str, skeleton: type, name: bytes, room: bytearray) -> None:
+        """Send a class in one form after the other, as long as the DSP does not find its module."""
+        loader = self._handle or self._open()
+        unknown: DspError | None = None
+        with closing(forms(skeleton, self._handed_over)) as ways:
+            for method, form in ways:
+                try:
+                    self._call(operation, loader, method, (form, name), (room,))
+                except DspError as error:
+                    if error.status != NO_SUCH_MODULE:
+                        raise
+                    unknown = error
+                else:
+                    return
+        if unknown is not None:
+            raise unknown
+
+    def _open(self) -> int:
+        """Open the loader; returns its handle, 0 is kept for none.  DspError, DeviceError."""
+        try:
+            self._handle = self._manager.open(LOADER_URI)
+        except DspError:
+            self._handle = 0
+            raise
+        return self._handle
+
+    def read_log(self) -> list[str]:
+        """Take the lines of the DSP's log for this session, oldest first; none from a DSP without
+        such a log, or one that is gone."""
+        lines: list[str] = []
+        with suppress(Refusal):
+            loader = self._open() if self._handle is None else self._handle
+            size = loader
+            while size:
+                length, room = bytearray(4), bytearray(LOG_ROOM)
+                self._call("read the log", loader, READ_LOG, (), (length, room))
+                size = struct.unpack("<I", length)[0]
+                lines += room[:size].decode("utf-8", "replace").splitlines()
+        return lines

@@ -1,0 +1,49 @@
+"""Opening and closing modules, through the DSP's module manager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qda.client.calls import Call
+from qda.errors import DspError
+from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1, Answer, Manager, ManagerCall
+
+__all__ = ["ModuleManager"]
+
+TEXT_ROOM = 4096
+"""Room for an error text in bytes: it names all the places that were searched (U9)."""
+
+
+class ModuleManager:
+    """The module manager of a DSP, as a client calls it.
+
+    It is at handle 8, or at handle 0 where the DSP has none there (6.4).
+    """
+
+    def __init__(self, call: Call, domain: str) -> None:
+        self._call, self._domain = call, domain
+        self._entrance: Manager = REMOTECTL1
+
+    def open(self, uri: str) -> int:
+        """Open a module by URI or name; returns its handle.  DspError, DeviceError."""
+        return self._ask(f"open {uri}", lambda entrance: entrance.ask_open(uri, TEXT_ROOM)).handle
+
+    def close(self, handle: int, uri: str) -> None:
+        """Close the module at a handle, which was opened as `uri`.  DspError, DeviceError."""
+        self._ask(f"close {uri}", lambda entrance: entrance.ask_close(handle, TEXT_ROOM))
+
+    def _ask(self, operation: str, ask: Callable[[Manager], ManagerCall]) -> Answer:
+        entrance = self._entrance
+        asked = ask(entrance)
+        outs = [bytearray(size) for size in asked.sizes]
+        try:
+            self._call(operation, asked.handle, asked.scalars.method, asked.ins, outs)
+        except DspError:
+            if entrance is REMOTECTL:
+                raise
+            self._entrance = REMOTECTL
+            return self._ask(operation, ask)
+        answer = asked.answer(outs)
+        if answer.error:
+            raise DspError(operation, self._domain, answer.error, answer.text)
+        return answer
