@@ -25,12 +25,12 @@ from typing import IO, Any, Self, TypeVar, cast
 from qda.dsp.reverse_calls import ReverseCalls
 from qda.errors import (
     BAD_PARAMETER,
-    DSP_OFFSET,
     NO_VARIABLE,
     HostError,
     StatusError,
     UsageError,
     as_unsigned,
+    plain,
 )
 from qda.fastrpc.remotectl import (
     REMOTECTL,
@@ -321,5 +321,5 @@ class Environment:
             files.unsetenv(name)
 
 
-_NO_VARIABLE = NO_VARIABLE - DSP_OFFSET, 0xFFFFFFFF
+_NO_VARIABLE = plain(NO_VARIABLE), 0xFFFFFFFF
 """AEE_EGETENV, plain as the host's numbers are; and what the C library says instead: -1."""

@@ -28,6 +28,7 @@ from qda.errors import (
     UNSUPPORTED,
     StatusError,
     as_signed,
+    plain,
 )
 from qda.fastrpc import control
 from qda.fastrpc.control import Method
@@ -145,7 +146,7 @@ class RemoteControl:
         if len(message) <= max(len(words.encode()), TEXT_CAPACITY):
             self._process.log.warning("%s", words)
         if self._manager is REMOTECTL:
-            status = UNABLE_TO_LOAD & 0xFF
+            status = plain(UNABLE_TO_LOAD)
         return as_signed(status)
 
 
