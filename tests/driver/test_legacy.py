@@ -33,6 +33,7 @@ from qda.uapi.legacy_records import (
     UnmapFd,
 )
 from qda.virtual import Machine, load_profile
+from tests.driver.structures import ioctl
 from tests.system import census, children_of, new_machine
 
 NODE = "/dev/fastrpc-cdsp-secure"
@@ -84,7 +85,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage]:
 def run(front: Front, client: Client, key: str, record: object = None) -> int:
     """A command; its result."""
     data = bytearray(record.pack()) if record is not None else bytearray()  # type: ignore[attr-defined]
-    return front.ioctl(client, LEGACY.command(key).code, data)
+    return ioctl(front, client, LEGACY.command(key).code, data)
 
 
 def create(front: Front, client: Client) -> None:
@@ -183,10 +184,10 @@ def test_unmapping_says_what_was_mapped(
     front = machine.open_node(NODE)
     create(front, client)
     data = bytearray(AllocDmaBuffer(size=4096).pack())
-    assert front.ioctl(client, LEGACY.command("ALLOC_DMA_BUFF").code, data) == 0
+    assert ioctl(front, client, LEGACY.command("ALLOC_DMA_BUFF").code, data) == 0
     fd = AllocDmaBuffer.unpack(data).fd
     data = bytearray(MapFd(fd=fd, length=100, flags=2).pack())
-    assert front.ioctl(client, LEGACY.command("MEM_MAP").code, data) == 0
+    assert ioctl(front, client, LEGACY.command("MEM_MAP").code, data) == 0
     address = MapFd.unpack(data).vaddrout
     requests = []
     real = driver_session.Session.message
@@ -243,9 +244,9 @@ def test_both_drivers_share_the_context_banks(machine: Machine, client: LocalCli
     accel = machine.open_node("/dev/accel/accel1")
     request = bytearray(GemCreate(size=4096).pack())
     code = RFC.command("GEM_CREATE").code
-    assert accel.ioctl(client, code, request) == -errno.ENOMEM
+    assert ioctl(accel, client, code, request) == -errno.ENOMEM
     fronts.pop().close()
-    assert accel.ioctl(client, code, request) == 0
+    assert ioctl(accel, client, code, request) == 0
     with pytest.raises(OSError, match="no free context bank"):
         machine.open_node(NODE)
     for front in (accel, *fronts):
@@ -322,7 +323,7 @@ def test_nothing_is_left_of_what_a_file_has_made(machine: Machine, client: Local
     for front in fronts:
         create(front, client)
         data = bytearray(AllocDmaBuffer(size=100_000).pack())
-        assert front.ioctl(client, LEGACY.command("ALLOC_DMA_BUFF").code, data) == 0
+        assert ioctl(front, client, LEGACY.command("ALLOC_DMA_BUFF").code, data) == 0
         fd = AllocDmaBuffer.unpack(data).fd
         for _ in range(4):
             assert run(front, client, "MEM_MAP", MapFd(fd=fd, length=1)) == 0

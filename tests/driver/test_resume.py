@@ -14,6 +14,7 @@ from qda.fastrpc.message import InvokeMessage
 from qda.rpmsg import Endpoint
 from qda.uapi import RFC, InitCreate, Invoke
 from qda.virtual import Machine
+from tests.driver.structures import ioctl
 from tests.system import new_machine
 
 
@@ -47,7 +48,7 @@ def client() -> Iterator[Interrupted]:
 def front(machine: Machine, client: Interrupted) -> Iterator[AccelFront]:
     opened = open_front(machine.devices["cdsp"], RFC)
     create = bytearray(InitCreate(filefd=-1).pack())
-    assert opened.ioctl(client, RFC.command("CREATE").code, create) == 0
+    assert ioctl(opened, client, RFC.command("CREATE").code, create) == 0
     yield opened
     opened.close(client)
 
@@ -71,7 +72,7 @@ def sent(front: AccelFront, monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessa
 def invoke(front: AccelFront, client: Interrupted, handle: int = 0x1234) -> int:
     """A call without arguments to a module that is not there, so its answer is known."""
     request = bytearray(Invoke(handle=handle).pack())
-    return front.ioctl(client, RFC.command("INVOKE").code, request)
+    return ioctl(front, client, RFC.command("INVOKE").code, request)
 
 
 UNKNOWN = as_signed(BAD_HANDLE)
@@ -119,6 +120,6 @@ def test_requests_of_the_driver_itself_are_not_interrupted(
     client.signals = 1
     opened = open_front(machine.devices["cdsp"], RFC)
     create = bytearray(InitCreate(filefd=-1).pack())
-    assert opened.ioctl(client, RFC.command("CREATE").code, create) == 0
+    assert ioctl(opened, client, RFC.command("CREATE").code, create) == 0
     client.signals = 0
     opened.close(client)

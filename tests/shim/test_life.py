@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from qda.driver import Client
 from qda.shim.files import OpenNode
-from qda.shim.requests import run_ioctl
 from qda.virtual.nodes import NodePath
 from tests.cli.command import PROGRAM, environment, processes_with
 from tests.shim.system import PATIENCE, SKELETONS, Programs, System, needs_library, serving
@@ -58,10 +58,16 @@ class Killer:
         pass
 
     def ioctl(
-        self, node: OpenNode, client: Client, descriptor: int, code: int, argument: int
+        self,
+        node: OpenNode,
+        client: Client,
+        descriptor: int,
+        code: int,
+        argument: int,
+        carry_out: Callable[[], int],
     ) -> int:
         self._request(client, False)
-        result = run_ioctl(node, client, code, argument)
+        result = carry_out()
         self._kill(client, self.after)
         return result
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from qda.driver.memory import MessageMemory, Piece
 from qda.linux import Area
-from qda.memory import PAGE
+from qda.memory import PAGE, ClientAddress
 from qda.rpmsg import Endpoint
 from qda.uapi import InvokeElement
 
@@ -18,6 +18,9 @@ Case = dict[str, Any]
 
 ARGUMENTS_AT = 0x10000010000
 """Where the argument array is mapped on top of the listed memory."""
+
+STRUCTURE_AT = ClientAddress(1 << 62)
+"""Where structures of ioctls are: far from whatever a vector lists."""
 
 ORDINARY = (0, 0, 0)
 """Identity of mappings that are not of a buffer object."""
@@ -50,12 +53,18 @@ class FakeClient:
             if given.get("args_ptr") == ARGUMENTS_AT
             else []
         )
+        self._structure = (STRUCTURE_AT, bytearray(), False)
         self.stored: list[Piece] = []
         self.interrupted = False
         self.areas: list[Area] = []
 
+    def place(self, structure: bytes) -> ClientAddress:
+        """Have a structure in memory, for an ioctl; where it is."""
+        self._structure = (STRUCTURE_AT, bytearray(structure), False)
+        return STRUCTURE_AT
+
     def _find(self, address: int, length: int, write: bool) -> tuple[bytearray, int] | None:
-        for start, data, read_only in (*self._on_top, *self.regions):
+        for start, data, read_only in (self._structure, *self._on_top, *self.regions):
             if start <= address and address + length <= start + len(data):
                 return None if write and read_only else (data, address - start)
         return None

@@ -68,6 +68,11 @@ class Rig:
         session._last_index = self.case["in"]["xa_id"] - 1
         self.file.session = session
 
+    def ioctl(self, key: str, structure: bytes) -> int:
+        """The result of a command on a structure."""
+        code = RFC.command(key).code
+        return self.front.ioctl(self.client, code, self.client.place(structure))
+
     def _answer(self, message: bytes) -> list[bytes]:
         """What the vector's DSP does with a message: answers, in order."""
         call = InvokeMessage.unpack(message)
@@ -143,11 +148,9 @@ def _run(rig: Rig, case: Case) -> int | None:
     given = case["in"]
     try:
         if given.get("ioctl") == "INIT_CREATE":
-            data = bytearray(InitCreate(**given["fields"]).pack())
-            return rig.front.ioctl(rig.client, RFC.command("CREATE").code, data)
+            return rig.ioctl("CREATE", InitCreate(**given["fields"]).pack())
         rig.start_session()
-        data = bytearray.fromhex(given["ioctl_hex"])
-        return rig.front.ioctl(rig.client, RFC.command("INVOKE").code, data)
+        return rig.ioctl("INVOKE", bytes.fromhex(given["ioctl_hex"]))
     except StillWaiting:
         return None
 
@@ -177,8 +180,7 @@ def _check_next_call(rig: Rig, case: Case, outcome: int | None) -> Failures:
     if outcome in (None, -errno.EINTR):
         yield from _differ("calls kept", session.calls, 1)
     rig.honest, rig.client.interrupted = True, False
-    empty = bytearray(Invoke(handle=case["in"]["handle"]).pack())
-    result = rig.front.ioctl(rig.client, RFC.command("INVOKE").code, empty)
+    result = rig.ioctl("INVOKE", Invoke(handle=case["in"]["handle"]).pack())
     yield from _differ("result of the next call", result, 0)
     second = [InvokeMessage.unpack(m).context for m in rig.channel.sent][-1]
     if outcome in (None, -errno.EINTR) and second == first:
@@ -193,8 +195,7 @@ def check_refused_control(case: Case, constants: Case) -> Failures:
     key = keys.get(given["ioctl"], given["ioctl"])
     if key != "CREATE":
         rig.start_session()
-    data = bytearray.fromhex(given["ioctl_hex"])
-    result = rig.front.ioctl(rig.client, RFC.command(key).code, data)
+    result = rig.ioctl(key, bytes.fromhex(given["ioctl_hex"]))
     yield from _differ("errno", result, case["out"]["errno"])
     yield from _differ("messages sent", len(rig.channel.sent), 0)
     rig.file.close()

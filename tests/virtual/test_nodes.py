@@ -16,6 +16,7 @@ from qda.uapi import DIALECTS, LEGACY, dma_heap
 from qda.uapi.legacy_records import CreateLegacy
 from qda.virtual import Machine, NodeKind, load_profile, nodes_of, profile_names
 from qda.virtual.nodes import SPOKEN
+from tests.driver.structures import ioctl
 from tests.system import new_machine
 
 FOUR = """
@@ -95,7 +96,7 @@ def test_every_node_opens(machine: Machine, client: LocalClient, path: str) -> N
     front = machine.open_node(path)
     kinds = {"/dev/accel": AccelFront, "/dev/dma_heap": HeapFront}
     assert isinstance(front, kinds.get(os.path.dirname(path), LegacyFront))
-    assert front.ioctl(client, 0xFF, bytearray(64)) < 0
+    assert ioctl(front, client, 0xFF, bytearray(64)) < 0
     front.close(client)
     front.close(client)
 
@@ -145,7 +146,7 @@ def test_plain_node_of_a_dsp_that_is_not_secure_takes_every_process(tmp_path: Pa
     try:
         front = system.open_node("/dev/fastrpc-cdsp1")
         request = bytearray(CreateLegacy(filefd=-1, attrs=0).pack())
-        assert front.ioctl(client, LEGACY.command("CREATE").code, request) == 0
+        assert ioctl(front, client, LEGACY.command("CREATE").code, request) == 0
         front.close(client)
     finally:
         client.close()
@@ -165,7 +166,7 @@ def test_heap_serves_any_client(machine: Machine, client: LocalClient) -> None:
     heap = machine.open_node(dma_heap.PATH)
     data = bytearray(dma_heap.Allocation(len=5, fd_flags=os.O_RDWR).pack())
     before = len(os.listdir("/proc/self/fd"))
-    assert heap.ioctl(other, dma_heap.ALLOC.code, data) == 0
+    assert ioctl(heap, other, dma_heap.ALLOC.code, data) == 0
     assert (dma_heap.Allocation.unpack(data).fd, installed) == (77, [os.O_RDWR])
     assert len(os.listdir("/proc/self/fd")) == before
     other.close()

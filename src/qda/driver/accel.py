@@ -18,10 +18,11 @@ from qda import uapi
 from qda.driver import control
 from qda.driver.device import Device
 from qda.driver.file import OpenFile
-from qda.driver.front import Data, FileFront, Place, copied_by_size
+from qda.driver.front import FileFront, Place, copied_by_size
 from qda.driver.invoke import invoke
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
+from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.uapi import Interface, drm, ioctl_number
 
@@ -44,15 +45,19 @@ class AccelFront(FileFront[OpenFile]):
         self._commands = {command.number: command for command in drm.COMMANDS}
         self._commands |= dialect.by_number
 
-    def ioctl(self, client: Client, code: int, data: Data) -> int:
+    def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
         """See `Front.ioctl`.  The command is found by its number alone."""
         command = self._commands.get(ioctl_number(code))
         if command is None:
             return -errno.EINVAL
-        run = partial(self.run, _HANDLERS[command.key], client)
-        result = copied_by_size(command, code, data, run)
+        carry_out = partial(self.carry_out, command.key, client)
+        result = copied_by_size(client, command, code, address, carry_out)
         control.raise_deferred()
         return result
+
+    def carry_out(self, key: str, client: Client, record: Record | None) -> int:
+        """Carry out the command with that key on its record, in place; returns the result."""
+        return self.run(_HANDLERS[key], client, record)
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """See `Front.mmap`; `offset` is a fake one.

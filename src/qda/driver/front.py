@@ -3,6 +3,9 @@
 Every device node leads to a front when it is opened.  Each kind of node has its own: the
 accelerator's, the older FastRPC driver's, the DMA-BUF heap's.  They differ in their commands and
 in how a structure is copied; what the commands do is done by the same objects (R1).
+
+A front is given what a kernel is given, a code and an address: it reads the structure from the
+client's memory and writes it back by itself, so nobody on the way knows what a code means.
 """
 
 from __future__ import annotations
@@ -17,15 +20,13 @@ from qda.driver.file import OpenFile
 from qda.driver.memory import Client
 from qda.driver.session import Died
 from qda.layout import Record
+from qda.memory import ClientAddress
 from qda.uapi import Command, ioctl_copies, ioctl_size
 
-__all__ = ["Data", "FileFront", "Front", "Place", "as_result", "copied_by_size"]
+__all__ = ["FileFront", "Front", "Place", "as_result", "copied_by_size"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=OpenFile)
-
-Data = bytearray | memoryview
-"""The caller's structure, or a copy of it that the caller takes back afterwards."""
 
 Place = Callable[[int, int], T]
 """Maps so many bytes of a descriptor, from its first byte, for whoever calls mmap."""
@@ -37,8 +38,8 @@ _PATIENCE = 10.0
 class Front(Protocol):
     """An open device node as a program reaches it."""
 
-    def ioctl(self, client: Client, code: int, data: Data) -> int:
-        """Carry out an ioctl on the caller's structure `data`, in place.
+    def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
+        """Carry out an ioctl on the structure at `address` in the client's memory, in place.
 
         Returns what the system call returns in the kernel: a negative errno, or the DSP's result
         as a signed 32-bit number, or 0.
@@ -61,7 +62,11 @@ def as_result(error: OSError) -> int:
 
 
 def copied_by_size(
-    command: Command, code: int, data: Data, run: Callable[[Record | None], int]
+    client: Client,
+    command: Command,
+    code: int,
+    address: ClientAddress,
+    run: Callable[[Record | None], int],
 ) -> int:
     """Run a command on a structure whose size the caller's `code` says (spec/fastrpc.md 4.1).
 
@@ -69,20 +74,21 @@ def copied_by_size(
     whole, and the write-back happens also when the command failed.  The DRM core does so, and the
     DMA-BUF heap (5.4).
     """
-    size = ioctl_size(code)
     readable, writable = ioctl_copies(code, command.access.value)
-    if len(data) < max(readable, writable):
+    given = client.read(address, readable) if readable else b""
+    if given is None:
         return -errno.EFAULT
     record_type = command.record
     if record_type is None:
         return run(None)
-    buffer = bytearray(max(size, record_type.byte_size))
-    buffer[:readable] = data[:readable]
+    buffer = bytearray(max(ioctl_size(code), record_type.byte_size))
+    buffer[:readable] = given
     record = record_type.unpack(buffer)
     result = -record.breach() or run(record)
+    if not writable:
+        return result
     record.pack_into(buffer)
-    data[:writable] = buffer[:writable]
-    return result
+    return result if client.write(address, bytes(buffer[:writable])) else -errno.EFAULT
 
 
 class FileFront(Generic[F]):

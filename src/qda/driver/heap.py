@@ -6,11 +6,11 @@ import errno
 import os
 from functools import partial
 
-from qda.driver.front import Data, Place, T, as_result, copied_by_size
+from qda.driver.front import Place, T, as_result, copied_by_size
 from qda.driver.memory import Client
 from qda.driver.objects import create_memory
-from qda.memory import PAGE, align
-from qda.uapi import dma_heap
+from qda.memory import PAGE, ClientAddress, align
+from qda.uapi import dma_heap, ioctl_number
 
 __all__ = ["HeapFront"]
 
@@ -21,12 +21,12 @@ class HeapFront:
     """An open `/dev/dma_heap/system` (spec/fastrpc.md 5.4).  It holds nothing: what it gives away
     belongs to the descriptor by which it is given."""
 
-    def ioctl(self, client: Client, code: int, data: Data) -> int:
+    def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
         """See `Front.ioctl`.  The command is found by its number alone."""
-        command = dma_heap.BY_NUMBER.get(code & 0xFF)
+        command = dma_heap.BY_NUMBER.get(ioctl_number(code))
         if command is None:
             return -errno.EINVAL
-        return copied_by_size(command, code, data, partial(_allocate, client))
+        return copied_by_size(client, command, code, address, partial(_allocate, client))
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """The heap itself cannot be mapped, only what it allocates.  OSError ENODEV."""

@@ -18,7 +18,7 @@ from qda import uapi
 from qda.driver import control
 from qda.driver.device import Device
 from qda.driver.file import Mapping, OpenFile
-from qda.driver.front import Data, FileFront, Place, T, as_result
+from qda.driver.front import FileFront, Place, T, as_result
 from qda.driver.invoke import invoke, without_session
 from qda.driver.memory import Client
 from qda.driver.objects import Attachment, BufferObject
@@ -85,22 +85,24 @@ class LegacyFront(FileFront[LegacyFile]):
         """Open a node, the secure or the plain one.  OSError ENODEV, EBUSY."""
         return cls(device.open(lambda client_id: LegacyFile(device, client_id, secure)))
 
-    def ioctl(self, client: Client, code: int, data: Data) -> int:
-        """See `Front.ioctl`.  The command is found by its complete code; what it answers is
-        written back if it succeeds."""
+    def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
+        """See `Front.ioctl`.  The command is found by its complete code; what it has changed in its
+        structure is written back if it succeeds (spec/fastrpc.md 5.2)."""
         command = BY_CODE.get(code)
         handler = _HANDLERS.get(command.key) if command else None
         if command is None or handler is None:
             return -errno.ENOTTY
-        if len(data) < command.size:
-            return -errno.EFAULT
         if command.record is None:
             result = self.run(handler, client, None)
         else:
-            record = command.record.unpack(data)
+            given = client.read(address, command.size)
+            if given is None:
+                return -errno.EFAULT
+            record = command.record.unpack(given)
             result = -record.breach() or self.run(handler, client, record)
-            if result == 0:
-                record.pack_into(data)
+            answer = record.pack()
+            if result == 0 and answer != given and not client.write(address, answer):
+                result = -errno.EFAULT
         control.raise_deferred()
         return result
 

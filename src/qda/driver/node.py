@@ -12,6 +12,9 @@ from typing import TypeVar
 from qda.driver.front import Front
 from qda.driver.memory import LocalClient
 from qda.errors import DeviceError, is_errno
+from qda.linux import address_of
+from qda.memory import ClientAddress
+from qda.uapi import ioctl_size
 
 __all__ = ["LocalNode"]
 
@@ -61,7 +64,9 @@ class LocalNode:
         OSError only for results -1 to -4095, as from the system call.
         """
         self._check()
-        result = self._front.ioctl(self._client, code, data)
+        if len(data) < ioctl_size(code):
+            raise OSError(errno.EFAULT, f"{len(data)} bytes for a code of {ioctl_size(code)}")
+        result = self._front.ioctl(self._client, code, ClientAddress(address_of(data)))
         if is_errno(result):
             raise OSError(-result, os.strerror(-result))
         return result

@@ -12,21 +12,22 @@ fail on a kernel.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 
 from qda.driver import Client
 from qda.driver.accel import AccelFront
-from qda.driver.front import Data, Place, T
+from qda.driver.front import Place, T
 from qda.linux import identity_of
 from qda.memory import ClientAddress
-from qda.uapi import RFC, GemCreate, GemCreateV1, ioctl_number
+from qda.uapi import V1, GemCreate, GemCreateV1
 
 __all__ = ["MixedFront"]
 
 _log = logging.getLogger("qda.shim")
 
-_GEM_CREATE = RFC.command("GEM_CREATE").number
+_GEM_CREATE = V1.command("GEM_CREATE").code
 _WORD = 8
 
 
@@ -63,18 +64,17 @@ class MixedFront:
         self._tell(client, f"calls a buffer by its descriptor {fd} and not by a GEM handle")
         return handle
 
-    def ioctl(self, client: Client, code: int, data: Data) -> int:
+    def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
         """See `Front.ioctl`."""
-        size = GemCreateV1.byte_size
-        if ioctl_number(code) != _GEM_CREATE or len(data) != size or not any(data[:_WORD]):
-            return self._front.ioctl(client, code, data)
+        given = client.read(address, GemCreateV1.byte_size) if code == _GEM_CREATE else None
+        if given is None or not any(given[:_WORD]):
+            return self._front.ioctl(client, code, address)
         self._tell(client, "allocates a buffer in the layout of dialect v1")
-        request = GemCreateV1.unpack(data)
-        asked = bytearray(GemCreate(size=request.size).pack())
-        result = self._front.ioctl(client, code, asked)
-        request.handle = GemCreate.unpack(asked).handle
-        request.pack_into(data)
-        return result
+        request = GemCreateV1.unpack(given)  # what stands behind its size is not looked at
+        asked = GemCreate(size=request.size)
+        result = -asked.breach() or self._front.carry_out("GEM_CREATE", client, asked)
+        request.handle = asked.handle
+        return result if client.write(address, request.pack()) else -errno.EFAULT
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """See `Front.mmap`."""

@@ -1,37 +1,38 @@
-"""What a system call on a node does before and after the driver: paths, and structures."""
+"""What a request is before the driver has it, and who sees it."""
 
 from __future__ import annotations
 
 import errno
-import logging
 import os
+from collections.abc import Callable
 from typing import Protocol
 
 from qda.driver import Client
-from qda.memory import ClientAddress
 from qda.shim.files import OpenNode
-from qda.uapi import Access, ioctl_size
-from qda.virtual.nodes import NodeKind, NodePath
+from qda.virtual.nodes import NodePath
 
-__all__ = ["Observer", "open_refusal", "run_ioctl"]
+__all__ = ["Observer", "open_refusal"]
 
-_log = logging.getLogger("qda.shim")
-
-_WRITE, _READ = Access.WRITE.value, Access.READ.value
 _EXCLUSIVE = os.O_CREAT | os.O_EXCL
 
 
 class Observer(Protocol):
-    """Sees the requests of all clients; it carries out ioctls itself, by `run_ioctl`."""
+    """Sees the requests of all clients."""
 
     def opened(self, client: Client, name: bytes, flags: int, result: int) -> None:
         """A node was opened, or not: `result` is 0 or a negative errno."""
         ...
 
     def ioctl(
-        self, node: OpenNode, client: Client, descriptor: int, code: int, argument: int
+        self,
+        node: OpenNode,
+        client: Client,
+        descriptor: int,
+        code: int,
+        argument: int,
+        carry_out: Callable[[], int],
     ) -> int:
-        """Carry out an ioctl."""
+        """Have an ioctl carried out, and return its result."""
         ...
 
     def mapped(
@@ -54,27 +55,3 @@ def open_refusal(path: NodePath | None, flags: int, is_folder: bool) -> int:
     if flags & _EXCLUSIVE == _EXCLUSIVE:
         return -errno.EEXIST
     return 0
-
-
-def run_ioctl(node: OpenNode, client: Client, code: int, argument: int) -> int:
-    """Carry out an ioctl on the structure at `argument` in the client's memory.
-
-    Returns the result of the system call.  Whether a structure that cannot be read or written
-    matters is decided by the front, which gets nothing in its place.
-    """
-    size, direction, address = ioctl_size(code), code >> 30, ClientAddress(argument)
-    given = client.read(address, size) if size and direction & _WRITE else bytes(size)
-    data = bytearray(given or b"")
-    try:
-        result = node.front.ioctl(client, code, data)
-    except Exception:
-        _log.exception("%s, ioctl %#x of process %d", node.path.path, code, client.pid)
-        return -errno.EIO
-    if direction & _READ and data:
-        # The DRM core and the heap write every structure back, the older driver those that it
-        # has changed (spec/fastrpc.md 4.1, 5.2).
-        written = bytes(data)
-        changed = node.path.kind is not NodeKind.FASTRPC or written != given
-        if changed and not client.write(address, written):
-            return -errno.EFAULT
-    return result

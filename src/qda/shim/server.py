@@ -20,13 +20,14 @@ from pathlib import Path
 from qda.driver.accel import AccelFront
 from qda.errors import UsageError
 from qda.linux import peer_of
+from qda.memory import ClientAddress
 from qda.shim.caller import Caller, Lane
 from qda.shim.files import OpenNode, OpenNodes
 from qda.shim.mirror import Mirror, name_below_dev
 from qda.shim.mixed import MixedFront
 from qda.shim.place import OWN_FILE
 from qda.shim.protocol import VERSION, Kind, Operation, Wish
-from qda.shim.requests import Observer, open_refusal, run_ioctl
+from qda.shim.requests import Observer, open_refusal
 from qda.uapi import ACCEL_DIALECTS, DIALECTS
 from qda.virtual import Machine
 
@@ -213,10 +214,7 @@ class DeviceServer:
             if refusal := caller.refusal(node, descriptor):
                 lane.send(Kind.ANSWER, result=refusal)
             elif operation == Operation.IOCTL:
-                if self._observer is None:
-                    result = run_ioctl(node, caller, code, argument)
-                else:
-                    result = self._observer.ioctl(node, caller, descriptor, code, argument)
+                result = self._ioctl(node, caller, descriptor, code, ClientAddress(argument))
                 lane.send(Kind.ANSWER, result=result)
             elif operation == Operation.MMAP:
                 self._map(lane, caller, node, descriptor, code, argument)
@@ -244,6 +242,20 @@ class DeviceServer:
         lane.send(Kind.ANSWER, result=result, descriptor=descriptor)
         if descriptor >= 0:
             os.close(descriptor)
+
+    def _ioctl(
+        self, node: OpenNode, caller: Caller, descriptor: int, code: int, address: ClientAddress
+    ) -> int:
+        def carry_out() -> int:
+            try:
+                return node.front.ioctl(caller, code, address)
+            except Exception:
+                _log.exception("%s, ioctl %#x of process %d", node.path.path, code, caller.pid)
+                return -errno.EIO
+
+        if self._observer is None:
+            return carry_out()
+        return self._observer.ioctl(node, caller, descriptor, code, address, carry_out)
 
     def _map(
         self, lane: Lane, caller: Caller, node: OpenNode, descriptor: int, length: int, offset: int

@@ -14,7 +14,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from qda.driver import Client
@@ -23,8 +23,16 @@ from qda.fastrpc.scalars import Scalars
 from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.shim.files import OpenNode
-from qda.shim.requests import run_ioctl
-from qda.uapi import ACCEL_DIALECTS, DIALECTS, Command, Interface, dma_heap, drm, ioctl_size
+from qda.uapi import (
+    ACCEL_DIALECTS,
+    DIALECTS,
+    Command,
+    Interface,
+    dma_heap,
+    drm,
+    ioctl_number,
+    ioctl_size,
+)
 from qda.virtual.nodes import NodeKind, NodePath
 
 __all__ = ["Tracer", "fields", "status"]
@@ -91,7 +99,13 @@ class Tracer:
         self.note(f"{_who(client)} {what} = {_result(result)}")
 
     def ioctl(
-        self, node: OpenNode, client: Client, descriptor: int, code: int, argument: int
+        self,
+        node: OpenNode,
+        client: Client,
+        descriptor: int,
+        code: int,
+        argument: int,
+        carry_out: Callable[[], int],
     ) -> int:
         """See `Observer.ioctl`."""
         command = self._command(node.path.kind, code)
@@ -99,7 +113,7 @@ class Tracer:
         who, call = _who(client), f"ioctl({_shown(node, descriptor)}, {name}"
         number = self._begin(f"{who} {call}, {self._argument(command, client, code, argument)}")
         started = time.perf_counter()
-        result = run_ioctl(node, client, code, argument)
+        result = carry_out()
         ended = f" = {_result(result)} <{time.perf_counter() - started:.6f}>"
         shown = self._argument(command, client, code, argument)
         self._end(
@@ -117,7 +131,7 @@ class Tracer:
             NodeKind.ACCEL: (*drm.COMMANDS, *self._accel.commands),
             NodeKind.HEAP: dma_heap.COMMANDS,
         }[kind]
-        return next((c for c in commands if c.number == code & 0xFF), None)
+        return next((c for c in commands if c.number == ioctl_number(code)), None)
 
     def _argument(self, command: Command | None, client: Client, code: int, argument: int) -> str:
         """The third argument of an ioctl, as its record says."""
