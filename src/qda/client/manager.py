@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qda.client.calls import Call
-from qda.errors import DspError
+from qda.errors import DspError, is_missing
 from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1, Answer, Manager, ManagerCall
 
 __all__ = ["ModuleManager"]
@@ -17,7 +17,9 @@ TEXT_ROOM = 4096
 class ModuleManager:
     """The module manager of a DSP, as a client calls it.
 
-    It is at handle 8, or at handle 0 where the DSP has none there (6.4).
+    It is at handle 8, or at handle 0 where the DSP has none there (6.4).  A refusal that says
+    anything else is final: a second attempt could do the work twice, and would hide what the first
+    one has met.
     """
 
     def __init__(self, call: Call, domain: str) -> None:
@@ -38,8 +40,8 @@ class ModuleManager:
         outs = [bytearray(size) for size in asked.sizes]
         try:
             self._call(operation, asked.handle, asked.scalars.method, asked.ins, outs)
-        except DspError:
-            if entrance is REMOTECTL:
+        except DspError as error:
+            if entrance is REMOTECTL or not is_missing(error.status):
                 raise
             self._entrance = REMOTECTL
             return self._ask(operation, ask)

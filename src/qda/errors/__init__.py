@@ -55,6 +55,7 @@ from qda.errors.words import (
     explain,
     explain_status,
     is_errno,
+    is_missing,
     plain,
     status_of,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "explain",
     "explain_status",
     "is_errno",
+    "is_missing",
     "plain",
     "status_of",
 ]

@@ -44,6 +44,7 @@ __all__ = [
     "explain",
     "explain_status",
     "is_errno",
+    "is_missing",
     "plain",
     "status_of",
 ]
@@ -129,6 +130,17 @@ def plain(status: int) -> int:
     `status` is an unsigned word; one that has no offset stays as it is.
     """
     return status - DSP_OFFSET if DSP_OFFSET < status <= _LARGEST else status
+
+
+_MISSING: Final = (UNSUPPORTED, BAD_HANDLE, status_of("AEE_ERPC"))
+
+
+def is_missing(status: int) -> bool:
+    """Tell whether a status says that there is no such handle or method.
+
+    Code on the DSP gives it its offset; what the host's library or an old DSP says has none.
+    """
+    return as_unsigned(status) in (*_MISSING, *map(plain, _MISSING))
 
 
 def is_errno(result: int) -> bool:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from qda.client.host.modules import HostModules, plain
-from qda.errors import BAD_PARAMETER, BAD_STATE, INTERRUPTED, as_signed, as_unsigned
+from qda.errors import BAD_PARAMETER, BAD_STATE, INTERRUPTED, as_signed, as_unsigned, is_missing
 from qda.fastrpc.listener import (
     FIRST_RESULT,
     LISTENER,
@@ -70,9 +70,10 @@ class ListenerThreads:
         for self._entrance in (LISTENER1, LISTENER):
             init = self._entrance.init2
             status = self._invoke(self._entrance.handle, init.method, (), ())
-            if not status:
-                self._add_thread()
+            if not is_missing(status):
                 break
+        if not status:
+            self._add_thread()
         return status
 
     def _add_thread(self) -> None:
