@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import operator
+import sys
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -14,7 +18,7 @@ from qda.fastrpc.mapping import MapFlag, MapKind
 
 __all__ = ["SessionMemory", "Shape"]
 
-Shape = int | tuple[int, ...]
+Shape = SupportsIndex | Sequence[SupportsIndex] | NDArray[np.integer[Any]]
 """Length of an array, or its length in each dimension."""
 
 
@@ -24,24 +28,32 @@ class SessionMemory:
     def __init__(self, file: DeviceFile) -> None:
         self._file = file
 
-    def alloc(self, size: int) -> Buffer:
+    def alloc(self, size: SupportsIndex) -> Buffer:
         """See `Session.alloc`."""
-        if size <= 0:
-            raise UsageError(f"size {size!r}: a number of bytes above 0")
-        return self._file.allocate(size)
+        count = _integer(size, "size")
+        if not 0 < count <= sys.maxsize:
+            raise UsageError(f"size {size!r}: a number of bytes from 1 to {sys.maxsize}")
+        return self._file.allocate(count)
 
     def empty(self, shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
         """See `Session.empty`."""
         kind = np.dtype(dtype)
         if kind.hasobject:
             raise UsageTypeError(f"dtype {kind}: the DSP cannot see Python objects")
-        count = int(np.prod(shape, dtype=np.int64))
-        if count < 0:
-            raise UsageError(f"shape {shape!r} has a negative length")
-        if not count * kind.itemsize:
-            return np.empty(shape, kind)
-        buffer = self.alloc(count * kind.itemsize)
-        return np.frombuffer(buffer, kind, count).reshape(shape)
+        lengths = _lengths(shape)
+        size = math.prod(lengths) * kind.itemsize
+        try:
+            if not size:
+                return np.zeros(lengths, kind)
+            if size > sys.maxsize:
+                raise UsageError(f"shape {shape!r} of {kind}: {size} bytes are too many")
+            # Not the buffer itself: NumPy does not keep of it what keeps its pages.
+            pages = np.frombuffer(self.alloc(size), np.uint8)
+            return np.ndarray(lengths, kind, pages)
+        except ValueError as error:  # more dimensions, or longer ones, than NumPy has
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"shape {shape!r}: {error}") from error
 
     def map(
         self,
@@ -92,3 +104,24 @@ class SessionMemory:
             if buffer is not None:
                 return buffer, address - buffer.address
         raise UsageTypeError(f"{memory!r:.80} does not lie in a buffer of the session")
+
+
+def _lengths(shape: Shape) -> tuple[int, ...]:
+    """The lengths of a shape as integers, as `numpy.empty` takes them.  UsageTypeError,
+    UsageError."""
+    plain = shape.tolist() if isinstance(shape, np.ndarray) else shape
+    each = plain if isinstance(plain, Sequence) else (plain,)
+    lengths = tuple(_integer(length, "length") for length in each)
+    if any(length < 0 for length in lengths):
+        raise UsageError(f"shape {shape!r:.80} has a negative length")
+    return lengths
+
+
+def _integer(number: SupportsIndex, what: str) -> int:
+    """A number that is to be an integer; a bool is one to Python, and hardly meant."""
+    try:
+        if not isinstance(number, bool):
+            return operator.index(number)
+    except TypeError:
+        pass
+    raise UsageTypeError(f"{what} {number!r:.80}: an integer")

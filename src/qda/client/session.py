@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, SupportsIndex, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -75,7 +75,7 @@ class Session:
 
     # Memory.
 
-    def alloc(self, size: int) -> Buffer:
+    def alloc(self, size: SupportsIndex) -> Buffer:
         """Allocate a buffer of `size` bytes, at least 1, that the DSP can share.
 
         UsageError for a size that makes no sense, DeviceError when there is no memory.

@@ -1,0 +1,142 @@
+"""Memory of a session: which sizes and shapes there are, and what is said to others."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import qda
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[qda.Session]:
+    with qda.open(device="virtual") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (-2, -3),
+        -1,
+        (4, -1),
+        (-1, 0),
+        (0, -5),
+        (1 << 40, 1 << 40),
+        (1 << 33, (1 << 31) + 1),
+        (1 << 32, 1 << 32),
+        1 << 62,
+        1 << 63,
+        1 << 64,
+        1 << 200,
+        (0, 1 << 70),
+        (1,) * 100,
+        np.array([-1, 2]),
+        np.int64(-1),
+    ],
+    ids=str,
+)
+def test_a_shape_that_no_memory_could_hold_is_refused(session: qda.Session, shape: Any) -> None:
+    """Lengths are multiplied as they are, not in 64 bits: nothing of another size is allocated."""
+    with pytest.raises(qda.UsageError, match="shape"):
+        session.empty(shape, np.float64)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [True, (True, 2), np.True_, 2.5, (2, 3.0), np.float64(2), np.array([2.0]), "ab", None, (None,)],
+    ids=repr,
+)
+def test_what_is_no_shape_is_refused(session: qda.Session, shape: Any) -> None:
+    """A TypeError that quotes what was given, as NumPy has one for it."""
+    with pytest.raises(TypeError):
+        np.empty(shape)
+    with pytest.raises(qda.UsageTypeError):
+        session.empty(shape)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        3,
+        (),
+        (2, 3),
+        [2, 3],
+        np.int8(3),
+        np.array(3),
+        np.array([2, 3]),
+        (np.uint64(2), 3),
+        0,
+        (0,),
+        (3, 0),
+        (0, 1 << 40),
+        (0, 1 << 62),
+        (1,) * 30,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8, "S0", "S3", "2i4", "i4,f8", ">u2"])
+def test_a_shape_is_what_numpy_takes(session: qda.Session, shape: Any, dtype: Any) -> None:
+    """One length or several, Python's integers or NumPy's, none at all, or none of something."""
+    try:
+        model = np.empty(shape, dtype)
+    except ValueError:  # NumPy counts bytes without zeros for some types
+        with pytest.raises(qda.UsageError):
+            session.empty(shape, dtype)
+        return
+    made = session.empty(shape, dtype)
+    assert (made.shape, made.dtype) == (model.shape, model.dtype)
+    assert not made.tobytes().strip(b"\0")
+
+
+@given(st.lists(st.integers(0, 40), max_size=3), st.sampled_from(["u1", "<i2", "f8"]))
+def test_arrays_of_any_shape_lie_in_a_buffer_of_their_size(shape: list[int], dtype: str) -> None:
+    """And travel without a copy: the session knows the place."""
+    with qda.open(device="virtual", debug=True) as session:
+        made = session.empty(tuple(shape), dtype)
+        assert made.nbytes == int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+        if made.nbytes:
+            with session.map(made) as mapping:
+                assert (mapping.offset, len(mapping.buffer)) == (0, made.nbytes)
+
+
+def test_objects_are_refused(session: qda.Session) -> None:
+    """The DSP could not see them, however few they are."""
+    for dtype in (object, [("x", object)]):
+        with pytest.raises(qda.UsageTypeError, match="objects"):
+            session.empty(0, dtype)
+
+
+@pytest.mark.parametrize("size", [0, -1, sys.maxsize + 1, 1 << 64, np.int64(-5)], ids=repr)
+def test_a_size_that_makes_no_sense_is_refused(session: qda.Session, size: Any) -> None:
+    """A ValueError that quotes it; the device is not asked."""
+    with pytest.raises(qda.UsageError, match="size"):
+        session.alloc(size)
+
+
+@pytest.mark.parametrize("size", [True, 2.5, "4096", None, np.float32(1)], ids=repr)
+def test_a_size_that_is_no_integer_is_refused(session: qda.Session, size: Any) -> None:
+    """A TypeError."""
+    with pytest.raises(qda.UsageTypeError, match="size"):
+        session.alloc(size)
+
+
+def test_a_size_may_be_an_integer_of_numpy(session: qda.Session) -> None:
+    """Such come out of calculations on arrays."""
+    with session.alloc(np.uint16(5000)) as buffer:
+        assert len(buffer) == 5000
+
+
+@pytest.mark.parametrize("size", [sys.maxsize, 1 << 62], ids=hex)
+def test_more_than_there_is_is_an_error_of_the_device(session: qda.Session, size: int) -> None:
+    """The size makes sense, and the device says no."""
+    with pytest.raises(qda.DeviceError):
+        session.alloc(size)
+    with pytest.raises(qda.DeviceError):
+        session.empty(size, np.uint8)
