@@ -79,9 +79,6 @@ IN_A_CIRCLE: Final = frozenset(
     }
 )
 
-LONGEST_MODULE: Final = 500
-"""Lines of a module at most."""
-
 # Places that exist on one machine only.  Spelled so that this file does not contain one.
 MACHINE_PATH: Final = re.compile(r"(?<![\w.~$)}>-])/(?:work|root|home|Users)/")
 PROJECT_FILES: Final = (
@@ -389,16 +386,6 @@ def _lists_names(shown: Path) -> bool:
         if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
             return True
     return False
-
-
-def test_modules_hold_one_idea() -> None:
-    """A module that grows past its limit holds more than one idea."""
-    long = {
-        str(_shown(file)): lines
-        for file in modules(PACKAGE)
-        if (lines := len(file.read_text().splitlines())) > LONGEST_MODULE
-    }
-    assert long == {}
 
 
 def test_no_file_names_a_place_on_one_machine() -> None:

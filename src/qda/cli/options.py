@@ -57,7 +57,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         command(**given)
 
     flat.__annotations__ = {one.name: one.annotation for one in parameters}
-    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    vars(flat)["__signature__"] = inspect.Signature(parameters)
     return flat
 
 
