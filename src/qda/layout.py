@@ -82,19 +82,19 @@ class Legal:
     samples: tuple[int, ...] = ()
 
 
-def between(low: int, high: int) -> Legal:
-    """Values from `low` to `high`, both included."""
-    return Legal(f"{low} to {high}", lambda value: low <= value <= high, (low, high))
+def between(low: int, high: int, words: str = "") -> Legal:
+    """Values from `low` to `high`, both included; `words` say it where the numbers say little."""
+    return Legal(words or f"{low} to {high}", lambda value: low <= value <= high, (low, high))
 
 
-def at_least(low: int) -> Legal:
+def at_least(low: int, words: str = "") -> Legal:
     """Values not below `low`."""
-    return Legal(f"at least {low}", lambda value: value >= low, (low,))
+    return Legal(words or f"at least {low}", lambda value: value >= low, (low,))
 
 
-def one_of(*values: int) -> Legal:
+def one_of(*values: int, words: str = "") -> Legal:
     """Exactly the given values."""
-    return Legal(" or ".join(map(str, values)), lambda value: value in values, values)
+    return Legal(words or " or ".join(map(str, values)), lambda value: value in values, values)
 
 
 ANY = Legal("any value", lambda value: True)

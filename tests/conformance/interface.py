@@ -22,9 +22,10 @@ from qda.errors import is_errno
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.mapping import MapKind
 from qda.fastrpc.scalars import Scalars
+from qda.layout import Record
 from qda.memory import PAGE
-from qda.uapi import LEGACY as LEGACY_DIALECT
-from qda.uapi import Command, Interface, InvokeElement, drm
+from qda.uapi import BuffersBy, Command, Family, Interface
+from qda.uapi.accel import InvokeElement
 from qda.virtual import machine
 from tests.conformance.memory import Memory, address_of
 
@@ -105,12 +106,12 @@ class OpenNode:
     @property
     def later(self) -> bool:
         """Whether fd fields are DMA-BUF descriptors (V1, legacy) instead of GEM handles."""
-        return self.dialect.name != "rfc"
+        return self.dialect.buffers_by is BuffersBy.DMA_BUF
 
     @property
     def legacy(self) -> bool:
         """Whether buffers have no handles at all, only descriptors."""
-        return self.dialect is LEGACY_DIALECT
+        return self.dialect.family is Family.LEGACY
 
     @property
     def unknown(self) -> int:
@@ -134,12 +135,11 @@ class OpenNode:
         self.close()
 
 
-def command(node: OpenNode, key: str) -> Command:
+def command(node: OpenNode, key: str) -> Command[Record]:
     """A command of the node's dialect or of the DRM core.  Skips the test if there is none."""
-    core = drm.COMMANDS if node.dialect.companion is drm.CORE else ()
-    for found in (*core, *node.dialect.commands):
-        if found.key == key:
-            return found
+    found = node.dialect.by_key.get(key)
+    if found is not None:
+        return found
     pytest.skip(f"not in dialect {node.dialect.name}: it has no {key}")
 
 

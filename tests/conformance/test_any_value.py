@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from qda.errors import BAD_HANDLE, as_signed, is_errno
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Field
-from qda.uapi import LEGACY, RFC, InvokeElement, drm
+from qda.uapi import LEGACY, RFC, drm
+from qda.uapi.accel import InvokeElement
 from tests.conformance.interface import (
     PAGE,
     UNKNOWN_MODULE,
@@ -79,7 +80,7 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
 
 def records(key: str) -> st.SearchStrategy[dict[str, Any]]:
     """Any values for the record of a command; the dialects of the accelerator share the names."""
-    commands = {known.key: known for known in (*LEGACY.commands, *drm.COMMANDS, *RFC.commands)}
+    commands = {known.key: known for known in (*LEGACY.commands, *drm.CORE.commands, *RFC.commands)}
     record = commands[key].record
     assert record is not None
     return st.fixed_dictionaries({field.name: values_of(field) for field in record.fields})

@@ -9,7 +9,8 @@ import pytest
 
 from qda.errors import BAD_HANDLE, as_signed
 from qda.fastrpc.domains import DOMAINS
-from qda.uapi import Access, Invoke, MemMap, Query, drm
+from qda.uapi import Access, drm
+from qda.uapi.accel import Invoke, MemMap, Query
 from tests.conformance.interface import (
     NAMED,
     PAGE,

@@ -10,7 +10,7 @@ import pytest
 
 from qda.errors import BAD_HANDLE, as_signed, is_errno
 from qda.fastrpc.scalars import Scalars
-from qda.uapi import InvokeElement
+from qda.uapi.accel import InvokeElement
 from tests.conformance.interface import (
     PAGE,
     UNKNOWN_MODULE,

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from qda.client import Node, identify
 from qda.errors import BAD_ADDRESS, BAD_HANDLE, DeviceError, as_signed, is_errno
 from qda.uapi import LEGACY, dma_heap, ioctl_size
-from qda.uapi.legacy_records import Capability, MapNew
+from qda.uapi.legacy import Capability, MapNew
 from qda.virtual import machine
 from tests.conformance.interface import (
     PAGE,

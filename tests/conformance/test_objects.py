@@ -10,7 +10,7 @@ import pytest
 
 from qda.errors import BAD_HANDLE, as_signed
 from qda.fastrpc.payload import NOVA
-from qda.uapi import InvokeElement
+from qda.uapi.accel import InvokeElement
 from tests.conformance.foreign import foreign_buffer
 from tests.conformance.interface import (
     NOBODY,

@@ -7,8 +7,6 @@ from errno import EBUSY, EFAULT, EINVAL
 import pytest
 
 from qda.errors import BAD_STATE, as_signed
-from qda.uapi import FILE_LIMIT
-from qda.uapi.legacy_records import LEGACY_FILE_LIMIT
 from tests.conformance.interface import (
     NOBODY,
     PAGE,
@@ -49,7 +47,7 @@ def inline_names(node: OpenNode) -> list[int]:
 
 def limit_of(node: OpenNode) -> int:
     """The length of the longest shell."""
-    return LEGACY_FILE_LIMIT if node.legacy else FILE_LIMIT
+    return node.dialect.image_limit
 
 
 # ATTACH.

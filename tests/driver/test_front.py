@@ -9,8 +9,9 @@ import pytest
 
 from qda.driver import LocalClient
 from qda.memory import PAGE, ClientAddress
-from qda.uapi import DIALECTS, RFC, Query, dma_heap
-from qda.uapi.legacy_records import Capability
+from qda.uapi import DIALECTS, RFC, dma_heap
+from qda.uapi.accel import Query
+from qda.uapi.legacy import Capability
 from qda.virtual import Machine
 from tests.driver.structures import ioctl
 from tests.system import new_machine

@@ -21,8 +21,9 @@ from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.scalars import Scalars
 from qda.rpmsg import Endpoint
-from qda.uapi import LEGACY, RFC, GemCreate
-from qda.uapi.legacy_records import (
+from qda.uapi import LEGACY, RFC
+from qda.uapi.accel import GemCreate
+from qda.uapi.legacy import (
     AllocDmaBuffer,
     Capability,
     CreateLegacy,

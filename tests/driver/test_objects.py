@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from qda.uapi import DIALECTS, GemCreate, drm
+from qda.uapi import DIALECTS, drm
+from qda.uapi.accel import GemCreate
 from tests.system import new_machine
 
 EXPORT, IMPORT = (
-    next(one for one in drm.COMMANDS if one.key == key)
+    next(one for one in drm.CORE.commands if one.key == key)
     for key in ("PRIME_HANDLE_TO_FD", "PRIME_FD_TO_HANDLE")
 )
 

@@ -12,7 +12,8 @@ from qda.driver.accel import AccelFront
 from qda.errors import BAD_HANDLE, as_signed
 from qda.fastrpc.message import InvokeMessage
 from qda.rpmsg import Endpoint
-from qda.uapi import RFC, InitCreate, Invoke
+from qda.uapi import RFC
+from qda.uapi.accel import InitCreate, Invoke
 from qda.virtual import Machine
 from tests.driver.structures import ioctl
 from tests.system import new_machine

@@ -30,7 +30,8 @@ from qda.errors import (
     UNSUPPORTED,
 )
 from qda.rpmsg import channel as rpmsg_channel
-from qda.uapi import DIALECTS, InitCreate
+from qda.uapi import DIALECTS
+from qda.uapi.accel import InitCreate
 from qda.virtual import Machine
 from tests.system import System, census, children_of, descriptors, new_machine, open_session
 

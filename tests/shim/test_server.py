@@ -165,7 +165,7 @@ def _ask(connection: socket.socket, **values: Any) -> tuple[int, list[int]]:
 
 def test_token_is_of_use_only_with_the_descriptor(machine: Machine, tmp_path: Path) -> None:
     """Everybody can read it in /proc/net/unix; who is given the descriptor may use it."""
-    query = drm.COMMANDS[0]
+    query = drm.CORE.commands[0]
     record = bytearray(query.record().pack()) if query.record else bytearray()
     with ExitStack() as stack:
         server = DeviceServer(machine, tmp_path / "server")

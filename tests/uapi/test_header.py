@@ -119,7 +119,7 @@ def companion_of(interface: Interface) -> Companion:
     return interface.companion
 
 
-def commands_of(interface: Interface) -> list[Command]:
+def commands_of(interface: Interface) -> list[Command[Record]]:
     return [*interface.commands, *companion_of(interface).commands]
 
 

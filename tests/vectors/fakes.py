@@ -12,7 +12,7 @@ from qda.driver.memory import MessageMemory, Piece
 from qda.linux import Area
 from qda.memory import PAGE, ClientAddress
 from qda.rpmsg import Endpoint
-from qda.uapi import InvokeElement
+from qda.uapi.accel import InvokeElement
 
 Case = dict[str, Any]
 

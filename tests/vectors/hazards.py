@@ -20,7 +20,8 @@ from qda.fastrpc.payload import decode
 from qda.fastrpc.scalars import Scalars
 from qda.memory import PAGE, BusAddress, Ranges
 from qda.rpmsg import Channel, Endpoint
-from qda.uapi import RFC, InitCreate, Invoke
+from qda.uapi import RFC
+from qda.uapi.accel import InitCreate, Invoke
 from tests.vectors.fakes import Case, FakeChannel, FakeClient, StillWaiting, areas_of, fill
 from tests.vectors.packing import Failures, _differ, address_of
 

@@ -15,7 +15,7 @@ from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.overlap import Overlap
 from qda.fastrpc.payload import Argument, Backing, Layout, PhysicalPage, header, lay_out
 from qda.fastrpc.scalars import Scalars
-from qda.uapi import InitCreate, Invoke, InvokeElement, MemMap, MemUnmap
+from qda.uapi.accel import InitCreate, Invoke, InvokeElement, MemMap, MemUnmap
 from tests.vectors.fakes import Case, FakeClient, FakeMessage, areas_of, fill
 
 Failures = Iterator[str]

@@ -13,7 +13,7 @@ from qda.driver import HeapFront, LegacyFront, LocalClient
 from qda.driver.accel import AccelFront
 from qda.errors import UsageError
 from qda.uapi import DIALECTS, LEGACY, dma_heap
-from qda.uapi.legacy_records import CreateLegacy
+from qda.uapi.legacy import CreateLegacy
 from qda.virtual import Machine, NodeKind, load_profile, nodes_of, profile_names
 from qda.virtual.nodes import SPOKEN
 from tests.driver.structures import ioctl

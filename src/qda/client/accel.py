@@ -9,13 +9,18 @@ from qda.client.device import DeviceFile
 from qda.errors import DeviceError
 from qda.fastrpc.mapping import MapKind
 from qda.linux import address_of
-from qda.uapi import GemCreate, GemMmapOffset, MemMap, Query, drm
+from qda.uapi import BuffersBy, drm
+from qda.uapi.accel import GemCreate, GemMmapOffset, MemMap, Query
 
 __all__ = ["AccelFile"]
 
 
 class AccelFile(DeviceFile):
     """A node of the accelerator's driver in use, in one of its dialects."""
+
+    @property
+    def _by_dma_buf(self) -> bool:
+        return self.dialect.buffers_by is BuffersBy.DMA_BUF
 
     def query(self) -> str:
         """The name of the DSP."""
@@ -33,7 +38,7 @@ class AccelFile(DeviceFile):
             "CREATE",
             "create a user protection domain",
             filelen=len(image),
-            filefd=-1 if self.dialect.name == "v1" or not image else 0,
+            filefd=-1 if self._by_dma_buf or not image else 0,
             attrs=attributes,
             file=address_of(keep),
         )
@@ -97,7 +102,7 @@ class AccelFile(DeviceFile):
 
     def name_of(self, buffer: Buffer) -> int:
         """See `DeviceFile.name_of`."""
-        return self.dma_buf(buffer) if self.dialect.name == "v1" else buffer.handle
+        return self.dma_buf(buffer) if self._by_dma_buf else buffer.handle
 
     def map(
         self, buffer: Buffer, kind: MapKind, offset: int, size: int, hint: int, flags: int

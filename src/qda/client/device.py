@@ -20,10 +20,8 @@ from qda.client.plan import Plan, emit_elements
 from qda.errors import DeviceError, DspError, as_unsigned
 from qda.fastrpc.mapping import MapKind
 from qda.linux import address_of
-from qda.uapi import (
-    Interface,
-    Invoke,
-)
+from qda.uapi import Interface
+from qda.uapi.accel import Invoke
 
 __all__ = ["DeviceFile"]
 

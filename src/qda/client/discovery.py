@@ -17,7 +17,8 @@ from qda.client.node import KernelNode, Node
 from qda.errors import DeviceError
 from qda.fastrpc.domains import DOMAINS
 from qda.linux import address_of
-from qda.uapi import ACCEL_DIALECTS, LEGACY, GemMmapOffset, Interface, drm
+from qda.uapi import ACCEL_DIALECTS, LEGACY, Interface, drm
+from qda.uapi.accel import GemMmapOffset
 
 __all__ = ["DeviceInfo", "find_node", "identify", "kernel_devices"]
 
@@ -107,7 +108,7 @@ def identify(node: Node) -> DeviceInfo | None:
         return DeviceInfo(node.name, legacy[1], LEGACY.name)
     name = bytearray(32)
     version = drm.Version(name_len=len(name) - 1, name=address_of(name))
-    code = next(command.code for command in drm.COMMANDS if command.key == "VERSION")
+    code = next(command.code for command in drm.CORE.commands if command.key == "VERSION")
     try:
         node.ioctl(code, bytearray(version.pack()))
         if bytes(name).partition(b"\0")[0] != DRIVER:

@@ -13,7 +13,7 @@ from qda.errors import DeviceError, DspError, UsageError
 from qda.fastrpc.domains import domain_id
 from qda.fastrpc.mapping import MapFlag, MapKind
 from qda.uapi import Interface, dma_heap
-from qda.uapi.legacy_records import AllocDmaBuffer, Capability, MapFd
+from qda.uapi.legacy import AllocDmaBuffer, Capability, MapFd
 
 __all__ = ["LegacyFile"]
 

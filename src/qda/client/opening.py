@@ -14,8 +14,7 @@ from qda.client.session import Session
 from qda.errors import UsageError
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import DOMAINS, domain_id
-from qda.uapi import DIALECTS, FILE_LIMIT, LEGACY, Interface
-from qda.uapi.legacy_records import LEGACY_FILE_LIMIT
+from qda.uapi import DIALECTS, Family, Interface
 
 __all__ = ["check_domain", "device_file", "start_session"]
 
@@ -53,15 +52,15 @@ def start_session(
         if found.domain != domain:
             raise UsageError(f"{node.name} leads to {found.domain}, not to {domain}")
         spoken = DIALECTS[dialect or found.dialect]
-        if (spoken is LEGACY) != (found.dialect == LEGACY.name):
+        if spoken.family is not DIALECTS[found.dialect].family:
             raise UsageError(f"{node.name} speaks {found.dialect}, not {spoken.name}")
         file = device_file(node, spoken, domain)
         if process == "root":
             file.attach()
         else:
             if shell is None and isinstance(node, KernelNode):
-                limit = LEGACY_FILE_LIMIT if spoken is LEGACY else FILE_LIMIT
-                shell = _find_shell(domain, bool(attributes & ProcessAttribute.UNSIGNED), limit)
+                unsigned = bool(attributes & ProcessAttribute.UNSIGNED)
+                shell = _find_shell(domain, unsigned, spoken.image_limit)
             file.create(shell or b"", attributes)
         undo.pop_all()
         return Session(file)
@@ -69,7 +68,7 @@ def start_session(
 
 def device_file(node: Node, dialect: Interface, domain: str) -> DeviceFile:
     """The open node of a DSP as a file of its kind."""
-    kind = LegacyFile if dialect is LEGACY else AccelFile
+    kind = LegacyFile if dialect.family is Family.LEGACY else AccelFile
     return kind(node, dialect, domain)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from qda.client.buffer import Buffer
 from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
-from qda.uapi import InvokeElement
+from qda.uapi.accel import InvokeElement
 
 __all__ = ["Bytes", "HandleLike", "Plan", "Planned", "emit_elements", "make_plan"]
 

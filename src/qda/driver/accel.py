@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from qda import uapi
 from qda.driver import control
 from qda.driver.device import Device
 from qda.driver.file import OpenFile
 from qda.driver.front import FileFront, Place, copied_by_size
+from qda.driver.handlers import Handlers
 from qda.driver.invoke import invoke
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
 from qda.layout import Record
 from qda.memory import ClientAddress
-from qda.uapi import Interface, drm, ioctl_number
+from qda.uapi import BuffersBy, Command, Interface, accel, drm
 
 __all__ = ["DRIVER_NAME", "AccelFront", "open_front"]
 
@@ -33,7 +32,8 @@ _DRIVER_DATE = b"20260223"
 _DRIVER_TEXT = b"Qualcomm DSP Accelerator"
 
 T = TypeVar("T")
-Handler = Callable[["AccelFront", Client, Any], int]
+
+_HANDLERS: Handlers[AccelFront] = Handlers()
 
 
 class AccelFront(FileFront[OpenFile]):
@@ -42,28 +42,26 @@ class AccelFront(FileFront[OpenFile]):
     def __init__(self, file: OpenFile, dialect: Interface) -> None:
         super().__init__(file)
         self.dialect = dialect
-        self._commands = {command.number: command for command in drm.COMMANDS}
-        self._commands |= dialect.by_number
 
     def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
         """See `Front.ioctl`.  The command is found by its number alone."""
-        command = self._commands.get(ioctl_number(code))
+        command = self.dialect.find(code)
         if command is None:
             return -errno.EINVAL
-        carry_out = partial(self.carry_out, command.key, client)
+        carry_out = partial(self.carry_out, command, client)
         result = copied_by_size(client, command, code, address, carry_out)
         control.raise_deferred()
         return result
 
-    def carry_out(self, key: str, client: Client, record: Record | None) -> int:
-        """Carry out the command with that key on its record, in place; returns the result."""
-        return self.run(_HANDLERS[key], client, record)
+    def carry_out(self, command: Command[Record], client: Client, record: Record | None) -> int:
+        """Carry out a command on its record, in place; returns the result."""
+        return self.run(_HANDLERS[command], client, record)
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """See `Front.mmap`; `offset` is a fake one.
 
         OSError: EINVAL for an unknown offset, length 0, a mapping longer than the object, or in
-        dialect V1 an imported object; EACCES for an object that this file has no handle of.
+        some dialects an imported object; EACCES for an object that this file has no handle of.
         """
         device = self.file.device
         buffer = device.hold_at_mmap_offset(offset)
@@ -80,17 +78,19 @@ class AccelFront(FileFront[OpenFile]):
             device.put(buffer)
 
     def _refuse_imported(self, buffer: BufferObject) -> None:
-        """An imported object is mapped through its exporter (R12), says the later dialect."""
-        if buffer.imported and self.file.descriptors:
+        """An imported object is mapped through its exporter (R12), say some dialects."""
+        if buffer.imported and not self.dialect.maps_imports:
             raise OSError(errno.EINVAL, "an imported object is mapped through its exporter")
 
 
 def open_front(device: Device, dialect: Interface) -> AccelFront:
     """Open a device for a program that speaks `dialect`.  OSError ENODEV."""
-    later = dialect.name == "v1"
-    return AccelFront(device.open(lambda client_id: OpenFile(device, client_id, later)), dialect)
+    by_dma_buf = dialect.buffers_by is BuffersBy.DMA_BUF
+    file = device.open(lambda client_id: OpenFile(device, client_id, descriptors=by_dma_buf))
+    return AccelFront(file, dialect)
 
 
+@_HANDLERS.takes(drm.VERSION)
 def _version(front: AccelFront, client: Client, request: drm.Version) -> int:
     request.version_major, request.version_minor, request.version_patchlevel = 1, 0, 0
     for name, text in (("name", DRIVER_NAME), ("date", _DRIVER_DATE), ("desc", _DRIVER_TEXT)):
@@ -102,11 +102,13 @@ def _version(front: AccelFront, client: Client, request: drm.Version) -> int:
     return 0
 
 
+@_HANDLERS.takes(drm.GEM_CLOSE)
 def _gem_close(front: AccelFront, client: Client, request: drm.GemClose) -> int:
     front.file.close_handle(request.handle)
     return 0
 
 
+@_HANDLERS.takes(drm.PRIME_HANDLE_TO_FD)
 def _prime_handle_to_fd(front: AccelFront, client: Client, request: drm.PrimeHandle) -> int:
     if request.flags & ~(os.O_CLOEXEC | os.O_RDWR):
         raise OSError(errno.EINVAL, f"flags {request.flags:#x}")
@@ -118,24 +120,28 @@ def _prime_handle_to_fd(front: AccelFront, client: Client, request: drm.PrimeHan
     return 0
 
 
+@_HANDLERS.takes(drm.PRIME_FD_TO_HANDLE)
 def _prime_fd_to_handle(front: AccelFront, client: Client, request: drm.PrimeHandle) -> int:
     request.handle = front.file.import_descriptor(client.descriptor(request.fd))
     return 0
 
 
-def _query(front: AccelFront, client: Client, request: uapi.Query) -> int:
+@_HANDLERS.takes(accel.QUERY)
+def _query(front: AccelFront, client: Client, request: accel.Query) -> int:
     request.dsp_name = front.file.device.name.encode()
     return 0
 
 
-def _gem_create(front: AccelFront, client: Client, request: uapi.GemCreate) -> int:
+@_HANDLERS.takes(accel.GEM_CREATE)
+def _gem_create(front: AccelFront, client: Client, request: accel.GemCreate) -> int:
     file = front.file
     file.take_bank(errno.ENOMEM)
     request.handle = file.add_handle(file.device.create(request.size), errno.ENOMEM)
     return 0
 
 
-def _gem_mmap_offset(front: AccelFront, client: Client, request: uapi.GemMmapOffset) -> int:
+@_HANDLERS.takes(accel.GEM_MMAP_OFFSET)
+def _gem_mmap_offset(front: AccelFront, client: Client, request: accel.GemMmapOffset) -> int:
     held = front.file.hold(request.handle)
     try:
         front._refuse_imported(held.buffer)
@@ -145,37 +151,26 @@ def _gem_mmap_offset(front: AccelFront, client: Client, request: uapi.GemMmapOff
     return 0
 
 
-def _init_attach(front: AccelFront, client: Client, request: None) -> int:
+@_HANDLERS.bare(accel.INIT_ATTACH)
+def _init_attach(front: AccelFront, client: Client) -> int:
     return control.attach(front.file, client)
 
 
-def _create(front: AccelFront, client: Client, request: uapi.InitCreate) -> int:
+@_HANDLERS.takes(accel.CREATE)
+def _create(front: AccelFront, client: Client, request: accel.InitCreate) -> int:
     return control.create(front.file, client, request)
 
 
-def _map(front: AccelFront, client: Client, request: uapi.MemMap) -> int:
+@_HANDLERS.takes(accel.MAP)
+def _map(front: AccelFront, client: Client, request: accel.MemMap) -> int:
     return control.map_memory(front.file, client, request)
 
 
-def _munmap(front: AccelFront, client: Client, request: uapi.MemUnmap) -> int:
+@_HANDLERS.takes(accel.MUNMAP)
+def _munmap(front: AccelFront, client: Client, request: accel.MemUnmap) -> int:
     return control.unmap_memory(front.file, client, request)
 
 
-def _invoke(front: AccelFront, client: Client, request: uapi.Invoke) -> int:
+@_HANDLERS.takes(accel.INVOKE)
+def _invoke(front: AccelFront, client: Client, request: accel.Invoke) -> int:
     return invoke(front.file, client, request)
-
-
-_HANDLERS: dict[str, Handler] = {
-    "VERSION": _version,
-    "GEM_CLOSE": _gem_close,
-    "PRIME_HANDLE_TO_FD": _prime_handle_to_fd,
-    "PRIME_FD_TO_HANDLE": _prime_fd_to_handle,
-    "QUERY": _query,
-    "GEM_CREATE": _gem_create,
-    "GEM_MMAP_OFFSET": _gem_mmap_offset,
-    "INIT_ATTACH": _init_attach,
-    "CREATE": _create,
-    "MAP": _map,
-    "MUNMAP": _munmap,
-    "INVOKE": _invoke,
-}

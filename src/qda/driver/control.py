@@ -21,7 +21,7 @@ from qda.fastrpc.mapping import MADE_BY_DSP, MapKind
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.payload import Argument, Backing, PhysicalPage
 from qda.memory import PAGE
-from qda.uapi import InitCreate, MemMap, MemUnmap
+from qda.uapi.accel import InitCreate, MemMap, MemUnmap
 
 __all__ = [
     "add_mapping",

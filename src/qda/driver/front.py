@@ -13,10 +13,11 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from qda.driver import control
 from qda.driver.file import OpenFile
+from qda.driver.handlers import Handler
 from qda.driver.memory import Client
 from qda.driver.session import Died
 from qda.layout import Record
@@ -63,7 +64,7 @@ def as_result(error: OSError) -> int:
 
 def copied_by_size(
     client: Client,
-    command: Command,
+    command: Command[Record],
     code: int,
     address: ClientAddress,
     run: Callable[[Record | None], int],
@@ -101,7 +102,7 @@ class FileFront(Generic[F]):
         self._commands_running = 0
         self._closed = False
 
-    def run(self, handler: Callable[[Self, Client, Any], int], client: Client, record: Any) -> int:
+    def run(self, handler: Handler[Self], client: Client, record: Record | None) -> int:
         """Run a command, which counts as running until it ends; returns the ioctl's result."""
         try:
             self._enter()

@@ -23,10 +23,9 @@ class HeapFront:
 
     def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
         """See `Front.ioctl`.  The command is found by its number alone."""
-        command = dma_heap.BY_NUMBER.get(ioctl_number(code))
-        if command is None:
+        if ioctl_number(code) != dma_heap.ALLOC.number:
             return -errno.EINVAL
-        return copied_by_size(client, command, code, address, partial(_allocate, client))
+        return copied_by_size(client, dma_heap.ALLOC, code, address, partial(_allocate, client))
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """The heap itself cannot be mapped, only what it allocates.  OSError ENODEV."""

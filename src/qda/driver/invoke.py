@@ -16,7 +16,7 @@ from qda.fastrpc.overlap import overlaps
 from qda.fastrpc.payload import MAX_ARGUMENT_LENGTH, Argument
 from qda.fastrpc.scalars import Scalars
 from qda.memory import ClientAddress
-from qda.uapi import Invoke, InvokeElement
+from qda.uapi.accel import Invoke, InvokeElement
 
 __all__ = ["invoke", "without_session"]
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import Self
 
-from qda import uapi
 from qda.driver import control
 from qda.driver.device import Device
 from qda.driver.file import Mapping, OpenFile
 from qda.driver.front import FileFront, Place, T, as_result
+from qda.driver.handlers import Handlers
 from qda.driver.invoke import invoke, without_session
 from qda.driver.memory import Client
 from qda.driver.objects import Attachment, BufferObject
@@ -29,8 +28,7 @@ from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.mapping import MapKind
 from qda.fastrpc.payload import PhysicalPage
 from qda.memory import ClientAddress, align
-from qda.uapi import legacy_records as records
-from qda.uapi.legacy import BY_CODE
+from qda.uapi import LEGACY, legacy
 
 __all__ = ["SESSIONS", "LegacyFile", "LegacyFront"]
 
@@ -39,7 +37,8 @@ SESSIONS = 14
 
 _MEBI = 1 << 20
 
-Handler = Callable[["LegacyFront", Client, Any], int]
+_HANDLERS: Handlers[LegacyFront] = Handlers()
+"""FREE_DMA_BUFF has never had any."""
 
 
 class LegacyFile(OpenFile):
@@ -88,10 +87,10 @@ class LegacyFront(FileFront[LegacyFile]):
     def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
         """See `Front.ioctl`.  The command is found by its complete code; what it has changed in its
         structure is written back if it succeeds (spec/fastrpc.md 5.2)."""
-        command = BY_CODE.get(code)
-        handler = _HANDLERS.get(command.key) if command else None
-        if command is None or handler is None:
+        command = LEGACY.find(code)
+        if command is None or command not in _HANDLERS:
             return -errno.ENOTTY
+        handler = _HANDLERS[command]
         if command.record is None:
             result = self.run(handler, client, None)
         else:
@@ -115,7 +114,8 @@ class LegacyFront(FileFront[LegacyFile]):
         raise OSError(errno.ENODEV, "this node cannot be mapped: map the DMA-BUF")
 
 
-def _alloc_dma_buff(front: LegacyFront, client: Client, request: records.AllocDmaBuffer) -> int:
+@_HANDLERS.takes(legacy.ALLOC_DMA_BUFF)
+def _alloc_dma_buff(front: LegacyFront, client: Client, request: legacy.AllocDmaBuffer) -> int:
     file = front.file
     attachment = file.attach(file.device.create(request.size))  # no more than the bank can hold
     try:
@@ -125,15 +125,18 @@ def _alloc_dma_buff(front: LegacyFront, client: Client, request: records.AllocDm
     return 0
 
 
-def _invoke(front: LegacyFront, client: Client, request: uapi.Invoke) -> int:
+@_HANDLERS.takes(legacy.INVOKE)
+def _invoke(front: LegacyFront, client: Client, request: legacy.InvokeLegacy) -> int:
     return invoke(front.file, client, request)
 
 
-def _init_attach(front: LegacyFront, client: Client, request: None) -> int:
+@_HANDLERS.bare(legacy.INIT_ATTACH)
+def _init_attach(front: LegacyFront, client: Client) -> int:
     return control.attach(front.file, client)
 
 
-def _create(front: LegacyFront, client: Client, request: uapi.InitCreate) -> int:
+@_HANDLERS.takes(legacy.CREATE)
+def _create(front: LegacyFront, client: Client, request: legacy.CreateLegacy) -> int:
     file = front.file
     plain_node = file.device.limits.secure and not file.secure
     if plain_node and not request.attrs & ProcessAttribute.UNSIGNED:
@@ -142,7 +145,8 @@ def _create(front: LegacyFront, client: Client, request: uapi.InitCreate) -> int
     return control.create(file, client, request, memory)
 
 
-def _map_new(front: LegacyFront, client: Client, request: records.MapNew) -> int:
+@_HANDLERS.takes(legacy.MAP_NEW)
+def _map_new(front: LegacyFront, client: Client, request: legacy.MapNew) -> int:
     file, session = front.file, front.file.session
     if session is None:
         return without_session(file)
@@ -156,7 +160,8 @@ def _map_new(front: LegacyFront, client: Client, request: records.MapNew) -> int
         return control.add_mapping(file, session, client, call, mapping, request, undo)
 
 
-def _unmap_new(front: LegacyFront, client: Client, request: records.UnmapNew) -> int:
+@_HANDLERS.takes(legacy.UNMAP_NEW)
+def _unmap_new(front: LegacyFront, client: Client, request: legacy.UnmapNew) -> int:
     file, session = front.file, front.file.session
     if session is None:
         return without_session(file)
@@ -166,11 +171,13 @@ def _unmap_new(front: LegacyFront, client: Client, request: records.UnmapNew) ->
     return control.remove_mapping(file, session, client, call, mapping)
 
 
-def _init_attach_sns(front: LegacyFront, client: Client, request: None) -> int:
+@_HANDLERS.bare(legacy.INIT_ATTACH_SNS)
+def _init_attach_sns(front: LegacyFront, client: Client) -> int:
     return control.attach(front.file, client, ProtectionDomain.SENSORS)
 
 
-def _init_create_static(front: LegacyFront, client: Client, request: records.CreateStatic) -> int:
+@_HANDLERS.takes(legacy.INIT_CREATE_STATIC)
+def _init_create_static(front: LegacyFront, client: Client, request: legacy.CreateStatic) -> int:
     name = client.read(ClientAddress(request.name), request.namelen)
     if name is None:
         raise OSError(errno.EFAULT, "the name cannot be read")
@@ -201,7 +208,8 @@ def _remote_heap(device: Device, size: int, undo: ExitStack) -> Attachment:
     return heap
 
 
-def _mem_map(front: LegacyFront, client: Client, request: records.MapFd) -> int:
+@_HANDLERS.takes(legacy.MEM_MAP)
+def _mem_map(front: LegacyFront, client: Client, request: legacy.MapFd) -> int:
     file, session = front.file, front.file.session
     if session is None:
         return without_session(file)
@@ -219,7 +227,8 @@ def _mem_map(front: LegacyFront, client: Client, request: records.MapFd) -> int:
         return control.add_mapping(file, session, client, call, mapping, request, undo)
 
 
-def _mem_unmap(front: LegacyFront, client: Client, request: records.UnmapFd) -> int:
+@_HANDLERS.takes(legacy.MEM_UNMAP)
+def _mem_unmap(front: LegacyFront, client: Client, request: legacy.UnmapFd) -> int:
     file, session = front.file, front.file.session
     if session is None:
         return without_session(file)
@@ -231,7 +240,8 @@ def _mem_unmap(front: LegacyFront, client: Client, request: records.UnmapFd) -> 
     return control.remove_mapping(file, session, client, call, mapping)
 
 
-def _get_dsp_info(front: LegacyFront, client: Client, request: records.Capability) -> int:
+@_HANDLERS.takes(legacy.GET_DSP_INFO)
+def _get_dsp_info(front: LegacyFront, client: Client, request: legacy.Capability) -> int:
     request.capability = 0
     if not request.attribute_id:
         return 0  # that the DSP is there, which only the program knows
@@ -245,19 +255,3 @@ def _get_dsp_info(front: LegacyFront, client: Client, request: records.Capabilit
         words = struct.iter_unpack("<I", outputs[0])
         request.capability = list(words)[request.attribute_id - 1][0]
     return result
-
-
-_HANDLERS: dict[str, Handler] = {
-    "ALLOC_DMA_BUFF": _alloc_dma_buff,
-    "INVOKE": _invoke,
-    "INIT_ATTACH": _init_attach,
-    "CREATE": _create,
-    "MAP_NEW": _map_new,
-    "UNMAP_NEW": _unmap_new,
-    "INIT_ATTACH_SNS": _init_attach_sns,
-    "INIT_CREATE_STATIC": _init_create_static,
-    "MEM_MAP": _mem_map,
-    "MEM_UNMAP": _mem_unmap,
-    "GET_DSP_INFO": _get_dsp_info,
-}
-"""What carries out each command; FREE_DMA_BUFF has never had anything."""

@@ -21,7 +21,8 @@ from qda.driver.accel import AccelFront
 from qda.driver.front import Place, T
 from qda.linux import identity_of
 from qda.memory import ClientAddress
-from qda.uapi import V1, GemCreate, GemCreateV1
+from qda.uapi import V1
+from qda.uapi.accel import GEM_CREATE, GemCreate, GemCreateV1
 
 __all__ = ["MixedFront"]
 
@@ -72,7 +73,7 @@ class MixedFront:
         self._tell(client, "allocates a buffer in the layout of dialect v1")
         request = GemCreateV1.unpack(given)  # what stands behind its size is not looked at
         asked = GemCreate(size=request.size)
-        result = -asked.breach() or self._front.carry_out("GEM_CREATE", client, asked)
+        result = -asked.breach() or self._front.carry_out(GEM_CREATE, client, asked)
         request.handle = asked.handle
         return result if client.write(address, request.pack()) else -errno.EFAULT
 

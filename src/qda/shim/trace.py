@@ -23,16 +23,7 @@ from qda.fastrpc.scalars import Scalars
 from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.shim.files import OpenNode
-from qda.uapi import (
-    ACCEL_DIALECTS,
-    DIALECTS,
-    Command,
-    Interface,
-    dma_heap,
-    drm,
-    ioctl_number,
-    ioctl_size,
-)
+from qda.uapi import ACCEL_DIALECTS, LEGACY, Command, Interface, dma_heap, ioctl_number, ioctl_size
 from qda.virtual.nodes import NodeKind, NodePath
 
 __all__ = ["Tracer", "fields", "status"]
@@ -123,17 +114,15 @@ class Tracer:
         )
         return result
 
-    def _command(self, kind: NodeKind, code: int) -> Command | None:
+    def _command(self, kind: NodeKind, code: int) -> Command[Record] | None:
         """The command that the node of that kind takes a code for."""
-        if kind is NodeKind.FASTRPC:
-            return next((c for c in DIALECTS["legacy"].commands if c.code == code), None)
-        commands = {
-            NodeKind.ACCEL: (*drm.COMMANDS, *self._accel.commands),
-            NodeKind.HEAP: dma_heap.COMMANDS,
-        }[kind]
-        return next((c for c in commands if c.number == ioctl_number(code)), None)
+        if kind is NodeKind.HEAP:
+            return next((c for c in dma_heap.HEAP.commands if c.number == ioctl_number(code)), None)
+        return (LEGACY if kind is NodeKind.FASTRPC else self._accel).find(code)
 
-    def _argument(self, command: Command | None, client: Client, code: int, argument: int) -> str:
+    def _argument(
+        self, command: Command[Record] | None, client: Client, code: int, argument: int
+    ) -> str:
         """The third argument of an ioctl, as its record says."""
         record_type = command.record if command else None
         if command is None or record_type is None:
@@ -145,11 +134,13 @@ class Tracer:
         record = record_type.unpack(raw.ljust(record_type.byte_size, b"\0"))
         return "{" + ", ".join(_values(record, self._elements(command, record, client))) + "}"
 
-    def _elements(self, command: Command, record: Record, client: Client) -> Mapping[str, str]:
+    def _elements(
+        self, command: Command[Record], record: Record, client: Client
+    ) -> Mapping[str, str]:
         """What INVOKE's word and pointer mean."""
         if command.key != "INVOKE":
             return {}
-        interface: Interface = DIALECTS["legacy"] if command.type == "R" else self._accel
+        interface: Interface = LEGACY if command is LEGACY.command("INVOKE") else self._accel
         element = interface.elements[0]
         scalars = Scalars.decode(record.scalars)  # type: ignore[attr-defined]
         address = record.arguments  # type: ignore[attr-defined]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qda.uapi.accel import RFC, V1
-from qda.uapi.interface import Interface
+from qda.uapi.interface import Family, Interface
 from qda.uapi.legacy import LEGACY
 
 __all__ = ["ACCEL_DIALECTS", "DIALECTS"]
 
-ACCEL_DIALECTS: Mapping[str, Interface] = {"rfc": RFC, "v1": V1}
-"""The dialects of the accelerator's nodes.  Numbers do not tell them apart."""
-
-DIALECTS: Mapping[str, Interface] = {**ACCEL_DIALECTS, "legacy": LEGACY}
+DIALECTS: Mapping[str, Interface] = {spoken.name: spoken for spoken in (RFC, V1, LEGACY)}
 """All dialects, that of the older driver's nodes included."""
+
+ACCEL_DIALECTS: Mapping[str, Interface] = {
+    name: spoken for name, spoken in DIALECTS.items() if spoken.family is Family.ACCEL
+}
+"""The dialects of the accelerator's nodes.  Numbers do not tell them apart."""

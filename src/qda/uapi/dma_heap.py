@@ -7,15 +7,13 @@ A program on the older FastRPC interface takes its buffers from there.  Source: 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
 from errno import EFAULT, EINVAL, EMFILE, ENOMEM
 
 from qda.layout import INOUT, ZERO, Legal, Record, between, u32, u64
 from qda.uapi.interface import Command, Companion
 from qda.uapi.ioctl import Access
 
-__all__ = ["ALLOC", "BY_NUMBER", "COMMANDS", "HEAP", "PATH", "Allocation"]
+__all__ = ["ALLOC", "HEAP", "PATH", "Allocation"]
 
 PATH = "/dev/dma_heap/system"
 
@@ -29,7 +27,7 @@ class Allocation(Record, spelling="dma_heap_allocation_data"):
     len: int = u64(
         "Size of the memory, which is rounded up to a multiple of 4096; its bytes start as 0",
         unit="bytes",
-        legal=replace(between(1, _LARGEST), words="1 to 2^64 - 4096"),
+        legal=between(1, _LARGEST, words="1 to 2^64 - 4096"),
         breach=EINVAL,
     )
     fd: int = u32(
@@ -63,10 +61,10 @@ ALLOC = Command(
         (EINVAL, "another command number"),
         (EMFILE, "the process has no free descriptor"),
     ),
-    "H",
+    type="H",
+    step="""\
+{ALLOC} gives shared memory, if data is to be shared and not copied; mmap() of its
+descriptor at offset 0 makes it visible to the program.""",
 )
 
-COMMANDS: tuple[Command, ...] = (ALLOC,)
-BY_NUMBER: Mapping[int, Command] = {command.number: command for command in COMMANDS}
-
-HEAP = Companion("DMA-BUF heap", "_LINUX_DMABUF_POOL_H", ("linux/dma-heap.h",), COMMANDS)
+HEAP = Companion("DMA-BUF heap", "_LINUX_DMABUF_POOL_H", ("linux/dma-heap.h",), (ALLOC,))

@@ -10,10 +10,32 @@ from collections.abc import Mapping
 from errno import EBADF, EFAULT, EINVAL, EMFILE, ENODEV, ENOENT, ENOMEM
 
 from qda.layout import INOUT, OUT, Record, s32, u32, u64
-from qda.uapi.interface import Command, Companion, Constant
+from qda.uapi.interface import Command, Companion, Constant, Refused
 from qda.uapi.ioctl import Access
 
-__all__ = ["COMMANDS", "CONSTANTS", "CORE", "GemClose", "PrimeHandle", "Version", "errors"]
+__all__ = [
+    "CONSTANTS",
+    "CORE",
+    "GEM_CLOSE",
+    "PRIME_FD_TO_HANDLE",
+    "PRIME_HANDLE_TO_FD",
+    "VERSION",
+    "GemClose",
+    "PrimeHandle",
+    "Version",
+    "refusals",
+]
+
+
+def refusals(*specific: Refused, record: bool = True) -> tuple[Refused, ...]:
+    """What a command is refused for: `specific` reasons and the common ones.
+
+    `record` says whether the command has a structure, which may lie in bad memory.
+    """
+    common = [(ENODEV, "the DSP is gone or the device is being removed")]
+    if record:
+        common += [(EFAULT, "the structure is not in readable and writable memory of the caller")]
+    return (*specific, *common)
 
 
 class Version(Record, spelling="drm_version"):
@@ -52,11 +74,40 @@ class Version(Record, spelling="drm_version"):
     )
 
 
+VERSION = Command(
+    "VERSION",
+    "DRM_IOCTL_VERSION",
+    0x00,
+    Access.BOTH,
+    Version,
+    'Ask for the driver of a node; it is a DSP of this interface if the name is "qda".  '
+    "Call once with all lengths 0 for the lengths, then with buffers.",
+    refusals(
+        (EFAULT, "name, date or desc is not writable for the length given"),
+    ),
+)
+
+
 class GemClose(Record, spelling="drm_gem_close"):
     """Give up a GEM handle."""
 
     handle: int = u32("Handle to give up; no longer valid afterwards", unit="GEM handle")
     pad: int = u32("Not looked at; write 0")
+
+
+GEM_CLOSE = Command(
+    "GEM_CLOSE",
+    "DRM_IOCTL_GEM_CLOSE",
+    0x09,
+    Access.WRITE,
+    GemClose,
+    "Give up a handle.  The object lives on while it is mapped, exported, in use by a call, "
+    "or mapped on the DSP.  An object that was imported several times has one handle and is "
+    "closed once.",
+    refusals(
+        (EINVAL, "handle is not one of this open file"),
+    ),
+)
 
 
 class PrimeHandle(Record, spelling="drm_prime_handle"):
@@ -79,74 +130,37 @@ class PrimeHandle(Record, spelling="drm_prime_handle"):
     )
 
 
-def errors(*specific: tuple[int, str], record: bool = True) -> tuple[tuple[int, str], ...]:
-    """The (errno, condition) pairs of a command by number: `specific` ones and the common ones.
-
-    `record` says whether the command has a structure, which may lie in bad memory.
-    """
-    common = [(ENODEV, "the DSP is gone or the device is being removed")]
-    if record:
-        common += [(EFAULT, "the structure is not in readable and writable memory of the caller")]
-    return tuple(sorted((*specific, *common), key=lambda pair: pair[0]))
-
-
-COMMANDS: tuple[Command, ...] = (
-    Command(
-        "VERSION",
-        "DRM_IOCTL_VERSION",
-        0x00,
-        Access.BOTH,
-        Version,
-        'Ask for the driver of a node; it is a DSP of this interface if the name is "qda".  '
-        "Call once with all lengths 0 for the lengths, then with buffers.",
-        errors(
-            (EFAULT, "name, date or desc is not writable for the length given"),
-        ),
+PRIME_HANDLE_TO_FD = Command(
+    "PRIME_HANDLE_TO_FD",
+    "DRM_IOCTL_PRIME_HANDLE_TO_FD",
+    0x2D,
+    Access.BOTH,
+    PrimeHandle,
+    "Export an object: make a DMA-BUF descriptor of it, for mmap() at offset 0 or for another "
+    "driver or process.",
+    refusals(
+        (ENOENT, "handle is not one of this open file"),
+        (EINVAL, "flags has bits other than DRM_CLOEXEC and DRM_RDWR"),
+        (EMFILE, "the process has no free descriptor"),
     ),
-    Command(
-        "GEM_CLOSE",
-        "DRM_IOCTL_GEM_CLOSE",
-        0x09,
-        Access.WRITE,
-        GemClose,
-        "Give up a handle.  The object lives on while it is mapped, exported, in use by a call, "
-        "or mapped on the DSP.  An object that was imported several times has one handle and is "
-        "closed once.",
-        errors(
-            (EINVAL, "handle is not one of this open file"),
-        ),
-    ),
-    Command(
-        "PRIME_HANDLE_TO_FD",
-        "DRM_IOCTL_PRIME_HANDLE_TO_FD",
-        0x2D,
-        Access.BOTH,
-        PrimeHandle,
-        "Export an object: make a DMA-BUF descriptor of it, for mmap() at offset 0 or for another "
-        "driver or process.",
-        errors(
-            (ENOENT, "handle is not one of this open file"),
-            (EINVAL, "flags has bits other than DRM_CLOEXEC and DRM_RDWR"),
-            (EMFILE, "the process has no free descriptor"),
-        ),
-    ),
-    Command(
-        "PRIME_FD_TO_HANDLE",
-        "DRM_IOCTL_PRIME_FD_TO_HANDLE",
-        0x2E,
-        Access.BOTH,
-        PrimeHandle,
-        "Import an object: give a DMA-BUF a handle in this open file and map it for the context "
-        "bank of the file.  Importing the same DMA-BUF again returns the same handle.",
-        errors(
-            (EBADF, "fd is not an open descriptor"),
-            (ENOMEM, "no memory for the handle or for the mapping"),
-            (ENODEV, "the open file has no context bank yet and none is free"),
-            (
-                EINVAL,
-                "fd is not a DMA-BUF, or its memory can still shrink, cannot be written, or is in "
-                "several segments",
-            ),
+)
+
+PRIME_FD_TO_HANDLE = Command(
+    "PRIME_FD_TO_HANDLE",
+    "DRM_IOCTL_PRIME_FD_TO_HANDLE",
+    0x2E,
+    Access.BOTH,
+    PrimeHandle,
+    "Import an object: give a DMA-BUF a handle in this open file and map it for the context "
+    "bank of the file.  Importing the same DMA-BUF again returns the same handle.",
+    refusals(
+        (EBADF, "fd is not an open descriptor"),
+        (ENOMEM, "no memory for the handle or for the mapping"),
+        (ENODEV, "the open file has no context bank yet and none is free"),
+        (
+            EINVAL,
+            "fd is not a DMA-BUF, or its memory can still shrink, cannot be written, or is in "
+            "several segments",
         ),
     ),
 )
@@ -177,7 +191,8 @@ CORE = Companion(
     "DRM core",
     "_DRM_H_",
     ("drm/drm.h", "drm.h", "libdrm/drm.h"),
-    COMMANDS,
+    (VERSION, GEM_CLOSE, PRIME_HANDLE_TO_FD, PRIME_FD_TO_HANDLE),
     CONSTANTS,
     _C_TYPES,
+    same_node=True,
 )

@@ -79,7 +79,7 @@ def sentence(field: Field) -> str:
     return field.text + (f". Points to {field.points_to}." if field.points_to else ".")
 
 
-def refusals(command: Command) -> list[tuple[str, str]]:
+def refusals(command: Command[Record]) -> list[tuple[str, str]]:
     """All errors of a command by number: (symbol, condition), illegal fields first."""
     fields = command.record.fields if command.record else ()
     found = [
@@ -98,7 +98,7 @@ def constant_words(constant: Constant) -> str:
     return hex(constant.value) if constant.hexadecimal else str(constant.value)
 
 
-def number_of(command: Command) -> str:
+def number_of(command: Command[Record]) -> str:
     """The name of a driver's command number, "DRM_QDA_QUERY" for "DRM_IOCTL_QDA_QUERY"."""
     return command.spelling.replace("_IOCTL_", "_", 1)
 
@@ -212,7 +212,7 @@ def _struct(record: type[Record], used_by: str, types: Mapping[str, str]) -> lis
     return [*_comment(lines), f"struct {record.spelling} {{", *body, "};", ""]
 
 
-def _command(command: Command, number: str) -> list[str]:
+def _command(command: Command[Record], number: str) -> list[str]:
     argument = f", {command.argument}" if command.argument else ""
     lines = _wrap(f"{command.spelling} - {command.text}", "", "    ")
     lines += [" *", *_wrap(f"Code 0x{command.code:08x}. Errors:")]
@@ -227,7 +227,7 @@ def _command(command: Command, number: str) -> list[str]:
 
 def _structs(
     records: Collection[type[Record]],
-    commands: Iterable[Command],
+    commands: Iterable[Command[Record]],
     types: Mapping[type[Record], Mapping[str, str]],
 ) -> list[str]:
     """The structures, each with the commands that take it or the field that points to it."""

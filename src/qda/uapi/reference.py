@@ -55,7 +55,7 @@ def _record(record: type[Record]) -> list[str]:
     return [f"### struct {record.spelling}", "", about, "", *_table(titles, rows)]
 
 
-def _command(command: Command) -> list[str]:
+def _command(command: Command[Record]) -> list[str]:
     argument = f"`{command.argument}`"
     about = f"Code `0x{command.code:08x}`, argument {argument}, {_ACCESS[command.access]}."
     if not command.argument:
@@ -71,7 +71,7 @@ def _command(command: Command) -> list[str]:
     ]
 
 
-def _overview(commands: Iterable[Command]) -> list[str]:
+def _overview(commands: Iterable[Command[Record]]) -> list[str]:
     rows = [
         (
             f"0x{command.number:02x}",
@@ -89,7 +89,7 @@ def _constants(title: str, group: Iterable[Constant]) -> list[str]:
     return [f"### {title}", "", *_table(("name", "value", "meaning"), rows)]
 
 
-def _chapter(commands: Iterable[Command], records: Iterable[type[Record]]) -> list[str]:
+def _chapter(commands: Iterable[Command[Record]], records: Iterable[type[Record]]) -> list[str]:
     """Overview, commands and structures, in this order."""
     commands = list(commands)
     lines = _overview(commands)

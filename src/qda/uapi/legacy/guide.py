@@ -1,13 +1,16 @@
 """The rules of use of the older driver's interface, and a program that follows them.
 
-The text is Markdown of the simplest kind, as in `qda.uapi.guide`.
+What concerns one command stands with the command.
 """
 
 from __future__ import annotations
 
-__all__ = ["EXAMPLE", "PROSE"]
+from qda.uapi.interface import Guide
 
-PROSE = """\
+__all__ = ["EXAMPLE", "GUIDE"]
+
+GUIDE = Guide(
+    beginning="""\
 ## Purpose
 
 Each node /dev/fastrpc-DOMAIN or /dev/fastrpc-DOMAIN-secure leads to one DSP: adsp, cdsp and so on.
@@ -22,25 +25,15 @@ the -secure one for any. Other DSPs have one node, the -secure one unless the sy
 DSP is not secure. open() fails with EBUSY if the DSP has no free context bank, or 14 open files.
 
 Shared memory comes from another node, /dev/dma_heap/system, or from FASTRPC_IOCTL_ALLOC_DMA_BUFF on
-systems without that.
-
-## Order of calls
-
-1. Open the node with O_RDWR. What follows belongs to this open file and ends with it: the session
-and the mappings, but not the memory, which belongs to its descriptor.
-2. FASTRPC_IOCTL_GET_DSP_INFO tells what the DSP can do.
-3. FASTRPC_IOCTL_INIT_CREATE creates a user process on the DSP, once for each open file. In its
-place there are FASTRPC_IOCTL_INIT_ATTACH for the DSP's own system (root protection domain), and
-FASTRPC_IOCTL_INIT_ATTACH_SNS and FASTRPC_IOCTL_INIT_CREATE_STATIC for processes that every such DSP
-has. INIT_CREATE sends the DSP's method CREATE (6) if attrs is 0, else CREATE_ATTR (7).
-4. DMA_HEAP_IOCTL_ALLOC gives shared memory, if data is to be shared and not copied; mmap() of its
-descriptor at offset 0 makes it visible to the program.
-5. FASTRPC_IOCTL_INVOKE with module handle 0 and method 0 (remotectl open, see the example) loads a
-module and returns its handle. FASTRPC_IOCTL_INVOKE with that handle calls its methods, from any
-number of threads at the same time.
-6. close() ends everything: calls under way end, the process on the DSP is destroyed, its mappings
-go away.
-
+systems without that.""",
+    first="""\
+Open the node with O_RDWR. What follows belongs to this open file and ends with it: the session
+and the mappings, but not the memory, which belongs to its descriptor.""",
+    steps=("GET_DSP_INFO", "CREATE", "ALLOC", "INVOKE"),
+    last="""\
+close() ends everything: calls under way end, the process on the DSP is destroyed, its mappings
+go away.""",
+    middle="""\
 ## Results
 
 ioctl() returns 0 for success. It returns -1 with errno for an error of the driver, which has
@@ -53,57 +46,16 @@ returns -2 shows as -1 with ENOENT.
 
 A command is known by its complete code, so structures have the size that is declared here; any
 other code gives ENOTTY. Fields that the driver fills are written only if the result is 0. When the
-DSP is gone, calls under way and later ones end with EPIPE, until the node is opened again.
-
-## Elements of a call
-
-The elements of FASTRPC_IOCTL_INVOKE are the array of struct fastrpc_invoke_args at args. The kind
-of an element follows from its index and from the counts in sc alone: all input buffers come first,
-then all output buffers, input handles, output handles. An array without output buffers has the
-handles directly after the input buffers. Counts are at most 255, 255, 15 and 15.
-
-- Buffer, inline: fd is 0 or -1, ptr is any readable (input) or writable (output) memory of the
-process. Input bytes are copied to the DSP before the call, output bytes back after it: always all
-length bytes, also if the status is not 0, and those that the method did not write are then 0. There
-is no returned length; a method that returns fewer bytes says so in another output. Buffers that
-overlap see the same bytes.
-- Buffer, shared: fd is a DMA-BUF descriptor of the calling process, and ptr lies in a mapping of
-just this memory. The DSP works on the memory itself; nothing is copied. The part of it is found
-from the mapping, so the same pages must not be passed inline in the same call.
-- Handle: fd is a DMA-BUF descriptor of the calling process, ptr is the offset and length the length
-of a part of its memory. The memory is mapped for the call, and the method gets the number fd, the
-offset and the length. With fd 0 or below, ptr and length reach the method as plain numbers.
-
-What the buffers contain is up to the module. Modules made by the IDL compiler take all numbers, and
-the lengths of all sequences, in the first input buffer (natural alignment, little-endian), return
-numbers in the first output buffer, and have one further buffer for each sequence.
-
-## Mappings
-
-Shared memory is in one of three states for the DSP process:
-
-- absent: no call and no mapping has it now. An access by code on the DSP fails and ends the call
-with status 0x80000483.
-- mapped for a call: an element names it. This needs no preparation, and lasts until the call has
-been answered. Addresses that the method has seen are not valid in a later call.
-- mapped until further notice: FASTRPC_IOCTL_MEM_MAP was called. Its vaddrout is valid for all code
-of the DSP process until FASTRPC_IOCTL_MEM_UNMAP or close(), also as a number inside other data. The
-memory cannot be freed meanwhile, even if its descriptor is closed.
-
-Use the first way for arguments of calls, and a mapping when code on the DSP keeps an address, gets
-it inside other data, or looks it up by fd. Memory that many calls name is mapped for each of them
-anew; a mapping that lasts saves that.
-
-Three kinds of address appear, and none is ever taken for another: addresses of the calling process
-(file, args, ptr of a buffer), addresses on the DSP (vaddrin, vaddrout, vaddr), and offsets in
-shared memory (offset, ptr of a handle argument). An address of the kernel is never accepted.
-
+DSP is gone, calls under way and later ones end with EPIPE, until the node is opened again.""",
+    sections=("INVOKE", "MEM_MAP"),
+    end="""\
 ## Identity of calls
 
 A message to the DSP carries a context id: bits 11..4 number the call, bits 3..0 are the kind of
 protection domain that the open file has its session with (0 root, 1 user, 2 sensors). The number is
 1 to 255, since no more comes back in an answer: the 256th call of a session at one time ends with
-ENOSPC. A call that was interrupted keeps its number until the DSP has answered it."""
+ENOSPC. A call that was interrupted keeps its number until the DSP has answered it.""",
+)
 
 EXAMPLE = """\
 #include <fcntl.h>

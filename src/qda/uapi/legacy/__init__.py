@@ -1,0 +1,98 @@
+"""The older FastRPC driver's commands, as they are on `/dev/fastrpc-*` of today's kernels.
+
+The numbers and layouts are those of linux `include/uapi/misc/fastrpc.h` (spec/fastrpc.md 5.2), and
+so are the C names: a program compiles the same with either header.  Unlike the accelerator's, these
+commands are found by their complete code, and structures have one size.
+
+Each command stands in one block, as in `qda.uapi.accel`.
+"""
+
+from __future__ import annotations
+
+from qda.uapi import dma_heap
+from qda.uapi.interface import BuffersBy, Family, Interface
+from qda.uapi.legacy.buffers import (
+    ALLOC_DMA_BUFF,
+    FREE_DMA_BUFF,
+    GET_DSP_INFO,
+    AllocDmaBuffer,
+    Capability,
+)
+from qda.uapi.legacy.guide import EXAMPLE, GUIDE
+from qda.uapi.legacy.invoke import HANDLES, INVOKE, InvokeElementLegacy, InvokeLegacy
+from qda.uapi.legacy.mapping import (
+    FLAGS,
+    MAP_NEW,
+    MEM_MAP,
+    MEM_UNMAP,
+    UNMAP_NEW,
+    MapFd,
+    MapNew,
+    UnmapFd,
+    UnmapNew,
+)
+from qda.uapi.legacy.process import (
+    ATTRIBUTES,
+    CREATE,
+    FILE_LIMIT,
+    INIT_ATTACH,
+    INIT_ATTACH_SNS,
+    INIT_CREATE_STATIC,
+    CreateLegacy,
+    CreateStatic,
+)
+from qda.uapi.words import SCALARS
+
+__all__ = [
+    "ALLOC_DMA_BUFF",
+    "CREATE",
+    "FREE_DMA_BUFF",
+    "GET_DSP_INFO",
+    "INIT_ATTACH",
+    "INIT_ATTACH_SNS",
+    "INIT_CREATE_STATIC",
+    "INVOKE",
+    "LEGACY",
+    "MAP_NEW",
+    "MEM_MAP",
+    "MEM_UNMAP",
+    "UNMAP_NEW",
+    "AllocDmaBuffer",
+    "Capability",
+    "CreateLegacy",
+    "CreateStatic",
+    "InvokeElementLegacy",
+    "InvokeLegacy",
+    "MapFd",
+    "MapNew",
+    "UnmapFd",
+    "UnmapNew",
+]
+
+LEGACY = Interface(
+    "legacy",
+    "FastRPC, device interface of the driver in today's kernels (/dev/fastrpc-*)",
+    (
+        ALLOC_DMA_BUFF,
+        FREE_DMA_BUFF,
+        INVOKE,
+        INIT_ATTACH,
+        CREATE,
+        MAP_NEW,
+        UNMAP_NEW,
+        INIT_ATTACH_SNS,
+        INIT_CREATE_STATIC,
+        MEM_MAP,
+        MEM_UNMAP,
+        GET_DSP_INFO,
+    ),
+    (InvokeElementLegacy,),
+    (HANDLES, *FLAGS, ATTRIBUTES, SCALARS),
+    GUIDE,
+    EXAMPLE,
+    dma_heap.HEAP,
+    family=Family.LEGACY,
+    buffers_by=BuffersBy.DMA_BUF,
+    image_limit=FILE_LIMIT,
+    by_code=True,
+)
