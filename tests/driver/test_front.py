@@ -34,9 +34,8 @@ class ReadOnly(LocalClient):
     def __init__(self) -> None:
         super().__init__()
         self.attempts = 0
-        self.write = self._refuse
 
-    def _refuse(self, address: int, data: bytes) -> bool:
+    def write(self, address: int, data: bytes) -> bool:
         self.attempts += 1
         return False
 

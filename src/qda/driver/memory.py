@@ -144,7 +144,11 @@ def _places(pieces: Sequence[Piece], message: MessageMemory) -> tuple[bytes, byt
 
 
 class LocalClient:
-    """This process as a client of a device that lives in it."""
+    """This process as a client of a device that lives in it.
+
+    `structures` are those of ioctls under way, by address: what is at hand need not be asked of the
+    kernel.
+    """
 
     limit = 0x7FFF_FFFF_F000
     """TASK_SIZE of the 47-bit address spaces that programs get unless they ask for more."""
@@ -153,9 +157,22 @@ class LocalClient:
         self.pid = os.getpid()
         self._memory = ProcessMemory(self.pid)
         self._maps = MapsFile(self.pid)
-        self.read, self.write = self._memory.read, self._memory.write
+        self.structures: dict[int, bytearray] = {}
         self.fetch, self.store = self._memory.fetch, self._memory.store
         self.area = self._maps.area
+
+    def read(self, address: ClientAddress, length: int) -> bytes | None:
+        at_hand = self.structures.get(address)
+        if at_hand is None or length > len(at_hand):
+            return self._memory.read(address, length)
+        return bytes(at_hand[:length])
+
+    def write(self, address: ClientAddress, data: bytes) -> bool:
+        at_hand = self.structures.get(address)
+        if at_hand is None or len(data) > len(at_hand):
+            return self._memory.write(address, data)
+        at_hand[: len(data)] = data
+        return True
 
     @property
     def tid(self) -> int:

@@ -66,7 +66,12 @@ class LocalNode:
         self._check()
         if len(data) < ioctl_size(code):
             raise OSError(errno.EFAULT, f"{len(data)} bytes for a code of {ioctl_size(code)}")
-        result = self._front.ioctl(self._client, code, ClientAddress(address_of(data)))
+        address = ClientAddress(address_of(data))
+        self._client.structures[address] = data
+        try:
+            result = self._front.ioctl(self._client, code, address)
+        finally:
+            self._client.structures.pop(address, None)
         if is_errno(result):
             raise OSError(-result, os.strerror(-result))
         return result
