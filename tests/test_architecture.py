@@ -73,9 +73,6 @@ IN_A_CIRCLE: Final = frozenset(
         "cli/app.py",
         "driver/device.py",
         "driver/file.py",
-        "dsp/reverse_services.py",
-        "dsp/process.py",
-        "dsp/services.py",
     }
 )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from qda.dsp.session import LIFE
 from qda.dsp.switchboard import CALL, HOST
 from qda.states import Transitions
 
 __all__ = ["MACHINES", "page"]
 
 MACHINES: Final[dict[str, tuple[Transitions[Any, Any], ...]]] = {
+    "qda.dsp.session": (LIFE,),
     "qda.dsp.switchboard": (HOST, CALL),
 }
 """The machines of the page, by the module that has the table."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from qda.dsp.boot import Boot
 from qda.dsp.process import Process
+from qda.dsp.serving import Serving
 from qda.dsp.threaded import start_threads
 from qda.errors import BAD_PARAMETER, as_signed
 from qda.fastrpc.domains import ProtectionDomain
@@ -158,7 +159,7 @@ def test_a_session_that_cannot_begin_harms_no_other(descriptors: int) -> None:
         os.close(descriptor)
     control.close()
     supervisor.close()
-    process.serve(far)
+    Serving(process).serve(far)
     assert Asked(near).answer(Frame(Operation.WITHDRAW, 0, 1).pack()) == errno.ENOENT
     far.close()
     process.end()

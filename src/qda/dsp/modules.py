@@ -45,13 +45,6 @@ class SkeletonLoader:
         self._services = services
         self._classes: dict[str, type[AnySkeleton]] = {}
         self._plain: dict[str, AnySkeleton] = {}
-        self._own: set[str] = set()
-
-    def install_own(self, *skeletons: type[AnySkeleton]) -> None:
-        """Install what every process has, and nobody looks for by mistake."""
-        for skeleton in skeletons:
-            self.install(skeleton, skeleton.name)
-            self._own.add(skeleton.name)
 
     def install(self, skeleton: type[AnySkeleton], name: str) -> None:
         """Make a class available under a name; a later one replaces it for later opens."""
@@ -64,7 +57,7 @@ class SkeletonLoader:
         """A skeleton object: a new one for a handle64 URI, the process's own for a plain one."""
         skeleton_class = self._classes.get(uri.name)
         if skeleton_class is None:
-            names = ", ".join(sorted(self._classes.keys() - self._own)) or "none"
+            names = ", ".join(sorted(self._classes)) or "none"
             searched.append(f"installed skeletons ({names})")
             return None
         if uri.handle64:

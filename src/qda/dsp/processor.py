@@ -118,11 +118,13 @@ class Processor:
         for child in self._domains.children.values():
             child.close()
         from qda.dsp.process import Process
+        from qda.dsp.serving import Serving
 
-        process = Process(kind, self._boot.domain, self._boot.capabilities, die=_die)
+        process = Process(kind, self._boot.domain, self._boot.capabilities)
+        serving = Serving(process, die=_die)
         # What a skeleton forks must not hold our ends: their end tells the driver of our death.
-        os.register_at_fork(after_in_child=process.disown)
-        process.serve(supervisor)
+        os.register_at_fork(after_in_child=serving.disown)
+        serving.serve(supervisor)
 
 
 def _die() -> None:
@@ -134,7 +136,7 @@ def main() -> None:
     channel = Endpoint.adopt(int(sys.argv[1]))
     owner = os.pidfd_open(os.getppid())
     boot = Boot.unpack(channel.receive())
-    for warm in ("numpy", "qda.dsp.process", "cloudpickle"):
+    for warm in ("numpy", "qda.dsp.serving", "cloudpickle"):
         with suppress(ImportError):
             __import__(warm)
     Processor(channel, boot, owner).run()

@@ -10,107 +10,70 @@ the calls of those that have no listener.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from qda.dsp.skeleton import Skeleton, method
-from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError
-from qda.fastrpc.listener import Entrance, MoreRequest, NextAnswer, NextRequest
+from qda.dsp.builtin import BuiltIn, Domain, handles, put_record, read
+from qda.errors import BAD_PARAMETER, StatusError
+from qda.fastrpc.listener import (
+    LISTENER,
+    LISTENER1,
+    Entrance,
+    MoreRequest,
+    NextAnswer,
+    NextRequest,
+)
 from qda.fastrpc.scalars import Scalars
-from qda.layout import Record
 
-if TYPE_CHECKING:
-    from qda.dsp.process import Process
-
-__all__ = ["DefaultListener", "DefaultListener1", "ListenerModule", "Messages", "Unsupported"]
-
-R = TypeVar("R", bound=Record)
+__all__ = ["DefaultListener", "ListenerModule", "Messages", "Performance"]
 
 
-class ListenerModule:
-    """The listener at one of its two handles; methods are found by their complete scalars."""
+class ListenerModule(BuiltIn, name="the listener"):
+    """The listener at one of its two handles."""
 
-    def __init__(self, process: Process, entrance: Entrance, complete: bool) -> None:
-        self._process, self._entrance, self._complete = process, entrance, complete
+    def __init__(self, domain: Domain, entrance: Entrance) -> None:
+        super().__init__(domain, first=entrance.init.method - LISTENER.init.method)
+        self._complete = entrance is LISTENER1
 
-    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
-        """Run a method.  StatusError."""
-        if scalars in (self._entrance.init, self._entrance.init2):
-            self._process.announce_listener(self._complete)
-        elif scalars == self._entrance.next:
-            self._next(*arguments)
-        elif scalars == self._entrance.more:
-            self._more(*arguments)
-        else:
-            raise StatusError(UNSUPPORTED, f"the listener has no {scalars}")
-        return 0
+    @handles(LISTENER.init, LISTENER.init2)
+    def announce(self) -> None:
+        """The client is going to listen."""
+        self._domain.session.announce(self._complete)
 
-    def _next(
+    @handles(LISTENER.next)
+    def next(
         self, request: memoryview, reply: memoryview, answer: memoryview, room: memoryview
     ) -> None:
-        asked = _read(NextRequest, request)
+        """Take the reply to a reverse call and wait for another one."""
+        asked = read(NextRequest, request)
         if len(answer) < NextAnswer.byte_size:  # before a call is taken, which would be lost
             raise StatusError(BAD_PARAMETER, f"{len(answer)} bytes for {NextAnswer.spelling}")
-        if not self._process.own_reverse_calls.is_announced:  # clients may leave init out (7.2)
-            self._process.announce_listener(self._complete)
-        found = self._process.own_reverse_calls.next(self._process.thread, asked, reply, room)
-        _put(answer, found)
+        calls = self._domain.session.reverse_calls
+        if not calls.is_announced:  # clients may leave init out (7.2)
+            self.announce()
+        put_record(answer, calls.next(self._domain.thread, asked, reply, room))
 
-    def _more(self, request: memoryview, answer: memoryview, room: memoryview) -> None:
-        found = self._process.own_reverse_calls.more(_read(MoreRequest, request), room)
-        _put(answer, found)
-
-
-def _read(record: type[R], buffer: memoryview) -> R:
-    if len(buffer) < record.byte_size:
-        raise StatusError(BAD_PARAMETER, f"{len(buffer)} bytes are no {record.spelling}")
-    return record.unpack(buffer)
+    @handles(LISTENER.more)
+    def more(self, request: memoryview, answer: memoryview, room: memoryview) -> None:
+        """Give the rest of a request that was longer than the room for it."""
+        calls = self._domain.session.reverse_calls
+        put_record(answer, calls.more(read(MoreRequest, request), room))
 
 
-def _put(buffer: memoryview, record: Record) -> None:
-    if len(buffer) < record.byte_size:
-        raise StatusError(BAD_PARAMETER, f"{len(buffer)} bytes for {record.spelling}")
-    record.pack_into(buffer)
-
-
-class Messages(Skeleton):
+class Messages(BuiltIn, name="adspmsgd_adsp1"):
     """Handle 5.  Messages go to `adspmsgd_apps.log`; the older way, a ring of texts in a buffer of
     the host, is refused, which clients expect (6.8)."""
 
-    @method(2)
-    def init2(self) -> None:
-        """Accepted: a host that listens gets the messages anyway."""
-
-    @method(3)
-    def deinit(self) -> None:
-        """Accepted."""
+    @handles(Scalars(2), Scalars(3))
+    def accept(self) -> None:
+        """`init2` and `deinit`: a host that listens gets the messages anyway."""
 
 
-class Unsupported:
-    """A handle whose module this DSP has not: every method is answered with UNSUPPORTED."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
-        """Refuse.  StatusError."""
-        raise StatusError(UNSUPPORTED, f"{self._name} is not supported")
+class Performance(BuiltIn, name="adsp_perf"):
+    """Handles 6 and 9: this DSP has no counters, every method is refused."""
 
 
-class DefaultListener(Skeleton, name="adsp_default_listener"):
-    """Opened by its plain name."""
+class DefaultListener(BuiltIn, name="adsp_default_listener"):
+    """Opened by its plain name, or as `adsp_default_listener1` by its URI."""
 
-    @method(0)
+    @handles(Scalars(0))
     def register(self) -> None:
         """From here on the caller's session serves the calls of those that have no listener."""
-        process: Any = self.dsp
-        process.register_listener()
-
-
-class DefaultListener1(Skeleton, name="adsp_default_listener1"):
-    """Opened by its URI."""
-
-    @method(2)
-    def register(self) -> None:
-        """As `DefaultListener.register`."""
-        process: Any = self.dsp
-        process.register_listener()
+        self._domain.register_listener()

@@ -1,22 +1,104 @@
-"""A client's session as the process on the DSP sees it, and the calls that are under way on it."""
+"""A client's session as the process on the DSP sees it: its life, its calls, its log.
+
+- A session is *opened* by the processor, with the endpoints of its calls.
+- It is *started* when the driver says what it is for: a user protection domain is created for it,
+  or it attaches to the root protection domain, which may be said more than once.
+- Its client may *leave* by exit, or by an exception that it asks for.  From then on its calls are
+  refused, but for the process's own module (handle 4) and the driver's (handle 1) (spec 6.6, 10).
+  Calls that still run are not answered for their methods: these go on using the endpoint and the
+  message, which an answer would free for the next call.
+- The driver *releases* it (spec 3.4): then also those are answered, with BAD_STATE.
+- When its control endpoint ends, it is *gone*, whether anybody has said so or not: programs are
+  killed.  What it had is *forgotten* as soon as none of its methods runs any more.
+"""
 
 from __future__ import annotations
 
 import collections
+import enum
+import logging
+import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from qda.dsp.hostlog import HostLog
 from qda.dsp.reverse_calls import ReverseCalls
+from qda.errors import BAD_STATE, StatusError, as_signed
+from qda.fastrpc.handles import Fixed
+from qda.fastrpc.hostlog import Level
 from qda.fastrpc.message import Response
 from qda.rpmsg import Endpoint
+from qda.states import Transitions
 
-__all__ = ["Pending", "Session"]
+__all__ = ["LIFE", "ClientFault", "Life", "LifeEvent", "Pending", "Session", "SessionLog"]
 
 LOG_LINES = 1000
 """Lines that are kept for a client that does not read its log."""
 
+LINE_MAX = 4096
+"""Longest line of the log in bytes; the rest of it is lost."""
+
+LAST_WORDS = 0.1
+"""Seconds that a host has, at most, to take the log of a client that leaves."""
+
 _response = Response.codec
+
+
+class Life(enum.Enum):
+    """How far a session has come."""
+
+    OPENED = "its endpoints are here"
+    STARTED = "its process was made for it, or it has attached to one"
+    LEFT = "its client has called exit"
+    RELEASED = "the driver has ended it"
+    GONE = "its control endpoint has ended, and a call of it still runs"
+    FORGOTTEN = "nothing of it is left"
+
+
+class LifeEvent(enum.Enum):
+    """What happens to a session."""
+
+    CREATE = "the driver says that the process is made for it"
+    ATTACH = "the driver says that it attaches to the process"
+    EXIT = "its client makes no more calls"
+    RELEASE = "the driver ends it"
+    GO = "its control endpoint ends"
+    FORGET = "no call of it runs any more"
+
+
+LIFE: Final = Transitions(
+    "a session on the DSP",
+    Life.OPENED,
+    (Life.OPENED, LifeEvent.CREATE, Life.STARTED, "its client may open modules"),
+    (Life.OPENED, LifeEvent.ATTACH, Life.STARTED, "the same"),
+    (Life.OPENED, LifeEvent.EXIT, Life.LEFT, "reverse calls end"),
+    (Life.OPENED, LifeEvent.RELEASE, Life.RELEASED, "as when it was started"),
+    (Life.OPENED, LifeEvent.GO, Life.GONE, "as when it was started"),
+    (Life.STARTED, LifeEvent.ATTACH, Life.STARTED, "nothing new"),
+    (Life.STARTED, LifeEvent.EXIT, Life.LEFT, "reverse calls end; the host gets the last messages"),
+    (Life.STARTED, LifeEvent.RELEASE, Life.RELEASED, "reverse calls end, all calls are answered"),
+    (Life.STARTED, LifeEvent.GO, Life.GONE, "reverse calls end"),
+    (Life.LEFT, LifeEvent.ATTACH, Life.LEFT, "accepted, and too late"),
+    (Life.LEFT, LifeEvent.EXIT, Life.LEFT, "nothing new"),
+    (Life.LEFT, LifeEvent.RELEASE, Life.RELEASED, "all calls are answered"),
+    (Life.LEFT, LifeEvent.GO, Life.GONE, "nothing is left to end"),
+    (Life.RELEASED, LifeEvent.EXIT, Life.RELEASED, "nothing new"),
+    (Life.RELEASED, LifeEvent.RELEASE, Life.RELEASED, "nothing new"),
+    (Life.RELEASED, LifeEvent.GO, Life.GONE, "nothing is left to end"),
+    (Life.GONE, LifeEvent.EXIT, Life.GONE, "nothing is left to end"),
+    (Life.GONE, LifeEvent.RELEASE, Life.GONE, "all calls are answered, to nobody"),
+    (Life.GONE, LifeEvent.FORGET, Life.FORGOTTEN, "modules are closed, memory is taken away"),
+    (Life.FORGOTTEN, LifeEvent.RELEASE, Life.FORGOTTEN, "nothing is left to destroy"),
+)
+
+_AFTER_EXIT: Final = frozenset({Fixed.CURRENT_PROCESS1, Fixed.INIT})
+"""Handles that still answer when a client has left (spec 6.6, 10)."""
+
+
+class ClientFault(StatusError):
+    """A client has asked to end as by a fault in its process."""
 
 
 @dataclass(eq=False, slots=True)
@@ -29,6 +111,7 @@ class Pending:
     unanswered: list[bool] = field(default_factory=lambda: [True])
 
     def answer(self, result: int) -> None:
+        """Send the response; nothing if it has been sent.  PeerGone."""
         try:
             self.unanswered.pop()  # of several threads, one succeeds
         except IndexError:
@@ -36,19 +119,113 @@ class Pending:
         self.endpoint.send(_response.pack(self.context, result))
 
 
-@dataclass(eq=False)
 class Session:
-    """A client's session as the process sees it."""
+    """A client's session.  Thread-safe."""
 
-    client_id: int
-    control: Endpoint
-    pending: set[Pending] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    left: bool = False
-    gone: bool = False
-    log: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=LOG_LINES))
-    reverse_calls: ReverseCalls = field(default_factory=ReverseCalls)
-    host_log: HostLog = field(init=False)
+    def __init__(self, client_id: int, control: Endpoint) -> None:
+        self.client_id, self.control = client_id, control
+        self.state = LIFE.start
+        self.reverse_calls = ReverseCalls()
+        self._lock = threading.Lock()
+        self._pending: set[Pending] = set()
+        self._log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
+        self._host_log = HostLog(self.reverse_calls)
 
-    def __post_init__(self) -> None:
-        self.host_log = HostLog(self.reverse_calls)
+    # Its life.
+
+    def step(self, event: LifeEvent) -> None:
+        """Something happens to it.  StatusError BAD_STATE if it may not."""
+        with self._lock:
+            if not LIFE.legal(self.state, event):
+                words = f"the session cannot {event.name.lower()}: {self.state.value}"
+                raise StatusError(BAD_STATE, words)
+            self.state = LIFE.after(self.state, event)
+
+    def stop(self, event: LifeEvent) -> None:
+        """Its client makes no more calls, whatever the reason: what waits for the client ends."""
+        self.step(event)
+        self.reverse_calls.end()
+
+    def answers(self, handle: int) -> bool:
+        """Whether a call of that handle is allowed now."""
+        if self.state in (Life.OPENED, Life.STARTED):
+            return True
+        return self.state in (Life.LEFT, Life.RELEASED) and handle in _AFTER_EXIT
+
+    # Its calls.
+
+    def begin(self, pending: Pending) -> None:
+        """A call begins to run."""
+        with self._lock:
+            self._pending.add(pending)
+
+    def finish(self, pending: Pending) -> bool:
+        """A call runs no more; whether the session is to be forgotten with it."""
+        with self._lock:
+            self._pending.discard(pending)
+            return self._forget()
+
+    def answer_all(self, but: Pending | None) -> None:
+        """Answer what runs with BAD_STATE, except one's own call."""
+        with self._lock:
+            left = self._pending - {but}
+        for pending in left:
+            pending.answer(as_signed(BAD_STATE))
+
+    def go(self) -> bool:
+        """Its control endpoint has ended; whether the session is to be forgotten at once."""
+        self.stop(LifeEvent.GO)
+        with self._lock:
+            return self._forget()
+
+    def _forget(self) -> bool:
+        """Whether it has gone and none of its methods runs any more: true once."""
+        if self._pending or not LIFE.legal(self.state, LifeEvent.FORGET):
+            return False
+        self.state = LIFE.after(self.state, LifeEvent.FORGET)
+        return True
+
+    # Its log.
+
+    def announce(self, complete: bool) -> None:
+        """Its host is going to listen, `complete` if at handle 7: it gets what was logged."""
+        self.reverse_calls.announce(complete)
+        self._host_log.send()
+
+    def write_log(self, record: logging.LogRecord, text: str) -> None:
+        """Put a record into the log, and send it to the host."""
+        self._log.extend(text.splitlines())
+        level, place = Level.from_python(record.levelno), os.path.basename(record.pathname)
+        words = text.partition(" ")[2]  # the host has the level in its record
+        self._host_log.put(level, place, record.lineno, threading.get_native_id(), words)
+
+    def take_log(self, room: int) -> bytes:
+        """Lines that the client has not read yet, as many as fit; each with its newline."""
+        lines: list[bytes] = []
+        while self._log:
+            line = self._log[0].encode("utf-8", "replace")[:LINE_MAX] + b"\n"
+            if len(line) > room:
+                break
+            room -= len(line)
+            lines.append(line)
+            self._log.popleft()
+            self._host_log.forget()
+        return b"".join(lines)
+
+    def flush_log(self) -> None:
+        """Give a host that listens the time to take what was logged."""
+        self._host_log.flush(LAST_WORDS)
+
+
+class SessionLog(logging.Handler):
+    """Puts records into the log of the session that `find` finds, if there is one."""
+
+    def __init__(self, find: Callable[[], Session | None]) -> None:
+        super().__init__()
+        self._find = find
+        self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        session = self._find()
+        if session is not None:
+            session.write_log(record, self.format(record))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from qda.dsp.boot import Boot
 from qda.dsp.domains import Domains
 from qda.dsp.process import Process
+from qda.dsp.serving import Serving
 from qda.fastrpc.domains import ProtectionDomain
 from qda.rpmsg import Endpoint, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
@@ -62,10 +63,11 @@ def _serve(channel: Endpoint, boot: Boot, handed_over: dict[str, type]) -> None:
 def _start(boot: Boot, kind: ProtectionDomain, handed_over: dict[str, type]) -> _Child:
     # OSError: there are no addresses left for another window.
     process = Process(kind, boot.domain, boot.capabilities, WINDOW, handed_over=handed_over)
+    serving = Serving(process)
     near, far = Endpoint.pair()
 
     def serve() -> None:
-        process.serve(far)
+        serving.serve(far)
         far.close()
         process.end()
 
