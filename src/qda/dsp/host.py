@@ -29,18 +29,9 @@ from qda.errors import (
     HostError,
     StatusError,
     UsageError,
-    as_unsigned,
     plain,
 )
-from qda.fastrpc.remotectl import (
-    REMOTECTL,
-    TEXT_CAPACITY,
-    CloseAnswer,
-    CloseRequest,
-    OpenAnswer,
-    OpenRequest,
-    text,
-)
+from qda.fastrpc.remotectl import REMOTECTL, Answer, ManagerCall
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 from qda.idl import Remote
 from qda.idl.python.system import SYSTEM_INTERFACES, system_interface
@@ -70,16 +61,19 @@ def ask(
     return reply.outs
 
 
+def ask_manager(calls: ReverseCalls, operation: str, asked: ManagerCall) -> Answer:
+    """Call the host's module manager.  HostError, also for what its answer says; StatusError."""
+    outs = ask(calls, operation, asked.handle, asked.scalars, asked.ins, asked.sizes)
+    answer = asked.answer(outs)
+    if answer.error:
+        said = f"{operation} ({answer.text})" if answer.text else operation
+        raise HostError(said, answer.error)
+    return answer
+
+
 def open_module(calls: ReverseCalls, name: str) -> HostModule:
     """Open a module of the host by name or URI.  HostError, StatusError."""
-    operation = f"open {name}"
-    request = OpenRequest(name_length=len(name.encode()) + 1, text_capacity=TEXT_CAPACITY)
-    ins, sizes = [request.pack(), name.encode() + b"\0"], [OpenAnswer.byte_size, TEXT_CAPACITY]
-    answer, words = ask(calls, operation, REMOTECTL.handle, REMOTECTL.open, ins, sizes)
-    opened = OpenAnswer.unpack(answer)
-    if opened.error:
-        said = text(words)
-        raise HostError(f"{operation} ({said})" if said else operation, as_unsigned(opened.error))
+    opened = ask_manager(calls, f"open {name}", REMOTECTL.ask_open(name))
     return HostModule(calls, opened.handle, name)
 
 
@@ -125,13 +119,7 @@ class HostModule:
         if self._closed:
             return
         self._closed = True
-        request = CloseRequest(handle=self.handle, text_capacity=TEXT_CAPACITY).pack()
-        sizes = [CloseAnswer.byte_size, TEXT_CAPACITY]
-        operation = f"close {self.name}"
-        answer, _ = ask(self._calls, operation, REMOTECTL.handle, REMOTECTL.close, [request], sizes)
-        error = CloseAnswer.unpack(answer).error
-        if error:
-            raise HostError(operation, as_unsigned(error))
+        ask_manager(self._calls, f"close {self.name}", REMOTECTL.ask_close(self.handle))
 
     def __enter__(self) -> Self:
         return self

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import collections
 import threading
+from collections.abc import Sequence
 
 from qda.dsp.reverse_calls import Reply, ReverseCalls
 from qda.fastrpc.hostlog import LOG, LOG_MODULE, Level, log_records
-from qda.fastrpc.remotectl import REMOTECTL, TEXT_CAPACITY, OpenAnswer, OpenRequest
+from qda.fastrpc.remotectl import REMOTECTL
 from qda.fastrpc.scalars import Scalars
 
 __all__ = ["HostLog"]
@@ -21,6 +22,8 @@ RECORDS = 1000
 
 AT_ONCE = 16
 """Records in a call."""
+
+_OPEN = REMOTECTL.ask_open(LOG_MODULE)
 
 
 class HostLog:
@@ -67,23 +70,22 @@ class HostLog:
             self._open()
 
     def _open(self) -> None:
-        name = LOG_MODULE.encode() + b"\0"
-        request = OpenRequest(name_length=len(name), text_capacity=TEXT_CAPACITY).pack()
-        sizes = [OpenAnswer.byte_size, TEXT_CAPACITY]
-        self._post(REMOTECTL.handle, REMOTECTL.open, [request, name], sizes)
+        self._post(_OPEN.handle, _OPEN.scalars, _OPEN.ins, _OPEN.sizes)
 
     def _send_records(self) -> None:
         count = min(len(self._records), AT_ONCE)
         data = b"".join(self._records.popleft() for _ in range(count))
         self._post(self._handle, LOG, [len(data).to_bytes(4, "little"), data], [])
 
-    def _post(self, handle: int, scalars: Scalars, ins: list[bytes], sizes: list[int]) -> None:
+    def _post(
+        self, handle: int, scalars: Scalars, ins: Sequence[bytes], sizes: Sequence[int]
+    ) -> None:
         if not self._calls.post(handle, scalars, ins, sizes, self._sent):
             self._busy = False
 
     def _sent(self, reply: Reply) -> None:
         if not self._handle and not reply.status:
-            opened = OpenAnswer.unpack(reply.outs[0])
+            opened = _OPEN.answer(reply.outs)
             # A host that knows one module only answers every open with handle 0 (7.4).
             self._handle = 0 if opened.error else opened.handle
         with self._lock:

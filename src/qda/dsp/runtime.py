@@ -40,7 +40,7 @@ from qda.errors import (
     as_signed,
 )
 from qda.fastrpc.hostlog import Level
-from qda.fastrpc.remotectl import REMOTECTL, TEXT_CAPACITY, CloseRequest
+from qda.fastrpc.remotectl import REMOTECTL
 from qda.fastrpc.scalars import Scalars
 
 __all__ = [
@@ -216,11 +216,7 @@ def _host_invoke(handle: int, word: int, arguments: Any) -> int:
 
 
 def _host_close(handle: int) -> int:
-    request = CloseRequest(handle=handle, text_capacity=TEXT_CAPACITY).pack()
-    reply = _services().host.calls.call(
-        REMOTECTL.handle, REMOTECTL.close, [request], [4, TEXT_CAPACITY]
-    )
-    status = reply.status
-    if not status:
-        status = int.from_bytes(reply.outs[0], "little")
-    return as_signed(status)
+    asked = REMOTECTL.ask_close(handle)
+    calls = _services().host.calls
+    reply = calls.call(asked.handle, asked.scalars, asked.ins, asked.sizes)
+    return as_signed(reply.status or asked.answer(reply.outs).error)
