@@ -15,11 +15,8 @@ the host returns, if not 0, is a `HostError`; what became of the call itself is 
 
 from __future__ import annotations
 
-import asyncio
 import io
-import threading
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from typing import IO, Any, Self, TypeVar, cast
 
 from qda.dsp.reverse_calls import ReverseCalls
@@ -35,6 +32,7 @@ from qda.fastrpc.remotectl import REMOTECTL, Answer, ManagerCall
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 from qda.idl import Remote
 from qda.idl.python.system import SYSTEM_INTERFACES, system_interface
+from qda.pending import Pending
 
 __all__ = ["Environment", "Host", "HostFile", "HostModule", "ask", "open_module"]
 
@@ -110,9 +108,9 @@ class HostModule:
         for room, result in zip(rooms, results, strict=True):
             room[:] = result
 
-    def start(self, call: Callable[[], T]) -> _Started[T]:
+    def start(self, call: Callable[[], T]) -> Pending[T]:
         """Run a call in a thread of its own."""
-        return _Started(call)
+        return Pending(call)
 
     def close(self) -> None:
         """Close the module; idempotent.  HostError, StatusError."""
@@ -129,24 +127,6 @@ class HostModule:
 
     def __repr__(self) -> str:
         return f"<{self.name} on the host, at {self.handle:#x}>"
-
-
-class _Started(Future[T]):
-    """A call in a thread: a future that can be awaited too."""
-
-    def __init__(self, call: Callable[[], T]) -> None:
-        super().__init__()
-        self.set_running_or_notify_cancel()
-        threading.Thread(target=self._run, args=(call,), daemon=True).start()
-
-    def _run(self, call: Callable[[], T]) -> None:
-        try:
-            self.set_result(call())
-        except BaseException as error:
-            self.set_exception(error)
-
-    def __await__(self) -> Generator[Any, None, T]:
-        return asyncio.wrap_future(self).__await__()
 
 
 class Host:
