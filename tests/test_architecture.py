@@ -80,6 +80,7 @@ IN_A_CIRCLE: Final = frozenset(
 MACHINE_PATH: Final = re.compile(r"(?<![\w.~$)}>-])/(?:work|root|home|Users)/")
 PROJECT_FILES: Final = (
     "README.md",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Makefile",
     "pyproject.toml",
