@@ -27,7 +27,7 @@ from qda.fastrpc.listener import (
 from qda.fastrpc.nested import pack_reply, unpack_request
 from qda.fastrpc.scalars import Scalars
 from qda.virtual import Machine
-from tests.system import load_without_host, new_machine, open_session
+from tests.system import load_without_host, open_session
 
 Serve = Callable[[int, Scalars, list[bytes], list[int]], tuple[int, list[bytes]]]
 
@@ -140,13 +140,6 @@ class HexagonRpcd:
         data, self._open[number] = self._open[number][: sizes[1]], self._open[number][sizes[1] :]
         end = not self._open[number]
         return 0, [len(data).to_bytes(4, "little") + bytes([end, 0, 0, 0]), data]
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    system = new_machine()
-    yield system
-    system.close()
 
 
 @pytest.fixture

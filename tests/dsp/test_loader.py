@@ -150,12 +150,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def session(machine: Machine) -> Iterator[Session]:
-    with open_session(machine) as found:
-        yield found
-
-
 def refusal(session: Session, uri: str) -> str:
     """What the DSP says to a module that it cannot load."""
     with pytest.raises(qda.DspError) as caught:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import qda
+from qda.client import RemoteModule, Session
 from qda.dsp.native import NativeModule, native_skeleton
 from qda.dsp.skeleton import HandleArgument
 from qda.errors import (
@@ -25,7 +25,7 @@ from qda.errors import (
 )
 from qda.fastrpc.scalars import Scalars
 from qda.virtual import Machine
-from tests.system import new_machine, open_session
+from tests.system import open_session
 
 SOURCE = r"""
 #include <signal.h>
@@ -106,11 +106,20 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    system = new_machine()
-    yield system
-    system.close()
+@pytest.fixture
+def first(library: Path, session: Session) -> Iterator[RemoteModule]:
+    """The skeleton in a session."""
+    with session.load(native_skeleton(library, "first")) as found:
+        yield found
+
+
+def echo(module: NativeModule, data: bytes = b"1") -> list[int]:
+    """Call method 2: addresses of both buffers, whether an empty one has none, the handle."""
+    places = np.zeros(4, np.uint64)
+    room = memoryview(bytearray(len(data)))
+    views = [memoryview(data), memoryview(b""), room, memoryview(places.data)]
+    module.invoke(Scalars(2, 2, 2), views)
+    return [int(place) for place in places]
 
 
 @pytest.fixture
@@ -134,20 +143,14 @@ def test_arguments_are_the_callers_own_memory(module: NativeModule) -> None:
 
 def test_an_empty_buffer_has_no_address(module: NativeModule) -> None:
     """An argument of length 0 is NULL in C."""
-    places = np.zeros(4, np.uint64)
-    views = [memoryview(b"1"), memoryview(b""), memoryview(bytearray(1)), memoryview(places.data)]
-    module.invoke(Scalars(2, 2, 2), views)
-    assert places[2] == 1
+    assert echo(module)[2] == 1
 
 
 def test_the_handle_that_open_returns_is_passed_to_calls_and_close(library: Path) -> None:
     """Open goes through the skeleton as method 0, close as method 1 (idl.md 7)."""
     module = NativeModule(library, "first")
     module.open("file:///x")
-    places = np.zeros(4, np.uint64)
-    views = [memoryview(b"1"), memoryview(b""), memoryview(bytearray(1)), memoryview(places.data)]
-    module.invoke(Scalars(2, 2, 2), views)
-    assert places[3] == 0x1122334400000000 + len("file:///x") + 1
+    assert echo(module)[3] == 0x1122334400000000 + len("file:///x") + 1
     module.close()  # C compares the handle
     module.close()
     with pytest.raises(StatusError) as caught:
@@ -204,31 +207,27 @@ def test_a_skeleton_asks_for_the_length_behind_a_dmahandle(library: Path) -> Non
     module.close()
 
 
-def test_a_c_skeleton_is_loaded_like_a_class(library: Path, machine: Machine) -> None:
+def test_a_c_skeleton_is_loaded_like_a_class(first: RemoteModule) -> None:
     """In a session: bytes go there and back, and a status in C is the status of the call."""
-    with open_session(machine) as session, session.load(native_skeleton(library, "first")) as first:
-        result, _ = first.invoke(2, [b"abc", b""], [3, 32])
-        assert result == b"abc"
-        with pytest.raises(qda.DspError) as caught:
-            first.invoke(3)
-        assert caught.value.status == UNSUPPORTED
+    result, _ = first.invoke(2, [b"abc", b""], [3, 32])
+    assert result == b"abc"
+    with pytest.raises(qda.DspError) as caught:
+        first.invoke(3)
+    assert caught.value.status == UNSUPPORTED
 
 
-def test_a_dmahandle_of_a_session_reaches_c(library: Path, machine: Machine) -> None:
+def test_a_dmahandle_of_a_session_reaches_c(first: RemoteModule, session: Session) -> None:
     """Offset and length of a buffer object, as the skeleton sees them."""
-    with open_session(machine) as session, session.load(native_skeleton(library, "first")) as first:
-        array = session.empty(5000, np.uint8)
-        out = np.frombuffer(first.invoke(6, [], [12], [array[100:300]])[0], np.uint32)
-        assert out[1:].tolist() == [100, 200]
+    array = session.empty(5000, np.uint8)
+    out = np.frombuffer(first.invoke(6, [], [12], [array[100:300]])[0], np.uint32)
+    assert out[1:].tolist() == [100, 200]
 
 
-def test_calls_run_in_c_at_the_same_time(library: Path, machine: Machine) -> None:
+def test_calls_run_in_c_at_the_same_time(first: RemoteModule) -> None:
     """While one call is in C, another one enters: each waits there for the other."""
-    with open_session(machine) as session, session.load(native_skeleton(library, "first")) as first:
-        other = threading.Thread(target=first.invoke, args=(5,))
-        other.start()
-        first.invoke(5, timeout=30)
-        other.join()
+    other = qda.start(first.invoke, 5)
+    first.invoke(5, timeout=30)
+    other.result(30)
 
 
 def test_a_crash_in_c_ends_its_protection_domain_only(library: Path, machine: Machine) -> None:
@@ -243,9 +242,9 @@ def test_a_crash_in_c_ends_its_protection_domain_only(library: Path, machine: Ma
         assert healthy.invoke(2, [b"a", b""], [1, 32])[0] == b"a"
 
 
-def test_a_missing_library_is_the_error_of_the_open(machine: Machine, tmp_path: Path) -> None:
+def test_a_missing_library_is_the_error_of_the_open(session: Session, tmp_path: Path) -> None:
     """The client reads which file could not be loaded."""
-    with open_session(machine) as session, pytest.raises(qda.DspError) as caught:
+    with pytest.raises(qda.DspError) as caught:
         session.load(native_skeleton(tmp_path / "libnone.so", "none"))
     assert caught.value.status == UNABLE_TO_LOAD
     assert "libnone.so" in str(caught.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -45,12 +44,6 @@ def calls() -> ReverseCalls:
     found = ReverseCalls()
     found.announce(True)
     return found
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as found:
-        yield found
 
 
 def test_a_call_goes_to_a_parked_thread_and_its_result_comes_back(

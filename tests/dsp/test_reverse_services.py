@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,28 +18,9 @@ from qda.fastrpc.listener import (
     NextRequest,
 )
 from qda.virtual import Machine
-from tests.system import new_machine, open_session
+from tests.system import open_session
 
 FIRST = NextRequest(result=FIRST_RESULT)
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    system = new_machine()
-    yield system
-    system.close()
-
-
-@pytest.fixture
-def session(machine: Machine) -> Iterator[Session]:
-    with open_session(machine) as found:
-        yield found
 
 
 def next2(session: Session, entrance: Entrance) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
 import qda
 from qda.errors import BAD_ADDRESS, SKELETON_RAISED
 from qda.virtual import machine
+from tests.system import until
 
 
 class Here(qda.Skeleton):
@@ -55,11 +57,24 @@ def test_memory_has_the_same_rules() -> None:
             assert caught.value.status == BAD_ADDRESS
 
 
+def windows() -> int:
+    """Bytes of addresses that protection domains of this process have reserved."""
+    found = 0
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, _, end = line.split()[0].partition("-")
+        if line.split()[1] == "---p" and int(end, 16) <= 1 << 32:
+            found += int(end, 16) - int(start, 16)
+    return found
+
+
 def test_nothing_is_left_when_the_system_closes() -> None:
     """Threads and memory windows go."""
+    before = windows()
     qda.open(device="virtual", debug=True).close()
+    assert windows() > before
     machine(threads=True).close()
     for thread in threading.enumerate():
         if thread.name.startswith("cdsp"):
             thread.join(30)
             assert not thread.is_alive()
+    assert until(lambda: windows() == 0)
