@@ -13,16 +13,25 @@ have one signature (spec/idl.md 5.1):
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 from qda.errors import UsageTypeError
 from qda.fastrpc.scalars import Scalars
 from qda.idl.model import Direction, Interface, Method, Parameter
-from qda.idl.python.lift import Classes, Lift, lift_of, room_of_target
+from qda.idl.python.lift import Classes, Lift, Lifted, lift_of, room_of_target
 from qda.idl.types import DmaHandle, String
 from qda.idl.wire.calls import InterfaceCodec, MethodCodec
+from qda.idl.wire.values import Bytes, Given, Handle, Value
 
-__all__ = ["Binding", "BoundMethod", "arguments_of", "capacities_of", "result_name", "results_of"]
+__all__ = [
+    "Binding",
+    "BoundMethod",
+    "Invoke",
+    "arguments_of",
+    "capacities_of",
+    "result_name",
+    "results_of",
+]
 
 
 def arguments_of(method: Method) -> list[Parameter]:
@@ -51,6 +60,21 @@ def results_of(method: Method) -> list[Parameter]:
 def result_name(interface: Interface, method: Method) -> str:
     """The class of the results of a method that has several."""
     return f"{interface.c_name}_{method.name}_result"
+
+
+class Invoke(Protocol):
+    """Calls a method of a module that is open somewhere, and fills `outs`."""
+
+    def __call__(
+        self,
+        method: int,
+        ins: Sequence[Bytes],
+        outs: Sequence[Bytes],
+        in_handles: Sequence[Handle],
+        out_handles: Sequence[Handle],
+        *,
+        label: str,
+    ) -> object: ...
 
 
 class _Given(NamedTuple):
@@ -84,10 +108,10 @@ class BoundMethod:
 
     # The caller's side.
 
-    def call(self, invoke: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    def call(self, invoke: Invoke, arguments: Sequence[Given]) -> Lifted:
         """Marshal, invoke, and unmarshal; `arguments` has those of `capacities_of` at the end."""
-        values: dict[str, Any] = {}
-        rooms: dict[str, Any] = {}
+        values: dict[str, Given] = {}
+        rooms: dict[str, Given] = {}
         count = len(self._arguments)
         for (name, is_value, is_room), argument in zip(self._arguments, arguments, strict=False):
             if is_value:
@@ -118,27 +142,27 @@ class BoundMethod:
 
     def serve(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., Given],
         scalars: Scalars,
         ins: list[memoryview],
         outs: list[memoryview],
-        in_handles: list[Any],
-        out_handles: list[Any],
+        in_handles: list[Handle],
+        out_handles: list[Handle],
     ) -> None:
         """Run an implementation with the arguments of a request.  MarshalError; UsageTypeError,
         UsageError for results that do not fit; whatever the function raises."""
 
-        def run(inputs: dict[str, Any], targets: dict[str, Any]) -> dict[str, Any]:
+        def run(inputs: dict[str, Value], targets: dict[str, Value]) -> dict[str, Given]:
             return self._by_name(
                 function(*(_argument(given, inputs, targets) for given in self._given))
             )
 
         self.codec.serve(scalars, ins, outs, in_handles, out_handles, run)
 
-    def _by_name(self, returned: Any) -> dict[str, Any]:
+    def _by_name(self, returned: Given) -> dict[str, Given]:
         names = [name for name, _ in self._results]
         if returned is None:
-            values: Sequence[Any] = [None] * len(names)
+            values: Sequence[Given] = [None] * len(names)
         elif len(names) == 1:
             values = [returned]
         elif not isinstance(returned, (tuple, list)) or len(returned) != len(names):
@@ -165,14 +189,14 @@ def _is_text(parameter: Parameter) -> bool:
     return isinstance(parameter.type.resolved, String)
 
 
-def _argument(given: _Given, inputs: dict[str, Any], targets: dict[str, Any]) -> Any:
+def _argument(given: _Given, inputs: dict[str, Value], targets: dict[str, Value]) -> Lifted:
     if given.target:
         return room_of_target(given.parameter.type, targets[given.name])
     value = inputs[given.name]
     return value if given.lift is None else given.lift(value)
 
 
-def _as_tuple(*values: Any) -> tuple[Any, ...]:
+def _as_tuple(*values: Lifted) -> tuple[Lifted, ...]:
     return values
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from qda.idl.types import DmaHandle, Enum, Type
 from qda.idl.wire.calls import InterfaceCodec, MethodCodec
 from qda.idl.wire.lifecycle import CLOSE, OPEN, opened_uri
 from qda.idl.wire.records import MarshalError
+from qda.idl.wire.values import Bytes, Handle, Value
 
 __all__ = ["RawCall", "describe"]
 
@@ -31,17 +32,17 @@ class RawCall(NamedTuple):
     """
 
     scalars: int
-    ins: Sequence[Any] = ()
-    outs: Sequence[Any] = ()
-    in_handles: Sequence[Any] = ()
-    out_handles: Sequence[Any] = ()
+    ins: Sequence[Bytes] = ()
+    outs: Sequence[Bytes] = ()
+    in_handles: Sequence[Handle] = ()
+    out_handles: Sequence[Handle] = ()
     status: int | None = None
 
 
 class _Unread(Exception):
     """Carries what a skeleton would have been called with."""
 
-    def __init__(self, inputs: dict[str, Any], targets: dict[str, Any]) -> None:
+    def __init__(self, inputs: dict[str, Value], targets: dict[str, Value]) -> None:
         self.inputs, self.targets = inputs, targets
 
 
@@ -63,7 +64,7 @@ def describe(codec: InterfaceCodec, call: RawCall) -> str:
         return f"{name}: malformed, {error.text} (scalars {call.scalars:#010x})"
 
 
-def _view(buffer: Any) -> memoryview:
+def _view(buffer: Bytes) -> memoryview:
     view = memoryview(buffer)
     return view.cast("B") if view.nbytes else memoryview(b"")
 
@@ -75,7 +76,7 @@ def _of_method(
     ins: list[memoryview],
     outs: list[memoryview],
 ) -> str:
-    def run(inputs: dict[str, Any], targets: dict[str, Any]) -> dict[str, Any]:
+    def run(inputs: dict[str, Value], targets: dict[str, Value]) -> dict[str, Value]:
         raise _Unread(inputs, targets)
 
     if len(ins) != scalars.in_buffers or len(outs) != scalars.out_buffers:
@@ -112,7 +113,7 @@ _short.maxlist = _short.maxdict = 8
 _short.maxstring = _short.maxother = 80
 
 
-def _shown(kind: Type, value: Any) -> str:
+def _shown(kind: Type, value: Value) -> str:
     resolved = kind.resolved
     if isinstance(value, np.ndarray):
         most = 8
@@ -127,7 +128,7 @@ def _shown(kind: Type, value: Any) -> str:
     return _short.repr(value if lift is None else lift(value))
 
 
-def _room(kind: Type, target: Any) -> str:
+def _room(kind: Type, target: Value) -> str:
     room = room_of_target(kind, target)
     if isinstance(room, np.ndarray):
         return f"<room for {len(room)}>"

@@ -8,17 +8,21 @@ needs nothing: marshalling takes objects with attributes as well as dictionaries
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from qda.idl.primitives import PRIMITIVES, Kind, Primitive
 from qda.idl.types import Array, Enum, Resolved, Sequence, String, Struct, Type
+from qda.idl.wire.values import Value
 
-__all__ = ["OCTETS", "Classes", "Lift", "lift_of", "room_of_target"]
+__all__ = ["OCTETS", "Classes", "Lift", "Lifted", "lift_of", "room_of_target"]
 
-Classes = Mapping[str, Any]
+Classes: TypeAlias = Mapping[str, Any]
 """Structures and enumerations by their name in C."""
 
-Lift = Callable[[Any], Any]
+Lifted: TypeAlias = Any
+"""A value as a program gets it: as marshalling gives it, or an object of a class that was made."""
+
+Lift: TypeAlias = Callable[[Value], Lifted]
 
 OCTETS: Final = frozenset(PRIMITIVES[name] for name in ("octet", "uint8", "uint8_t"))
 """What arrays of are bytes."""
@@ -67,13 +71,13 @@ def _lift_struct(kind: Struct, classes: Classes) -> Lift | None:
         return None
     members = [(member.name, lift_of(member.type, classes)) for member in kind.members]
 
-    def lift(value: dict[str, Any]) -> Any:
+    def lift(value: dict[str, Value]) -> Lifted:
         return made(*(value[name] if up is None else up(value[name]) for name, up in members))
 
     return lift
 
 
-def room_of_target(kind: Type, target: Any) -> Any:
+def room_of_target(kind: Type, target: Value) -> Value:
     """What an implementation is given for a result that needs room, from a skeleton's target.
 
     A sequence of a simple type is the caller's room itself, an array to fill.  Of a string it is

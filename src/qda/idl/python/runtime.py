@@ -12,17 +12,19 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from qda.errors import UNSUPPORTED, StatusError, UsageError
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.idl.model import Document, Interface
 from qda.idl.names import method_name
-from qda.idl.python.binding import Binding
+from qda.idl.python.binding import Binding, Invoke
 from qda.idl.python.describe import RawCall, describe
+from qda.idl.python.lift import Classes, Lifted
 from qda.idl.text.compile import parse
 from qda.idl.wire.lifecycle import check_version
+from qda.idl.wire.values import Bytes, Elements, Given, Handle
 
 __all__ = [
     "Document",
@@ -51,14 +53,14 @@ Numbers: TypeAlias = ArrayLike
 """What a sequence of numbers is made from: an array (best of the very type: then nothing is
 copied), a list, or for 8-bit elements any buffer."""
 
-Writable: TypeAlias = NDArray[Any] | bytearray | memoryview
+Writable: TypeAlias = Elements | bytearray | memoryview
 """Memory that a result is written to."""
 
-Room: TypeAlias = int | Writable | Mapping[str, Any] | Sequence[Any]
+Room: TypeAlias = int | Writable | Mapping[str, Given] | Sequence[Given]
 """Room for a result: a number of elements (of a string: of units, with the NUL), memory to fill, or
 for structures and sequences a dictionary or list of these."""
 
-Memory: TypeAlias = Any
+Memory: TypeAlias = Handle
 """A dmahandle.  A caller gives a buffer of the session, or an array that lies in one; an
 implementation gets a `qda.HandleArgument`, whose `view` is that memory."""
 
@@ -89,17 +91,9 @@ class Pending(Protocol[T_co]):
 class Invocable(Protocol):
     """A module that is open somewhere: `qda.RemoteModule`, or anything that calls a skeleton."""
 
-    def invoke(
-        self,
-        method: int,
-        ins: Sequence[Any],
-        outs: Sequence[Any],
-        in_handles: Sequence[Any],
-        out_handles: Sequence[Any],
-        *,
-        label: str,
-    ) -> object:
-        """Call a method, and fill `outs`."""
+    @property
+    def invoke(self) -> Invoke:
+        """Calls a method."""
         ...
 
     def start(self, call: Callable[[], T]) -> Pending[T]:
@@ -115,7 +109,7 @@ class _Made:
     """What both sides are told by the module that was made."""
 
     interface: ClassVar[Interface]
-    classes: ClassVar[Mapping[str, Any]] = {}
+    classes: ClassVar[Classes] = {}
 
 
 _bindings: WeakKeyDictionary[type[_Made], Binding] = WeakKeyDictionary()
@@ -143,10 +137,10 @@ class Remote(_Made):
         if "interface" in vars(cls):
             _remotes[id(cls.interface)] = cls
 
-    def _call(self, index: int, *arguments: Any) -> Any:
+    def _call(self, index: int, *arguments: Given) -> Lifted:
         return self._binding.method(index).call(self._module.invoke, arguments)
 
-    def _start(self, index: int, *arguments: Any) -> Pending[Any]:
+    def _start(self, index: int, *arguments: Given) -> Pending[Lifted]:
         return self._module.start(lambda: self._call(index, *arguments))
 
     @classmethod
@@ -187,7 +181,7 @@ class Skeleton(_Made, AnySkeleton, Generic[R_co]):
         if cls.interface.version is not None:
             check_version(uri, cls.interface.version)
 
-    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
+    def invoke(self, scalars: Scalars, arguments: list[Bytes | Handle]) -> int:
         """Serve a call; 0.  StatusError for a request that does not fit the interface."""
         binding = self._bound
         if binding is None:
@@ -211,12 +205,12 @@ class Skeleton(_Made, AnySkeleton, Generic[R_co]):
         return 0
 
 
-def remote_of(skeleton: type[Skeleton[Any]]) -> type[Remote] | None:
+def remote_of(skeleton: type[_Made]) -> type[Remote] | None:
     """The remote class of the interface that a skeleton implements, if it was made here."""
     return _remotes.get(id(skeleton.interface))
 
 
-def unimplemented(skeleton: Skeleton[Any], method: str) -> StatusError:
+def unimplemented(skeleton: AnySkeleton, method: str) -> StatusError:
     """What a method raises that a skeleton does not override."""
     return StatusError(UNSUPPORTED, f"{type(skeleton).__name__} does not implement {method}")
 

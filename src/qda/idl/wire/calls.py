@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from qda.errors import UNSUPPORTED, UsageError, UsageTypeError
 from qda.fastrpc.scalars import EXTENDED_METHOD, MAX_BUFFERS, MAX_HANDLES, Scalars
@@ -22,13 +22,13 @@ from qda.idl.model import Interface, Method, Parameter
 from qda.idl.types import DmaHandle, Struct, Type
 from qda.idl.types import Sequence as SequenceType
 from qda.idl.wire.marshal import node_of
-from qda.idl.wire.nodes import Incoming, Node, Outgoing
-from qda.idl.wire.records import Buffers, Layout, MarshalError, stack
-from qda.idl.wire.values import encode_simple
+from qda.idl.wire.nodes import AnyNode, Incoming, Outgoing
+from qda.idl.wire.records import Buffers, Layout, MarshalError, Row, stack
+from qda.idl.wire.values import Bytes, Given, Handle, Value, encode_simple
 
 __all__ = ["InterfaceCodec", "MethodCodec", "PackedCall", "Run"]
 
-Run = Callable[[dict[str, Any], dict[str, Any]], Mapping[str, Any]]
+Run: TypeAlias = Callable[[dict[str, Value], dict[str, Value]], Mapping[str, Given]]
 """An implementation: gets inputs and targets by parameter name, returns results by name."""
 
 _WORD = Layout("I", 4, 4)
@@ -40,11 +40,11 @@ class PackedCall:
     """A call ready to be invoked.  `outs` are writable; `offered` is what `unpack` reads from."""
 
     scalars: Scalars
-    ins: list[Any]
-    outs: list[Any]
-    in_handles: list[Any]
-    out_handles: list[Any]
-    offered: dict[str, Any] = field(default_factory=dict)
+    ins: list[Bytes]
+    outs: list[Bytes]
+    in_handles: list[Handle]
+    out_handles: list[Handle]
+    offered: dict[str, Value] = field(default_factory=dict)
 
 
 class _Shape(NamedTuple):
@@ -60,7 +60,7 @@ class _Step(NamedTuple):
     """A parameter on its way: its node, and what of it travels."""
 
     name: str
-    node: Node
+    node: AnyNode
     goes_in: bool
     comes_out: bool
     needs_room: bool
@@ -71,7 +71,7 @@ class MethodCodec:
 
     def __init__(self, method: Method) -> None:
         self.method = method
-        self._parameters: list[tuple[Parameter, Node]] = [
+        self._parameters: list[tuple[Parameter, AnyNode]] = [
             (parameter, node_of(parameter.type)) for parameter in method.parameters
         ]
         self._steps = [
@@ -133,20 +133,20 @@ class MethodCodec:
 
     # The stub's side.
 
-    def pack(self, values: Mapping[str, Any], rooms: Mapping[str, Any]) -> PackedCall:
+    def pack(self, values: Mapping[str, Given], rooms: Mapping[str, Given]) -> PackedCall:
         """Marshal arguments: `values` for in and inrout, `rooms` for rout and inrout parameters.
 
         A room is a capacity in elements (of strings: in units with the NUL), a writable buffer, or
         for structures and sequences of such a structure or list of rooms.  Simple results need
         none; an inrout sequence needs none beyond its value.  UsageError, UsageTypeError.
         """
-        fields: list[Any] = [self.method.index] if self._extended else []
+        fields: Row = [self.method.index] if self._extended else []
         call = Outgoing()
         if self._in_layout.size:
             call.ins.append(b"")
         if self._out_layout.size:
             call.outs.append(bytearray(self._out_layout.size))
-        offered: dict[str, Any] = {}
+        offered: dict[str, Value] = {}
         name = ""
         try:
             for name, node, goes_in, comes_out, needs_room in self._steps:
@@ -172,7 +172,7 @@ class MethodCodec:
             scalars = self._scalars_of(_Shape(*counts))
         return PackedCall(scalars, call.ins, call.outs, call.in_handles, call.out_handles, offered)
 
-    def _pack_head(self, fields: list[Any], values: Mapping[str, Any]) -> bytes:
+    def _pack_head(self, fields: Row, values: Mapping[str, Given]) -> bytes:
         """The record primIn.  UsageError, UsageTypeError name the parameter that does not fit."""
         try:
             return self._in_layout.pack(fields)
@@ -196,11 +196,11 @@ class MethodCodec:
             if number > limit:
                 raise UsageError(f"{self.method.name}: {number} {what}, a call has at most {limit}")
 
-    def unpack(self, call: PackedCall) -> dict[str, Any]:
+    def unpack(self, call: PackedCall) -> dict[str, Value]:
         """The results of a call that has succeeded, by parameter name in declaration order."""
         return self.collect(call.outs, call.offered)
 
-    def collect(self, outs: Sequence[Any], offered: Mapping[str, Any]) -> dict[str, Any]:
+    def collect(self, outs: Sequence[Bytes], offered: Mapping[str, Value]) -> dict[str, Value]:
         """The results, from the out-buffers and what was offered (or opened) for each of them."""
         fields = self._out_layout.unpack(memoryview(outs[0]) if self._out_layout.size else _EMPTY)
         return {
@@ -216,8 +216,8 @@ class MethodCodec:
         scalars: Scalars,
         ins: list[memoryview],
         outs: list[memoryview],
-        in_handles: Iterable[Any],
-        out_handles: Iterable[Any],
+        in_handles: Iterable[Handle],
+        out_handles: Iterable[Handle],
         run: Run,
     ) -> None:
         """Check and unmarshal a request, run the implementation, marshal its results.
@@ -240,8 +240,8 @@ class MethodCodec:
         )
         if self._extended:
             next(fields)
-        inputs: dict[str, Any] = {}
-        targets: dict[str, Any] = {}
+        inputs: dict[str, Value] = {}
+        targets: dict[str, Value] = {}
         for name, node, goes_in, comes_out, _ in self._steps:
             if not comes_out:
                 inputs[name] = node.receive(fields, call)
@@ -250,7 +250,7 @@ class MethodCodec:
             else:
                 inputs[name], targets[name] = node.receive_both(fields, call)
         results = run(inputs, targets)
-        head: list[Any] = []
+        head: Row = []
         name = ""
         try:
             for name, node, _, comes_out, _ in self._steps:

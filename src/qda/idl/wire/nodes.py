@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
-from qda.idl.wire.records import Buffers, Layout
+from qda.idl.wire.records import Buffers, Fields, Layout, Row
+from qda.idl.wire.values import Bytes, Given, Handle
 
-__all__ = ["Dma", "Fields", "Incoming", "Node", "Outgoing"]
+__all__ = ["AnyNode", "Dma", "Incoming", "Node", "Outgoing"]
 
-Fields = Iterator[Any]
-"""The values of a record's fields that have not been read yet."""
+V = TypeVar("V")
+"""A value as it arrives."""
+
+O = TypeVar("O")  # noqa: E741
+"""What a stub offers for a result."""
+
+T = TypeVar("T")
+"""What a skeleton fills: the writable view of the room that the caller offers."""
 
 
 class Dma(NamedTuple):
@@ -26,10 +34,10 @@ class Dma(NamedTuple):
 class Outgoing:
     """The secondary buffers and handles of a call that a stub prepares."""
 
-    ins: list[Any] = field(default_factory=list)
-    outs: list[Any] = field(default_factory=list)
-    in_handles: list[Any] = field(default_factory=list)
-    out_handles: list[Any] = field(default_factory=list)
+    ins: list[Bytes] = field(default_factory=list)
+    outs: list[Bytes] = field(default_factory=list)
+    in_handles: list[Handle] = field(default_factory=list)
+    out_handles: list[Handle] = field(default_factory=list)
 
 
 @dataclass
@@ -38,52 +46,53 @@ class Incoming:
 
     ins: Buffers
     outs: Buffers
-    in_handles: Iterator[Any]
-    out_handles: Iterator[Any]
+    in_handles: Iterator[Handle]
+    out_handles: Iterator[Handle]
 
 
-class Node(Protocol):
+class Node(ABC, Generic[V, O, T]):
     """What marshalling knows of a type: layouts I, C (`room_layout`) and R (`out_layout`) of
     spec/idl.md 6.4, and one method for each way through a call.
 
     A *request* is what a caller gives for a rout parameter: a capacity, a writable buffer, or a
-    structure or list of these.  A *target* is what a skeleton fills: the writable view of the room
-    that the caller offers.
+    structure or list of these.
     """
 
-    in_layout: Layout
-    room_layout: Layout
-    out_layout: Layout
-    is_plain: bool
+    in_layout = room_layout = out_layout = Layout()
+    is_plain: ClassVar[bool] = True
 
-    def send(self, value: Any, fields: list[Any], call: Outgoing) -> None:
+    @abstractmethod
+    def send(self, value: Given, fields: Row, call: Outgoing) -> None:
         """Stub: append layout I, and add the in-buffers and in-handles of a value."""
-        ...
 
-    def room_of(self, value: Any) -> Any:
+    @abstractmethod
+    def room_of(self, value: Given) -> int | None:
         """Stub: the request that is just large enough for a value (of an inrout parameter)."""
-        ...
 
-    def offer(self, request: Any, fields: list[Any], call: Outgoing) -> Any:
+    @abstractmethod
+    def offer(self, request: Given, fields: Row, call: Outgoing) -> O:
         """Stub: append layout C, and add the buffers for a result; returns what `collect` needs."""
-        ...
 
-    def collect(self, offered: Any, fields: Fields) -> Any:
+    @abstractmethod
+    def collect(self, offered: O, fields: Fields) -> V:
         """Stub: the result, from layout R and the buffers that were offered."""
-        ...
 
-    def receive(self, fields: Fields, call: Incoming) -> Any:
+    @abstractmethod
+    def receive(self, fields: Fields, call: Incoming) -> V:
         """Skeleton: the value, from layout I, in-buffers and in-handles."""
-        ...
 
-    def open_room(self, fields: Fields, call: Incoming) -> Any:
+    @abstractmethod
+    def open_room(self, fields: Fields, call: Incoming) -> T:
         """Skeleton: the target, from layout C and out-buffers."""
-        ...
 
-    def receive_both(self, fields: Fields, call: Incoming) -> tuple[Any, Any]:
+    def receive_both(self, fields: Fields, call: Incoming) -> tuple[V, T]:
         """Skeleton: value and target of an inrout parameter; the target holds the value."""
-        ...
+        return self.receive(fields, call), self.open_room(fields, call)
 
-    def write_out(self, value: Any, target: Any, fields: list[Any]) -> None:
+    @abstractmethod
+    def write_out(self, value: Given, target: T, fields: Row) -> None:
         """Skeleton: put a result into its target, and append layout R; None changes nothing."""
-        ...
+
+
+AnyNode: TypeAlias = Node[Any, Any, Any]
+"""The node of a type that is known when a program runs."""

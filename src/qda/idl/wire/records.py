@@ -9,12 +9,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeAlias
 
 from qda.errors import BAD_PARAMETER, StatusError, UsageError
 from qda.memory import align
 
-__all__ = ["Buffers", "Layout", "MarshalError", "stack"]
+__all__ = ["Buffers", "Fields", "Layout", "MarshalError", "Row", "stack"]
+
+Row: TypeAlias = list[int | float | bytes]
+"""The fields of a record, which are appended in their order."""
+
+Fields: TypeAlias = Iterator[Any]
+"""The fields of a record that have not been read yet: numbers and bytes, as its layout says."""
 
 
 class MarshalError(StatusError):
@@ -44,20 +50,20 @@ class Layout:
         """The codes up to the rounded end."""
         return f"{self.codes}{self.size - self.end}x"
 
-    def pack(self, values: Iterable[Any]) -> bytes:
+    def pack(self, values: Row) -> bytes:
         """A record of the fields' values.  UsageError for one that does not fit."""
         try:
             return self._writer.pack(*values)
         except (struct.error, OverflowError) as error:
             raise UsageError(f"a value does not fit its field: {error}") from error
 
-    def unpack(self, record: memoryview) -> Iterator[Any]:
+    def unpack(self, record: memoryview) -> Fields:
         """The fields' values.  MarshalError for a record that is too short."""
         if len(record) < self.end:
             raise MarshalError(f"a record of {len(record)} bytes, {self.end} are needed")
         return iter(self._reader.unpack_from(record))
 
-    def rows(self, records: memoryview, count: int) -> Iterable[Iterator[Any]]:
+    def rows(self, records: memoryview, count: int) -> Iterable[Fields]:
         """The fields' values of each of `count` records, which lie back to back."""
         if not self.size:
             return repeat(iter(()), count)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,12 @@ from qda.idl.primitives import Kind, Primitive
 from qda.idl.types import Array, Enum, Struct, Type
 
 __all__ = [
+    "Bytes",
+    "Elements",
+    "Given",
+    "Handle",
+    "Simple",
+    "Value",
     "decode_simple",
     "dtype_of",
     "encode_simple",
@@ -26,8 +32,31 @@ __all__ = [
 ]
 
 
+Given: TypeAlias = Any
+"""A value as a program gives it: a number, text, buffer, sequence, mapping or object with
+attributes.  Its type asks for one of these where it is used, and refuses all else."""
+
+Value: TypeAlias = Any
+"""A value as marshalling gives it: a number, a str, an array, a handle, a list of such values, or a
+dictionary of them by member name, as its type says."""
+
+Handle: TypeAlias = Any
+"""A dmahandle.  A stub passes on what it was given, a skeleton what it was called with."""
+
+Bytes: TypeAlias = Any
+"""Contiguous memory with the buffer protocol."""
+
+Simple: TypeAlias = "int | float | list[Simple] | dict[str, Simple]"
+"""A value of a simple type, read from its layout."""
+
+Elements: TypeAlias = NDArray[Any]
+"""The elements of a sequence of a simple type, as NumPy's type for it."""
+
+_DType: TypeAlias = np.dtype[Any]
+
+
 @cache
-def dtype_of(kind: Type) -> np.dtype[Any]:
+def dtype_of(kind: Type) -> _DType:
     """The NumPy type of a simple type: structured for structures, padding included."""
     resolved = kind.resolved
     if isinstance(resolved, Primitive):
@@ -49,7 +78,7 @@ def dtype_of(kind: Type) -> np.dtype[Any]:
     raise TypeError(f"{kind} is not a simple type")
 
 
-def member_of(value: Any, name: str) -> Any:
+def member_of(value: Given, name: str) -> Value:
     """A member of a structure that is given as a mapping or as an object with attributes."""
     if isinstance(value, Mapping):
         if name not in value:
@@ -63,7 +92,7 @@ def member_of(value: Any, name: str) -> Any:
         raise UsageTypeError(f"{value!r:.80} has no member {name!r}") from error
 
 
-def encode_simple(kind: Type, value: Any) -> bytes:
+def encode_simple(kind: Type, value: Given) -> bytes:
     """A value in C layout, padding zero.  UsageError, UsageTypeError quote what does not fit."""
     resolved = kind.resolved
     try:
@@ -80,30 +109,33 @@ def encode_simple(kind: Type, value: Any) -> bytes:
         raise UsageTypeError(f"{value!r:.80} is no {kind}: {error}") from error
 
 
-def number_of(kind: Primitive | Enum, value: Any) -> Any:
+def number_of(kind: Primitive | Enum, value: Given) -> int | float:
     """What `struct` packs for a value: a character's or enumerator's number, 0 or 1 for a bool."""
     if isinstance(kind, Enum):
-        number = operator.index(value)
-        return number - (1 << 32) if 1 << 31 <= number < 1 << 32 else number
+        member = operator.index(value)
+        return member - (1 << 32) if 1 << 31 <= member < 1 << 32 else member
     if kind.kind in (Kind.CHAR, Kind.WCHAR) and isinstance(value, (str, bytes)):
         value = ord(value)
-    if kind.kind is Kind.CHAR:
-        return value - 256 if 127 < value < 256 else value
+    if kind.kind is Kind.CHAR and 127 < value < 256:
+        value = value - 256  # not in place: it may be an array
     if kind.kind is Kind.BOOLEAN and isinstance(value, (bool, np.bool_)):
-        return int(value)
-    return value
+        value = int(value)
+    number: int | float = value
+    return number
 
 
-def decode_simple(kind: Type, data: memoryview) -> Any:
+def decode_simple(kind: Type, data: memoryview) -> Simple:
     """A value from C layout: a number, a list, or a dictionary by member name."""
     resolved = kind.resolved
-    if isinstance(resolved, Primitive):
-        return struct.unpack_from("<" + resolved.code, data)[0]
-    if isinstance(resolved, Enum):
-        return struct.unpack_from("<i", data)[0]
+    if isinstance(resolved, Primitive | Enum):
+        code = resolved.code if isinstance(resolved, Primitive) else "i"
+        found: int | float = struct.unpack_from("<" + code, data)[0]
+        return found
     if isinstance(resolved, Array):
         if isinstance(resolved.element.resolved, Primitive | Enum):
-            return np.frombuffer(data, dtype_of(resolved.element), resolved.length).tolist()
+            array = np.frombuffer(data, dtype_of(resolved.element), resolved.length)
+            numbers: list[Simple] = array.tolist()
+            return numbers
         size = resolved.element.size
         return [
             decode_simple(resolved.element, data[place * size : (place + 1) * size])
@@ -116,7 +148,7 @@ def decode_simple(kind: Type, data: memoryview) -> Any:
     }
 
 
-def to_array(kind: Type, values: Any) -> NDArray[Any]:
+def to_array(kind: Type, values: Given) -> Elements:
     """A sequence of a simple type as a contiguous array, without a copy where the layout allows.
 
     8-bit sequences take any buffer; arrays of other integers are converted if each number fits.
@@ -142,7 +174,7 @@ def to_array(kind: Type, values: Any) -> NDArray[Any]:
     return _from_numbers(kind, dtype, values)
 
 
-def _from_numbers(kind: Type, dtype: np.dtype[Any], values: Any) -> NDArray[Any]:
+def _from_numbers(kind: Type, dtype: _DType, values: Given) -> Elements:
     """An array of any iterable of numbers, or of equally long rows of them."""
     items = values if isinstance(values, (list, tuple)) else list(values)
     try:
@@ -158,7 +190,7 @@ def _from_numbers(kind: Type, dtype: np.dtype[Any], values: Any) -> NDArray[Any]
     return _from_array(kind, dtype, found)
 
 
-def _exact(items: Any, found: NDArray[Any]) -> NDArray[Any]:
+def _exact(items: Iterable[Given], found: Elements) -> Elements:
     """Integers of which NumPy has made floats, as it does with 0 and 2**63 side by side."""
     exact = np.asarray(items, object)
     if all(isinstance(one, (int, np.integer)) for one in exact.flat):
@@ -166,7 +198,7 @@ def _exact(items: Any, found: NDArray[Any]) -> NDArray[Any]:
     return found
 
 
-def _as_numbers(kind: Type, items: Any) -> Any:
+def _as_numbers(kind: Type, items: Iterable[Given]) -> list[Given]:
     resolved = kind.resolved
     if isinstance(resolved, Array):
         return [_as_numbers(resolved.element, list(item)) for item in items]
@@ -174,7 +206,7 @@ def _as_numbers(kind: Type, items: Any) -> Any:
     return [number_of(resolved, item) for item in items]
 
 
-def _from_array(kind: Type, dtype: np.dtype[Any], values: NDArray[Any]) -> NDArray[Any]:
+def _from_array(kind: Type, dtype: _DType, values: Elements) -> Elements:
     base, shape = dtype.base, dtype.shape
     if values.ndim > 1 and not shape:
         values = values.reshape(-1)  # a picture is a sequence of its pixels
@@ -185,7 +217,7 @@ def _from_array(kind: Type, dtype: np.dtype[Any], values: NDArray[Any]) -> NDArr
     return np.ascontiguousarray(values.astype(base, copy=False))
 
 
-def _check_range(kind: Type, base: np.dtype[Any], values: NDArray[Any]) -> None:
+def _check_range(kind: Type, base: _DType, values: Elements) -> None:
     """UsageError, UsageTypeError unless each number can be converted without loss of meaning."""
     if base.kind == "f" and values.dtype.kind in "iuf":
         if (
@@ -214,7 +246,7 @@ def _wraps(kind: Type) -> bool:
     )
 
 
-def _fill(kind: Struct | Array, place: NDArray[Any], value: Any) -> None:
+def _fill(kind: Struct | Array, place: Elements, value: Given) -> None:
     """Write a structure or array into the one element of `place`."""
     if isinstance(kind, Array):
         items = list(value)

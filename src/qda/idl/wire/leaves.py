@@ -1,0 +1,307 @@
+"""Nodes of types that are made of no nodes: fields of a record, one buffer, or one handle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from qda.errors import UsageError, UsageTypeError
+from qda.idl.primitives import Kind, Primitive
+from qda.idl.types import Enum, String, Type
+from qda.idl.wire.nodes import Dma, Incoming, Node, Outgoing, V
+from qda.idl.wire.records import Fields, Layout, MarshalError, Row
+from qda.idl.wire.values import (
+    Elements,
+    Given,
+    Handle,
+    Simple,
+    decode_simple,
+    dtype_of,
+    encode_simple,
+    member_of,
+    number_of,
+    to_array,
+)
+
+__all__ = ["COUNT", "BlockNode", "HandleNode", "NumberNode", "NumbersNode", "TextNode"]
+
+COUNT = Layout("I", 4, 4)
+"""A number of elements."""
+
+
+class _InRecord(Node[V, None, None]):
+    """A type that has neither buffers nor handles, and needs no room."""
+
+    def room_of(self, value: Given) -> None:
+        return None
+
+    def offer(self, request: Given, fields: Row, call: Outgoing) -> None:
+        return None
+
+    def open_room(self, fields: Fields, call: Incoming) -> None:
+        return None
+
+
+class NumberNode(_InRecord[int | float]):
+    """A primitive or an enumeration: a field of a record."""
+
+    def __init__(self, kind: Type) -> None:
+        resolved = kind.resolved
+        assert isinstance(resolved, Primitive | Enum)
+        self._kind = resolved
+        code = resolved.code if isinstance(resolved, Primitive) else "i"
+        self.in_layout = self.out_layout = Layout(code, kind.size, kind.alignment)
+        # Of numbers nothing needs to be changed, so that a record takes them as they are.
+        self._as_it_is = isinstance(resolved, Primitive) and resolved.kind in (
+            Kind.INTEGER,
+            Kind.FLOAT,
+        )
+
+    def send(self, value: Given, fields: Row, call: Outgoing) -> None:
+        fields.append(value if self._as_it_is else number_of(self._kind, value))
+
+    def collect(self, offered: None, fields: Fields) -> int | float:
+        number: int | float = next(fields)
+        return number
+
+    def receive(self, fields: Fields, call: Incoming) -> int | float:
+        number: int | float = next(fields)
+        return number
+
+    def write_out(self, value: Given, target: None, fields: Row) -> None:
+        fields.append(0 if value is None else number_of(self._kind, value))
+
+
+class BlockNode(_InRecord[Simple]):
+    """A structure or array with a fixed layout: copied whole into records."""
+
+    def __init__(self, kind: Type) -> None:
+        self._kind = kind
+        self.in_layout = self.out_layout = Layout(f"{kind.size}s", kind.size, kind.alignment)
+
+    def send(self, value: Given, fields: Row, call: Outgoing) -> None:
+        fields.append(encode_simple(self._kind, value))
+
+    def collect(self, offered: None, fields: Fields) -> Simple:
+        return decode_simple(self._kind, memoryview(next(fields)))
+
+    def receive(self, fields: Fields, call: Incoming) -> Simple:
+        return decode_simple(self._kind, memoryview(next(fields)))
+
+    def write_out(self, value: Given, target: None, fields: Row) -> None:
+        fields.append(b"" if value is None else encode_simple(self._kind, value))
+
+
+class NumbersNode(Node[Elements, Elements, Elements]):
+    """A sequence of a simple type: one buffer, of which the record has the number of elements.
+
+    Values are arrays; nothing is copied where the caller's memory has the layout already.
+    """
+
+    in_layout = room_layout = COUNT
+
+    def __init__(self, element: Type) -> None:
+        self._element = element
+        self._size = element.size
+        self._dtype = dtype_of(element)
+        self._per_element = int(np.prod(self._dtype.shape, dtype=np.int64))
+
+    def send(self, value: Given, fields: Row, call: Outgoing) -> None:
+        if not (type(value) is np.ndarray and value.dtype == self._dtype and value.ndim == 1):
+            value = to_array(self._element, value)
+        elif not value.flags.c_contiguous:
+            value = value.copy()
+        fields.append(len(value))
+        call.ins.append(value)
+
+    def room_of(self, value: Given) -> int:
+        return len(value)
+
+    def offer(self, request: Given, fields: Row, call: Outgoing) -> Elements:
+        if isinstance(request, int):
+            if request < 0:
+                raise UsageError(f"a capacity of {request}")
+            array = np.zeros(request, self._dtype)
+        else:
+            array = self._array(request)
+        fields.append(array.size // self._per_element)
+        call.outs.append(array)
+        return array
+
+    def _array(self, request: Given) -> Elements:
+        """A caller's own memory for a result, as an array.  UsageTypeError if it does not fit."""
+        dtype = self._dtype
+        try:
+            array = request if isinstance(request, np.ndarray) else np.frombuffer(request, dtype)
+        except (TypeError, ValueError, BufferError) as error:
+            raise UsageTypeError(f"{request!r:.80} cannot be filled: {error}") from error
+        fits = array.shape[1:] == dtype.shape if dtype.shape else array.ndim > 0
+        if (
+            array.dtype != dtype.base
+            or not fits
+            or not array.flags.c_contiguous
+            or not array.flags.writeable
+        ):
+            raise UsageTypeError(
+                f"{request!r:.80} cannot be filled: a writable contiguous array of {dtype} can"
+            )
+        return array
+
+    def receive(self, fields: Fields, call: Incoming) -> Elements:
+        count = next(fields)
+        return self._view(call.ins.take(count * self._size), count)
+
+    def open_room(self, fields: Fields, call: Incoming) -> Elements:
+        count = next(fields)
+        return self._view(call.outs.take(count * self._size), count)
+
+    def receive_both(self, fields: Fields, call: Incoming) -> tuple[Elements, Elements]:
+        value, target = self.receive(fields, call), self.open_room(fields, call)
+        if len(target) < len(value):
+            raise MarshalError(f"room for {len(target)} of {len(value)} elements")
+        target[: len(value)] = value
+        return value, target
+
+    def _view(self, buffer: memoryview, count: int) -> Elements:
+        if not count:
+            return np.zeros(0, self._dtype)
+        return np.frombuffer(buffer, self._dtype, count)
+
+    def collect(self, offered: Elements, fields: Fields) -> Elements:
+        return offered
+
+    def write_out(self, value: Given, target: Elements, fields: Row) -> None:
+        if value is None or value is target:
+            return
+        array = to_array(self._element, value)
+        if len(array) > len(target):
+            raise UsageError(f"{len(array)} elements do not fit into a room for {len(target)}")
+        target[: len(array)] = array
+
+
+class TextNode(Node[str, bytearray, memoryview]):
+    """A string or wstring: its units and a NUL, which the count includes.
+
+    Texts are str, with bytes that are not UTF-8 kept by surrogates; bytes are taken as they are.
+    """
+
+    in_layout = room_layout = COUNT
+
+    def __init__(self, kind: String) -> None:
+        self._unit = kind.unit
+        self._coding = ("utf-16-le", "surrogatepass") if kind.wide else ("utf-8", "surrogateescape")
+
+    def _encode(self, value: Given) -> bytes:
+        if isinstance(value, str):
+            value = value.encode(*self._coding)
+        if not isinstance(value, (bytes, bytearray)):
+            raise UsageTypeError(f"{value!r:.80} is no text")
+        if len(value) % self._unit:
+            raise UsageError(f"{value!r:.80} ends within a unit of {self._unit} bytes")
+        return bytes(value) + bytes(self._unit)
+
+    def _decode(self, data: bytes) -> str:
+        end = len(data)
+        if self._unit == 1:
+            end = data.find(0) if 0 in data else end
+        else:
+            units = np.frombuffer(data, "<u2")
+            marks = np.flatnonzero(units == 0)
+            end = 2 * int(marks[0]) if len(marks) else 2 * len(units)
+        return data[:end].decode(*self._coding)
+
+    def send(self, value: Given, fields: Row, call: Outgoing) -> None:
+        data = self._encode(value)
+        fields.append(len(data) // self._unit)
+        call.ins.append(data)
+
+    def room_of(self, value: Given) -> int:
+        return len(self._encode(value)) // self._unit
+
+    def offer(self, request: Given, fields: Row, call: Outgoing) -> bytearray:
+        if not isinstance(request, int) or request < 0:
+            raise UsageTypeError(f"{request!r:.80} is no capacity: a number of units with the NUL")
+        fields.append(request)
+        room = bytearray(request * self._unit)
+        call.outs.append(room)
+        return room
+
+    def collect(self, offered: bytearray, fields: Fields) -> str:
+        # The last unit is the end mark, whatever the skeleton wrote there (6.3).
+        return self._decode(bytes(offered[: -self._unit]))
+
+    def receive(self, fields: Fields, call: Incoming) -> str:
+        return self._decode(self._receive(fields, call))
+
+    def _receive(self, fields: Fields, call: Incoming) -> bytes:
+        data = bytes(call.ins.take(next(fields) * self._unit))
+        if not data or any(data[-self._unit :]):
+            raise MarshalError("a string without end mark")
+        return data
+
+    def open_room(self, fields: Fields, call: Incoming) -> memoryview:
+        return call.outs.take(next(fields) * self._unit)
+
+    def receive_both(self, fields: Fields, call: Incoming) -> tuple[str, memoryview]:
+        data, target = self._receive(fields, call), self.open_room(fields, call)
+        if len(target) < len(data):
+            raise MarshalError(f"room for {len(target)} of {len(data)} bytes")
+        target[: len(data)] = data
+        return self._decode(data), target
+
+    def write_out(self, value: Given, target: memoryview, fields: Row) -> None:
+        if value is None:
+            return
+        data = self._encode(value)
+        if len(data) > len(target) + self._unit:
+            raise UsageError(f"{value!r:.80} does not fit into a room for {len(target)} bytes")
+        data = data[: len(target)]
+        target[: len(data)] = data
+
+
+class HandleNode(Node[Handle, Handle, Handle]):
+    """A dmahandle: no bytes, a handle slot.
+
+    A stub passes on what it was given, for the client to make a handle of; only a tuple or mapping
+    becomes a `Dma`.
+    """
+
+    def send(self, value: Given, fields: Row, call: Outgoing) -> None:
+        call.in_handles.append(_as_handle(value))
+
+    def offer(self, request: Given, fields: Row, call: Outgoing) -> Handle:
+        call.out_handles.append(_as_handle(request))
+        return request
+
+    def room_of(self, value: Given) -> None:
+        return None
+
+    def collect(self, offered: Handle, fields: Fields) -> Handle:
+        return offered
+
+    def write_out(self, value: Given, target: Handle, fields: Row) -> None:
+        pass
+
+    def receive(self, fields: Fields, call: Incoming) -> Handle:
+        return _take_handle(call.in_handles)
+
+    def open_room(self, fields: Fields, call: Incoming) -> Handle:
+        return _take_handle(call.out_handles)
+
+
+def _as_handle(value: Given) -> Handle:
+    if isinstance(value, tuple):
+        return Dma(*value)
+    if isinstance(value, Mapping):
+        return Dma(*(member_of(value, name) for name in Dma._fields))
+    if value is None:
+        raise UsageTypeError("a dmahandle is a buffer, or an array that lies in one")
+    return value
+
+
+def _take_handle(handles: Iterator[Handle]) -> Handle:
+    handle = next(handles, None)
+    if handle is None:
+        raise MarshalError("a handle is missing")
+    return handle
