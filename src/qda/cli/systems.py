@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import qda
 from qda.client import KernelNode, Node
 from qda.client.legacy import LegacyFile
-from qda.uapi import LEGACY
+from qda.uapi import DIALECTS, LEGACY, Family
 from qda.virtual import load_profile
 
 __all__ = ["ATTRIBUTES", "Found", "ask_driver", "attribute_name", "survey"]
@@ -91,7 +91,8 @@ def survey(profile: str) -> Iterator[Found]:
 
 
 def _ask(device: qda.DeviceInfo, profile: str) -> dict[int, int]:
-    if device.dialect == LEGACY.name:
+    spoken = DIALECTS.get(device.dialect)  # a virtual node names several
+    if spoken and spoken.family is Family.LEGACY:
         return ask_driver(KernelNode(device.path), device.domain)
     with qda.open(device.domain, device=device.path, profile=profile) as session:
         answer = session.invoke(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from qda.client.buffer import Buffer
@@ -9,8 +10,7 @@ from qda.client.device import DeviceFile
 from qda.errors import DeviceError
 from qda.fastrpc.mapping import MapKind
 from qda.linux import address_of
-from qda.uapi import BuffersBy, drm
-from qda.uapi.accel import GemCreate, GemMmapOffset, MemMap, Query
+from qda.uapi import BuffersBy, accel, drm
 
 __all__ = ["AccelFile"]
 
@@ -24,23 +24,25 @@ class AccelFile(DeviceFile):
 
     def query(self) -> str:
         """The name of the DSP."""
-        query: Query = self.run("QUERY", "query")
+        query = self.run(accel.QUERY, "query", accel.Query())
         return query.dsp_name.partition(b"\0")[0].decode("ascii", "replace")
 
     def attach(self) -> None:
         """See `DeviceFile.attach`."""
-        self.run("INIT_ATTACH", "attach to the root protection domain")
+        self.run(accel.INIT_ATTACH, "attach to the root protection domain")
 
     def create(self, image: bytes, attributes: int) -> None:
         """See `DeviceFile.create`."""
         keep = bytearray(image)
         self.run(
-            "CREATE",
+            accel.CREATE,
             "create a user protection domain",
-            filelen=len(image),
-            filefd=-1 if self._by_dma_buf or not image else 0,
-            attrs=attributes,
-            file=address_of(keep),
+            accel.InitCreate(
+                filelen=len(image),
+                filefd=-1 if self._by_dma_buf or not image else 0,
+                attrs=attributes,
+                file=address_of(keep),
+            ),
         )
 
     # Buffers.
@@ -48,7 +50,7 @@ class AccelFile(DeviceFile):
     def allocate(self, size: int) -> Buffer:
         """See `DeviceFile.allocate`."""
         self.collect()
-        created: GemCreate = self.run("GEM_CREATE", f"allocate {size} bytes", size=size)
+        created = self.run(accel.GEM_CREATE, f"allocate {size} bytes", accel.GemCreate(size=size))
         try:
             return self._map(created.handle, size)
         except BaseException:
@@ -56,15 +58,15 @@ class AccelFile(DeviceFile):
             raise
 
     def _map(self, handle: int, size: int) -> Buffer:
-        placed: GemMmapOffset = self.run("GEM_MMAP_OFFSET", "map a buffer", handle=handle)
+        placed = self.run(accel.GEM_MMAP_OFFSET, "map a buffer", accel.GemMmapOffset(handle=handle))
         try:
             pages = self.node.mmap(size, placed.offset, Buffer)
         except OSError as error:
-            raise DeviceError("map a buffer", self.domain, error.errno or 12) from error
+            raise DeviceError("map a buffer", self.domain, error.errno or errno.ENOMEM) from error
         return self._register(pages.bind(self, handle))
 
     def _import(self, fd: int) -> Buffer:
-        imported: drm.PrimeHandle = self.run("PRIME_FD_TO_HANDLE", f"import fd {fd}", fd=fd)
+        imported = self.run(drm.PRIME_FD_TO_HANDLE, f"import fd {fd}", drm.PrimeHandle(fd=fd))
         known = self._by_handle(imported.handle)
         if known is not None:
             return known
@@ -73,23 +75,22 @@ class AccelFile(DeviceFile):
             pages = Buffer(fd, size)
         except OSError as error:
             self._close_handle(imported.handle)
-            raise DeviceError("map an import", self.domain, error.errno or 12) from error
+            raise DeviceError("map an import", self.domain, error.errno or errno.ENOMEM) from error
         return self._register(pages.bind(self, imported.handle))
 
     def export(self, buffer: Buffer) -> int:
         """See `DeviceFile.export`."""
         handle = buffer.handle
-        exported: drm.PrimeHandle = self.run(
-            "PRIME_HANDLE_TO_FD",
+        exported = self.run(
+            drm.PRIME_HANDLE_TO_FD,
             f"export handle {handle}",
-            handle=handle,
-            flags=os.O_CLOEXEC | os.O_RDWR,
+            drm.PrimeHandle(handle=handle, flags=os.O_CLOEXEC | os.O_RDWR),
         )
         return exported.fd
 
     def _close_handle(self, handle: int) -> None:
         try:
-            self.run("GEM_CLOSE", f"close handle {handle}", handle=handle)
+            self.run(drm.GEM_CLOSE, f"close handle {handle}", drm.GemClose(handle=handle))
         except DeviceError:
             return  # the file is closed, and the handle with it
 
@@ -108,26 +109,26 @@ class AccelFile(DeviceFile):
         self, buffer: Buffer, kind: MapKind, offset: int, size: int, hint: int, flags: int
     ) -> int:
         """See `DeviceFile.map`."""
-        mapped: MemMap = self.run(
-            "MAP",
+        mapped = self.run(
+            accel.MAP,
             f"map {size} bytes from {offset} of handle {buffer.handle}",
-            request=kind,
-            flags=flags,
-            fd=self.name_of(buffer),
-            offset=offset,
-            vaddrin=hint,
-            size=size,
+            accel.MemMap(
+                request=kind,
+                flags=flags,
+                fd=self.name_of(buffer),
+                offset=offset,
+                vaddrin=hint,
+                size=size,
+            ),
         )
         return mapped.vaddrout
 
     def unmap(self, buffer: Buffer, kind: MapKind, address: int, size: int) -> None:
         """See `DeviceFile.unmap`."""
         self.run(
-            "MUNMAP",
+            accel.MUNMAP,
             f"unmap {address:#x}",
-            request=kind,
-            fd=self.name_of(buffer),
-            vaddr=address,
-            vaddrout=address,
-            size=size,
+            accel.MemUnmap(
+                request=kind, fd=self.name_of(buffer), vaddr=address, vaddrout=address, size=size
+            ),
         )

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import abc
 import collections
+import errno
 import threading
 from bisect import bisect_right
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar, overload
 from weakref import ref
 
 from qda.client.buffer import Buffer
-from qda.client.node import Node
+from qda.client.node import Node, issue
 from qda.client.plan import Plan, emit_elements
 from qda.errors import DeviceError, DspError, as_unsigned
 from qda.fastrpc.mapping import MapKind
+from qda.layout import Record
 from qda.linux import address_of
-from qda.uapi import Interface
+from qda.uapi import Command, Interface
 from qda.uapi.accel import Invoke
 
 __all__ = ["DeviceFile"]
 
+R = TypeVar("R", bound=Record)
 _Range = tuple[int, int, "ref[Buffer]", int]
 
 
@@ -45,29 +48,31 @@ class DeviceFile(abc.ABC):
         self.node = node
         self.dialect = dialect
         self.domain = domain
-        companion = dialect.companion.commands if dialect.companion else ()
-        self._commands = {c.key: c for c in (*companion, *dialect.commands)}
-        self._invoke_code = self._commands["INVOKE"].code
+        self._invoke_code = dialect.command("INVOKE").code
         self._lock = threading.RLock()
         self._discarded: collections.deque[int] = collections.deque()
         self._ranges: list[_Range] = []
 
-    def run(self, key: str, operation: str, **values: Any) -> Any:
-        """Issue a command; returns its record as the device has left it.
+    @overload
+    def run(self, command: Command[R], operation: str, request: R) -> R: ...
+    @overload
+    def run(self, command: Command[Record], operation: str) -> None: ...
+    def run(self, command: Command[R], operation: str, request: R | None = None) -> R | None:
+        """Issue a command, in the dialect's form; returns its record as the device has left it.
 
         DeviceError, DspError, both with `operation` in their text.
         """
-        command = self._commands.get(key)
-        if command is None:
-            raise DeviceError(operation, self.domain, 22, f"dialect {self.dialect.name}: no {key}")
-        data = bytearray(command.record(**values).pack()) if command.record else bytearray()
+        spoken = self.dialect.by_key.get(command.key)
+        if spoken is None:
+            words = f"dialect {self.dialect.name}: no {command.key}"
+            raise DeviceError(operation, self.domain, errno.EINVAL, words)
         try:
-            result = self.node.ioctl(command.code, data)
+            result = issue(self.node, spoken, request)
         except OSError as error:
-            raise DeviceError(operation, self.domain, error.errno or 5) from error
+            raise DeviceError(operation, self.domain, error.errno or errno.EIO) from error
         if result:
             raise DspError(operation, self.domain, as_unsigned(result))
-        return command.record.unpack(data) if command.record else None
+        return request
 
     @abc.abstractmethod
     def attach(self) -> None:

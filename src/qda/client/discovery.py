@@ -13,12 +13,12 @@ import re
 from dataclasses import dataclass
 
 from qda.client.accel import AccelFile
-from qda.client.node import KernelNode, Node
+from qda.client.node import KernelNode, Node, issue
 from qda.errors import DeviceError
 from qda.fastrpc.domains import DOMAINS
 from qda.linux import address_of
-from qda.uapi import ACCEL_DIALECTS, LEGACY, Interface, drm
-from qda.uapi.accel import GemMmapOffset
+from qda.uapi import DIALECTS, LEGACY, RFC, V1, Family, Interface, drm
+from qda.uapi.accel import GEM_MMAP_OFFSET, GemMmapOffset
 
 __all__ = ["DeviceInfo", "find_node", "identify", "kernel_devices"]
 
@@ -81,7 +81,8 @@ def find_node(domain: str, dialect: str | None = None) -> str | None:
     """
     found = kernel_devices()
     if dialect is not None:
-        legacy = dialect == LEGACY.name
+        spoken = DIALECTS.get(dialect)
+        legacy = spoken is not None and spoken.family is Family.LEGACY
         found = [device for device in found if _is_legacy(device.path) == legacy]
     for device in found:
         if device.domain == domain and not device.problem:
@@ -108,9 +109,8 @@ def identify(node: Node) -> DeviceInfo | None:
         return DeviceInfo(node.name, legacy[1], LEGACY.name)
     name = bytearray(32)
     version = drm.Version(name_len=len(name) - 1, name=address_of(name))
-    code = next(command.code for command in drm.CORE.commands if command.key == "VERSION")
     try:
-        node.ioctl(code, bytearray(version.pack()))
+        issue(node, drm.VERSION, version)
         if bytes(name).partition(b"\0")[0] != DRIVER:
             return None
         dialect = _probe_dialect(node)
@@ -123,13 +123,12 @@ def identify(node: Node) -> DeviceInfo | None:
 def _probe_dialect(node: Node) -> Interface:
     """Which dialect a node speaks, found without a side effect: words {0xffffffff, 0, 0, 1} given
     to GEM_MMAP_OFFSET are an unknown handle in RFC and a pad that is not 0 in V1."""
-    command = ACCEL_DIALECTS["rfc"].command("GEM_MMAP_OFFSET")
     probe = GemMmapOffset(handle=0xFFFFFFFF, offset=1 << 32)
     try:
-        node.ioctl(command.code, bytearray(probe.pack()))
+        issue(node, GEM_MMAP_OFFSET, probe)
     except FileNotFoundError:
-        return ACCEL_DIALECTS["rfc"]
+        return RFC
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-    return ACCEL_DIALECTS["v1"]
+    return V1

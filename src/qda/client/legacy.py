@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from weakref import WeakValueDictionary
 
 from qda.client.buffer import Buffer
 from qda.client.device import DeviceFile
-from qda.client.node import Node
+from qda.client.node import Node, issue
 from qda.errors import DeviceError, DspError, UsageError
 from qda.fastrpc.domains import domain_id
 from qda.fastrpc.mapping import MapFlag, MapKind
-from qda.uapi import Interface, dma_heap
-from qda.uapi.legacy import AllocDmaBuffer, Capability, MapFd
+from qda.uapi import Interface, dma_heap, legacy
 
 __all__ = ["LegacyFile"]
 
@@ -34,34 +34,32 @@ class LegacyFile(DeviceFile):
 
     def attach(self) -> None:
         """See `DeviceFile.attach`."""
-        self.run("INIT_ATTACH", "attach to the root protection domain")
+        self.run(legacy.INIT_ATTACH, "attach to the root protection domain")
 
     def create(self, image: bytes, attributes: int) -> None:
         """See `DeviceFile.create`.  The image lies in a buffer: drivers differ in how they read
         one from ordinary memory (spec/fastrpc.md 4.5)."""
         operation = "create a user protection domain"
         if not image:
-            self.run("CREATE", operation, filefd=-1, attrs=attributes)
+            self.run(legacy.CREATE, operation, legacy.CreateLegacy(filefd=-1, attrs=attributes))
             return
         with self.allocate(len(image)) as buffer:
             buffer[:] = image
             self.run(
-                "CREATE",
+                legacy.CREATE,
                 operation,
-                filelen=len(image),
-                filefd=buffer.dma_buf,
-                attrs=attributes,
-                file=buffer.address,
+                legacy.CreateLegacy(
+                    filelen=len(image), filefd=buffer.dma_buf, attrs=attributes, file=buffer.address
+                ),
             )
 
     def capability(self, attribute: int) -> int:
         """A property of the DSP, 0 if it does not have it; needs no session.  Attributes 1 to 255
         are the DSP's (spec/fastrpc.md 3.5)."""
-        answer: Capability = self.run(
-            "GET_DSP_INFO",
+        answer = self.run(
+            legacy.GET_DSP_INFO,
             f"ask for attribute {attribute}",
-            domain=domain_id(self.domain),
-            attribute_id=attribute,
+            legacy.Capability(domain=domain_id(self.domain), attribute_id=attribute),
         )
         return answer.capability
 
@@ -74,15 +72,15 @@ class LegacyFile(DeviceFile):
         operation = f"allocate {size} bytes"
         heap = self._open_heap()
         if heap is None:
-            given: AllocDmaBuffer = self.run("ALLOC_DMA_BUFF", operation, size=size)
+            given = self.run(legacy.ALLOC_DMA_BUFF, operation, legacy.AllocDmaBuffer(size=size))
             os.set_inheritable(given.fd, False)
             return self._adopt(given.fd, size)
-        data = bytearray(dma_heap.Allocation(len=size, fd_flags=_HEAP_FLAGS).pack())
+        allocation = dma_heap.Allocation(len=size, fd_flags=_HEAP_FLAGS)
         try:
-            heap.ioctl(dma_heap.ALLOC.code, data)
+            issue(heap, dma_heap.ALLOC, allocation)
         except OSError as error:
-            raise DeviceError(operation, dma_heap.PATH, error.errno or 12) from error
-        return self._adopt(dma_heap.Allocation.unpack(data).fd, size)
+            raise DeviceError(operation, dma_heap.PATH, error.errno or errno.ENOMEM) from error
+        return self._adopt(allocation.fd, size)
 
     def _open_heap(self) -> Node | None:
         with self._lock:
@@ -109,7 +107,9 @@ class LegacyFile(DeviceFile):
         except DspError:
             raise
         except OSError as error:
-            raise DeviceError(f"import fd {fd}", self.domain, error.errno or 22) from error
+            raise DeviceError(
+                f"import fd {fd}", self.domain, error.errno or errno.EINVAL
+            ) from error
         return buffer
 
     def _adopt(self, fd: int, size: int) -> Buffer:
@@ -151,21 +151,21 @@ class LegacyFile(DeviceFile):
         """See `DeviceFile.map`."""
         if kind is MapKind.LEGACY:
             raise UsageError("dialect legacy maps buffers by MEM_MAP only: leave out legacy=True")
-        mapped: MapFd = self.run(
-            "MEM_MAP",
+        mapped = self.run(
+            legacy.MEM_MAP,
             f"map {size} bytes from {offset} of fd {buffer.dma_buf}",
-            fd=buffer.dma_buf,
-            offset=offset,
-            flags=flags,
-            vaddrin=hint,
-            length=size,
+            legacy.MapFd(fd=buffer.dma_buf, offset=offset, flags=flags, vaddrin=hint, length=size),
         )
         return mapped.vaddrout
 
     def unmap(self, buffer: Buffer, kind: MapKind, address: int, size: int) -> None:
         """See `DeviceFile.unmap`.  By the address alone: the descriptor may be closed by now, and
         its number another's."""
-        self.run("MEM_UNMAP", f"unmap {address:#x}", fd=-1, vaddr=address, length=size)
+        self.run(
+            legacy.MEM_UNMAP,
+            f"unmap {address:#x}",
+            legacy.UnmapFd(fd=-1, vaddr=address, length=size),
+        )
 
     def close(self) -> None:
         """See `DeviceFile.close`."""

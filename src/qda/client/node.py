@@ -12,11 +12,14 @@ import os
 from typing import Protocol, TypeVar
 
 from qda.errors import DeviceError
+from qda.layout import Record
 from qda.linux import ioctl
+from qda.uapi import Command
 
-__all__ = ["KernelNode", "Node"]
+__all__ = ["KernelNode", "Node", "issue"]
 
 M = TypeVar("M", bound=mmap.mmap)
+R = TypeVar("R", bound=Record)
 
 
 class Node(Protocol):
@@ -57,6 +60,20 @@ class Node(Protocol):
     def close(self) -> None:
         """Close the node and everything made through it; idempotent."""
         ...
+
+
+def issue(node: Node, command: Command[R], request: R | None = None) -> int:
+    """Issue a command on a node; `request` is afterwards what the device has left of it.
+
+    It may be a record of another dialect than the command's: it is put into the form that the
+    command has, and back.  Returns the result of the ioctl.  OSError.
+    """
+    form = command.record
+    data = bytearray(form.of(request).pack()) if form and request else bytearray()
+    result = node.ioctl(command.code, data)
+    if form and request:
+        request.update(form.unpack(data))
+    return result
 
 
 _RESUMED_AT_MOST = 100
