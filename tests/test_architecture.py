@@ -19,27 +19,50 @@ EVERYTHING: Final = frozenset({"*"})
 # CONTRIBUTING.md shows this table and says why; a test below compares the two.
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "errors": frozenset(),
+    "limits": frozenset(),
     "linux": frozenset(),
     "memory": frozenset(),
     "layout": frozenset({"memory"}),
-    "rpmsg": frozenset({"linux", "memory"}),
+    "rpmsg": frozenset({"limits", "linux", "memory"}),
     "states": frozenset(),
     "pending": frozenset(),
     "uapi": frozenset({"layout"}),
-    "fastrpc": frozenset({"layout", "memory", "errors"}),
-    "idl": frozenset({"fastrpc", "layout", "memory", "errors"}),
+    "fastrpc": frozenset({"layout", "limits", "memory", "errors"}),
+    "idl": frozenset({"fastrpc", "layout", "limits", "memory", "errors"}),
     "driver": frozenset(
-        {"uapi", "fastrpc", "rpmsg", "states", "layout", "linux", "memory", "errors"}
+        {"uapi", "fastrpc", "rpmsg", "states", "layout", "limits", "linux", "memory", "errors"}
     ),
     "dsp": frozenset(
-        {"fastrpc", "idl", "rpmsg", "states", "pending", "layout", "linux", "memory", "errors"}
+        {
+            "fastrpc",
+            "idl",
+            "rpmsg",
+            "states",
+            "pending",
+            "layout",
+            "limits",
+            "linux",
+            "memory",
+            "errors",
+        }
     ),
     "client": frozenset(
-        {"uapi", "fastrpc", "idl", "pending", "layout", "linux", "memory", "errors"}
+        {"uapi", "fastrpc", "idl", "pending", "layout", "limits", "linux", "memory", "errors"}
     ),
-    "virtual": frozenset({"driver", "dsp", "uapi", "fastrpc", "errors"}),
+    "virtual": frozenset({"driver", "dsp", "uapi", "fastrpc", "limits", "errors"}),
     "shim": frozenset(
-        {"virtual", "driver", "uapi", "fastrpc", "rpmsg", "layout", "linux", "memory", "errors"}
+        {
+            "virtual",
+            "driver",
+            "uapi",
+            "fastrpc",
+            "rpmsg",
+            "layout",
+            "limits",
+            "linux",
+            "memory",
+            "errors",
+        }
     ),
     "opening": frozenset({"client", "virtual"}),
     "cli": EVERYTHING,

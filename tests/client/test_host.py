@@ -18,15 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import qda
+from qda import limits
 from qda.client import Session
-from qda.client.host.apps_std import OPEN_MAX, AppsStd
+from qda.client.host.apps_std import AppsStd
 from qda.client.host.listener import ListenerThreads
-from qda.client.host.modules import HANDLES, HostModules, Opened
+from qda.client.host.modules import HostModules, Opened
 from qda.client.host.search import BUILT_IN, search_folders
 from qda.client.host.service import _system_skeleton
 from qda.errors import BAD_STATE, NO_LISTENER, SKELETON_RAISED, HostError
 from qda.fastrpc.listener import LISTENER, LISTENER1, MoreAnswer, NextAnswer, NextRequest
-from qda.fastrpc.nested import STREAM_MAX, pack_request, unpack_reply
+from qda.fastrpc.nested import pack_request, unpack_reply
 from qda.fastrpc.scalars import Scalars
 from qda.idl.python.system import SYSTEM_INTERFACES, system_interface
 from qda.virtual import Machine
@@ -527,7 +528,7 @@ def asks(scalars: Scalars, stream: bytes, handle: int = 0, length: int | None = 
         (asks(Scalars(0, 0, 2), b"\xff\xff\xff\xff" * 2), 0xE),
         (asks(Scalars(0, 0, 0, 1), b""), 0xE),
         (asks(Scalars(0), b"", length=-1), 0xE),
-        (asks(Scalars(0), b"", length=STREAM_MAX + 1), 0xE),
+        (asks(Scalars(0), b"", length=limits.STREAM + 1), 0xE),
         (asks(Scalars(0), b"", length=5000), 0xE),
         (asks(Scalars(0), b"", handle=77), 0x2C),
         (asks(Scalars(9), b""), 0x14),
@@ -580,12 +581,12 @@ def test_a_dsp_opens_only_so_many_modules() -> None:
     name = b"x\0"
     request = memoryview(bytes([2, 0, 0, 0, 8, 0, 0, 0])), memoryview(name)
     answer = bytearray(8)
-    for _ in range(HANDLES + 1):
+    for _ in range(limits.HOST_MODULES + 1):
         assert modules.call(0, Scalars(0, 2, 2), request, [answer, bytearray(8)]) == 0
     assert answer[4:] == bytes([0x2D, 0, 0, 0])
     assert len(closed) == 1
     modules.close()
-    assert len(closed) == HANDLES + 1
+    assert len(closed) == limits.HOST_MODULES + 1
 
 
 # apps_std, method by method.
@@ -802,7 +803,7 @@ def test_a_dsp_opens_only_so_many_files(files: Any, tmp_path: Path) -> None:
     """EMFILE, and nothing leaks."""
     (tmp_path / "f").touch()
     before = len(os.listdir("/proc/self/fd"))
-    for _ in range(OPEN_MAX):
+    for _ in range(limits.HOST_FILES):
         files.fopen(str(tmp_path / "f"), "r")
     assert status_of(files.fopen, str(tmp_path / "f"), "r") == errno.EMFILE
-    assert len(os.listdir("/proc/self/fd")) == before + OPEN_MAX
+    assert len(os.listdir("/proc/self/fd")) == before + limits.HOST_FILES

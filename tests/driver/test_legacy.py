@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from qda import limits
 from qda.driver import Client, Front, LegacyFront, LocalClient
 from qda.driver import session as driver_session
-from qda.driver.legacy import SESSIONS
 from qda.errors import BAD_HANDLE, as_signed
 from qda.fastrpc.control import MemUnmapRequest, Method
 from qda.fastrpc.domains import ProtectionDomain
@@ -221,10 +221,10 @@ def test_a_dsp_has_14_open_files_at_most(tmp_path: Path) -> None:
     profile.write_text(f'title = "Many"\n[[dsp]]\nname = "cdsp"\nstream_ids = {banks}\n')
     system = Machine(load_profile(str(profile)))
     try:
-        fronts = [system.open_node(NODE) for _ in range(SESSIONS - 1)]
+        fronts = [system.open_node(NODE) for _ in range(limits.LEGACY_SESSIONS - 1)]
         fronts.append(system.open_node("/dev/fastrpc-cdsp"))
         held = system.devices["cdsp"].census()
-        assert (SESSIONS, held.banks) == (14, 14)
+        assert (limits.LEGACY_SESSIONS, held.banks) == (14, 14)
         for path in (NODE, "/dev/fastrpc-cdsp"):
             with pytest.raises(OSError, match="14 open files") as refused:
                 system.open_node(path)

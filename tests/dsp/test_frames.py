@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qda import limits
 from qda.dsp.boot import Boot
 from qda.dsp.process import Process
 from qda.dsp.serving import Serving
@@ -19,7 +20,6 @@ from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import InvokeMessage, Response
 from qda.rpmsg import Channel, Endpoint, Frame, Operation, PeerGone
 from qda.rpmsg.channel import Link
-from qda.rpmsg.endpoint import DESCRIPTORS_MAX
 from qda.rpmsg.frame import unpack_reply
 
 CLIENT = 3
@@ -113,7 +113,7 @@ def test_a_session_refuses_a_frame_with_other_descriptors_than_its_own(
     ("frame", "descriptors"),
     [
         (Frame(Operation.OPEN, 7, 0, ProtectionDomain.USER), 0),
-        (Frame(Operation.OPEN, 7, 0, ProtectionDomain.USER), DESCRIPTORS_MAX + 1),
+        (Frame(Operation.OPEN, 7, 0, ProtectionDomain.USER), limits.DESCRIPTORS + 1),
         (Frame(Operation.OPEN, 7, 0, 99), 1),
         (Frame(Operation.CLOSE, 7), 1),
         (Frame(Operation.ANNOUNCE, 7, 0x10000, 4096), 1),

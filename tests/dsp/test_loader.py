@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 import qda
+from qda import limits
 from qda.client import Session
 from qda.dsp.files import check_library
 from qda.dsp.native import NativeLibrary, NativeModule
 from qda.errors import BAD_STATE, PROCESS_DIED, UNABLE_TO_LOAD, UNSUPPORTED, StatusError
-from qda.fastrpc.remotectl import TEXT_CAPACITY, OpenAnswer, OpenRequest
+from qda.fastrpc.remotectl import OpenAnswer, OpenRequest
 from qda.idl.c import INCLUDE, write_files
 from qda.virtual import Machine
 from tests.idl.native.compiler import find_compiler
@@ -289,14 +290,14 @@ def test_the_error_names_every_place_in_order(folder: Path, session: Session) ->
 def test_a_client_with_little_room_for_the_error_finds_it_in_the_log(session: Session) -> None:
     """As the C library, which asks for 255 bytes and shows them to nobody (U9)."""
     name = b"file:///libx.so?x&_modver=1.0\0"
-    for room in (TEXT_CAPACITY, 4096):
+    for room in (limits.C_ERROR_TEXT, 4096):
         request = OpenRequest(name_length=len(name), text_capacity=room).pack()
         answer, said = bytearray(OpenAnswer.byte_size), bytearray(room)
         assert session.calls.status_of(0, 0, (request, name), (answer, said)) == 0
         assert OpenAnswer.unpack(answer).error
         assert said.startswith(b"libx.so not found")
         logged = any("libx.so not found" in line for line in session.read_log())
-        assert logged == (room == TEXT_CAPACITY)
+        assert logged == (room == limits.C_ERROR_TEXT)
 
 
 def test_hexagon_code_is_called_by_its_name(folder: Path, session: Session) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from qda.dsp.memory import GRANULE, AddressFault, AddressSpace
+from qda import limits
+from qda.dsp.memory import AddressFault, AddressSpace
 from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
 from qda.memory import BusAddress
 
@@ -73,7 +74,7 @@ def test_a_free_hint_is_honoured_and_any_other_is_ignored(space: AddressSpace) -
     space.announce(1, 0x1000_0000, 4096, memory(4096))
     page = BusAddress(0x1000_0000)
     first = space.map(1, page, 4096, 0, 0, 7)
-    hint = first + 16 * GRANULE
+    hint = first + 16 * limits.GRANULE
     assert space.map(1, page, 4096, 0, hint, 7) == hint
     assert space.map(1, page, 4096, 0, hint, 7) not in (hint, 0)
     for nonsense in (1, 1 << 40, (1 << 64) - 1, hint + 5):
@@ -137,7 +138,7 @@ class SpaceMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def map(self, data: st.DataObject) -> None:
         bus = data.draw(st.sampled_from(sorted(self.announced)))
-        hint = data.draw(st.sampled_from([0, self.space._base + 32 * GRANULE, 12345]))
+        hint = data.draw(st.sampled_from([0, self.space._base + 32 * limits.GRANULE, 12345]))
         address = self.space.map(1, BusAddress(bus), self.announced[bus], 0, hint, self.count)
         assert address not in self.mapped
         self.mapped[address] = (bus >> 32, self.announced[bus])
@@ -190,7 +191,7 @@ TestSpace = SpaceMachine.TestCase
 @given(st.integers(0, (1 << 64) - 1), st.integers(0, 1 << 32))
 def test_any_dsp_address_is_a_view_or_a_fault(address: int, length: int) -> None:
     """A skeleton may ask for anything."""
-    space = AddressSpace(GRANULE)
+    space = AddressSpace(limits.GRANULE)
     try:
         with pytest.raises(AddressFault):
             space.view(1, address, length)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qda.dsp import reverse_calls as module
+from qda import limits
 from qda.dsp.reverse_calls import Reply, ReverseCalls
 from qda.errors import (
     BAD_PARAMETER,
@@ -177,7 +177,7 @@ def test_an_announced_listener_is_waited_for_but_not_for_ever(
     monkeypatch: pytest.MonkeyPatch, calls: ReverseCalls
 ) -> None:
     """The listener is a race with the program (clients.md 4)."""
-    monkeypatch.setattr(module, "PATIENCE", 0.01)
+    monkeypatch.setattr(limits, "HOST_PATIENCE", 0.01)
     assert calls.call(5, ECHO, [b"abc"], [1]).status == NO_LISTENER
 
 

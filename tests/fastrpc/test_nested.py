@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qda import limits
 from qda.fastrpc import hostfiles, listener
 from qda.fastrpc.nested import (
-    STREAM_MAX,
     pack_reply,
     pack_request,
     unpack_reply,
@@ -85,7 +85,7 @@ def test_a_short_stream_asks_for_no_more_than_the_limit() -> None:
     with pytest.raises(ValueError, match="out-buffers of"):
         unpack_request(huge * 3, 0, 3)
     with pytest.raises(ValueError, match="out-buffers of"):
-        pack_request([], [STREAM_MAX, 1])
+        pack_request([], [limits.STREAM, 1])
 
 
 def test_a_reply_has_the_lengths_that_were_asked_for() -> None:

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qda import limits
 from qda.errors import UsageError
 from qda.linux import address_of
 from qda.shim import DeviceServer, environment
 from qda.shim.library import find_library
-from qda.shim.place import SOCKET_PATH_LIMIT
 from qda.shim.protocol import Answer, Kind, Operation, Request, c_header
 from qda.uapi import drm
 from qda.virtual import Machine
@@ -79,8 +79,8 @@ def test_nothing_but_a_socket_is_replaced(machine: Machine, tmp_path: Path) -> N
 
 def test_path_that_no_socket_can_have_is_refused(machine: Machine, tmp_path: Path) -> None:
     """Before anything is made."""
-    with pytest.raises(UsageError, match=str(SOCKET_PATH_LIMIT)):
-        DeviceServer(machine, tmp_path / ("x" * SOCKET_PATH_LIMIT))
+    with pytest.raises(UsageError, match=str(limits.SOCKET_PATH)):
+        DeviceServer(machine, tmp_path / ("x" * limits.SOCKET_PATH))
     assert list(tmp_path.iterdir()) == []
 
 

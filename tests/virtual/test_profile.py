@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import qda
-from qda.driver import DEFAULT_MESSAGE_LIMIT
+from qda import limits
 from qda.virtual import load_profile, profile_names
 
 ARCHITECTURE = 6
@@ -59,7 +59,7 @@ def test_profile_from_a_file(profile: Path) -> None:
 def test_what_a_profile_may_leave_out(profile: Path) -> None:
     profile.write_text(GOOD)
     (dsp,) = load_profile(str(profile)).dsps
-    assert dsp.limits.message == DEFAULT_MESSAGE_LIMIT
+    assert dsp.limits.message == limits.MESSAGE
     assert dsp.limits.secure
     assert dsp.boot.capabilities == {}
 

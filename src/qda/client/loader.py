@@ -6,6 +6,7 @@ import struct
 from contextlib import closing, suppress
 from pickle import PicklingError
 
+from qda import limits
 from qda.client.calls import Call
 from qda.client.manager import ModuleManager
 from qda.client.pickling import forms
@@ -14,12 +15,6 @@ from qda.fastrpc.loader import LOADER_URI, READ_LOG
 from qda.fastrpc.remotectl import text
 
 __all__ = ["Loader"]
-
-TEXT_ROOM = 1024
-"""Room in bytes for what the loader says to a class."""
-
-LOG_ROOM = 32 << 10
-"""Room in bytes for lines of the log, in one call."""
 
 
 class Loader:
@@ -42,7 +37,7 @@ class Loader:
         UsageTypeError for a class that cannot be sent; DeviceError.
         """
         operation = f"install skeleton {name}"
-        room = bytearray(TEXT_ROOM)
+        room = bytearray(limits.LOADER_TEXT)
         try:
             self._send(operation, skeleton, name.encode() + b"\0", room)
         except DspError as error:
@@ -89,7 +84,7 @@ class Loader:
             loader = self._open() if self._handle is None else self._handle
             size = loader
             while size:
-                length, room = bytearray(4), bytearray(LOG_ROOM)
+                length, room = bytearray(4), bytearray(limits.LOG_ROOM)
                 self._call("read the log", loader, READ_LOG, (), (length, room))
                 size = struct.unpack("<I", length)[0]
                 lines += room[:size].decode("utf-8", "replace").splitlines()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qda import limits
 from qda.client.calls import Call
 from qda.errors import DspError, is_missing
 from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1, Answer, Manager, ManagerCall
 
 __all__ = ["ModuleManager"]
-
-TEXT_ROOM = 4096
-"""Room for an error text in bytes: it names all the places that were searched (U9)."""
 
 
 class ModuleManager:
@@ -28,11 +26,13 @@ class ModuleManager:
 
     def open(self, uri: str) -> int:
         """Open a module by URI or name; returns its handle.  DspError, DeviceError."""
-        return self._ask(f"open {uri}", lambda entrance: entrance.ask_open(uri, TEXT_ROOM)).handle
+        return self._ask(
+            f"open {uri}", lambda entrance: entrance.ask_open(uri, limits.ERROR_TEXT)
+        ).handle
 
     def close(self, handle: int, uri: str) -> None:
         """Close the module at a handle, which was opened as `uri`.  DspError, DeviceError."""
-        self._ask(f"close {uri}", lambda entrance: entrance.ask_close(handle, TEXT_ROOM))
+        self._ask(f"close {uri}", lambda entrance: entrance.ask_close(handle, limits.ERROR_TEXT))
 
     def _ask(self, operation: str, ask: Callable[[Manager], ManagerCall]) -> Answer:
         entrance = self._entrance

@@ -11,6 +11,7 @@ import mmap
 import os
 from typing import Protocol, TypeVar
 
+from qda import limits
 from qda.errors import DeviceError
 from qda.layout import Record
 from qda.linux import ioctl
@@ -76,10 +77,6 @@ def issue(node: Node, command: Command[R], request: R | None = None) -> int:
     return result
 
 
-_RESUMED_AT_MOST = 100
-"""A method's status of -4 looks like EINTR (8.3): it must not be taken for a signal for ever."""
-
-
 class KernelNode:
     """A descriptor of a device node.  DeviceError if it cannot be opened."""
 
@@ -99,7 +96,7 @@ class KernelNode:
     def ioctl(self, code: int, data: bytearray) -> int:
         """See `Node.ioctl`.  An interrupted call is taken up again, after the signal handlers of
         Python have run; if one of them raises, the call is left alone."""
-        for _ in range(_RESUMED_AT_MOST):
+        for _ in range(limits.RESUMED):
             try:
                 return ioctl(self._descriptor, code, data)
             except InterruptedError:

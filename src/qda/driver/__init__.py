@@ -4,7 +4,7 @@ The DSP is on the other side of `qda.rpmsg`: only bytes and descriptors pass.
 """
 
 from qda.driver.accel import DRIVER_NAME, open_front
-from qda.driver.device import DEFAULT_MESSAGE_LIMIT, Census, Device, Limits
+from qda.driver.device import Census, Device, Limits
 from qda.driver.front import Front
 from qda.driver.heap import HeapFront
 from qda.driver.legacy import LegacyFront
@@ -12,7 +12,6 @@ from qda.driver.memory import Client, LocalClient
 from qda.driver.node import LocalNode
 
 __all__ = [
-    "DEFAULT_MESSAGE_LIMIT",
     "DRIVER_NAME",
     "Census",
     "Client",

@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
+from qda import limits
 from qda.driver.file import Mapping, OpenFile
 from qda.driver.memory import KERNEL, Client
 from qda.driver.objects import Attachment, BufferObject
 from qda.driver.packing import Contents, pack
 from qda.driver.session import Call, Died, Session
 from qda.fastrpc import control
-from qda.fastrpc.control import INIT_MEMORY, ControlCall, MapResponse
+from qda.fastrpc.control import ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.mapping import MADE_BY_DSP, MapKind
 from qda.fastrpc.message import ContextId, InvokeMessage
@@ -38,8 +39,6 @@ __all__ = [
 
 _log = logging.getLogger("qda.driver")
 
-TIMEOUT = 10.0
-"""Seconds that the DSP has for a request of the driver itself (hazards.md H32)."""
 
 _OWN_BYTES = 0xFFFF_8000_0000_0000
 """Where the driver's own records lie as far as a message can tell: made-up addresses, a page
@@ -111,7 +110,7 @@ def _wait(session: Session, pending: Call) -> int:
     done must be known here.  `raise_deferred` makes up for it."""
     while True:
         try:
-            return session.wait(pending, KERNEL, TIMEOUT)
+            return session.wait(pending, KERNEL, limits.PATIENCE)
         except KeyboardInterrupt as interrupt:
             _deferred.interrupt = interrupt
 
@@ -137,7 +136,7 @@ def attach(file: OpenFile, client: Client, kind: ProtectionDomain = ProtectionDo
 
 
 def create(
-    file: OpenFile, client: Client, request: InitCreate, memory_size: int = INIT_MEMORY
+    file: OpenFile, client: Client, request: InitCreate, memory_size: int = limits.PROCESS_MEMORY
 ) -> int:
     """CREATE: a protection domain of the file's own, with memory and perhaps an image.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from qda import limits
 from qda.driver.file import OpenFile
 from qda.driver.objects import Attachment, BufferObject, ContextBank
 from qda.driver.session import Session
@@ -23,7 +24,6 @@ __all__ = ["Census", "Device", "Limits"]
 F = TypeVar("F", bound=OpenFile)
 
 _FIRST_MMAP_OFFSET = 0x1_0000_0000
-DEFAULT_MESSAGE_LIMIT = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Limits:
     whether the older driver's plain node, if there is one, is for unsigned processes only."""
 
     stream_ids: tuple[int, ...] = tuple(range(1, 9))
-    message: int = DEFAULT_MESSAGE_LIMIT
+    message: int = limits.MESSAGE
     secure: bool = True
 
 

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, Protocol, Self, TypeVar
 
+from qda import limits
 from qda.driver import control
 from qda.driver.file import OpenFile
 from qda.driver.handlers import Handler
@@ -31,9 +32,6 @@ F = TypeVar("F", bound=OpenFile)
 
 Place = Callable[[int, int], T]
 """Maps so many bytes of a descriptor, from its first byte, for whoever calls mmap."""
-
-_PATIENCE = 10.0
-"""Seconds that commands under way have to end when their file is closed."""
 
 
 class Front(Protocol):
@@ -143,5 +141,5 @@ class FileFront(Generic[F]):
             control.release(self.file, client)
         finally:
             with self._idle:
-                self._idle.wait_for(lambda: not self._commands_running, _PATIENCE)
+                self._idle.wait_for(lambda: not self._commands_running, limits.PATIENCE)
             self.file.close()

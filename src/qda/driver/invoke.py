@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+from qda import limits
 from qda.driver.file import OpenFile
 from qda.driver.memory import Client
 from qda.driver.packing import copy_back, pack
@@ -13,7 +14,7 @@ from qda.errors import NO_SUCH_CLIENT, as_signed
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.overlap import overlaps
-from qda.fastrpc.payload import MAX_ARGUMENT_LENGTH, Argument
+from qda.fastrpc.payload import Argument
 from qda.fastrpc.scalars import Scalars
 from qda.memory import ClientAddress
 from qda.uapi.accel import Invoke, InvokeElement
@@ -140,8 +141,8 @@ def _refuse_bad_arguments(arguments: Sequence[Argument], scalars: Scalars, limit
     for address, length, fd, *_ in arguments[: scalars.buffers]:
         if fd < -1:
             raise OSError(errno.EINVAL, f"fd {fd} means nothing")
-        if length > MAX_ARGUMENT_LENGTH:
-            raise OSError(errno.EINVAL, f"a length of {length}: at most {MAX_ARGUMENT_LENGTH}")
+        if length > limits.ARGUMENT:
+            raise OSError(errno.EINVAL, f"a length of {length}: at most {limits.ARGUMENT}")
         if not length:
             continue  # nothing of it is touched
         if address + length > _WORD:

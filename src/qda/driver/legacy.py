@@ -13,6 +13,7 @@ import struct
 from contextlib import ExitStack
 from typing import Self
 
+from qda import limits
 from qda.driver import control
 from qda.driver.device import Device
 from qda.driver.file import Mapping, OpenFile
@@ -30,10 +31,8 @@ from qda.fastrpc.payload import PhysicalPage
 from qda.memory import ClientAddress, align
 from qda.uapi import LEGACY, legacy
 
-__all__ = ["SESSIONS", "LegacyFile", "LegacyFront"]
+__all__ = ["LegacyFile", "LegacyFront"]
 
-SESSIONS = 14
-"""Open files of a DSP at most (5.1)."""
 
 _MEBI = 1 << 20
 
@@ -52,8 +51,8 @@ class LegacyFile(OpenFile):
     def __init__(self, device: Device, client_id: int, secure: bool) -> None:
         super().__init__(device, client_id, descriptors=False)
         self.secure = secure
-        if device.count(LegacyFile) >= SESSIONS:
-            raise OSError(errno.EBUSY, f"{device.name} has {SESSIONS} open files")
+        if device.count(LegacyFile) >= limits.LEGACY_SESSIONS:
+            raise OSError(errno.EBUSY, f"{device.name} has {limits.LEGACY_SESSIONS} open files")
         self.take_bank(errno.EBUSY)
 
     def use(self, fd: int, client: Client, address: int = 0) -> Attachment:

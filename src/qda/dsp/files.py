@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from qda import limits
 from qda.dsp.host import ask, open_module
 from qda.dsp.modules import nothing_to_close
 from qda.dsp.native import NativeLibrary, NativeModule
@@ -42,18 +43,6 @@ from qda.fastrpc.uri import ModuleUri
 
 __all__ = ["File", "FileLoader", "check_library", "file_names"]
 
-FILE_MAX = 64 << 20
-"""Longest file of a module in bytes."""
-
-CHUNK = 32 << 10
-"""Bytes that are read at once: request and reply fit into the message of a short call."""
-
-PATHS_MAX = 16
-"""Directories that an error names."""
-
-ANNOUNCEMENT = 0.5
-"""Seconds to wait for a host to announce that it listens: programs in C open modules before their
-listener thread has said anything (clients.md 4)."""
 
 _ELF, _MACHINE_AT, _CLASS_AT = b"\x7fELF", 18, 4
 _HEXAGON = 164
@@ -144,7 +133,7 @@ class FileLoader:
         except StatusError as error:
             searched.append(f"no files: {error.text}")
             return None
-        if not calls.wait_for_host(ANNOUNCEMENT):
+        if not calls.wait_for_host(limits.ANNOUNCEMENT):
             searched.append("no files: the host has no listener that could be asked for them")
             return None
         names = file_names(uri)
@@ -233,18 +222,22 @@ class _SearchPath:
             self._ask(f"fclose {name}", FILE_CLOSE, [FileHandle(file=file).pack()], [])
 
     def _chunks(self, name: str, file: int) -> Iterator[bytes]:
-        request = ReadRequest(file=file, capacity=CHUNK).pack()
+        request = ReadRequest(file=file, capacity=limits.FILE_PART).pack()
         total = 0
         while True:
             head, data = self._ask(
-                f"fread {name}", FILE_READ, [request], [ReadAnswer.byte_size, CHUNK]
+                f"fread {name}", FILE_READ, [request], [ReadAnswer.byte_size, limits.FILE_PART]
             )
             answer = ReadAnswer.unpack(head)
-            if not 0 <= answer.count <= CHUNK:
-                raise StatusError(BAD_PARAMETER, f"the host has read {answer.count} of {CHUNK}")
+            if not 0 <= answer.count <= limits.FILE_PART:
+                raise StatusError(
+                    BAD_PARAMETER, f"the host has read {answer.count} of {limits.FILE_PART}"
+                )
             total += answer.count
-            if total > FILE_MAX:
-                raise StatusError(UNABLE_TO_LOAD, f"{name} has more than {FILE_MAX} bytes")
+            if total > limits.MODULE_FILE:
+                raise StatusError(
+                    UNABLE_TO_LOAD, f"{name} has more than {limits.MODULE_FILE} bytes"
+                )
             yield data[: answer.count]
             if answer.end or not answer.count:
                 return
@@ -278,7 +271,7 @@ class _SearchPath:
             )
             said = PathsAnswer.unpack(answer)
             if not count:
-                room, found = said.longest, [b""] * min(said.count, PATHS_MAX)
+                room, found = said.longest, [b""] * min(said.count, limits.PATHS_NAMED)
         return [one.partition(b"\0")[0].decode("utf-8", "replace") for one in found]
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import collections
 import threading
 from collections.abc import Sequence
 
+from qda import limits
 from qda.dsp.reverse_calls import Reply, ReverseCalls
 from qda.fastrpc.hostlog import LOG, LOG_MODULE, Level, log_records
 from qda.fastrpc.remotectl import REMOTECTL
@@ -17,11 +18,6 @@ from qda.fastrpc.scalars import Scalars
 
 __all__ = ["HostLog"]
 
-RECORDS = 1000
-"""Records that are kept for a host that does not take them; then the oldest are lost."""
-
-AT_ONCE = 16
-"""Records in a call."""
 
 _OPEN = REMOTECTL.ask_open(LOG_MODULE)
 
@@ -31,7 +27,7 @@ class HostLog:
 
     def __init__(self, calls: ReverseCalls) -> None:
         self._calls = calls
-        self._records: collections.deque[bytes] = collections.deque(maxlen=RECORDS)
+        self._records: collections.deque[bytes] = collections.deque(maxlen=limits.LOG_RECORDS)
         self._lock = threading.Condition(threading.Lock())
         self._handle = 0
         self._busy = self._refused = False
@@ -73,7 +69,7 @@ class HostLog:
         self._post(_OPEN.handle, _OPEN.scalars, _OPEN.ins, _OPEN.sizes)
 
     def _send_records(self) -> None:
-        count = min(len(self._records), AT_ONCE)
+        count = min(len(self._records), limits.LOG_RECORDS_AT_ONCE)
         data = b"".join(self._records.popleft() for _ in range(count))
         self._post(self._handle, LOG, [len(data).to_bytes(4, "little"), data], [])
 

@@ -17,17 +17,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from qda import limits
 from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
 from qda.linux import map_shared, reserve, unmap
 from qda.memory import PAGE, BusAddress, DspAddress, Ranges
 
-__all__ = ["WINDOW", "AddressFault", "AddressSpace"]
+__all__ = ["AddressFault", "AddressSpace"]
 
-GRANULE = 64 << 10
-"""Mappings begin at multiples of this."""
-
-WINDOW = 2 << 30
-"""Bytes of DSP addresses that a process has by default."""
 
 _LOWEST, _HIGHEST, _STEP = 0x2000_0000, 1 << 32, 0x1000_0000
 
@@ -72,10 +68,10 @@ class AddressSpace:
     `window` is how many bytes of DSP addresses to reserve; OSError ENOMEM if they are not free.
     """
 
-    def __init__(self, window: int = WINDOW) -> None:
+    def __init__(self, window: int = limits.WINDOW) -> None:
         self._lock = threading.Lock()
         self._base, self._window = self._find_window(window), window
-        self._ranges = Ranges(self._base, self._base + window, GRANULE)
+        self._ranges = Ranges(self._base, self._base + window, limits.GRANULE)
         self._bus_starts: list[int] = []
         self._bus: list[BusMemory] = []
         self._mapped: list[Mapped] = []
@@ -170,7 +166,7 @@ class AddressSpace:
             if offset >= size:
                 raise StatusError(MAP_FAILED, f"offset {offset} is not below the size, {size}")
             first = bus - memory.bus + offset & -PAGE
-            wish = hint & -GRANULE
+            wish = hint & -limits.GRANULE
             try:
                 start, view = self._place(
                     bus - memory.bus + size - first, memory.descriptor, first, wish

@@ -11,12 +11,13 @@ import operator
 import threading
 import traceback
 
+from qda import limits
 from qda.dsp.builtin import BuiltInLoader
 from qda.dsp.call import Call
 from qda.dsp.files import FileLoader
 from qda.dsp.folders import FolderLoader
 from qda.dsp.host import Environment, Host
-from qda.dsp.memory import WINDOW, AddressSpace
+from qda.dsp.memory import AddressSpace
 from qda.dsp.modules import Modules, SkeletonLoader
 from qda.dsp.reverse_calls import ReverseCalls
 from qda.dsp.reverse_services import DefaultListener, ListenerModule, Messages, Performance
@@ -68,7 +69,7 @@ class Process:
         kind: ProtectionDomain,
         domain: str,
         capabilities: dict[int, int],
-        window: int = WINDOW,
+        window: int = limits.WINDOW,
         handed_over: dict[str, type] | None = None,
     ) -> None:
         self.kind = kind

@@ -18,6 +18,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
+from qda import limits
 from qda.dsp.switchboard import HostState, Reply, ReverseCall, Switchboard
 from qda.errors import BAD_PARAMETER, StatusError, as_unsigned
 from qda.fastrpc.listener import MoreAnswer, MoreRequest, NextAnswer, NextRequest
@@ -25,13 +26,6 @@ from qda.fastrpc.nested import pack_request, unpack_reply
 from qda.fastrpc.scalars import Scalars
 
 __all__ = ["Reply", "ReverseCalls"]
-
-PATIENCE = 2.0
-"""Seconds that a call waits for a thread of a host that has announced one (clients.md 4: the
-listener is a race with the program), or that was there before."""
-
-ROOM_FOR_POSTS = 64
-"""Calls that nobody waits for: when so many are under way, `post` refuses."""
 
 
 class ReverseCalls:
@@ -141,8 +135,8 @@ class ReverseCalls:
     ) -> Reply:
         """Call a method of the host, and wait for the result.
 
-        It waits as long as a thread of the host is there, and PATIENCE for one if a listener was
-        announced.  The reply has the statuses of this module's text.
+        It waits as long as a thread of the host is there, and limits.HOST_PATIENCE for one if a
+        listener was announced.  The reply has the statuses of this module's text.
         """
         call = _call(handle, scalars, ins, sizes, None)
         with self._lock:
@@ -155,9 +149,9 @@ class ReverseCalls:
                 if self._board.has_threads:
                     self._changed.wait()
                 elif not self._changed.wait_for(
-                    lambda: call.reply is not None or self._board.has_threads, PATIENCE
+                    lambda: call.reply is not None or self._board.has_threads, limits.HOST_PATIENCE
                 ):
-                    self._board.give_up(call, f"no host thread came in {PATIENCE} s")
+                    self._board.give_up(call, f"no host thread came in {limits.HOST_PATIENCE} s")
         return call.reply
 
     def post(
@@ -174,7 +168,7 @@ class ReverseCalls:
         """
         call = _call(handle, scalars, ins, sizes, self._posted(done))
         with self._lock:
-            if self._posts >= ROOM_FOR_POSTS or self._board.refusal() is not None:
+            if self._posts >= limits.POSTS or self._board.refusal() is not None:
                 return False
             self._posts += 1
             self._board.put(call)

@@ -16,6 +16,7 @@ import struct
 import traceback
 from typing import Any, TypeVar
 
+from qda import limits
 from qda.dsp.builtin import BuiltIn, Domain, handles, put, put_text, read
 from qda.dsp.session import ClientFault, LifeEvent
 from qda.errors import (
@@ -30,11 +31,11 @@ from qda.errors import (
     plain,
 )
 from qda.fastrpc import control
-from qda.fastrpc.control import CAPABILITY_WORDS, Method, Utility
+from qda.fastrpc.control import Method, Utility
 from qda.fastrpc.loader import HAND_OVER, INSTALL, READ_LOG
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.payload import PhysicalPage
-from qda.fastrpc.remotectl import REMOTECTL, TEXT_CAPACITY, Manager, Server, text
+from qda.fastrpc.remotectl import REMOTECTL, Manager, Server, text
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.memory import BusAddress
@@ -92,7 +93,7 @@ class RemoteControl(BuiltIn, name="remotectl"):
             raise error
         # The C library's 255 bytes are too few for the places that were searched (U9), and it
         # prints none of them; it does print the log.
-        if room <= max(len(words.encode()), TEXT_CAPACITY):
+        if room <= max(len(words.encode()), limits.C_ERROR_TEXT):
             self._domain.log.warning("%s", words)
         return plain(UNABLE_TO_LOAD) if self._plain else status, words
 
@@ -204,7 +205,7 @@ class Utilities(BuiltIn, name="utilities"):
     @handles(Scalars(Utility.CAPABILITIES, 1, 1))
     def capabilities(self, _length: memoryview, values: memoryview) -> None:
         """Fill the array with the values of attributes 1, 2, ..."""
-        count = min(len(values) // 4, CAPABILITY_WORDS)
+        count = min(len(values) // 4, limits.CAPABILITIES)
         words = [self._capabilities.get(attribute, 0) for attribute in range(1, count + 1)]
         put(values, struct.pack(f"<{count}I", *words))
 

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from qda import limits
 from qda.dsp.hostlog import HostLog
 from qda.dsp.reverse_calls import ReverseCalls
 from qda.errors import BAD_STATE, StatusError, as_signed
@@ -34,14 +35,6 @@ from qda.states import Transitions
 
 __all__ = ["LIFE", "ClientFault", "Life", "LifeEvent", "Pending", "Session", "SessionLog"]
 
-LOG_LINES = 1000
-"""Lines that are kept for a client that does not read its log."""
-
-LINE_MAX = 4096
-"""Longest line of the log in bytes; the rest of it is lost."""
-
-LAST_WORDS = 0.1
-"""Seconds that a host has, at most, to take the log of a client that leaves."""
 
 _response = Response.codec
 
@@ -128,7 +121,7 @@ class Session:
         self.reverse_calls = ReverseCalls()
         self._lock = threading.Lock()
         self._pending: set[Pending] = set()
-        self._log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
+        self._log: collections.deque[str] = collections.deque(maxlen=limits.LOG_LINES)
         self._host_log = HostLog(self.reverse_calls)
 
     # Its life.
@@ -203,7 +196,7 @@ class Session:
         """Lines that the client has not read yet, as many as fit; each with its newline."""
         lines: list[bytes] = []
         while self._log:
-            line = self._log[0].encode("utf-8", "replace")[:LINE_MAX] + b"\n"
+            line = self._log[0].encode("utf-8", "replace")[: limits.LOG_LINE] + b"\n"
             if len(line) > room:
                 break
             room -= len(line)
@@ -214,7 +207,7 @@ class Session:
 
     def flush_log(self) -> None:
         """Give a host that listens the time to take what was logged."""
-        self._host_log.flush(LAST_WORDS)
+        self._host_log.flush(limits.LAST_WORDS)
 
 
 class SessionLog(logging.Handler):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from qda import limits
 from qda.dsp.boot import Boot
 from qda.dsp.domains import Domains
 from qda.dsp.process import Process
@@ -19,9 +20,6 @@ from qda.rpmsg import Endpoint, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
 
 __all__ = ["start_threads"]
-
-WINDOW = 256 << 20
-"""Bytes of DSP addresses of each protection domain: they share one 4 GiB."""
 
 
 def start_threads(boot: Boot, handed_over: dict[str, type]) -> Endpoint:
@@ -62,7 +60,9 @@ def _serve(channel: Endpoint, boot: Boot, handed_over: dict[str, type]) -> None:
 
 def _start(boot: Boot, kind: ProtectionDomain, handed_over: dict[str, type]) -> _Child:
     # OSError: there are no addresses left for another window.
-    process = Process(kind, boot.domain, boot.capabilities, WINDOW, handed_over=handed_over)
+    process = Process(
+        kind, boot.domain, boot.capabilities, limits.THREADED_WINDOW, handed_over=handed_over
+    )
     serving = Serving(process)
     near, far = Endpoint.pair()
 

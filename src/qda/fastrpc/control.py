@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qda import limits
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.payload import PhysicalPage
@@ -18,9 +19,6 @@ from qda.fastrpc.scalars import Scalars
 from qda.layout import Record, s32, u32, u64
 
 __all__ = [
-    "CAPABILITY_WORDS",
-    "INIT_MEMORY",
-    "NAME_MAX",
     "AttachRequest",
     "ClientRequest",
     "ControlCall",
@@ -44,12 +42,6 @@ __all__ = [
     "release",
     "unmap_legacy",
 ]
-
-CAPABILITY_WORDS = 255
-INIT_MEMORY = 4 << 20
-"""Bytes of memory that the driver gives a new process, whatever its image needs (3.2)."""
-NAME_MAX = 16
-"""Longest process name in bytes, with its NUL: the kernel's `comm` (3.1, H29)."""
 
 
 class Method(enum.IntEnum):
@@ -193,7 +185,7 @@ def create(
 
     `name` is cut to 15 bytes and gets a NUL.  The image is in-buffer 2, left to the caller.
     """
-    text = name[: NAME_MAX - 1] + b"\0"
+    text = name[: limits.PROCESS_NAME - 1] + b"\0"
     request = CreateRequest(
         client_id=client_id,
         name_length=len(text),
@@ -219,9 +211,9 @@ def create_static(client_id: int, name: bytes, heap: PhysicalPage | None) -> Con
 
 def capabilities() -> ControlCall:
     """Ask for attributes 1 to 255; the answer is an array of 32-bit words (3.5)."""
-    request = struct.pack("<I", CAPABILITY_WORDS)
+    request = struct.pack("<I", limits.CAPABILITIES)
     return ControlCall(
-        Utility.CAPABILITIES, [request], [4 * CAPABILITY_WORDS], handle=Fixed.UTILITIES
+        Utility.CAPABILITIES, [request], [4 * limits.CAPABILITIES], handle=Fixed.UTILITIES
     )
 
 

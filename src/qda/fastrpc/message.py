@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from qda import limits
 from qda.fastrpc.domains import ProtectionDomain
 from qda.layout import Record, s32, u32, u64
 
@@ -41,7 +42,7 @@ class Response(Record, spelling="fastrpc_invoke_rsp"):
 RESPONSE_MINIMUM = 12
 """Bytes that a response needs at least: both fields, without tail padding (H15)."""
 
-CONTEXT_NUMBERS = range(1, 256)
+CONTEXT_NUMBERS = range(1, limits.CALLS + 1)
 """Numbers that come back whole in the 8-bit field of a response's context (R8, H15)."""
 
 

@@ -10,26 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from qda import limits
 from qda.memory import align
 
-__all__ = ["STREAM_MAX", "pack_reply", "pack_request", "unpack_reply", "unpack_request"]
+__all__ = ["pack_reply", "pack_request", "unpack_reply", "unpack_request"]
 
-STREAM_MAX = 64 << 20
-"""Longest stream in bytes that either side has to take: a few lengths may ask for gigabytes."""
 
 _BOUNDARY = 8
 _LENGTH = 4
 
 
 def pack_request(ins: Iterable[bytes | memoryview], out_sizes: Iterable[int]) -> bytes:
-    """The stream of a request.  ValueError for more than STREAM_MAX bytes, in it or its reply."""
+    """The stream of a request.  ValueError if it or its reply is longer than limits.STREAM."""
     stream, sizes = _pack(ins), list(out_sizes)
     _check_reply(sizes)
     return stream + b"".join(_word(size) for size in sizes)
 
 
 def pack_reply(outs: Iterable[bytes | bytearray | memoryview]) -> bytes:
-    """The stream of a reply.  ValueError for one of more than STREAM_MAX bytes."""
+    """The stream of a reply.  ValueError for one of more than limits.STREAM bytes."""
     return _pack(outs)
 
 
@@ -39,7 +38,7 @@ def unpack_request(
     """The in-buffers of a request, as views of the stream, and the sizes of its out-buffers.
 
     What follows them is ignored.  ValueError if the stream ends before, or asks for a reply of
-    more than STREAM_MAX bytes.
+    more than limits.STREAM bytes.
     """
     reader = _Reader(stream)
     buffers = [reader.buffer() for _ in range(ins)]
@@ -91,8 +90,8 @@ class _Reader:
 def _pack(buffers: Iterable[bytes | bytearray | memoryview]) -> bytes:
     stream = bytearray()
     for buffer in buffers:
-        if len(stream) + len(buffer) > STREAM_MAX:
-            raise ValueError(f"a stream of more than {STREAM_MAX} bytes")
+        if len(stream) + len(buffer) > limits.STREAM:
+            raise ValueError(f"a stream of more than {limits.STREAM} bytes")
         stream += _word(len(buffer))
         if len(buffer):
             stream += bytes(align(len(stream), _BOUNDARY) - len(stream))
@@ -101,8 +100,8 @@ def _pack(buffers: Iterable[bytes | bytearray | memoryview]) -> bytes:
 
 
 def _check_reply(sizes: Sequence[int]) -> None:
-    if sum(sizes) > STREAM_MAX:
-        raise ValueError(f"out-buffers of {sum(sizes)} bytes: at most {STREAM_MAX}")
+    if sum(sizes) > limits.STREAM:
+        raise ValueError(f"out-buffers of {sum(sizes)} bytes: at most {limits.STREAM}")
 
 
 def _word(size: int) -> bytes:

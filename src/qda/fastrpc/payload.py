@@ -31,7 +31,6 @@ from qda.layout import Record, octets, s32, u32, u64
 from qda.memory import PAGE, align
 
 __all__ = [
-    "MAX_ARGUMENT_LENGTH",
     "NOVA",
     "Argument",
     "Backing",
@@ -54,8 +53,6 @@ CRC_LIST = 64
 NOVA = 256
 """Attribute of an argument, FASTRPC_ATTR_NOVA: its object need not be mapped in the client."""
 
-MAX_ARGUMENT_LENGTH = (1 << 31) - 1
-"""Longest argument that a driver accepts (hazards.md H06)."""
 
 _WORD = (1 << 64) - 1
 

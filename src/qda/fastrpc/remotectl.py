@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from qda import limits
 from qda.errors import as_signed, as_unsigned
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.scalars import Scalars
@@ -27,7 +28,6 @@ from qda.layout import Record, s32, u32
 __all__ = [
     "REMOTECTL",
     "REMOTECTL1",
-    "TEXT_CAPACITY",
     "Answer",
     "CloseAnswer",
     "CloseRequest",
@@ -39,8 +39,6 @@ __all__ = [
     "text",
 ]
 
-TEXT_CAPACITY: Final = 255
-"""Room for an error text in bytes, as the C library asks for."""
 
 Memory = bytes | bytearray | memoryview
 
@@ -122,13 +120,13 @@ class Manager:
     grow_heap: Scalars
     set_param: Scalars
 
-    def ask_open(self, name: str, room: int = TEXT_CAPACITY) -> ManagerCall:
+    def ask_open(self, name: str, room: int = limits.C_ERROR_TEXT) -> ManagerCall:
         """The call that opens a module by URI or name; `room` is for an error text, in bytes."""
         data = name.encode() + b"\0"
         request = OpenRequest(name_length=len(data), text_capacity=room).pack()
         return ManagerCall(self.handle, self.open, (request, data), OpenAnswer, room)
 
-    def ask_close(self, handle: int, room: int = TEXT_CAPACITY) -> ManagerCall:
+    def ask_close(self, handle: int, room: int = limits.C_ERROR_TEXT) -> ManagerCall:
         """The call that closes the module at a handle."""
         request = CloseRequest(handle=handle, text_capacity=room).pack()
         return ManagerCall(self.handle, self.close, (request,), CloseAnswer, room)

@@ -13,11 +13,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["EXTENDED_METHOD", "MAX_BUFFERS", "MAX_HANDLES", "Scalars"]
+from qda import limits
+
+__all__ = ["EXTENDED_METHOD", "Scalars"]
 
 EXTENDED_METHOD = 31
-MAX_BUFFERS = 255
-MAX_HANDLES = 15
 
 
 class Scalars(NamedTuple):
@@ -35,10 +35,10 @@ class Scalars(NamedTuple):
         """The 32-bit word.  ValueError names the field that does not fit."""
         for value, limit, name in (
             (self.method, EXTENDED_METHOD, "method"),
-            (self.in_buffers, MAX_BUFFERS, "number of in-buffers"),
-            (self.out_buffers, MAX_BUFFERS, "number of out-buffers"),
-            (self.in_handles, MAX_HANDLES, "number of in-handles"),
-            (self.out_handles, MAX_HANDLES, "number of out-handles"),
+            (self.in_buffers, limits.BUFFERS, "number of in-buffers"),
+            (self.out_buffers, limits.BUFFERS, "number of out-buffers"),
+            (self.in_handles, limits.HANDLES, "number of in-handles"),
+            (self.out_handles, limits.HANDLES, "number of out-handles"),
             (self.attributes, 7, "attributes"),
         ):
             if not 0 <= value <= limit:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from qda import limits
 from qda.rpmsg.endpoint import Endpoint
 from qda.rpmsg.frame import Frame, Operation, unpack_reply
 
@@ -96,7 +97,7 @@ class Channel:
     """The channel to one DSP, as its driver holds it.  `timeout` bounds, in seconds, the wait for
     the answer to a frame."""
 
-    def __init__(self, endpoint: Endpoint, timeout: float = 10.0) -> None:
+    def __init__(self, endpoint: Endpoint, timeout: float = limits.PATIENCE) -> None:
         self._timeout = timeout
         self._control = Control(endpoint, timeout)
 

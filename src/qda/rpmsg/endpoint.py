@@ -7,18 +7,10 @@ import os
 import socket
 from collections.abc import Sequence
 
+from qda import limits
 from qda.linux import send_at_once
 
-__all__ = ["DESCRIPTORS_MAX", "MESSAGE_MAX", "Endpoint", "PeerGone"]
-
-MESSAGE_MAX = 65536
-"""Longest message in bytes that comes with descriptors."""
-
-DESCRIPTORS_MAX = 63
-"""Most descriptors that come with a message."""
-
-_SHORT = 4096
-"""Room for a message in bytes; FastRPC needs 40."""
+__all__ = ["Endpoint", "PeerGone"]
 
 
 class PeerGone(ConnectionError):
@@ -97,17 +89,17 @@ class Endpoint:
 
         PeerGone at end of file, TimeoutError when the time is over.
         """
-        buffer = bytearray(_SHORT)
+        buffer = bytearray(limits.SHORT_MESSAGE)
         return bytes(buffer[: self.receive_into(buffer, timeout)])
 
     def receive_with_descriptors(self) -> tuple[bytes, list[int]]:
         """Wait for a message and the descriptors that came with it, which the caller owns.
 
-        Of more than DESCRIPTORS_MAX one too many is returned.  PeerGone at end of file.
+        Of more than limits.DESCRIPTORS one too many is returned.  PeerGone at end of file.
         """
         try:
             message, descriptors, _, _ = socket.recv_fds(
-                self._socket, MESSAGE_MAX, DESCRIPTORS_MAX + 1, socket.MSG_CMSG_CLOEXEC
+                self._socket, limits.FRAME, limits.DESCRIPTORS + 1, socket.MSG_CMSG_CLOEXEC
             )
         except OSError as error:
             raise PeerGone(str(error)) from error

@@ -17,7 +17,7 @@ import errno
 import struct
 from typing import NamedTuple
 
-from qda.rpmsg.endpoint import DESCRIPTORS_MAX
+from qda import limits
 
 __all__ = ["Frame", "Operation", "pack_reply", "unpack_reply"]
 
@@ -38,7 +38,7 @@ class Operation(enum.IntEnum):
 
 
 _DESCRIPTORS = {
-    Operation.OPEN: range(1, DESCRIPTORS_MAX + 1),
+    Operation.OPEN: range(1, limits.DESCRIPTORS + 1),
     Operation.ENDPOINT: range(1, 2),
     Operation.ANNOUNCE: range(1, 2),
 }

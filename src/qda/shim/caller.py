@@ -12,6 +12,7 @@ import select
 import socket
 from collections.abc import Callable, Sequence
 
+from qda import limits
 from qda.driver.memory import LocalClient, MessageMemory, Piece
 from qda.linux import Area, MapsFile, name_of_thread, open_again, send_at_once, take_descriptor
 from qda.memory import ClientAddress
@@ -23,9 +24,6 @@ from qda.shim.protocol import Answer, Kind, Operation, Request
 __all__ = ["Caller", "Lane"]
 
 _answer, _request = Answer.codec, Request.codec
-
-_REMEMBERED = 64
-"""Nodes of which a lane remembers that its process has had them."""
 
 
 class Lane:
@@ -209,7 +207,7 @@ class Caller:
             return -errno.EBADF
         finally:
             os.close(shown)
-        if len(self._had) == _REMEMBERED:
+        if len(self._had) == limits.NODES_REMEMBERED:
             self._had.clear()
         self._had.add(node.token)
         return 0

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from qda import limits
 from qda.driver import Front
 from qda.shim.protocol import NAME_PREFIX, TOKEN_LENGTH
 from qda.virtual.nodes import NodeKind, NodePath
@@ -26,10 +27,6 @@ from qda.virtual.nodes import NodeKind, NodePath
 __all__ = ["OpenNode", "OpenNodes", "cookie_of"]
 
 _log = logging.getLogger("qda.shim")
-
-_PATIENCE = 12.0
-"""Seconds that a request waits for files which its process has closed: longer than a DSP has for a
-RELEASE (hazards.md H32)."""
 
 
 _SO_COOKIE = 57
@@ -144,7 +141,7 @@ class OpenNodes:
                 if node.ended and not node.uses and opener in (node.opener, None)
             ]
         for node in closing:
-            node.released.wait(_PATIENCE)
+            node.released.wait(limits.SERVER_PATIENCE)
 
     def _release(self, node: OpenNode) -> None:
         """In a thread of its own: the DSP is asked, and may be silent."""

@@ -6,13 +6,11 @@ short call reads and writes client memory three or four times.
 
 from __future__ import annotations
 
+from qda import limits
 from qda.driver.memory import ProcessMemory
 from qda.linux import address_of, read_memory, vector, write_memory
 
 __all__ = ["LaneMemory"]
-
-_ROOM = 16 << 10
-"""Bytes that are read or written in the short way: as much as an ioctl's structure can have."""
 
 
 class LaneMemory(ProcessMemory):
@@ -20,12 +18,12 @@ class LaneMemory(ProcessMemory):
 
     def __init__(self, pid: int) -> None:
         super().__init__(pid)
-        self._room = bytearray(_ROOM)
+        self._room = bytearray(limits.SHORT_ACCESS)
         self._at = address_of(self._room)
 
     def read(self, address: int, length: int) -> bytes | None:
         """See `ProcessMemory.read`."""
-        if length > _ROOM:
+        if length > limits.SHORT_ACCESS:
             return super().read(address, length)
         if read_memory(self.pid, vector(self._at, length), vector(address, length), length):
             return bytes(self._room[:length])
@@ -34,7 +32,7 @@ class LaneMemory(ProcessMemory):
     def write(self, address: int, data: bytes) -> bool:
         """See `ProcessMemory.write`."""
         length = len(data)
-        if length > _ROOM:
+        if length > limits.SHORT_ACCESS:
             return super().write(address, data)
         self._room[:length] = data
         return write_memory(self.pid, vector(self._at, length), vector(address, length), length)

@@ -20,13 +20,12 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from qda import limits
 from qda.errors import UsageError
 from qda.shim.protocol import MIRROR_SUFFIX
 
-__all__ = ["OWN_FILE", "SOCKET_PATH_LIMIT", "Place"]
+__all__ = ["OWN_FILE", "Place"]
 
-SOCKET_PATH_LIMIT = 107
-"""Longest path of a socket in bytes: `sun_path` without its NUL."""
 
 OWN_FOLDER, OWN_FILE = 0o700, 0o600
 """Permissions: not even to be read by others, who could lock what they can open."""
@@ -48,8 +47,8 @@ class Place:
 
     def __init__(self, path: Path, may_be_left: Callable[[str], bool]) -> None:
         self.socket = Path(os.path.abspath(path))
-        if len(os.fsencode(self.socket)) > SOCKET_PATH_LIMIT:
-            raise UsageError(f"{self.socket}: longer than a socket's path, {SOCKET_PATH_LIMIT}")
+        if len(os.fsencode(self.socket)) > limits.SOCKET_PATH:
+            raise UsageError(f"{self.socket}: longer than a socket's path, {limits.SOCKET_PATH}")
         self.folder = Path(f"{self.socket}{MIRROR_SUFFIX}")
         with ExitStack() as undo:
             self.parent_descriptor = _open_parent(self.socket.parent)

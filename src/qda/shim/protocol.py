@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import enum
 
+from qda import limits
 from qda.layout import Record, octets, s32, s64, u32, u64
 
 __all__ = [
@@ -54,9 +55,6 @@ NAME_PREFIX = "qda/"
 
 TOKEN_LENGTH = 32
 """Characters of a token."""
-
-NODE_NAME = 64
-"""Room for the name of a node below /dev, with its NUL."""
 
 
 class Operation(enum.IntEnum):
@@ -100,7 +98,7 @@ class Request(Record, spelling="qda_request"):
     code: int = u64("IOCTL: the code; MMAP: the length in bytes")
     argument: int = u64("IOCTL: the third argument; MMAP: the offset in bytes")
     token: bytes = octets(TOKEN_LENGTH, "IOCTL, MMAP: which open node")
-    name: bytes = octets(NODE_NAME, "OPEN: name of the node below /dev, NUL-terminated")
+    name: bytes = octets(limits.NODE_NAME, "OPEN: name of the node below /dev, NUL-terminated")
 
 
 class Answer(Record, spelling="qda_answer"):

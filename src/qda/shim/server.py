@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+from qda import limits
 from qda.driver.accel import AccelFront
 from qda.errors import UsageError
 from qda.linux import peer_of
@@ -39,13 +40,6 @@ _INVOKES = {interface.command("INVOKE").code for interface in DIALECTS.values()}
 """Codes of calls, which need nothing that a file which was closed before may still have."""
 
 _REPORT = Wish.REPORT.value
-
-_BACKLOG = 512
-_BREATH = 0.01
-"""Seconds before a connection that could not be accepted is tried again."""
-
-_PATIENCE = 12.0
-"""Seconds that lanes have to end: longer than a DSP has for any request of the driver."""
 
 
 class DeviceServer:
@@ -93,7 +87,7 @@ class DeviceServer:
             undo.callback(self._listener.close)
             os.fchmod(self._listener.fileno(), OWN_FILE)  # as which bind makes the path
             self._listener.bind(os.fsencode(self.socket))
-            self._listener.listen(_BACKLOG)
+            self._listener.listen(limits.BACKLOG)
             self._watched = select.epoll()
             undo.callback(self._watched.close)
             self._stop, stopped = socket.socketpair()
@@ -125,7 +119,7 @@ class DeviceServer:
             connection, _ = self._listener.accept()
         except OSError as error:  # the client has gone again, or we have no descriptors left
             _log.warning("a client could not connect: %s", error)
-            time.sleep(_BREATH)
+            time.sleep(limits.BREATH)
             return
         try:
             pid, uid, pidfd = peer_of(connection)
@@ -284,7 +278,7 @@ class DeviceServer:
                 if lane.has_ended or not os.path.exists(f"/proc/{lane.pid}")
             ]
         for thread in threads:
-            thread.join(_PATIENCE)
+            thread.join(limits.SERVER_PATIENCE)
         self._nodes.settle(None)
 
     @property
@@ -305,7 +299,7 @@ class DeviceServer:
         for lane in lanes:
             lane.end()
         for thread in lanes.values():
-            thread.join(_PATIENCE)
+            thread.join(limits.SERVER_PATIENCE)
         self._nodes.close()
         self._watched.close()
         self._stopped.close()

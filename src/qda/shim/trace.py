@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
+from qda import limits
 from qda.driver import Client
 from qda.errors import as_unsigned, explain
 from qda.fastrpc.scalars import Scalars
@@ -28,8 +29,6 @@ from qda.virtual.nodes import NodeKind, NodePath
 
 __all__ = ["Tracer", "fields", "status"]
 
-_LISTED = 32
-"""Argument elements that are shown of one call."""
 
 _OPEN_FLAGS = ("O_CLOEXEC", "O_NONBLOCK", "O_CREAT", "O_EXCL", "O_TRUNC", "O_DIRECTORY")
 _ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR")
@@ -144,7 +143,7 @@ class Tracer:
         element = interface.elements[0]
         scalars = Scalars.decode(record.scalars)  # type: ignore[attr-defined]
         address = record.arguments  # type: ignore[attr-defined]
-        count = min(scalars.length, _LISTED)
+        count = min(scalars.length, limits.TRACED_ARGUMENTS)
         raw = client.read(ClientAddress(address), count * element.byte_size) if count else b""
         shown = f"{address:#x}"
         if raw:

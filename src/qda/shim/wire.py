@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from qda import limits
 from qda.driver import Device
 from qda.driver.session import Call, Memory, Session
 from qda.fastrpc import control
@@ -20,8 +21,6 @@ from qda.shim.trace import fields, status
 
 __all__ = ["trace_wire"]
 
-_SHOWN = 32
-"""Bytes that are shown of an inline buffer."""
 
 _REQUESTS: dict[int, type[Record]] = {
     Method.ATTACH: control.AttachRequest,
@@ -102,8 +101,10 @@ def _buffer(argument: WireArgument, memory: Memory) -> str:
     data = _inline(argument, memory)
     if data is None:
         return f"{argument.length} bytes at device address {argument.address:#x}"
-    text = bytes(data[:_SHOWN]).hex(" ", -4)
-    return f"{argument.length} bytes: {text}{' ...' if argument.length > _SHOWN else ''}"
+    text = bytes(data[: limits.TRACED_BYTES]).hex(" ", -4)
+    return (
+        f"{argument.length} bytes: {text}{' ...' if argument.length > limits.TRACED_BYTES else ''}"
+    )
 
 
 def _request(method: int, argument: WireArgument, memory: Memory) -> str:

@@ -8,7 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qda.driver import DEFAULT_MESSAGE_LIMIT, Limits
+from qda import limits
+from qda.driver import Limits
 from qda.dsp.boot import Boot
 from qda.errors import UsageError
 from qda.fastrpc.domains import COMPUTE
@@ -97,7 +98,7 @@ def _dsp(entry: object) -> DspProfile:
         set(stream_ids)
     ) != len(stream_ids):
         raise ValueError(f"{name}: stream ids are distinct numbers above 0: {list(stream_ids)}")
-    message_limit = entry.get("message_limit", DEFAULT_MESSAGE_LIMIT)
+    message_limit = entry.get("message_limit", limits.MESSAGE)
     if not _is_number(message_limit, 1, 1 << 31):
         raise ValueError(f"{name}: message_limit {message_limit!r}: bytes, 1 to 2147483648")
     capabilities = _take(name, {"capabilities": {}, **entry}, "capabilities", dict)

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from qda import limits
 from qda.errors import DSP_OFFSET, StatusError, as_unsigned
-from qda.fastrpc.scalars import MAX_BUFFERS, Scalars
+from qda.fastrpc.scalars import Scalars
 from qda.idl.model import Direction, Method, Parameter
 from qda.idl.types import Sequence
 from qda.idl.wire.calls import InterfaceCodec, MethodCodec
@@ -78,7 +79,7 @@ class Spoiled:
             self.outs[place] = max(0, self.outs[place] - self._chance.randint(1, 5))
 
     def _insert(self) -> None:
-        if len(self.ins) < MAX_BUFFERS:
+        if len(self.ins) < limits.BUFFERS:
             place = self._chance.randint(0, len(self.ins))
             self.ins.insert(place, bytearray(self._chance.randint(0, 8)))
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from qda import limits
 from qda.client.buffer import Buffer, Mapping
 from qda.client.memory import SessionMemory
-from qda.errors import BAD_PARAMETER, DSP_OFFSET, StatusError
+from qda.errors import BAD_PARAMETER, StatusError, plain
 from qda.fastrpc.mapping import MADE_BY_DSP, MapFlag
 
 __all__ = ["AppsMem"]
 
-REQUEST_MAX = 1 << 30
-"""Largest request in bytes."""
 
-_EBADPARM = BAD_PARAMETER - DSP_OFFSET
+_EBADPARM = plain(BAD_PARAMETER)
 _HLOS_FD = 0x10000
 """The DSP asks for a buffer that it finds by its fd."""
 
@@ -47,8 +46,8 @@ class AppsMem:
         self, heapid: int, ion_flags: int, rflags: int, vin: int, size: int
     ) -> tuple[int, int]:
         """Make memory and map it; returns its address in the program and on the DSP."""
-        if not 0 < size <= REQUEST_MAX:
-            raise StatusError(_EBADPARM, f"{size} bytes: 1 to {REQUEST_MAX}")
+        if not 0 < size <= limits.HOST_MEMORY:
+            raise StatusError(_EBADPARM, f"{size} bytes: 1 to {limits.HOST_MEMORY}")
         buffer = self._memory.alloc(size)
         try:
             if rflags == _HLOS_FD:

@@ -14,33 +14,28 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from qda import limits
 from qda.client.host.search import search_folders
 from qda.errors import (
     BAD_PARAMETER,
-    DSP_OFFSET,
     NO_VARIABLE,
     UNSUPPORTED,
     VARIABLE_NOT_SET,
     StatusError,
+    plain,
 )
 
 __all__ = ["AppsStd"]
 
-OPEN_MAX = 256
-"""Files and folders that a DSP may have open at once."""
 
 FIRST_FILE = 100
 """Number of the first file, as in the C library."""
 
-LOAD_MAX = 64 << 20
-"""Longest file in bytes that is read into a buffer as a whole."""
 
 _EBADPARM, _EUNSUPPORTED, _EGETENV, _ESETENV = (
-    status - DSP_OFFSET for status in (BAD_PARAMETER, UNSUPPORTED, NO_VARIABLE, VARIABLE_NOT_SET)
+    plain(status) for status in (BAD_PARAMETER, UNSUPPORTED, NO_VARIABLE, VARIABLE_NOT_SET)
 )
 _MODES = {"r": "rb", "w": "wb", "a": "ab", "r+": "r+b", "w+": "w+b", "a+": "a+b"}
-_NAME_MAX = 254
-"""Longest name in bytes of an entry of a folder."""
 
 T = TypeVar("T")
 
@@ -67,12 +62,12 @@ class _Table:
     def add(self, thing: Any) -> int:
         """The number of something new, which is closed if there is no room for it."""
         with self._lock:
-            if len(self._open) < OPEN_MAX:
+            if len(self._open) < limits.HOST_FILES:
                 self._last += 1
                 self._open[self._last] = thing
                 return self._last
         thing.close()
-        raise OSError(errno.EMFILE, f"the DSP has {OPEN_MAX} files open")
+        raise OSError(errno.EMFILE, f"the DSP has {limits.HOST_FILES} files open")
 
     def __getitem__(self, number: int) -> Any:
         with self._lock:
@@ -261,9 +256,9 @@ class AppsStd:
 
     def _load(self, file: Any) -> tuple[int, int]:
         with file:
-            data = file.read(LOAD_MAX + 1)
-        if len(data) > LOAD_MAX:
-            raise OSError(errno.EFBIG, f"a file of more than {LOAD_MAX} bytes")
+            data = file.read(limits.HOST_FILE + 1)
+        if len(data) > limits.HOST_FILE:
+            raise OSError(errno.EFBIG, f"a file of more than {limits.HOST_FILE} bytes")
         return self._share(data), len(data)
 
     def fclose_fd(self, fd: int) -> None:
@@ -343,7 +338,7 @@ def _entries(name: str) -> Iterator[tuple[int, bytes]]:
         entries = [(one.inode(), os.fsencode(one.name)) for one in found]
     own = os.stat(name).st_ino
     every = [(own, b"."), (own, b".."), *sorted(entries, key=lambda one: one[1])]
-    return _each([one for one in every if len(one[1]) <= _NAME_MAX])
+    return _each([one for one in every if len(one[1]) <= limits.HOST_NAME])
 
 
 def _each(entries: list[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:

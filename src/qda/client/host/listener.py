@@ -10,8 +10,17 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from qda.client.host.modules import HostModules, plain
-from qda.errors import BAD_PARAMETER, BAD_STATE, INTERRUPTED, as_signed, as_unsigned, is_missing
+from qda import limits
+from qda.client.host.modules import HostModules
+from qda.errors import (
+    BAD_PARAMETER,
+    BAD_STATE,
+    INTERRUPTED,
+    as_signed,
+    as_unsigned,
+    is_missing,
+    plain,
+)
 from qda.fastrpc.listener import (
     FIRST_RESULT,
     LISTENER,
@@ -22,7 +31,7 @@ from qda.fastrpc.listener import (
     NextAnswer,
     NextRequest,
 )
-from qda.fastrpc.nested import STREAM_MAX, pack_reply, unpack_request
+from qda.fastrpc.nested import pack_reply, unpack_request
 from qda.fastrpc.scalars import Scalars
 from qda.memory import PAGE, align
 
@@ -32,17 +41,6 @@ Invoke = Callable[[int, int, Sequence[object], Sequence[object]], int]
 """Calls a method of a handle with in-buffers and out-buffers; returns the status, unsigned.
 OSError."""
 
-ROOM = 4096
-"""Room for a request in bytes; a longer one is fetched in a second step."""
-
-KEEP = 1 << 20
-"""Room that has become longer than this is given back after the request."""
-
-THREADS = 32
-"""How deep calls may nest."""
-
-JOIN = 10.0
-"""Seconds to wait at the end for methods that still run."""
 
 _log = logging.getLogger("qda.client.host")
 
@@ -81,7 +79,7 @@ class ListenerThreads:
             target=self._run, args=(self._entrance,), daemon=True, name=f"{self._name} host"
         )
         with self._lock:
-            if self._stopped or len(self._threads) >= THREADS:
+            if self._stopped or len(self._threads) >= limits.NESTED_CALLS:
                 return
             self._threads.add(thread)
             self._waiting += 1
@@ -96,13 +94,13 @@ class ListenerThreads:
                 self._add_thread()
 
     def stop(self) -> None:
-        """Wait for the threads, at most JOIN seconds; not for the one that calls this."""
+        """Wait for the threads as long as limits.PATIENCE, but not for the one that calls this."""
         with self._lock:
             self._stopped = True
             threads = list(self._threads)
         for thread in threads:
             if thread is not threading.current_thread():
-                thread.join(JOIN)
+                thread.join(limits.PATIENCE)
                 if thread.is_alive():
                     _log.error("%s: a method of the host does not end", self._name)
 
@@ -132,7 +130,7 @@ class _Loop:
 
     def __init__(self, invoke: Invoke, entrance: Entrance) -> None:
         self._invoke, self._entrance = invoke, entrance
-        self._room = bytearray(ROOM)
+        self._room = bytearray(limits.REQUEST_ROOM)
         self._forget()
 
     def _forget(self) -> None:
@@ -181,13 +179,13 @@ class _Loop:
         if not self._result:
             self._reply = pack_reply(outs)
         del ins, stream
-        if len(self._room) > KEEP:
-            self._room = bytearray(ROOM)
+        if len(self._room) > limits.KEPT_ROOM:
+            self._room = bytearray(limits.REQUEST_ROOM)
 
     def _stream(self, asked: NextAnswer) -> memoryview:
         """The whole request.  ValueError if the DSP does not give it; OSError."""
         length, had = asked.length, len(self._room)
-        if not 0 <= length <= STREAM_MAX:
+        if not 0 <= length <= limits.STREAM:
             raise ValueError(f"a request of {length} bytes")
         if length > had:
             room = bytearray(align(length, PAGE))

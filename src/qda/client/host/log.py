@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from qda.client.host.modules import plain
-from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError
+from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError, plain
 from qda.fastrpc.hostlog import LOG, read_log_records
 from qda.fastrpc.scalars import Scalars
 

@@ -12,16 +12,18 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from qda import limits
 from qda.errors import (
     BAD_HANDLE,
     BAD_PARAMETER,
-    DSP_OFFSET,
+    OUT_OF_HANDLES,
     SKELETON_RAISED,
     UNABLE_TO_LOAD,
     UNSUPPORTED,
     DspError,
     StatusError,
     as_signed,
+    plain,
 )
 from qda.fastrpc.remotectl import REMOTECTL, Server
 from qda.fastrpc.scalars import Scalars
@@ -29,12 +31,9 @@ from qda.fastrpc.skeleton import Module
 from qda.fastrpc.uri import ModuleUri
 from qda.idl.wire.records import MarshalError
 
-__all__ = ["HostModules", "Opened", "plain"]
+__all__ = ["HostModules", "Opened"]
 
-HANDLES = 256
-"""Modules that a DSP may have open at once."""
 
-_OUT_OF_HANDLES = 0x2D
 _log = logging.getLogger("qda.client.host")
 
 
@@ -48,11 +47,6 @@ class Opened:
 
 Opener = Callable[[str], Opened]
 """Opens a module for the URI or name that the DSP has given."""
-
-
-def plain(status: int) -> int:
-    """The number with which a host says what on a DSP is `status`."""
-    return status - DSP_OFFSET if DSP_OFFSET <= status <= DSP_OFFSET + 0x201 else status
 
 
 class HostModules:
@@ -112,12 +106,12 @@ class HostModules:
             raise StatusError(plain(UNABLE_TO_LOAD), words)
         opened = opener(name)
         with self._lock:
-            if len(self._open) < HANDLES:
+            if len(self._open) < limits.HOST_MODULES:
                 self._last += 1
                 self._open[self._last] = opened
                 return self._last
         opened.close()
-        raise StatusError(_OUT_OF_HANDLES, f"{HANDLES} modules are open")
+        raise StatusError(plain(OUT_OF_HANDLES), f"{limits.HOST_MODULES} modules are open")
 
     def _remove(self, handle: int) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from qda.fastrpc.scalars import MAX_BUFFERS, MAX_HANDLES
+from qda import limits
 from qda.idl.c.extents import is_handle, is_variable
 from qda.idl.c.layouts import MethodLayout
 from qda.idl.c.names import fail
@@ -46,8 +46,8 @@ class Slots:
                 counts.append(start + len(found))
         self.counts = (counts[0], counts[1], counts[2], counts[3])
         for number, limit, what in (
-            (max(self.counts[:2]), MAX_BUFFERS, "buffers"),
-            (max(self.counts[2:]), MAX_HANDLES, "handles"),
+            (max(self.counts[:2]), limits.BUFFERS, "buffers"),
+            (max(self.counts[2:]), limits.HANDLES, "handles"),
         ):
             if number > limit:
                 message = f'method "{self.method.name}" takes {number} {what} in one direction'

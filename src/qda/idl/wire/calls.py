@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from qda import limits
 from qda.errors import UNSUPPORTED, UsageError, UsageTypeError
-from qda.fastrpc.scalars import EXTENDED_METHOD, MAX_BUFFERS, MAX_HANDLES, Scalars
+from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 from qda.idl.model import Interface, Method, Parameter
 from qda.idl.types import DmaHandle, Struct, Type
 from qda.idl.types import Sequence as SequenceType
@@ -93,7 +94,7 @@ class MethodCodec:
         self._takes_handles = any(_holds_handle(one.type) for one in method.parameters)
         self._shape = self._count_shape()
         # Of a plain method all calls have these; a call of another is counted.
-        fits = max(self._shape[:2]) <= MAX_BUFFERS and max(self._shape[2:]) <= MAX_HANDLES
+        fits = max(self._shape[:2]) <= limits.BUFFERS and max(self._shape[2:]) <= limits.HANDLES
         self._scalars = self._scalars_of(self._shape) if self._is_plain and fits else None
 
     def _scalars_of(self, counts: _Shape) -> Scalars:
@@ -188,10 +189,10 @@ class MethodCodec:
 
     def _check_limits(self, ins: int, outs: int, in_handles: int, out_handles: int) -> None:
         for number, limit, what in (
-            (ins, MAX_BUFFERS, "in-buffers"),
-            (outs, MAX_BUFFERS, "out-buffers"),
-            (in_handles, MAX_HANDLES, "in-handles"),
-            (out_handles, MAX_HANDLES, "out-handles"),
+            (ins, limits.BUFFERS, "in-buffers"),
+            (outs, limits.BUFFERS, "out-buffers"),
+            (in_handles, limits.HANDLES, "in-handles"),
+            (out_handles, limits.HANDLES, "out-handles"),
         ):
             if number > limit:
                 raise UsageError(f"{self.method.name}: {number} {what}, a call has at most {limit}")

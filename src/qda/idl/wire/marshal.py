@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TypeAlias
 
+from qda import limits
 from qda.errors import UsageError
-from qda.fastrpc.scalars import MAX_HANDLES
 from qda.idl.primitives import Primitive
 from qda.idl.types import DmaHandle, Enum, Sequence, String, Struct, Type
 from qda.idl.wire.leaves import COUNT, BlockNode, HandleNode, NumberNode, NumbersNode, TextNode
@@ -89,7 +89,7 @@ class ItemsNode(Node[list[Value], _Offered, _Opened]):
     def __init__(self, element: Type) -> None:
         self._node = node_of(element)
         # Handles have no record to compare their number with.
-        self._most = None if self._node.in_layout.size else MAX_HANDLES
+        self._most = None if self._node.in_layout.size else limits.HANDLES
 
     def send(self, value: Given, fields: Row, call: Outgoing) -> None:
         items, layout = list(value), self._node.in_layout

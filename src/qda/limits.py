@@ -1,0 +1,396 @@
+"""How much there may be of everything: one table of sizes, counts and times.
+
+A limit is an ordinary number, `limits.HOST_FILES`, and stands here with its unit, its reason, and
+what happens beyond it; `docs/limits.md` is printed from `SUBJECTS`.  A number that is not a choice
+but a format stands with the format, unless a program can meet it as a limit.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeVar
+
+__all__ = ["SUBJECTS", "Limit", "Subject"]
+
+Number = TypeVar("Number", int, float)
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+class Limit(NamedTuple):
+    """One limit: its name in this module, its value in `unit`s, the reason for it, and what happens
+    beyond it."""
+
+    name: str
+    value: int | float
+    unit: str
+    why: str
+    beyond: str
+
+
+class Subject:
+    """Limits of one subject, in the order of their declaration."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.limits: list[Limit] = []
+
+    def limit(self, name: str, value: Number, unit: str, why: str, beyond: str) -> Number:
+        """Add a limit to the table; returns its value."""
+        self.limits.append(Limit(name, value, unit, why, beyond))
+        return value
+
+
+_calls = Subject("Calls")
+
+BUFFERS: Final = _calls.limit(
+    "BUFFERS",
+    255,
+    "in-buffers, and as many out-buffers, of a call",
+    "eight bits each in the scalars word",
+    "UsageError, or an error of the IDL compiler",
+)
+HANDLES: Final = _calls.limit(
+    "HANDLES",
+    15,
+    "in-handles, and as many out-handles, of a call",
+    "four bits each in the scalars word",
+    "UsageError, or an error of the IDL compiler",
+)
+ARGUMENT: Final = _calls.limit(
+    "ARGUMENT",
+    (1 << 31) - 1,
+    "bytes of an argument",
+    "lengths are added up as signed 32-bit numbers on the way (H06)",
+    "EINVAL",
+)
+MESSAGE: Final = _calls.limit(
+    "MESSAGE",
+    128 * MIB,
+    "bytes of a call that are not in buffer objects, with the list of its arguments",
+    "the driver allocates them; a profile may say another number",
+    "ENOMEM",
+)
+CALLS: Final = _calls.limit(
+    "CALLS",
+    255,
+    "calls of a session at a time",
+    "eight bits of the context id number them, and 0 is no call",
+    "ENOSPC",
+)
+RESUMED: Final = _calls.limit(
+    "RESUMED",
+    100,
+    "times that an interrupted call is taken up again",
+    "a method's own status of -4 looks like EINTR (8.3)",
+    "InterruptedError",
+)
+CAPABILITIES: Final = _calls.limit(
+    "CAPABILITIES",
+    255,
+    "capabilities of a DSP",
+    "the driver asks for that many words (3.5)",
+    "EOVERFLOW at a legacy node",
+)
+ERROR_TEXT: Final = _calls.limit(
+    "ERROR_TEXT",
+    4096,
+    "bytes of words with which a module is refused",
+    "they name all places that were searched (U9)",
+    "the rest of the words is missing",
+)
+LOADER_TEXT: Final = _calls.limit(
+    "LOADER_TEXT",
+    1 * KIB,
+    "bytes of words with which a skeleton class is refused",
+    "one sentence",
+    "the rest of the words is missing",
+)
+C_ERROR_TEXT: Final = _calls.limit(
+    "C_ERROR_TEXT",
+    255,
+    "the same, for a client in C",
+    "the C library has room for so many",
+    "the rest is in the DSP's log",
+)
+
+_processes = Subject("Processes of the DSP")
+
+PROCESS_NAME: Final = _processes.limit(
+    "PROCESS_NAME",
+    16,
+    "bytes of a process's name, with its NUL",
+    "the kernel's `comm` is so long (3.1, H29)",
+    "the name is cut",
+)
+PROCESS_MEMORY: Final = _processes.limit(
+    "PROCESS_MEMORY",
+    4 * MIB,
+    "bytes that a process is given at first, whatever its image needs",
+    "the kernel's driver does it so (3.2)",
+    "the DSP asks for more",
+)
+LEGACY_SESSIONS: Final = _processes.limit(
+    "LEGACY_SESSIONS",
+    14,
+    "open files of a DSP's legacy nodes",
+    "the older driver has that many session ids (5.1)",
+    "EBUSY",
+)
+WINDOW: Final = _processes.limit(
+    "WINDOW",
+    2 * GIB,
+    "bytes of DSP addresses of a process",
+    "they are addresses of the process below 4 GiB, of which some are in use",
+    "AEE_EMMAP",
+)
+THREADED_WINDOW: Final = _processes.limit(
+    "THREADED_WINDOW",
+    256 * MIB,
+    "the same, where the DSP is threads of this process",
+    "all processes share the addresses below 4 GiB",
+    "AEE_EMMAP",
+)
+GRANULE: Final = _processes.limit(
+    "GRANULE",
+    64 * KIB,
+    "bytes between places where a mapping can begin",
+    "the page size of some kernels",
+    "a hint is rounded down",
+)
+LOG_LINES: Final = _processes.limit(
+    "LOG_LINES",
+    1000,
+    "lines of a session's log that are kept",
+    "a client may never read its log",
+    "the oldest are lost",
+)
+LOG_LINE: Final = _processes.limit(
+    "LOG_LINE", 4096, "bytes of a line of the log", "a traceback is many lines", "the line is cut"
+)
+LOG_ROOM: Final = _processes.limit(
+    "LOG_ROOM",
+    32 * KIB,
+    "bytes of the log that are fetched at once",
+    "they fit into a slot",
+    "a further call fetches more",
+)
+
+_host = Subject("What a DSP may ask of its host")
+
+STREAM: Final = _host.limit(
+    "STREAM",
+    64 * MIB,
+    "bytes of the arguments of a reverse call, and of its results",
+    "a few lengths may ask for gigabytes",
+    "AEE_EBADPARM",
+)
+POSTS: Final = _host.limit(
+    "POSTS",
+    64,
+    "reverse calls under way that nobody waits for",
+    "a host may take none of them",
+    "the message is not sent",
+)
+NESTED_CALLS: Final = _host.limit(
+    "NESTED_CALLS",
+    32,
+    "threads of a host that run reverse calls: how deep calls may nest",
+    "each level holds one",
+    "the call waits for a thread",
+)
+REQUEST_ROOM: Final = _host.limit(
+    "REQUEST_ROOM",
+    4096,
+    "bytes of a request that come at once",
+    "most are short",
+    "a further call fetches the rest",
+)
+KEPT_ROOM: Final = _host.limit(
+    "KEPT_ROOM",
+    1 * MIB,
+    "bytes of room for requests that a thread keeps",
+    "one long request should not cost memory for ever",
+    "the room is given back after the request",
+)
+HOST_MODULES: Final = _host.limit(
+    "HOST_MODULES",
+    256,
+    "modules of the host that a DSP has open",
+    "a skeleton may forget to close them",
+    "AEE_EOUTOFHANDLES",
+)
+HOST_FILES: Final = _host.limit(
+    "HOST_FILES",
+    256,
+    "files and folders of the host that a DSP has open",
+    "a skeleton may forget to close them",
+    "EMFILE",
+)
+HOST_FILE: Final = _host.limit(
+    "HOST_FILE",
+    64 * MIB,
+    "bytes of a file that the host reads into a buffer as a whole",
+    "larger ones are read in parts",
+    "EFBIG",
+)
+HOST_NAME: Final = _host.limit(
+    "HOST_NAME",
+    254,
+    "bytes of a name in a folder of the host",
+    "the record has room for so many",
+    "the entry is left out",
+)
+HOST_MEMORY: Final = _host.limit(
+    "HOST_MEMORY",
+    1 * GIB,
+    "bytes that a DSP asks for at once",
+    "a skeleton may ask for anything",
+    "AEE_EBADPARM",
+)
+LOG_RECORDS: Final = _host.limit(
+    "LOG_RECORDS",
+    1000,
+    "messages that are kept for the host",
+    "the host may not take them",
+    "the oldest are lost",
+)
+LOG_RECORDS_AT_ONCE: Final = _host.limit(
+    "LOG_RECORDS_AT_ONCE",
+    16,
+    "messages in one call",
+    "the call stays short",
+    "a further call brings more",
+)
+MODULE_FILE: Final = _host.limit(
+    "MODULE_FILE",
+    64 * MIB,
+    "bytes of a module's file",
+    "it is held in memory",
+    "AEE_EUNABLETOLOAD",
+)
+FILE_PART: Final = _host.limit(
+    "FILE_PART",
+    32 * KIB,
+    "bytes of a file that are read at once",
+    "request and reply fit into a slot",
+    "a further call reads more",
+)
+PATHS_NAMED: Final = _host.limit(
+    "PATHS_NAMED",
+    16,
+    "folders that an error names",
+    "it is to be read",
+    "the others are not named",
+)
+
+_waiting = Subject("Waiting")
+
+PATIENCE: Final = _waiting.limit(
+    "PATIENCE",
+    10.0,
+    "seconds for the DSP's answer to the driver itself, and for what still runs at a close",
+    "longer than a healthy DSP takes (H32)",
+    "ETIMEDOUT; a close goes on without it",
+)
+SERVER_PATIENCE: Final = _waiting.limit(
+    "SERVER_PATIENCE",
+    PATIENCE + 2,
+    "seconds that a device server waits for files that are being closed",
+    "longer than PATIENCE, which the driver may need",
+    "it goes on without them",
+)
+HOST_PATIENCE: Final = _waiting.limit(
+    "HOST_PATIENCE",
+    2.0,
+    "seconds that a reverse call waits for a thread of a host that listens",
+    "the listener of a program in C is a race with the program (clients.md 4)",
+    "AEE_ENOSUCHTHREAD",
+)
+ANNOUNCEMENT: Final = _waiting.limit(
+    "ANNOUNCEMENT",
+    0.5,
+    "seconds that the DSP waits for a host to say that it listens",
+    "programs in C open modules before their listener has said anything (clients.md 4)",
+    "modules in files are not found",
+)
+LAST_WORDS: Final = _waiting.limit(
+    "LAST_WORDS",
+    0.1,
+    "seconds that a host has to take the log of a session that ends",
+    "an end should not wait for readers",
+    "the messages are lost",
+)
+BREATH: Final = _waiting.limit(
+    "BREATH",
+    0.01,
+    "seconds before a connection that could not be accepted is tried again",
+    "the server has no descriptors left at the moment",
+    "it is tried again",
+)
+
+_connections = Subject("Transport, and programs in other processes")
+
+FRAME: Final = _connections.limit(
+    "FRAME",
+    64 * KIB,
+    "bytes of a message that comes with descriptors",
+    "the first message to a DSP says what it is",
+    "the message is refused",
+)
+DESCRIPTORS: Final = _connections.limit(
+    "DESCRIPTORS",
+    63,
+    "descriptors of a message",
+    "a control lane and the first lanes; one more is asked for, to see that there are too many",
+    "the message is refused",
+)
+SHORT_MESSAGE: Final = _connections.limit(
+    "SHORT_MESSAGE",
+    4096,
+    "bytes of a message without descriptors",
+    "FastRPC needs 40",
+    "the rest is lost, and the message refused",
+)
+SOCKET_PATH: Final = _connections.limit(
+    "SOCKET_PATH",
+    107,
+    "bytes of the path of a device server's socket",
+    "`sun_path` without its NUL",
+    "UsageError",
+)
+NODE_NAME: Final = _connections.limit(
+    "NODE_NAME",
+    64,
+    "bytes of a node's name below /dev, with its NUL",
+    "the longest of ours is half of it",
+    "the path is not a node of ours",
+)
+BACKLOG: Final = _connections.limit(
+    "BACKLOG",
+    512,
+    "programs that wait for their connection to be accepted",
+    "many programs may start at once",
+    "connecting waits",
+)
+NODES_REMEMBERED: Final = _connections.limit(
+    "NODES_REMEMBERED",
+    64,
+    "nodes of which a connection remembers that its process has had them",
+    "each request asks",
+    "it is found out again",
+)
+SHORT_ACCESS: Final = _connections.limit(
+    "SHORT_ACCESS",
+    16 * KIB,
+    "bytes of client memory that a connection keeps room for",
+    "an ioctl's structure can have so many",
+    "room is made for the access",
+)
+TRACED_ARGUMENTS: Final = _connections.limit(
+    "TRACED_ARGUMENTS", 32, "arguments of a call in a trace", "a line is to be read", "..."
+)
+TRACED_BYTES: Final = _connections.limit(
+    "TRACED_BYTES", 32, "bytes of a buffer in a trace", "a line is to be read", "..."
+)
+
+SUBJECTS: Final = (_calls, _processes, _host, _waiting, _connections)
