@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from typing import IO, Any, Self, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from qda.dsp.reverse_calls import ReverseCalls
 from qda.errors import (
@@ -33,6 +33,9 @@ from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 from qda.idl import Remote
 from qda.idl.python.system import SYSTEM_INTERFACES, system_interface
 from qda.pending import Pending
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 __all__ = ["Environment", "Host", "HostFile", "HostModule", "ask", "open_module"]
 
@@ -86,8 +89,8 @@ class HostModule:
     def invoke(
         self,
         method: int,
-        ins: Sequence[Any] = (),
-        outs: Sequence[Any] = (),
+        ins: Sequence[ReadableBuffer] = (),
+        outs: Sequence[WriteableBuffer] = (),
         in_handles: Sequence[Any] = (),
         out_handles: Sequence[Any] = (),
         *,
@@ -201,12 +204,12 @@ class HostFile(io.RawIOBase):
             files.close()
             raise
 
-    def readinto(self, room: Any) -> int:
+    def readinto(self, room: WriteableBuffer) -> int:
         """Read as much as there is, at most `len(room)` bytes."""
         view = memoryview(room).cast("B")
         return int(self._files.fread(self._file, view).bytesRead) if view else 0
 
-    def write(self, data: Any) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         """Write bytes; returns how many were."""
         if self._abandoned:
             return memoryview(data).nbytes

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -53,6 +53,19 @@ __all__ = [
 
 LengthOf = Callable[[int], int]
 """The length in bytes of what is mapped under an fd; StatusError if nothing is."""
+
+
+class Place(Protocol):
+    """A pointer by which C asks for a number."""
+
+    def __setitem__(self, index: int, value: int, /) -> None: ...
+
+
+class RemoteArguments(Protocol):
+    """A pointer to C's array of arguments."""
+
+    def __getitem__(self, index: int, /) -> RemoteArgument: ...
+
 
 RUNTIME_LIBRARY: Final = "QDA_RUNTIME"
 """Environment variable that names the library `qda_runtime`, if it is not in the package."""
@@ -165,7 +178,7 @@ def _functions() -> dict[str, Any]:
     }
 
 
-def _fd_info(fd: int, length: Any) -> None:
+def _fd_info(fd: int, length: Place) -> None:
     """The length under an fd: of a handle of the running call, else of a mapping."""
     arguments, length_of, _ = getattr(_local, "call", None) or ((), None, None)
     for argument in arguments:
@@ -185,18 +198,18 @@ def _debug(level: int, file: bytes | None, line: int, text: bytes | None) -> Non
     log.handle(log.makeRecord(log.name, known.of_python, place, line, "%s", (words,), None))
 
 
-def _find(fd: int, address: Any, size: Any) -> None:
+def _find(fd: int, address: Place, size: Place) -> None:
     view = _services().memory_of_fd(fd)
     address[0] = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
     size[0] = len(view)
 
 
-def _host_open(name: bytes, handle: Any) -> None:
+def _host_open(name: bytes, handle: Place) -> None:
     found = open_module(_services().host.calls, name.decode("utf-8", "replace"))
     handle[0] = found.handle
 
 
-def _host_invoke(handle: int, word: int, arguments: Any) -> int:
+def _host_invoke(handle: int, word: int, arguments: RemoteArguments) -> int:
     scalars = Scalars.decode(word)
     if scalars.length != scalars.buffers:
         raise StatusError(BAD_PARAMETER, "a reverse call takes no handles")
