@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 from qda.client import (
     DeviceInfo,
@@ -16,6 +16,7 @@ from qda.client import (
     kernel_devices,
     start_session,
 )
+from qda.fastrpc.skeleton import AnySkeleton
 from qda.virtual import SPOKEN, load_profile, machine
 
 __all__ = ["devices", "open_session"]
@@ -30,7 +31,7 @@ def open_session(
     process: Literal["user", "root"] = "user",
     attributes: int = ProcessAttribute.UNSIGNED,
     shell: bytes | None = None,
-    skeletons: Iterable[type[Any]] = (),
+    skeletons: Iterable[type[AnySkeleton]] = (),
     debug: bool = False,
 ) -> Session:
     """Open a session with a DSP.

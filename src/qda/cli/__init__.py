@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["INTERRUPTED", "main"]
+from qda.cli.statuses import INTERRUPTED
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells give it: 128 + SIGINT."""
+__all__ = ["main"]
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from qda.cli import INTERRUPTED
+from qda.cli.statuses import INTERRUPTED
 from qda.errors import QdaError
 
 __all__ = ["app"]
