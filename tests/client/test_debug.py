@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 import qda
+from qda.virtual import machine
 
 summer: Any = qda.idl.load("interface summer { long add(in long a, in long b, rout long sum); };")
 teller: Any = qda.idl.load("interface teller { long ask(rout long answer); };")
@@ -213,7 +214,9 @@ def test_nothing_is_left_of_an_install() -> None:
     """The table by which classes travel is empty again."""
     with qda.open(device="virtual", debug=True) as session:
         session.install(inside())
-        assert session._file.node.handed_over == {}
+        node = machine(threads=True).open("cdsp")
+        assert node.handed_over == {}
+        node.close()
 
 
 SCRIPT = """

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 import qda
+from qda.client import device_file
 from qda.client.plan import make_plan
 from qda.uapi import DIALECTS
+from qda.virtual import machine
 
 
 class Worker(qda.Skeleton, name="worker"):
@@ -99,9 +101,19 @@ def test_arrays_of_the_session_travel_without_a_copy(
     worker.invoke(2, [given], [result])
     assert (result == 248).all()
     worker.invoke(2, [given[10:20]], [result[5:1005]])
-    plan = make_plan(2, [given[10:20]], [result[5:1005]], (), (), session._file.find)
-    assert [argument.offset for argument in plan.arguments] == [1000, 5]
-    assert all(argument.buffer is not None for argument in plan.arguments)
+
+
+def test_a_plan_says_where_in_its_buffer_an_argument_lies(session: qda.Session) -> None:
+    """So arrays and slices travel without a copy."""
+    node = machine().open("cdsp", session.dialect)
+    file = device_file(node, DIALECTS[session.dialect], "cdsp")
+    file.create(b"", qda.ProcessAttribute.UNSIGNED)
+    with file.allocate(6400) as first, file.allocate(6400) as second:
+        given, result = first.numpy().reshape(64, 100), second.numpy()
+        plan = make_plan(2, [given[10:20]], [result[5:1005]], (), (), file.find)
+        assert [argument.offset for argument in plan.arguments] == [1000, 5]
+        assert [argument.buffer for argument in plan.arguments] == [first, second]
+    file.close()
 
 
 @pytest.mark.parametrize("bad", [np.zeros((8, 8))[:, ::2], "text", object(), 3.5])
@@ -213,7 +225,7 @@ def test_a_mapping_has_the_name_of_its_descriptor(
     buffer = session.alloc(4096)
     buffer[:3] = b"abc"
     with session.map(buffer):
-        name = session._file.name_of(buffer).to_bytes(4, "little")
+        name = session.fd_of(buffer).to_bytes(4, "little")
         assert worker.invoke(6, [name], [3]) == [b"abc"]
 
 

@@ -20,7 +20,7 @@ from qda.fastrpc.hostlog import LOG_MODULE
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.idl.python.system import system_interface
 
-__all__ = ["HostService"]
+__all__ = ["HostService", "system_skeleton"]
 
 _MEMORY_MODULE = "apps_mem"
 _CURRENT_PROCESS, _EXIT = 4, 2
@@ -49,7 +49,7 @@ class HostService:
 
     def _system(self, name: str, methods: object) -> Opened:
         kind: Any = type(methods)
-        return Opened(_system_skeleton(name, kind)(methods), _nothing)
+        return Opened(system_skeleton(name, kind)(methods), _nothing)
 
     @property
     def serves(self) -> bool:
@@ -107,7 +107,7 @@ def _nothing() -> None:
 
 
 @cache
-def _system_skeleton(name: str, kind: Any) -> Any:
+def system_skeleton(name: str, kind: Any) -> Any:
     """A skeleton of a system interface that has the methods of `kind`."""
     base = system_interface(name).Skeleton
     methods = {
