@@ -12,12 +12,14 @@ import qda
 from qda import limits
 from qda.client import Session
 from qda.client.host.modules import HostModules, Opened
-from qda.errors import SKELETON_RAISED
+from qda.errors import SKELETON_RAISED, UNSUPPORTED
+from qda.fastrpc.remotectl import REMOTECTL
 from qda.fastrpc.scalars import Scalars
 from tests.client.hosts import (
     AnyModule,
     Book,
     counter,
+    logbook,
     tower,
     worker,
 )
@@ -115,3 +117,77 @@ def test_a_dsp_opens_only_so_many_modules() -> None:
     assert len(closed) == 1
     modules.close()
     assert len(closed) == limits.HOST_MODULES + 1
+
+
+halves: Any = qda.idl.load(
+    """interface halves { long one(in long x, rout long y); long two(in long x, rout long y); };"""
+)
+
+
+class Half(halves.Skeleton):  # type: ignore[misc]
+    """Of an interface, not all of which it implements."""
+
+    def one(self, x: int) -> int:
+        if x == 1:
+            raise qda.StatusError(UNSUPPORTED, "its own refusal")
+        if x == 2:
+            raise qda.StatusError(0x1234, "a number of its own")
+        if x == 3:
+            raise qda.DspError("a call of its own", "cdsp", UNSUPPORTED)
+        return x
+
+
+class Numbered(qda.Skeleton, name="numbered"):
+    """Whose methods have numbers."""
+
+    @qda.method(0)
+    def one(self, x: memoryview, y: memoryview) -> int:
+        return 0
+
+
+IN, NUMBER = bytes(4), (40).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "scalars", "ins", "status"),
+    [
+        (Half, Scalars(0, 1, 1), [IN], 0),
+        (Half, Scalars(1, 1, 1), [IN], 0x14),
+        (Half, Scalars(2, 1, 1), [IN], 0x14),
+        (Half, Scalars(31, 1, 1), [NUMBER], 0x14),
+        (Half, Scalars(0, 1, 1), [b""], 0xE),
+        (Half, Scalars(0, 0, 1), [], 0xE),
+        (Half, Scalars(0, 1, 1), [b"\1\0\0\0"], 0x14),
+        (Half, Scalars(0, 1, 1), [b"\2\0\0\0"], 0x1234),
+        (Half, Scalars(0, 1, 1), [b"\3\0\0\0"], UNSUPPORTED - (1 << 32)),
+        (Numbered, Scalars(0, 1, 1), [IN], 0),
+        (Numbered, Scalars(1, 1, 1), [IN], 0x14),
+        (Numbered, Scalars(31, 1, 1), [NUMBER], 0x14),
+        (Numbered, Scalars(0, 0, 1), [], 0xE),
+    ],
+)
+def test_a_host_says_its_own_refusals_without_the_dsps_offset(
+    skeleton: type[Any], scalars: Scalars, ins: list[bytes], status: int
+) -> None:
+    """Whether a method is unknown, not implemented, called wrongly or refuses by itself; a status
+    of the DSP, which a method has met, goes back to it unchanged (8.2)."""
+    modules = HostModules()
+    modules.provide("x", lambda _: Opened(skeleton(), lambda: None))
+    answer = bytearray(8)
+    asked = REMOTECTL.ask_open("x")
+    modules.call(0, asked.scalars, [memoryview(one) for one in asked.ins], [answer, bytearray(8)])
+    handle = asked.answer([answer, b""]).handle
+    views = [memoryview(one) for one in ins]
+    assert modules.call(handle, scalars, views, [bytearray(4)]) == status
+
+
+def test_a_dsp_sees_a_method_that_is_not_implemented_as_one_that_is_unknown(
+    session: Session, remote: Any
+) -> None:
+    """0x14 both, from end to end."""
+
+    class Silent(logbook.Skeleton):  # type: ignore[misc]
+        """Implements nothing."""
+
+    session.provide(Silent)
+    assert remote.fail(0) == 0x14

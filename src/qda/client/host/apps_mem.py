@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from qda import limits
 from qda.client.buffer import Buffer, Mapping
 from qda.client.memory import SessionMemory
-from qda.errors import BAD_PARAMETER, StatusError, plain
+from qda.errors import BAD_PARAMETER, StatusError
 from qda.fastrpc.mapping import MADE_BY_DSP, MapFlag
 
 __all__ = ["AppsMem"]
 
 
-_EBADPARM = plain(BAD_PARAMETER)
 _HLOS_FD = 0x10000
 """The DSP asks for a buffer that it finds by its fd."""
 
@@ -47,7 +46,7 @@ class AppsMem:
     ) -> tuple[int, int]:
         """Make memory and map it; returns its address in the program and on the DSP."""
         if not 0 < size <= limits.HOST_MEMORY:
-            raise StatusError(_EBADPARM, f"{size} bytes: 1 to {limits.HOST_MEMORY}")
+            raise StatusError(BAD_PARAMETER, f"{size} bytes: 1 to {limits.HOST_MEMORY}")
         buffer = self._memory.alloc(size)
         try:
             if rflags == _HLOS_FD:
@@ -81,7 +80,7 @@ class AppsMem:
         with self._lock:
             made = self._made.pop(key, None)
         if made is None:
-            raise StatusError(_EBADPARM, f"nothing was mapped at {key:#x} on request")
+            raise StatusError(BAD_PARAMETER, f"nothing was mapped at {key:#x} on request")
         made.close()
 
     def request_map(

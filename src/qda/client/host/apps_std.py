@@ -1,7 +1,7 @@
 """`apps_std`: files, environment and directories of this process, for its DSP.
 
 The methods are those of `qda/idl/include/apps_std.idl` (spec/fastrpc.md 7.5).  What the system
-refuses is an errno; what makes no sense is an AEE number, plain as a host's are.
+refuses is an errno; what makes no sense is a status.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from qda.errors import (
     UNSUPPORTED,
     VARIABLE_NOT_SET,
     StatusError,
-    plain,
 )
 
 __all__ = ["AppsStd"]
@@ -32,9 +31,6 @@ FIRST_FILE = 100
 """Number of the first file, as in the C library."""
 
 
-_EBADPARM, _EUNSUPPORTED, _EGETENV, _ESETENV = (
-    plain(status) for status in (BAD_PARAMETER, UNSUPPORTED, NO_VARIABLE, VARIABLE_NOT_SET)
-)
 _MODES = {"r": "rb", "w": "wb", "a": "ab", "r+": "r+b", "w+": "w+b", "a+": "a+b"}
 
 T = TypeVar("T")
@@ -72,7 +68,7 @@ class _Table:
     def __getitem__(self, number: int) -> Any:
         with self._lock:
             if number not in self._open:
-                raise StatusError(_EBADPARM, f"no file {number} is open")
+                raise StatusError(BAD_PARAMETER, f"no file {number} is open")
             return self._open[number]
 
     def take(self, number: int) -> Any:
@@ -143,7 +139,7 @@ class AppsStd:
         return found[: len(paths)], len(found), min(longest, 0xFFFF)
 
     def fdopen_decrypt(self, sin: int) -> int:
-        raise StatusError(_EUNSUPPORTED, "nothing is decrypted here")
+        raise StatusError(UNSUPPORTED, "nothing is decrypted here")
 
     def fclose(self, sin: int) -> None:
         self._files.take(sin).close()
@@ -188,7 +184,7 @@ class AppsStd:
 
     def fseek(self, sin: int, offset: int, whence: int) -> None:
         if whence not in (io.SEEK_SET, io.SEEK_CUR, io.SEEK_END):
-            raise StatusError(_EBADPARM, f"whence {whence}")
+            raise StatusError(BAD_PARAMETER, f"whence {whence}")
         file = self._files[sin]
         self._try(file, lambda: file.file.seek(offset, whence))
         file.end = False
@@ -205,7 +201,7 @@ class AppsStd:
 
     def fsetpos(self, sin: int, pos: Any) -> None:
         if len(pos) < 8:
-            raise StatusError(_EBADPARM, f"a place of {len(pos)} bytes: 8")
+            raise StatusError(BAD_PARAMETER, f"a place of {len(pos)} bytes: 8")
         file = self._files[sin]
         self._try(file, lambda: file.file.seek(int.from_bytes(bytes(pos)[:8], "little")))
         file.end = False
@@ -269,7 +265,7 @@ class AppsStd:
     def getenv(self, name: str, val: int) -> tuple[str, int]:
         value = os.environ.get(name)
         if value is None:
-            raise StatusError(_EGETENV, f"there is no variable {name}")
+            raise StatusError(NO_VARIABLE, f"there is no variable {name}")
         data = os.fsencode(value)
         return os.fsdecode(data[: max(val - 1, 0)]), len(data) + 1
 
@@ -278,7 +274,7 @@ class AppsStd:
             if override or name not in os.environ:
                 os.environ[name] = val
         except (ValueError, OSError) as error:
-            raise StatusError(_ESETENV, f"{name!r}: {error}") from error
+            raise StatusError(VARIABLE_NOT_SET, f"{name!r}: {error}") from error
 
     def unsetenv(self, name: str) -> None:
         os.environ.pop(name, None)

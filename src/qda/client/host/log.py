@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError, plain
+from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError
 from qda.fastrpc.hostlog import LOG, read_log_records
 from qda.fastrpc.scalars import Scalars
 
@@ -21,10 +21,10 @@ class AdspMessages:
     def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
         """Take messages.  StatusError for anything else."""
         if scalars != LOG:
-            raise StatusError(plain(UNSUPPORTED), f"adspmsgd_apps has no {scalars}")
+            raise StatusError(UNSUPPORTED, f"adspmsgd_apps has no {scalars}")
         size = int.from_bytes(arguments[0][:4], "little")
         if len(arguments[0]) < 4 or size > len(arguments[1]):
-            raise StatusError(plain(BAD_PARAMETER), f"{size} bytes of {len(arguments[1])}")
+            raise StatusError(BAD_PARAMETER, f"{size} bytes of {len(arguments[1])}")
         for level, file, line, words in read_log_records(arguments[1][:size]):
             number = level.of_python
             if self._log.isEnabledFor(number):

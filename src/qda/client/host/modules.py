@@ -29,7 +29,6 @@ from qda.fastrpc.remotectl import REMOTECTL, Server
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import Module
 from qda.fastrpc.uri import ModuleUri
-from qda.idl.wire.records import MarshalError
 
 __all__ = ["HostModules", "Opened"]
 
@@ -58,7 +57,10 @@ class HostModules:
         self._open: dict[int, Opened] = {}
         self._last = 0
         self._server = Server(
-            REMOTECTL, self._add, self._remove, lambda error, _: (_status_of(error), str(error))
+            REMOTECTL,
+            self._add,
+            self._remove,
+            lambda error, _: (_status_of(error), _words_of(error)),
         )
 
     def provide(self, name: str, opener: Opener) -> None:
@@ -72,14 +74,14 @@ class HostModules:
         """Run a call of the DSP; returns its result, signed.  Never raises."""
         try:
             if scalars.length != scalars.buffers:
-                raise StatusError(plain(BAD_PARAMETER), "a reverse call takes no handles (7.2)")
+                raise StatusError(BAD_PARAMETER, "a reverse call takes no handles (7.2)")
             arguments = [*ins, *(memoryview(out) for out in outs)]
             if handle == REMOTECTL.handle:
                 return self._manage(scalars, arguments)
             with self._lock:
                 opened = self._open.get(handle)
             if opened is None:
-                raise StatusError(plain(BAD_HANDLE), f"no module is open at {handle:#x}")
+                raise StatusError(BAD_HANDLE, f"no module is open at {handle:#x}")
             return as_signed((opened.module.invoke(scalars, arguments) or 0) & 0xFFFFFFFF)
         except BaseException as error:  # a module of the program may raise anything
             return as_signed(_status_of(error))
@@ -88,22 +90,22 @@ class HostModules:
         try:
             served = self._server.serve(scalars, arguments)
         except ValueError as error:
-            raise StatusError(plain(BAD_PARAMETER), str(error)) from error
+            raise StatusError(BAD_PARAMETER, str(error)) from error
         if not served:
-            raise StatusError(plain(UNSUPPORTED), f"the host's module manager has no {scalars}")
+            raise StatusError(UNSUPPORTED, f"the host's module manager has no {scalars}")
         return 0
 
     def _add(self, name: str) -> int:
         try:
             key = ModuleUri.parse(name).name
         except ValueError as error:
-            raise StatusError(plain(BAD_PARAMETER), str(error)) from error
+            raise StatusError(BAD_PARAMETER, str(error)) from error
         with self._lock:
             opener = self._openers.get(key)
             known = ", ".join(sorted(self._openers))
         if opener is None:
             words = f"the program provides no module {key}; there are {known}"
-            raise StatusError(plain(UNABLE_TO_LOAD), words)
+            raise StatusError(UNABLE_TO_LOAD, words)
         opened = opener(name)
         with self._lock:
             if len(self._open) < limits.HOST_MODULES:
@@ -111,13 +113,13 @@ class HostModules:
                 self._open[self._last] = opened
                 return self._last
         opened.close()
-        raise StatusError(plain(OUT_OF_HANDLES), f"{limits.HOST_MODULES} modules are open")
+        raise StatusError(OUT_OF_HANDLES, f"{limits.HOST_MODULES} modules are open")
 
     def _remove(self, handle: int) -> None:
         with self._lock:
             opened = self._open.pop(handle, None)
         if opened is None:
-            raise StatusError(plain(BAD_HANDLE), f"no module is open at {handle:#x}")
+            raise StatusError(BAD_HANDLE, f"no module is open at {handle:#x}")
         opened.close()
 
     def close(self) -> None:
@@ -132,14 +134,20 @@ class HostModules:
 
 
 def _status_of(error: BaseException) -> int:
-    """The result of a call that ends with an exception."""
-    if isinstance(error, MarshalError):
-        return plain(error.status)
+    """The result of a call that ends with an exception.
+
+    What is raised on the host has a host's number, whoever raises it: the statuses of the table
+    lose the DSP's offset.  What the DSP has said to a call that the module made itself keeps it.
+    """
     if isinstance(error, StatusError):
+        return plain(error.status)
+    if isinstance(error, DspError):
         return error.status
     if isinstance(error, OSError):
         return error.errno or errno.EIO
-    if isinstance(error, DspError):  # of a call that the module has made itself
-        return error.status
     _log.error("a module of the host raised", exc_info=error)
     return plain(SKELETON_RAISED)
+
+
+def _words_of(error: BaseException) -> str:
+    return error.text if isinstance(error, StatusError) else str(error)
