@@ -238,6 +238,13 @@ def test_a_device_error_is_an_os_error_with_its_errno() -> None:
     assert first == "MAP on cdsp: errno 14 (0x0E) EFAULT: 0x1000 is not mapped"
 
 
+def test_a_device_error_of_an_os_error_has_its_number() -> None:
+    """Some OSErrors of Python have none: those are EIO."""
+    missing = FileNotFoundError(errno.ENOENT, "words that the table says better")
+    assert DeviceError.of("MAP", "cdsp", missing).symbol == "ENOENT"
+    assert DeviceError.of("MAP", "cdsp", OSError("no number")).symbol == "EIO"
+
+
 def test_a_refusal_without_a_domain_leaves_it_out() -> None:
     error = DeviceError("open /dev/accel/accel0", "", errno.EACCES)
     assert str(error).startswith("open /dev/accel/accel0: errno 13 (0x0D) EACCES: ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from qda.client.buffer import Buffer
@@ -62,7 +61,7 @@ class AccelFile(DeviceFile):
         try:
             pages = self.node.mmap(size, placed.offset, Buffer)
         except OSError as error:
-            raise DeviceError("map a buffer", self.domain, error.errno or errno.ENOMEM) from error
+            raise DeviceError.of("map a buffer", self.domain, error) from error
         return self._register(pages.bind(self, handle))
 
     def _import(self, fd: int) -> Buffer:
@@ -75,7 +74,7 @@ class AccelFile(DeviceFile):
             pages = Buffer(fd, size)
         except OSError as error:
             self._close_handle(imported.handle)
-            raise DeviceError("map an import", self.domain, error.errno or errno.ENOMEM) from error
+            raise DeviceError.of("map an import", self.domain, error) from error
         return self._register(pages.bind(self, imported.handle))
 
     def export(self, buffer: Buffer) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -123,4 +122,4 @@ def naming(operation: str, domain: str) -> Iterator[None]:
 
 
 def _refused(operation: str, domain: str, error: OSError) -> DeviceError:
-    return DeviceError(operation, domain, error.errno or errno.EIO)
+    return DeviceError.of(operation, domain, error)

@@ -69,7 +69,7 @@ class DeviceFile(abc.ABC):
         try:
             result = issue(self.node, spoken, request)
         except OSError as error:
-            raise DeviceError(operation, self.domain, error.errno or errno.EIO) from error
+            raise DeviceError.of(operation, self.domain, error) from error
         if result:
             raise DspError(operation, self.domain, as_unsigned(result))
         return request

@@ -79,7 +79,7 @@ class LegacyFile(DeviceFile):
         try:
             issue(heap, dma_heap.ALLOC, allocation)
         except OSError as error:
-            raise DeviceError(operation, dma_heap.PATH, error.errno or errno.ENOMEM) from error
+            raise DeviceError.of(operation, dma_heap.PATH, error) from error
         return self._adopt(allocation.fd, size)
 
     def _open_heap(self) -> Node | None:
@@ -107,9 +107,7 @@ class LegacyFile(DeviceFile):
         except DspError:
             raise
         except OSError as error:
-            raise DeviceError(
-                f"import fd {fd}", self.domain, error.errno or errno.EINVAL
-            ) from error
+            raise DeviceError.of(f"import fd {fd}", self.domain, error) from error
         return buffer
 
     def _adopt(self, fd: int, size: int) -> Buffer:
@@ -119,8 +117,8 @@ class LegacyFile(DeviceFile):
             buffer = Buffer(fd, size).bind(self, next(self._handles))
         except (OSError, ValueError) as error:
             os.close(fd)
-            number = getattr(error, "errno", None) or 22
-            raise DeviceError("map a buffer", self.domain, number) from error
+            refusal = error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error))
+            raise DeviceError.of("map a buffer", self.domain, refusal) from error
         except BaseException:
             os.close(fd)
             raise
@@ -134,7 +132,7 @@ class LegacyFile(DeviceFile):
         try:
             return os.dup(buffer.dma_buf)
         except OSError as error:
-            raise DeviceError("export a buffer", self.domain, error.errno or 9) from error
+            raise DeviceError.of("export a buffer", self.domain, error) from error
 
     def name_of(self, buffer: Buffer) -> int:
         """See `DeviceFile.name_of`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from errno import EIO
 from typing import Any
 
 from qda.errors.base import QdaError, UsageError
@@ -70,6 +71,11 @@ class DeviceError(Refusal, OSError):
         super().__init__(operation, domain, -errno, detail)
         self.errno = errno
         self.strerror = detail or self.meaning
+
+    @classmethod
+    def of(cls, operation: str, domain: str, error: OSError) -> DeviceError:
+        """The same refusal, of an operation on a DSP; EIO for an error without a number."""
+        return cls(operation, domain, error.errno or EIO)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the constructor's arguments, and what was added to the exception since."""
