@@ -101,6 +101,19 @@ def test_a_descriptor_of_a_process_is_taken_by_its_number() -> None:
         os.close(descriptor)
 
 
+def test_a_socket_has_a_name_that_no_other_socket_has() -> None:
+    """A copy of its descriptor has the same; what is no socket has none."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.dup() as copy, open(os.devnull, "rb") as null:
+        assert linux.cookie_of(copy.fileno()) == linux.cookie_of(ours.fileno())
+        assert linux.cookie_of(theirs.fileno()) != linux.cookie_of(ours.fileno())
+        before = len(os.listdir("/proc/self/fd"))
+        for refused in (null.fileno(), -1):
+            with pytest.raises(OSError):
+                linux.cookie_of(refused)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_the_peer_of_a_connection_is_known() -> None:
     """pid, uid and a pidfd that names the process."""
     ours, theirs = socket.socketpair()

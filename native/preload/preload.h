@@ -3,11 +3,11 @@
  * The library makes the nodes of a virtual device appear in a program.  It knows descriptors and
  * memory, not devices: what a request means is decided by the device server.
  *
- *     libc.c      the libc functions that are wrapped, as tables
- *     path.c      which paths are ours
- *     folder.c    listings of folders
- *     node.c      descriptors of nodes: open, ioctl, mmap
- *     lane.c      the conversation of a thread with the server
+ *     libc.c        the libc functions that are wrapped, as tables
+ *     path.c        which paths are ours
+ *     folder.c      listings of folders
+ *     node.c        descriptors of nodes: open, ioctl, mmap
+ *     connection.c  the conversation of a thread with the server
  *
  * No descriptor is remembered anywhere.  A node's descriptor is a socket whose name says what it
  * is, so dup, fork, exec, descriptor passing and close are the kernel's business alone. */
@@ -80,7 +80,7 @@ int qda_control(const struct qda_node *node, int descriptor, unsigned int code, 
 /* A descriptor of the memory at OFFSET of a node, to be mapped and closed; or -1. */
 int qda_map(const struct qda_node *node, int descriptor, size_t length, off_t offset);
 
-/* lane.c */
+/* connection.c */
 
 /* Ask the server; returns the result or a negative errno.  A descriptor that comes with the answer
  * is put into *RECEIVED, with close-on-exec. */

@@ -27,7 +27,7 @@
 /* One message to the server. */
 struct qda_request {
     uint32_t operation; /* One of QDA_OPERATION_* */
-    uint32_t number; /* Number of the request on its lane, which the answer repeats */
+    uint32_t number; /* Number of the request on its connection, which the answer repeats */
     int32_t tid; /* Thread that asks */
     int32_t descriptor; /* IOCTL, MMAP: the client's descriptor of the node; INSTALLED: the result */
     uint32_t wishes; /* QDA_WISH_* */

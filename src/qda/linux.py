@@ -28,6 +28,7 @@ __all__ = [
     "Area",
     "MapsFile",
     "address_of",
+    "cookie_of",
     "die_with_parent",
     "identity_of",
     "ioctl",
@@ -96,6 +97,19 @@ def identity_of(descriptor: int) -> tuple[int, int, int]:
     """(device major, device minor, inode) of an open file, as in `/proc/PID/maps`."""
     status = os.fstat(descriptor)
     return os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
+
+
+_SO_COOKIE = 57
+"""linux `include/uapi/asm-generic/socket.h`, since 4.12."""
+
+
+def cookie_of(descriptor: int) -> int:
+    """The kernel's name for a socket, which it never uses again.  OSError for what is no socket."""
+    cookie, length = ctypes.c_uint64(), ctypes.c_uint32(8)
+    places = ctypes.byref(cookie), ctypes.byref(length)
+    if _libc.getsockopt(descriptor, socket.SOL_SOCKET, _SO_COOKIE, *places):
+        raise _failure("the name of a socket")
+    return cookie.value
 
 
 _SYS_PIDFD_GETFD = 438

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from qda.driver import Client
-from qda.shim.files import OpenNode
+from qda.shim.nodes import OpenNode
+from qda.shim.protocol import Request
 from qda.virtual.nodes import NodePath
 from tests.cli.command import PROGRAM, environment, processes_with
 from tests.shim.system import PATIENCE, SKELETONS, Programs, System, needs_library, serving
@@ -29,7 +30,7 @@ def test_corner(system: System, programs: Programs, corner: str) -> None:
     system.run(programs.build("corners"), corner)
 
 
-def test_lanes_of_a_program_end_with_it_though_a_child_has_copies(
+def test_connections_of_a_program_end_with_it_though_a_child_has_copies(
     system: System, programs: Programs
 ) -> None:
     """The call of a thread that is gone does not stay for a child that cannot come back to it."""
@@ -46,25 +47,17 @@ class Killer:
     def __init__(self) -> None:
         self.nth, self.after, self.count = 0, False, 0
 
-    def opened(self, client: Client, name: bytes, flags: int, result: int) -> None:
+    def opened(self, request: Request, client: Client, result: int) -> None:
         self._request(client, True)
 
-    def mapped(
-        self, node: OpenNode, client: Client, descriptor: int, length: int, offset: int, result: int
-    ) -> None:
+    def mapped(self, request: Request, client: Client, node: OpenNode, result: int) -> None:
         self._request(client, True)
 
     def released(self, path: NodePath, opener: int) -> None:
         pass
 
     def ioctl(
-        self,
-        node: OpenNode,
-        client: Client,
-        descriptor: int,
-        code: int,
-        argument: int,
-        carry_out: Callable[[], int],
+        self, request: Request, client: Client, node: OpenNode, carry_out: Callable[[], int]
     ) -> int:
         self._request(client, False)
         result = carry_out()

@@ -104,26 +104,28 @@ def _refuse(*_: object) -> None:
 
 
 def _connect(server: DeviceServer) -> socket.socket:
-    lane = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    lane.settimeout(20)
-    lane.connect(str(server.socket))
-    assert Answer.unpack(lane.recv(Answer.byte_size)).kind == Kind.WELCOME
-    return lane
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.settimeout(20)
+    connection.connect(str(server.socket))
+    assert Answer.unpack(connection.recv(Answer.byte_size)).kind == Kind.WELCOME
+    return connection
 
 
 @needs_library
 @settings(deadline=None)
 @given(messages=st.lists(st.binary(max_size=2 * Request.byte_size), max_size=3))
-def test_nonsense_ends_a_lane_and_nothing_else(systems: object, messages: list[bytes]) -> None:
-    """Whatever is sent: the lane ends, the server serves the next."""
+def test_nonsense_ends_a_connection_and_nothing_else(
+    systems: object, messages: list[bytes]
+) -> None:
+    """Whatever is sent: the connection ends, the server serves the next."""
     system: System = systems.of("rfc")  # type: ignore[attr-defined]
-    with _connect(system.server) as lane:
+    with _connect(system.server) as connection:
         for message in messages:
             try:
-                lane.send(message)
+                connection.send(message)
             except OSError:
                 break
-        lane.shutdown(socket.SHUT_WR)
+        connection.shutdown(socket.SHUT_WR)
     with _connect(system.server):
         pass
 
@@ -143,14 +145,14 @@ def test_nonsense_ends_a_lane_and_nothing_else(systems: object, messages: list[b
     )
 )
 @needs_library
-def test_any_request_is_answered_or_ends_the_lane(systems: object, values: dict[str, Any]) -> None:
+def test_any_request_is_answered_or_ends_all(systems: object, values: dict[str, Any]) -> None:
     """Nothing a client sends is trusted: not tokens, not addresses."""
     system: System = systems.of("rfc")  # type: ignore[attr-defined]
-    with _connect(system.server) as lane:
-        lane.send(Request(number=1, tid=os.getpid(), **values).pack())
+    with _connect(system.server) as connection:
+        connection.send(Request(number=1, tid=os.getpid(), **values).pack())
         if values["operation"] in (Operation.INTERRUPT, Operation.INSTALLED):
             return
-        message, descriptors, _, _ = socket.recv_fds(lane, Answer.byte_size, 4)
+        message, descriptors, _, _ = socket.recv_fds(connection, Answer.byte_size, 4)
         for descriptor in descriptors:
             os.close(descriptor)
         assert not message or Answer.unpack(message).number == 1
@@ -195,9 +197,9 @@ def test_token_is_of_use_only_with_the_descriptor(machine: Machine, tmp_path: Pa
 @needs_library
 def test_thread_of_another_process_is_refused(system: System) -> None:
     """The server goes by SO_PEERCRED: a client cannot name somebody else's thread."""
-    with _connect(system.server) as lane:
-        lane.send(Request(operation=Operation.OPEN, tid=1, name=b"accel/accel0").pack())
-        assert lane.recv(Answer.byte_size) == b""
+    with _connect(system.server) as connection:
+        connection.send(Request(operation=Operation.OPEN, tid=1, name=b"accel/accel0").pack())
+        assert connection.recv(Answer.byte_size) == b""
 
 
 @needs_library

@@ -1,4 +1,4 @@
-"""Memory of a client, for the one thread of the server that serves a lane.
+"""Memory of a client, for the one thread of the server that serves it.
 
 The same as `qda.driver.memory.ProcessMemory`, without the cost of making buffers for each access: a
 short call reads and writes client memory three or four times.
@@ -10,10 +10,10 @@ from qda import limits
 from qda.driver.memory import ProcessMemory
 from qda.linux import address_of, read_memory, vector, write_memory
 
-__all__ = ["LaneMemory"]
+__all__ = ["CallerMemory"]
 
 
-class LaneMemory(ProcessMemory):
+class CallerMemory(ProcessMemory):
     """Memory of process `pid`; for use by one thread."""
 
     def __init__(self, pid: int) -> None:

@@ -1,7 +1,7 @@
 """What the preload library and the device server say to each other, declared once.
 
-Every thread that uses a device has a connection to the server, its *lane* (SEQPACKET).  On a lane
-the thread sends a request and gets answers until one is final:
+Every thread that uses a device has a *connection* to the server (SEQPACKET).  On it the thread
+sends a request and gets answers until one is final:
 
     library                                server
                                            WELCOME   version, whether it must be made a tracer
@@ -90,7 +90,7 @@ class Request(Record, spelling="qda_request"):
     """One message to the server."""
 
     operation: int = u32("One of QDA_OPERATION_*")
-    number: int = u32("Number of the request on its lane, which the answer repeats")
+    number: int = u32("Number of the request on its connection, which the answer repeats")
     tid: int = s32("Thread that asks")
     descriptor: int = s32("IOCTL, MMAP: the client's descriptor of the node; INSTALLED: the result")
     wishes: int = u32("QDA_WISH_*", unit="bits")

@@ -1,43 +1,54 @@
-"""What a request is before the driver has it, and who sees it."""
+"""Requests of clients, carried out on the nodes of a machine, and who sees them."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable
 from typing import Protocol
 
-from qda.driver import Client
-from qda.shim.files import OpenNode
+from qda.driver import Client, Front
+from qda.driver.accel import AccelFront
+from qda.memory import ClientAddress
+from qda.shim.caller import Caller
+from qda.shim.mirror import Mirror, name_below_dev
+from qda.shim.mixed import MixedFront
+from qda.shim.nodes import OpenNode, OpenNodes
+from qda.shim.protocol import Kind, Operation, Request, Wish
+from qda.uapi import DIALECTS
+from qda.virtual import Machine
 from qda.virtual.nodes import NodePath
 
-__all__ = ["Observer", "open_refusal"]
+__all__ = ["Observer", "Requests"]
 
+_log = logging.getLogger("qda.shim")
+
+_INVOKES = {interface.command("INVOKE").code for interface in DIALECTS.values()}
+"""Codes of calls, which need nothing that a file which was closed before may still have."""
+
+_REPORT = Wish.REPORT.value
 _EXCLUSIVE = os.O_CREAT | os.O_EXCL
 
 
 class Observer(Protocol):
-    """Sees the requests of all clients."""
+    """Sees the requests of all clients.
 
-    def opened(self, client: Client, name: bytes, flags: int, result: int) -> None:
-        """A node was opened, or not: `result` is 0 or a negative errno."""
+    What a request asks is in its fields; a result is that of the system call, a negative errno if
+    it failed.
+    """
+
+    def opened(self, request: Request, client: Client, result: int) -> None:
+        """A node was opened, or not."""
         ...
 
     def ioctl(
-        self,
-        node: OpenNode,
-        client: Client,
-        descriptor: int,
-        code: int,
-        argument: int,
-        carry_out: Callable[[], int],
+        self, request: Request, client: Client, node: OpenNode, carry_out: Callable[[], int]
     ) -> int:
         """Have an ioctl carried out, and return its result."""
         ...
 
-    def mapped(
-        self, node: OpenNode, client: Client, descriptor: int, length: int, offset: int, result: int
-    ) -> None:
+    def mapped(self, request: Request, client: Client, node: OpenNode, result: int) -> None:
         """Memory of a node was mapped, or not."""
         ...
 
@@ -46,7 +57,104 @@ class Observer(Protocol):
         ...
 
 
-def open_refusal(path: NodePath | None, flags: int, is_folder: bool) -> int:
+class Requests:
+    """Carries out requests on the nodes of a machine, whoever asks.  Thread-safe.
+
+    `dialect` is that of the accelerator's nodes; with `mixed` they serve clients that mix dialects.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        mirror: Mirror,
+        nodes: OpenNodes,
+        dialect: str,
+        mixed: bool,
+        observer: Observer | None,
+    ) -> None:
+        self._machine, self._folders, self._nodes = machine, mirror.folders, nodes
+        self._dialect, self._mixed, self._observer = dialect, mixed, observer
+        self._by_name = {name_below_dev(node): node for node in machine.nodes}
+
+    def carry_out(self, request: Request, caller: Caller) -> bool:
+        """Carry out a request and answer it; False for one that is nonsense."""
+        if request.tid != caller.tid and not caller.enter_thread(request.tid):
+            _log.warning("process %d has no thread %d", caller.pid, request.tid)
+            return False
+        if request.wishes & _REPORT:
+            caller.report_writes()
+        if request.code not in _INVOKES:
+            self._nodes.settle(caller.pid)
+        if request.operation == Operation.OPEN:
+            self._open(request, caller)
+            return True
+        if request.operation not in (Operation.IOCTL, Operation.MMAP):
+            return False
+        try:
+            node = self._nodes.enter(request.token)
+        except OSError as error:
+            caller.connection.send(Kind.ANSWER, result=-(error.errno or errno.ENODEV))
+            return True
+        try:
+            if refusal := caller.refusal(node, request.descriptor):
+                caller.connection.send(Kind.ANSWER, result=refusal)
+            elif request.operation == Operation.IOCTL:
+                caller.connection.send(Kind.ANSWER, result=self._ioctl(request, caller, node))
+            else:
+                self._map(request, caller, node)
+        finally:
+            self._nodes.leave(node)
+        return True
+
+    def _open(self, request: Request, caller: Caller) -> None:
+        name = request.name.partition(b"\0")[0].decode("utf-8", "replace")
+        path = self._by_name.get(name)
+        result = _open_refusal(path, request.flags, name in self._folders)
+        descriptor = -1
+        if path is not None and not result:
+            try:
+                descriptor = self._nodes.add(path, self._front(path), caller.pid, request.flags)
+            except OSError as error:
+                result = -(error.errno or errno.ENODEV)
+        if self._observer is not None:
+            self._observer.opened(request, caller, result)
+        caller.connection.send(Kind.ANSWER, result=result, descriptor=descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _front(self, path: NodePath) -> Front:
+        front = self._machine.open_node(path.path, self._dialect)
+        return MixedFront(front) if self._mixed and isinstance(front, AccelFront) else front
+
+    def _ioctl(self, request: Request, caller: Caller, node: OpenNode) -> int:
+        code, address = request.code, ClientAddress(request.argument)
+
+        def carry_out() -> int:
+            try:
+                return node.front.ioctl(caller, code, address)
+            except Exception:
+                _log.exception("%s, ioctl %#x of process %d", node.path.path, code, caller.pid)
+                return -errno.EIO
+
+        if self._observer is None:
+            return carry_out()
+        return self._observer.ioctl(request, caller, node, carry_out)
+
+    def _map(self, request: Request, caller: Caller, node: OpenNode) -> None:
+        def place(memory: int, length: int) -> None:
+            caller.connection.send(Kind.ANSWER, descriptor=memory)
+
+        result = 0
+        try:
+            node.front.mmap(request.code, request.argument, place)
+        except OSError as error:
+            result = -(error.errno or errno.EINVAL)
+            caller.connection.send(Kind.ANSWER, result=result)
+        if self._observer is not None:
+            self._observer.mapped(request, caller, node, result)
+
+
+def _open_refusal(path: NodePath | None, flags: int, is_folder: bool) -> int:
     """What open(2) says of a path before a driver is asked: 0 or a negative errno."""
     if path is None:
         return -errno.EISDIR if is_folder else -errno.ENOENT

@@ -1,12 +1,12 @@
 """The device server: the nodes of a virtual system, for programs in other processes.
 
-Each thread of a client has a lane, and each lane a thread here, so calls do not wait for each
-other.  One more thread watches for new lanes, for files that are closed and for clients that die.
+Each thread of a client has a connection, and each connection a thread here, so calls do not wait
+for each other.  One more thread watches for new connections, for files that are closed and for
+clients that die.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import select
@@ -18,28 +18,21 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from qda import limits
-from qda.driver.accel import AccelFront
 from qda.errors import UsageError
 from qda.linux import peer_of
-from qda.memory import ClientAddress
-from qda.shim.caller import Caller, Lane
-from qda.shim.files import OpenNode, OpenNodes
-from qda.shim.mirror import Mirror, name_below_dev
-from qda.shim.mixed import MixedFront
+from qda.shim.caller import Caller
+from qda.shim.connection import Connection
+from qda.shim.mirror import Mirror
+from qda.shim.nodes import OpenNodes
 from qda.shim.place import OWN_FILE
-from qda.shim.protocol import VERSION, Kind, Operation, Wish
-from qda.shim.requests import Observer, open_refusal
-from qda.uapi import ACCEL_DIALECTS, DIALECTS
+from qda.shim.protocol import VERSION, Kind, Wish
+from qda.shim.requests import Observer, Requests
+from qda.uapi import ACCEL_DIALECTS
 from qda.virtual import Machine
 
 __all__ = ["DeviceServer"]
 
 _log = logging.getLogger("qda.shim")
-
-_INVOKES = {interface.command("INVOKE").code for interface in DIALECTS.values()}
-"""Codes of calls, which need nothing that a file which was closed before may still have."""
-
-_REPORT = Wish.REPORT.value
 
 
 class DeviceServer:
@@ -69,13 +62,10 @@ class DeviceServer:
             raise UsageError(f"dialect {dialect!r}: there are {', '.join(ACCEL_DIALECTS)}")
         if mixed and dialect != "rfc":
             raise UsageError("only in dialect rfc can GEM handles be mixed with descriptors")
-        self._machine, self._dialect, self._observer = machine, dialect, observer
-        self._mixed = mixed
         self._wishes = Wish.TRACER if strangers else Wish(0)
-        self._by_name = {name_below_dev(node): node for node in machine.nodes}
         self._lock = threading.Lock()
-        self._lanes: dict[Lane, threading.Thread] = {}
-        self._processes: dict[int, tuple[int, int]] = {}  # pidfd by pid, and number of lanes
+        self._connections: dict[Connection, threading.Thread] = {}
+        self._processes: dict[int, tuple[int, int]] = {}  # pidfd by pid, and how many
         self._closed = False
         with ExitStack() as undo:
             self._mirror = Mirror(path, machine.nodes, also)
@@ -83,6 +73,7 @@ class DeviceServer:
             self.socket = self._mirror.socket
             self._nodes = OpenNodes(observer.released if observer else None)
             undo.callback(self._nodes.close)
+            self._requests = Requests(machine, self._mirror, self._nodes, dialect, mixed, observer)
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             undo.callback(self._listener.close)
             os.fchmod(self._listener.fileno(), OWN_FILE)  # as which bind makes the path
@@ -116,166 +107,85 @@ class DeviceServer:
 
     def _accept(self) -> None:
         try:
-            connection, _ = self._listener.accept()
+            stream, _ = self._listener.accept()
         except OSError as error:  # the client has gone again, or we have no descriptors left
             _log.warning("a client could not connect: %s", error)
             time.sleep(limits.BREATH)
             return
         try:
-            pid, uid, pidfd = peer_of(connection)
+            pid, uid, pidfd = peer_of(stream)
         except OSError as error:
             _log.warning("a client was refused: %s", error)
-            connection.close()
+            stream.close()
             return
         if uid not in (0, os.geteuid()):
             _log.warning("process %d was refused: it is of user %d", pid, uid)
             os.close(pidfd)
-            connection.close()
+            stream.close()
             return
-        lane = Lane(connection, pid)
+        connection = Connection(stream, pid)
         with self._lock:
-            known, lanes = self._processes.get(pid, (pidfd, 0))
-            if lanes:
+            known, connections = self._processes.get(pid, (pidfd, 0))
+            if connections:
                 os.close(pidfd)
             else:
                 self._watched.register(pidfd, select.EPOLLIN | select.EPOLLONESHOT)
-            self._processes[pid] = known, lanes + 1
+            self._processes[pid] = known, connections + 1
             thread = threading.Thread(
-                target=self._serve, args=(lane, pid, known), daemon=True, name=f"lane of {pid}"
+                target=self._serve, args=(connection, known), daemon=True, name=f"client {pid}"
             )
-            self._lanes[lane] = thread
+            self._connections[connection] = thread
         try:
             thread.start()
         except RuntimeError as error:
             _log.warning("process %d was refused: %s", pid, error)
-            self._forget(lane)
+            self._forget(connection)
 
     def _process_died(self, pidfd: int) -> None:
-        """End the lanes of a process: a forked child may still have copies of their other ends."""
+        """End the connections of a process: a forked child may still have copies of their other
+        ends."""
         with self._lock:
             pids = [pid for pid, (known, _) in self._processes.items() if known == pidfd]
-            ended = [lane for lane in self._lanes if lane.pid in pids]
-        for lane in ended:
-            lane.end()
+            ended = [connection for connection in self._connections if connection.pid in pids]
+        for connection in ended:
+            connection.end()
 
-    # A lane.
+    # A connection.
 
-    def _serve(self, lane: Lane, pid: int, pidfd: int) -> None:
-        caller = Caller(pid, pidfd, lane)
+    def _serve(self, connection: Connection, pidfd: int) -> None:
+        caller = Caller(connection.pid, pidfd, connection)
         try:
-            lane.send(Kind.WELCOME, number=VERSION, wishes=self._wishes)
-            while self._serve_request(lane, caller):
+            connection.send(Kind.WELCOME, number=VERSION, wishes=self._wishes)
+            while (request := connection.request()) and self._requests.carry_out(request, caller):
                 pass
         except Exception:
-            _log.exception("the lane of process %d, thread %d ends", pid, caller.tid)
+            _log.exception("process %d, thread %d is served no longer", caller.pid, caller.tid)
         finally:
             caller.close()
-            self._forget(lane)
+            self._forget(connection)
 
-    def _forget(self, lane: Lane) -> None:
-        """Close a lane; with the last one of a process, what is known of the process."""
-        lane.close()
+    def _forget(self, connection: Connection) -> None:
+        """Close a connection; with the last one of a process, what is known of the process."""
+        connection.close()
         with self._lock:
-            self._lanes.pop(lane, None)
-            pidfd, lanes = self._processes[lane.pid]
-            if lanes == 1:
-                del self._processes[lane.pid]
+            self._connections.pop(connection, None)
+            pidfd, connections = self._processes[connection.pid]
+            if connections == 1:
+                del self._processes[connection.pid]
                 os.close(pidfd)  # which ends its registration
             else:
-                self._processes[lane.pid] = pidfd, lanes - 1
-
-    def _serve_request(self, lane: Lane, caller: Caller) -> bool:
-        request = lane.request()
-        if request is None:
-            return False
-        tid, operation, descriptor, wishes, flags, code, argument, token, name = request
-        if tid != caller.tid and not caller.enter_thread(tid):
-            _log.warning("process %d has no thread %d", caller.pid, tid)
-            return False
-        if wishes & _REPORT:
-            caller.report_writes()
-        if code not in _INVOKES:
-            self._nodes.settle(caller.pid)
-        if operation == Operation.OPEN:
-            self._open(lane, caller, name.partition(b"\0")[0], flags)
-            return True
-        try:
-            node = self._nodes.enter(token)
-        except OSError as error:
-            lane.send(Kind.ANSWER, result=-(error.errno or errno.ENODEV))
-            return True
-        try:
-            if refusal := caller.refusal(node, descriptor):
-                lane.send(Kind.ANSWER, result=refusal)
-            elif operation == Operation.IOCTL:
-                result = self._ioctl(node, caller, descriptor, code, ClientAddress(argument))
-                lane.send(Kind.ANSWER, result=result)
-            elif operation == Operation.MMAP:
-                self._map(lane, caller, node, descriptor, code, argument)
-            else:
-                return False
-        finally:
-            self._nodes.leave(node)
-        return True
-
-    def _open(self, lane: Lane, caller: Caller, name: bytes, flags: int) -> None:
-        below_dev = name.decode("utf-8", "replace")
-        path = self._by_name.get(below_dev)
-        result = open_refusal(path, flags, below_dev in self._mirror.folders)
-        descriptor = -1
-        if path is not None and not result:
-            try:
-                front = self._machine.open_node(path.path, self._dialect)
-                if self._mixed and isinstance(front, AccelFront):
-                    front = MixedFront(front)
-                descriptor = self._nodes.add(path, front, caller.pid, flags)
-            except OSError as error:
-                result = -(error.errno or errno.ENODEV)
-        if self._observer is not None:
-            self._observer.opened(caller, name, flags, result)
-        lane.send(Kind.ANSWER, result=result, descriptor=descriptor)
-        if descriptor >= 0:
-            os.close(descriptor)
-
-    def _ioctl(
-        self, node: OpenNode, caller: Caller, descriptor: int, code: int, address: ClientAddress
-    ) -> int:
-        def carry_out() -> int:
-            try:
-                return node.front.ioctl(caller, code, address)
-            except Exception:
-                _log.exception("%s, ioctl %#x of process %d", node.path.path, code, caller.pid)
-                return -errno.EIO
-
-        if self._observer is None:
-            return carry_out()
-        return self._observer.ioctl(node, caller, descriptor, code, address, carry_out)
-
-    def _map(
-        self, lane: Lane, caller: Caller, node: OpenNode, descriptor: int, length: int, offset: int
-    ) -> None:
-        def place(memory: int, length: int) -> None:
-            lane.send(Kind.ANSWER, descriptor=memory)
-
-        result = 0
-        try:
-            node.front.mmap(length, offset, place)
-        except OSError as error:
-            result = -(error.errno or errno.EINVAL)
-            lane.send(Kind.ANSWER, result=result)
-        if self._observer is not None:
-            self._observer.mapped(node, caller, descriptor, length, offset, result)
+                self._processes[connection.pid] = pidfd, connections - 1
 
     # The end.
 
     def settle(self) -> None:
-        """Wait until every lane of a client that has gone, and every node that is closed, is
-        released."""
+        """Wait until every connection of a client that has gone, and every node that is closed,
+        is released."""
         with self._lock:
             threads = [
                 thread
-                for lane, thread in self._lanes.items()
-                if lane.has_ended or not os.path.exists(f"/proc/{lane.pid}")
+                for connection, thread in self._connections.items()
+                if connection.has_ended or not os.path.exists(f"/proc/{connection.pid}")
             ]
         for thread in threads:
             thread.join(limits.SERVER_PATIENCE)
@@ -295,10 +205,10 @@ class DeviceServer:
         self._stop.close()
         self._watcher.join()
         with self._lock:
-            lanes = dict(self._lanes)
-        for lane in lanes:
-            lane.end()
-        for thread in lanes.values():
+            connections = dict(self._connections)
+        for connection in connections:
+            connection.end()
+        for thread in connections.values():
             thread.join(limits.SERVER_PATIENCE)
         self._nodes.close()
         self._watched.close()

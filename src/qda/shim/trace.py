@@ -23,7 +23,8 @@ from qda.errors import as_unsigned, explain
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Record
 from qda.memory import ClientAddress
-from qda.shim.files import OpenNode
+from qda.shim.nodes import OpenNode
+from qda.shim.protocol import Request
 from qda.uapi import ACCEL_DIALECTS, LEGACY, Command, Interface, dma_heap, ioctl_number, ioctl_size
 from qda.virtual.nodes import NodeKind, NodePath
 
@@ -72,40 +73,34 @@ class Tracer:
 
     # An `Observer`.
 
-    def opened(self, client: Client, name: bytes, flags: int, result: int) -> None:
+    def opened(self, request: Request, client: Client, result: int) -> None:
         """See `Observer.opened`."""
-        path = "/dev/" + name.decode("utf-8", "replace")
-        self.note(f'{_who(client)} open("{path}", {_open_flags(flags)}) = {_result(result)}')
+        path = "/dev/" + request.name.partition(b"\0")[0].decode("utf-8", "replace")
+        flags = _open_flags(request.flags)
+        self.note(f'{_who(client)} open("{path}", {flags}) = {_result(result)}')
 
     def released(self, path: NodePath, opener: int) -> None:
         """See `Observer.released`."""
         self.note(f"[{opener}] the last descriptor of <{path.path}> is closed")
 
-    def mapped(
-        self, node: OpenNode, client: Client, descriptor: int, length: int, offset: int, result: int
-    ) -> None:
+    def mapped(self, request: Request, client: Client, node: OpenNode, result: int) -> None:
         """See `Observer.mapped`."""
-        what = f"mmap({_shown(node, descriptor)}, {length} bytes from {offset:#x})"
+        length, offset = request.code, request.argument
+        what = f"mmap({_shown(node, request)}, {length} bytes from {offset:#x})"
         self.note(f"{_who(client)} {what} = {_result(result)}")
 
     def ioctl(
-        self,
-        node: OpenNode,
-        client: Client,
-        descriptor: int,
-        code: int,
-        argument: int,
-        carry_out: Callable[[], int],
+        self, request: Request, client: Client, node: OpenNode, carry_out: Callable[[], int]
     ) -> int:
         """See `Observer.ioctl`."""
-        command = self._command(node.path.kind, code)
-        name = command.spelling if command else f"{code:#x}"
-        who, call = _who(client), f"ioctl({_shown(node, descriptor)}, {name}"
-        number = self._begin(f"{who} {call}, {self._argument(command, client, code, argument)}")
+        command = self._command(node.path.kind, request.code)
+        name = command.spelling if command else f"{request.code:#x}"
+        who, call = _who(client), f"ioctl({_shown(node, request)}, {name}"
+        number = self._begin(f"{who} {call}, {self._argument(command, client, request)}")
         started = time.perf_counter()
         result = carry_out()
         ended = f" = {_result(result)} <{time.perf_counter() - started:.6f}>"
-        shown = self._argument(command, client, code, argument)
+        shown = self._argument(command, client, request)
         self._end(
             number,
             f"{who} {call}, {shown}){ended}",
@@ -119,14 +114,13 @@ class Tracer:
             return next((c for c in dma_heap.HEAP.commands if c.number == ioctl_number(code)), None)
         return (LEGACY if kind is NodeKind.FASTRPC else self._accel).find(code)
 
-    def _argument(
-        self, command: Command[Record] | None, client: Client, code: int, argument: int
-    ) -> str:
+    def _argument(self, command: Command[Record] | None, client: Client, request: Request) -> str:
         """The third argument of an ioctl, as its record says."""
+        argument = request.argument
         record_type = command.record if command else None
         if command is None or record_type is None:
             return f"{argument:#x}"
-        size = ioctl_size(code)
+        size = ioctl_size(request.code)
         raw = client.read(ClientAddress(argument), size) if size else None
         if raw is None:
             return f"{argument:#x} (cannot be read)"
@@ -184,8 +178,8 @@ def _who(client: Client) -> str:
     return f"[{client.pid}/{client.tid}]"
 
 
-def _shown(node: OpenNode, descriptor: int) -> str:
-    return f"{descriptor}<{node.path.path}>"
+def _shown(node: OpenNode, request: Request) -> str:
+    return f"{request.descriptor}<{node.path.path}>"
 
 
 def _result(result: int) -> str:

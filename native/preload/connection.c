@@ -1,7 +1,7 @@
-/* The conversation of a thread with the device server.
+/* The connection of a thread with the device server, which it makes at its first request.
  *
- * A lane is a connection that a thread makes at its first request.  So a blocked call of one thread
- * holds up no other, and the server knows who asks.  A lane survives neither fork nor exec. */
+ * So a blocked call of one thread holds up no other, and the server knows who asks.  A connection
+ * survives neither fork nor exec. */
 #include "preload.h"
 
 #include <errno.h>
@@ -25,36 +25,40 @@
 
 enum { OUT_OF_THE_WAY = 100 }; /* programs expect their own descriptors to have low numbers */
 
-struct lane {
-    int descriptor;
-    int busy;
+struct connection {
+    int descriptor, busy;
     pid_t owner, tid;
     uint32_t number;
     uint64_t cookie;
 };
 
-static __thread struct lane own __attribute__((tls_model("initial-exec"))) = { .descriptor = -1 };
+static __thread struct connection own __attribute__((tls_model("initial-exec"))) = { -1 };
 
 /* The kernel's name for a socket, which it never uses again; 0 for what is no socket. */
 static uint64_t cookie_of(int descriptor)
 {
     uint64_t cookie = 0;
     socklen_t length = sizeof cookie;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &length))
-        return 0;
+    getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &length);
     return cookie;
 }
 
-/* Close a lane, unless the program has closed its descriptor before us, and perhaps has something
- * else there now.  In a forked child the lane goes on being the parent's. */
-static void lane_leave(struct lane *lane)
+/* Whether there is a connection: the program may have closed its descriptor before us, and perhaps
+ * has something else there now. */
+static int is_there(const struct connection *connection)
 {
-    if (lane->descriptor >= 0 && cookie_of(lane->descriptor) == lane->cookie) {
-        if (lane->owner == getpid())
-            shutdown(lane->descriptor, SHUT_RDWR);
-        close(lane->descriptor);
+    return connection->descriptor >= 0 && cookie_of(connection->descriptor) == connection->cookie;
+}
+
+/* Close a connection; in a forked child it goes on being the parent's. */
+static void disconnect(struct connection *connection)
+{
+    if (is_there(connection)) {
+        if (connection->owner == getpid())
+            shutdown(connection->descriptor, SHUT_RDWR);
+        close(connection->descriptor);
     }
-    lane->descriptor = -1;
+    connection->descriptor = -1;
 }
 
 static pthread_key_t at_end_of_thread;
@@ -62,7 +66,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void make_key(void)
 {
-    pthread_key_create(&at_end_of_thread, (void (*)(void *))lane_leave);
+    pthread_key_create(&at_end_of_thread, (void (*)(void *))disconnect);
 }
 
 /* Receive one message; returns its length or a negative errno.  A descriptor replaces *RECEIVED. */
@@ -99,90 +103,88 @@ static long send_request(int descriptor, const struct qda_request *request)
     return length == sizeof *request ? 0 : -ENODEV;
 }
 
-/* Connect a lane.  Returns 0 or a negative errno: -ENODEV if there is no server. */
-static long lane_enter(struct lane *lane)
+/* Connect.  Returns 0 or a negative errno: -ENODEV if there is no server. */
+static long connect_to_server(struct connection *connection)
 {
     struct sockaddr_un server = { .sun_family = AF_UNIX };
     struct qda_answer welcome;
     struct ucred peer;
     socklen_t length = sizeof peer;
-    int none = -1;
-    long result;
-
+    int result, none = -1;
     int low = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (low < 0)
         return -errno;
-    lane->descriptor = fcntl(low, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
-    if (lane->descriptor >= 0)
+    connection->descriptor = fcntl(low, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    if (connection->descriptor >= 0)
         close(low);
     else
-        lane->descriptor = low; /* few numbers are allowed */
-    lane->owner = getpid();
-    lane->tid = (pid_t)syscall(SYS_gettid);
-    lane->cookie = cookie_of(lane->descriptor);
+        connection->descriptor = low; /* few numbers are allowed */
+    connection->owner = getpid();
+    connection->tid = (pid_t)syscall(SYS_gettid);
+    connection->cookie = cookie_of(connection->descriptor);
     strcpy(server.sun_path, qda_socket()); /* it was measured when it was found */
     do
-        result = connect(lane->descriptor, (struct sockaddr *)&server, sizeof server) ? -errno : 0;
-    while (result == -EINTR);
+        result = connect(connection->descriptor, (struct sockaddr *)&server, sizeof server);
+    while (result && errno == EINTR);
+    result = result ? -errno : 0;
     while (!result || result == -EINTR)
-        result = receive(lane->descriptor, &welcome, &none);
+        result = (int)receive(connection->descriptor, &welcome, &none);
     if (result < 0 || welcome.kind != QDA_KIND_WELCOME || welcome.number != QDA_VERSION) {
-        lane_leave(lane);
+        disconnect(connection);
         return -ENODEV;
     }
     if (welcome.wishes & QDA_WISH_TRACER
-        && !getsockopt(lane->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+        && !getsockopt(connection->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length))
         prctl(PR_SET_PTRACER, peer.pid, 0, 0, 0); /* without Yama an error, and not needed */
     return 0;
 }
 
 /* Take up a descriptor that was sent for good, and tell the server its number. */
-static void install(struct lane *lane, const struct qda_answer *answer, int received)
+static void install(struct connection *connection, const struct qda_answer *answer, int received)
 {
     struct qda_request done = { .operation = QDA_OPERATION_INSTALLED, .number = answer->number };
     if (received >= 0 && !(answer->flags & O_CLOEXEC))
         fcntl(received, F_SETFD, 0);
     done.descriptor = received;
-    send_request(lane->descriptor, &done);
+    send_request(connection->descriptor, &done);
 }
 
-static long converse(struct lane *lane, struct qda_request *request, int *received)
+static long converse(struct connection *connection, struct qda_request *request, int *received)
 {
     struct qda_answer answer;
     int interrupted = 0;
-
-    request->number = ++lane->number;
-    request->tid = lane->tid;
+    request->number = ++connection->number;
+    request->tid = connection->tid;
     request->wishes = CHECKED ? QDA_WISH_REPORT : 0;
-    long result = send_request(lane->descriptor, request);
+    long result = send_request(connection->descriptor, request);
     while (!result) {
-        long length = receive(lane->descriptor, &answer, received);
+        long length = receive(connection->descriptor, &answer, received);
         if (length == -EINTR) {
             /* A handler without SA_RESTART has run.  Whether that ends the call is decided by the
              * driver, and until it has, the call goes on. */
             struct qda_request stop = { .operation = QDA_OPERATION_INTERRUPT };
             stop.number = request->number;
             if (!interrupted++)
-                send_request(lane->descriptor, &stop);
+                send_request(connection->descriptor, &stop);
         } else if (length < 0) {
             result = length;
         } else if (answer.kind == QDA_KIND_INSTALL) {
-            install(lane, &answer, *received);
+            install(connection, &answer, *received);
         } else if (answer.kind == QDA_KIND_WROTE) {
             NOTE_WRITTEN((void *)(uintptr_t)answer.address, answer.length);
         } else if (answer.kind == QDA_KIND_ANSWER && answer.number == request->number) {
             return answer.result;
         }
     }
-    lane_leave(lane);
+    disconnect(connection);
     return -ENODEV; /* the server is gone */
 }
 
 long qda_ask(struct qda_request *request, int *received)
 {
-    struct lane spare = { .descriptor = -1 };
+    struct connection spare = { -1 };
     /* A signal handler may make a call in the middle of a call. */
-    struct lane *lane = own.busy ? &spare : &own;
+    struct connection *connection = own.busy ? &spare : &own;
     int cancel, before = errno;
     long result = 0;
 
@@ -191,22 +193,21 @@ long qda_ask(struct qda_request *request, int *received)
         return -ENODEV;
     /* What is no cancellation point in libc must not become one. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    lane->busy = 1;
-    if (lane->descriptor >= 0
-        && (lane->owner != getpid() || cookie_of(lane->descriptor) != lane->cookie))
-        lane_leave(lane);
-    if (lane->descriptor < 0) {
-        result = lane_enter(lane);
-        if (!result && lane == &own) {
+    connection->busy = 1;
+    if (!is_there(connection) || connection->owner != getpid())
+        disconnect(connection);
+    if (connection->descriptor < 0) {
+        result = connect_to_server(connection);
+        if (!result && connection == &own) {
             pthread_once(&once, make_key);
             pthread_setspecific(at_end_of_thread, &own);
         }
     }
     if (!result)
-        result = converse(lane, request, received);
-    if (lane == &spare)
-        lane_leave(lane);
-    lane->busy = 0;
+        result = converse(connection, request, received);
+    if (connection == &spare)
+        disconnect(connection);
+    connection->busy = 0;
     pthread_setcancelstate(cancel, NULL);
     errno = before;
     return result;

@@ -13,7 +13,6 @@ import os
 import secrets
 import select
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,22 +20,13 @@ from dataclasses import dataclass, field
 
 from qda import limits
 from qda.driver import Front
+from qda.linux import cookie_of
 from qda.shim.protocol import NAME_PREFIX, TOKEN_LENGTH
 from qda.virtual.nodes import NodeKind, NodePath
 
-__all__ = ["OpenNode", "OpenNodes", "cookie_of"]
+__all__ = ["OpenNode", "OpenNodes"]
 
 _log = logging.getLogger("qda.shim")
-
-
-_SO_COOKIE = 57
-"""linux `include/uapi/asm-generic/socket.h`."""
-
-
-def cookie_of(descriptor: int) -> int:
-    """The kernel's name for a socket, which it never uses again.  OSError for what is no socket."""
-    with socket.socket(fileno=os.dup(descriptor)) as found:
-        return int.from_bytes(found.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8), sys.byteorder)
 
 
 @dataclass(eq=False)
