@@ -1,6 +1,6 @@
-"""Options of the whole suite.
+"""Options of the whole suite, and what most of its tests begin with.
 
-They stand here because pytest reads options only from conftest files that it finds before it
+Options stand here because pytest reads options only from conftest files that it finds before it
 parses the command line: for a run from the root that is this one, not those of the directories
 below.  Write a path with "=" (`--device=/dev/accel/accel0`): while pytest looks for these files,
 it does not know the option yet, and would take a path that stands alone for one of tests.
@@ -9,8 +9,12 @@ it does not know the option yet, and would take a path that stands alone for one
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
+
+from qda.driver import LocalClient
+from tests.system import System, new_machine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,3 +37,19 @@ def pytest_configure() -> None:
     """In the background of a shell, Ctrl-C is ignored; the tests of Ctrl-C need it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[System]:
+    """A system of its own for the tests of a file."""
+    system = new_machine()
+    yield system
+    system.close()
+
+
+@pytest.fixture
+def client() -> Iterator[LocalClient]:
+    """This process as the caller of a driver."""
+    caller = LocalClient()
+    yield caller
+    caller.close()

@@ -1,4 +1,4 @@
-"""A system, and sessions on it, for the tests of the host's side."""
+"""Sessions for the tests of the host's side."""
 
 from __future__ import annotations
 
@@ -9,18 +9,8 @@ import pytest
 
 from qda.client import Session
 from qda.virtual import Machine
-from tests.client.hosts import (
-    Worker,
-    worker,
-)
-from tests.system import new_machine, open_session
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    system = new_machine()
-    yield system
-    system.close()
+from tests.client.hosts import Worker, worker
+from tests.system import open_session
 
 
 @pytest.fixture(scope="module")

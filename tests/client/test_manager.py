@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from qda.errors import (
 )
 from qda.fastrpc.remotectl import CloseAnswer, OpenAnswer
 from qda.virtual import Machine
-from tests.system import new_machine, open_session
+from tests.system import open_session
 
 OTHER_REFUSALS = [
     1,
@@ -123,13 +123,6 @@ class Deadly(qda.Skeleton, name="deadly"):
 
     def close(self) -> None:
         os._exit(1)
-
-
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    system = new_machine()
-    yield system
-    system.close()
 
 
 @pytest.mark.parametrize("dialect", ["rfc", "v1", "legacy"])

@@ -1,14 +1,43 @@
-"""Ioctls on structures of the test itself."""
+"""Commands on structures of the test itself, and their caller."""
 
 from __future__ import annotations
 
-from qda.driver import Client, Front
+import errno
+from typing import TypeVar
+
+from qda.driver import Client, Front, LocalClient
+from qda.layout import Record
 from qda.linux import address_of
 from qda.memory import ClientAddress
+from qda.rpmsg import Endpoint
+from qda.uapi import Command
 
-__all__ = ["ioctl"]
+__all__ = ["Interrupted", "ioctl", "run"]
+
+R = TypeVar("R", bound=Record)
+
+
+class Interrupted(LocalClient):
+    """A client that gets signals instead of answers, as often as `signals` says."""
+
+    signals = 0
+
+    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
+        if timeout is None and self.signals:
+            self.signals -= 1
+            raise InterruptedError(errno.EINTR, "a signal")
+        return super().wait(endpoint, buffer, timeout)
 
 
 def ioctl(front: Front, client: Client, code: int, data: bytearray) -> int:
     """Carry out an ioctl on `data`, in place, for a client whose memory is this process's."""
     return front.ioctl(client, code, ClientAddress(address_of(data)))
+
+
+def run(front: Front, client: Client, command: Command[R], record: R | None = None) -> int:
+    """Carry out a command on a record, in place; its result."""
+    data = bytearray(record.pack() if record is not None else b"")
+    result = ioctl(front, client, command.code, data)
+    if record is not None:
+        record.update(type(record).unpack(data))
+    return result

@@ -14,18 +14,10 @@ from qda.uapi.accel import Query
 from qda.uapi.legacy import Capability
 from qda.virtual import Machine
 from tests.driver.structures import ioctl
-from tests.system import new_machine
 
 LEGACY = DIALECTS["legacy"]
 NOWHERE = ClientAddress(PAGE)
 ACCEL, HEAP, OLDER = "/dev/accel/accel0", dma_heap.PATH, "/dev/fastrpc-adsp-secure"
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    made = new_machine()
-    yield made
-    made.close()
 
 
 class ReadOnly(LocalClient):

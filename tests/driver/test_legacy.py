@@ -7,7 +7,7 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,9 @@ from qda.fastrpc.control import MemUnmapRequest, Method
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.scalars import Scalars
-from qda.rpmsg import Endpoint
-from qda.uapi import LEGACY, RFC
-from qda.uapi.accel import GemCreate
+from qda.layout import Record
+from qda.uapi import LEGACY
+from qda.uapi.accel import GEM_CREATE, GemCreate
 from qda.uapi.legacy import (
     AllocDmaBuffer,
     Capability,
@@ -34,7 +34,8 @@ from qda.uapi.legacy import (
     UnmapFd,
 )
 from qda.virtual import Machine, load_profile
-from tests.driver.structures import ioctl
+from tests.driver import structures
+from tests.driver.structures import Interrupted
 from tests.system import census, children_of, new_machine
 
 NODE = "/dev/fastrpc-cdsp-secure"
@@ -42,31 +43,10 @@ UNKNOWN = as_signed(BAD_HANDLE)
 AUDIO = ctypes.create_string_buffer(b"audiopd")
 
 
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    system = new_machine()
-    system.open("cdsp").close()
-    yield system
-    system.close()
-
-
-class Interrupted(LocalClient):
-    """A client that gets signals instead of answers, as often as `signals` says."""
-
-    signals = 0
-
-    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
-        if timeout is None and self.signals:
-            self.signals -= 1
-            raise InterruptedError(errno.EINTR, "a signal")
-        return super().wait(endpoint, buffer, timeout)
-
-
-@pytest.fixture
-def client() -> Iterator[Interrupted]:
-    caller = Interrupted()
-    yield caller
-    caller.close()
+@pytest.fixture(autouse=True, scope="module")
+def booted(machine: Machine) -> None:
+    """The DSP is up before anything is counted."""
+    machine.open("cdsp").close()
 
 
 @pytest.fixture
@@ -83,10 +63,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage]:
     return messages
 
 
-def run(front: Front, client: Client, key: str, record: object = None) -> int:
-    """A command; its result."""
-    data = bytearray(record.pack()) if record is not None else bytearray()  # type: ignore[attr-defined]
-    return ioctl(front, client, LEGACY.command(key).code, data)
+def run(front: Front, client: Client, key: str, record: Record | None = None) -> int:
+    """A command on a record, in place; its result."""
+    return structures.run(front, client, LEGACY.command(key), record)
 
 
 def create(front: Front, client: Client) -> None:
@@ -184,12 +163,12 @@ def test_unmapping_says_what_was_mapped(
     """clients.md 6: a program may unmap with fd -1; the DSP is told the fd."""
     front = machine.open_node(NODE)
     create(front, client)
-    data = bytearray(AllocDmaBuffer(size=4096).pack())
-    assert ioctl(front, client, LEGACY.command("ALLOC_DMA_BUFF").code, data) == 0
-    fd = AllocDmaBuffer.unpack(data).fd
-    data = bytearray(MapFd(fd=fd, length=100, flags=2).pack())
-    assert ioctl(front, client, LEGACY.command("MEM_MAP").code, data) == 0
-    address = MapFd.unpack(data).vaddrout
+    memory = AllocDmaBuffer(size=4096)
+    assert run(front, client, "ALLOC_DMA_BUFF", memory) == 0
+    fd = memory.fd
+    mapped = MapFd(fd=fd, length=100, flags=2)
+    assert run(front, client, "MEM_MAP", mapped) == 0
+    address = mapped.vaddrout
     requests = []
     real = driver_session.Session.message
 
@@ -243,11 +222,10 @@ def test_both_drivers_share_the_context_banks(machine: Machine, client: LocalCli
     free = len(device.limits.stream_ids)
     fronts = [machine.open_node(NODE) for _ in range(free)]
     accel = machine.open_node("/dev/accel/accel1")
-    request = bytearray(GemCreate(size=4096).pack())
-    code = RFC.command("GEM_CREATE").code
-    assert ioctl(accel, client, code, request) == -errno.ENOMEM
+    request = GemCreate(size=4096)
+    assert structures.run(accel, client, GEM_CREATE, request) == -errno.ENOMEM
     fronts.pop().close()
-    assert ioctl(accel, client, code, request) == 0
+    assert structures.run(accel, client, GEM_CREATE, request) == 0
     with pytest.raises(OSError, match="no free context bank"):
         machine.open_node(NODE)
     for front in (accel, *fronts):
@@ -270,7 +248,7 @@ def test_interrupted_call_is_resumed_and_not_sent_twice(
     front.close(client)
 
 
-COMMANDS: list[tuple[str, object]] = [
+COMMANDS: list[tuple[str, Record | None]] = [
     ("INVOKE", InvokeLegacy(handle=0x1234)),
     ("MAP_NEW", MapNew(flags=8, size=4096)),
     ("GET_DSP_INFO", Capability(attribute_id=6)),
@@ -323,9 +301,9 @@ def test_nothing_is_left_of_what_a_file_has_made(machine: Machine, client: Local
     fronts = [machine.open_node(NODE) for _ in range(3)]
     for front in fronts:
         create(front, client)
-        data = bytearray(AllocDmaBuffer(size=100_000).pack())
-        assert ioctl(front, client, LEGACY.command("ALLOC_DMA_BUFF").code, data) == 0
-        fd = AllocDmaBuffer.unpack(data).fd
+        memory = AllocDmaBuffer(size=100_000)
+        assert run(front, client, "ALLOC_DMA_BUFF", memory) == 0
+        fd = memory.fd
         for _ in range(4):
             assert run(front, client, "MEM_MAP", MapFd(fd=fd, length=1)) == 0
             assert run(front, client, "MAP_NEW", MapNew(flags=0x1000, size=70_000)) == 0

@@ -7,49 +7,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from qda.driver import LocalClient, open_front
+from qda.driver import open_front
 from qda.driver.accel import AccelFront
 from qda.errors import BAD_HANDLE, as_signed
 from qda.fastrpc.message import InvokeMessage
-from qda.rpmsg import Endpoint
 from qda.uapi import RFC
-from qda.uapi.accel import InitCreate, Invoke
+from qda.uapi.accel import CREATE, INVOKE, InitCreate, Invoke
 from qda.virtual import Machine
-from tests.driver.structures import ioctl
-from tests.system import new_machine
-
-
-class Interrupted(LocalClient):
-    """A client that gets signals instead of answers, as often as `signals` says."""
-
-    signals = 0
-
-    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
-        if timeout is None and self.signals:
-            self.signals -= 1
-            raise InterruptedError(errno.EINTR, "a signal")
-        return super().wait(endpoint, buffer, timeout)
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    system = new_machine()
-    yield system
-    system.close()
-
-
-@pytest.fixture
-def client() -> Iterator[Interrupted]:
-    interrupted = Interrupted()
-    yield interrupted
-    interrupted.close()
+from tests.driver.structures import Interrupted, run
 
 
 @pytest.fixture
 def front(machine: Machine, client: Interrupted) -> Iterator[AccelFront]:
     opened = open_front(machine.devices["cdsp"], RFC)
-    create = bytearray(InitCreate(filefd=-1).pack())
-    assert ioctl(opened, client, RFC.command("CREATE").code, create) == 0
+    assert run(opened, client, CREATE, InitCreate(filefd=-1)) == 0
     yield opened
     opened.close(client)
 
@@ -72,8 +43,7 @@ def sent(front: AccelFront, monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessa
 
 def invoke(front: AccelFront, client: Interrupted, handle: int = 0x1234) -> int:
     """A call without arguments to a module that is not there, so its answer is known."""
-    request = bytearray(Invoke(handle=handle).pack())
-    return ioctl(front, client, RFC.command("INVOKE").code, request)
+    return run(front, client, INVOKE, Invoke(handle=handle))
 
 
 UNKNOWN = as_signed(BAD_HANDLE)
@@ -120,7 +90,6 @@ def test_requests_of_the_driver_itself_are_not_interrupted(
     """CREATE changes the session: it must not be sent a second time."""
     client.signals = 1
     opened = open_front(machine.devices["cdsp"], RFC)
-    create = bytearray(InitCreate(filefd=-1).pack())
-    assert ioctl(opened, client, RFC.command("CREATE").code, create) == 0
+    assert run(opened, client, CREATE, InitCreate(filefd=-1)) == 0
     client.signals = 0
     opened.close(client)

@@ -9,15 +9,7 @@ import pytest
 
 from qda.client import Session
 from qda.virtual import Machine
-from tests.system import new_machine, open_session
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    """A system for the tests of a file."""
-    system = new_machine()
-    yield system
-    system.close()
+from tests.system import open_session
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from qda.virtual import Machine
 from tests.idl.native import SessionTransport, Stub, build, build_all, c_skeleton, find_compiler
 from tests.idl.native.examples import Sent, own_methods
 from tests.idl.wire.test_marshal import plain
-from tests.system import new_machine, open_session
+from tests.system import open_session
 
 FILES = Path(__file__).with_name("files")
 DECLARED_ONLY = "declared.idl"
@@ -208,15 +208,12 @@ class CStub:
             assert self._stub.close(self._handle) == 0
 
 
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    """A system for all of them."""
+@pytest.fixture(autouse=True, scope="module")
+def built() -> None:
+    """The skeletons and stubs in C of all of them."""
     if find_compiler():  # on all processors at once; whatever cannot be built says so later
         documents = {document_of(file).file: document_of(file) for file, _ in INTERFACES}
         build_all([partial(build, document) for document in documents.values()])
-    system = new_machine()
-    yield system
-    system.close()
 
 
 @pytest.mark.parametrize("skeleton", ["python", "c"])

@@ -19,19 +19,11 @@ from qda.errors import UsageError
 from qda.shim import DeviceServer
 from qda.shim.place import Place
 from qda.virtual import Machine
-from tests.system import new_machine
 
 STRANGER = 65534
 """A user who has nothing to do with ours: nobody."""
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    made = new_machine()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from errno import EBADF
 from pathlib import Path
@@ -25,16 +24,8 @@ from qda.shim.protocol import Answer, Kind, Operation, Request, c_header
 from qda.uapi import drm
 from qda.virtual import Machine
 from tests.shim.system import System, needs_library
-from tests.system import new_machine
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    made = new_machine()
-    yield made
-    made.close()
 
 
 def test_header_of_the_library_is_that_of_the_declarations() -> None:

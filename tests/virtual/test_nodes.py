@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,11 @@ import pytest
 from qda.driver import HeapFront, LegacyFront, LocalClient
 from qda.driver.accel import AccelFront
 from qda.errors import UsageError
-from qda.uapi import DIALECTS, LEGACY, dma_heap
-from qda.uapi.legacy import CreateLegacy
+from qda.uapi import DIALECTS, dma_heap
+from qda.uapi.legacy import CREATE, CreateLegacy
 from qda.virtual import Machine, NodeKind, load_profile, nodes_of, profile_names
 from qda.virtual.nodes import SPOKEN
-from tests.driver.structures import ioctl
-from tests.system import new_machine
+from tests.driver.structures import ioctl, run
 
 FOUR = """
 title = "Four"
@@ -36,20 +34,6 @@ name = "cdsp1"
 stream_ids = [1, 2]
 non_secure_domain = true
 """
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    system = new_machine()
-    yield system
-    system.close()
-
-
-@pytest.fixture
-def client() -> Iterator[LocalClient]:
-    caller = LocalClient()
-    yield caller
-    caller.close()
 
 
 def test_nodes_of_the_generic_system() -> None:
@@ -138,18 +122,18 @@ def test_a_node_is_chosen_by_dialect(machine: Machine) -> None:
     assert paths == {"rfc": accel, "v1": accel, "legacy": "/dev/fastrpc-cdsp-secure"}
 
 
-def test_plain_node_of_a_dsp_that_is_not_secure_takes_every_process(tmp_path: Path) -> None:
+def test_plain_node_of_a_dsp_that_is_not_secure_takes_every_process(
+    client: LocalClient, tmp_path: Path
+) -> None:
     """Spec 5.3: ECONNREFUSED is for secure channels only."""
     file = tmp_path / "four.toml"
     file.write_text(FOUR)
-    system, client = Machine(load_profile(str(file))), LocalClient()
+    system = Machine(load_profile(str(file)))
     try:
         front = system.open_node("/dev/fastrpc-cdsp1")
-        request = bytearray(CreateLegacy(filefd=-1, attrs=0).pack())
-        assert ioctl(front, client, LEGACY.command("CREATE").code, request) == 0
+        assert run(front, client, CREATE, CreateLegacy(filefd=-1, attrs=0)) == 0
         front.close(client)
     finally:
-        client.close()
         system.close()
 
 
@@ -164,9 +148,9 @@ def test_heap_serves_any_client(machine: Machine, client: LocalClient) -> None:
 
     other = Other()
     heap = machine.open_node(dma_heap.PATH)
-    data = bytearray(dma_heap.Allocation(len=5, fd_flags=os.O_RDWR).pack())
+    given = dma_heap.Allocation(len=5, fd_flags=os.O_RDWR)
     before = len(os.listdir("/proc/self/fd"))
-    assert ioctl(heap, other, dma_heap.ALLOC.code, data) == 0
-    assert (dma_heap.Allocation.unpack(data).fd, installed) == (77, [os.O_RDWR])
+    assert run(heap, other, dma_heap.ALLOC, given) == 0
+    assert (given.fd, installed) == (77, [os.O_RDWR])
     assert len(os.listdir("/proc/self/fd")) == before
     other.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from tests.idl.native import (
     find_compiler,
     install,
 )
-from tests.system import new_machine, open_session
+from tests.system import open_session
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 
@@ -89,13 +89,6 @@ interface plain {
     long twice(in sequence<octet> given, rout sequence<octet> result, in string text);
 };
 """
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    system = new_machine()
-    yield system
-    system.close()
 
 
 @pytest.fixture(scope="module")
