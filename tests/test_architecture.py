@@ -47,7 +47,18 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "client": frozenset(
-        {"uapi", "fastrpc", "idl", "pending", "layout", "limits", "linux", "memory", "errors"}
+        {
+            "uapi",
+            "fastrpc",
+            "idl",
+            "states",
+            "pending",
+            "layout",
+            "limits",
+            "linux",
+            "memory",
+            "errors",
+        }
     ),
     "virtual": frozenset({"driver", "dsp", "uapi", "fastrpc", "limits", "errors"}),
     "shim": frozenset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from qda.client.host.turns import TURN
 from qda.dsp.session import LIFE
 from qda.dsp.switchboard import CALL, HOST
 from qda.states import Transitions
@@ -13,6 +14,7 @@ __all__ = ["MACHINES", "page"]
 MACHINES: Final[dict[str, tuple[Transitions[Any, Any], ...]]] = {
     "qda.dsp.session": (LIFE,),
     "qda.dsp.switchboard": (HOST, CALL),
+    "qda.client.host.turns": (TURN,),
 }
 """The machines of the page, by the module that has the table."""
 

@@ -12,24 +12,20 @@ from collections.abc import Callable, Sequence
 
 from qda import limits
 from qda.client.host.modules import HostModules
+from qda.client.host.turns import Turn, TurnState
 from qda.errors import (
     BAD_PARAMETER,
-    BAD_STATE,
-    INTERRUPTED,
-    as_signed,
     as_unsigned,
     is_missing,
     plain,
 )
 from qda.fastrpc.listener import (
-    FIRST_RESULT,
     LISTENER,
     LISTENER1,
     Entrance,
     MoreAnswer,
     MoreRequest,
     NextAnswer,
-    NextRequest,
 )
 from qda.fastrpc.nested import pack_reply, unpack_request
 from qda.fastrpc.scalars import Scalars
@@ -109,11 +105,11 @@ class ListenerThreads:
         waits = True
         try:
             loop = _Loop(self._invoke, entrance)
-            while loop.next():
+            while (asked := loop.next()) is not None:
                 with self._lock:
                     self._waiting -= 1
                 waits = False
-                loop.run(self._modules)
+                loop.run(asked, self._modules)
                 with self._lock:
                     self._waiting += 1
                 waits = True
@@ -126,58 +122,45 @@ class ListenerThreads:
 
 
 class _Loop:
-    """One thread's conversation with the DSP."""
+    """One thread's calls of the DSP; what it says is its `Turn`."""
 
     def __init__(self, invoke: Invoke, entrance: Entrance) -> None:
         self._invoke, self._entrance = invoke, entrance
         self._room = bytearray(limits.REQUEST_ROOM)
-        self._forget()
+        self._turn = Turn()
 
-    def _forget(self) -> None:
-        self._context, self._result, self._reply = 0, FIRST_RESULT, b""
-
-    def next(self) -> bool:
-        """Bring the last result and wait for a request; False if the DSP wants no more of us."""
-        failed = False
-        while True:
-            request = NextRequest(
-                context=self._context,
-                result=self._result,
-                reply_length=len(self._reply),
-                capacity=len(self._room),
-            )
+    def next(self) -> NextAnswer | None:
+        """Bring the last result and wait for a call; None if the DSP wants no more of us.  OSError
+        if it is gone."""
+        turn = self._turn
+        while turn.state is not TurnState.ENDED:
             answer = bytearray(NextAnswer.byte_size)
             status = self._invoke(
                 self._entrance.handle,
                 self._entrance.next.method,
-                (request.pack(), self._reply),
+                (turn.request(len(self._room)).pack(), turn.reply),
                 (answer, self._room),
             )
             if not status:
-                self._asked = NextAnswer.unpack(answer)
-                return True
-            if status == BAD_STATE or failed:  # the second time it means it
-                return False
-            failed = status != INTERRUPTED
-            self._forget()
-            self._result = as_signed(status) if failed else FIRST_RESULT
+                asked = NextAnswer.unpack(answer)
+                turn.called(asked.context)
+                return asked
+            turn.refused(status)
+        return None
 
-    def run(self, modules: HostModules) -> None:
-        """Run the request."""
-        asked = self._asked
-        self._context, self._reply = asked.context, b""
-        self._result = as_signed(plain(BAD_PARAMETER))
+    def run(self, asked: NextAnswer, modules: HostModules) -> None:
+        """Run a call."""
         scalars = Scalars.decode(asked.scalars)
         try:
             stream = self._stream(asked)
             ins, sizes = unpack_request(stream, scalars.in_buffers, scalars.out_buffers)
         except ValueError as error:
             _log.warning("a request of the DSP makes no sense: %s", error)
+            self._turn.ran(plain(BAD_PARAMETER), b"")
             return
         outs = [bytearray(size) for size in sizes]
-        self._result = modules.call(asked.handle, scalars, ins, outs)
-        if not self._result:
-            self._reply = pack_reply(outs)
+        result = modules.call(asked.handle, scalars, ins, outs)
+        self._turn.ran(result, b"" if result else pack_reply(outs))
         del ins, stream
         if len(self._room) > limits.KEPT_ROOM:
             self._room = bytearray(limits.REQUEST_ROOM)
