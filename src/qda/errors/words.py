@@ -132,7 +132,8 @@ def plain(status: int) -> int:
     return status - DSP_OFFSET if DSP_OFFSET < status <= _LARGEST else status
 
 
-_MISSING: Final = (UNSUPPORTED, BAD_HANDLE, status_of("AEE_ERPC"))
+_MISSING: Final = (UNSUPPORTED, BAD_HANDLE, NO_SUCH_MODULE, status_of("AEE_ERPC"))
+"""The last two are what DSPs say that have no module at the handle (spec/fastrpc.md 7.2)."""
 
 
 def is_missing(status: int) -> bool:
