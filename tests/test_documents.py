@@ -62,6 +62,36 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert list(dead_links(page)) == []
 
 
+NAMED = re.compile(r"\]\(([^)\s]+\.(?:py|c))\)((?:,? (?:or |and )?`[^`\n]+`)+)")
+
+
+def missing_names(page: Path) -> Iterator[str]:
+    """Names that stand behind a link to a source file, and not in that file."""
+    for link, names in NAMED.findall(page.read_text()):
+        source = (page.parent / link).read_text()
+        for name in re.findall(r"`([^`]+)`", names):
+            for part in name.split("."):
+                if not re.search(rf"\b{re.escape(part)}\b", source):
+                    yield f"{link} {name}"
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=shown)
+def test_names_behind_a_link_to_a_file_are_in_the_file(page: Path) -> None:
+    """`[driver/front.py](...) `Front``: a page does not send a reader to what has moved.
+
+    On docs/rules.md they are names of tests, without the word that all of them begin with.
+    """
+    assert page.name == "rules.md" or list(missing_names(page)) == []
+
+
+def test_a_missing_name_is_found(tmp_path: Path) -> None:
+    """Each of several names, and each part of one."""
+    (tmp_path / "a.py").write_text("class Front:\n    def run(self): ...\n")
+    page = tmp_path / "page.md"
+    page.write_text("[a](a.py) `Front`, `Back` and `Front.run`; [a](a.py) `Front.walk`. `x`\n")
+    assert list(missing_names(page)) == ["a.py Back", "a.py Front.walk"]
+
+
 def test_a_dead_link_is_found(tmp_path: Path) -> None:
     """Also one whose file exists and whose heading does not."""
     page = tmp_path / "page.md"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from docs.generate import limits, rules, states
+from docs.generate import architecture, limits, rules, states
 from qda.uapi import DIALECTS, reference
 
 __all__ = ["PAGES", "ROOT"]
@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/limits.md": limits.page,
+    architecture.PAGE: partial(architecture.page, ROOT),
     "docs/rules.md": partial(rules.page, ROOT),
     "docs/states.md": states.page,
     **{f"docs/uapi-{name}.md": partial(reference, DIALECTS[name]) for name in DIALECTS},

@@ -118,5 +118,5 @@ def _tests(citations: list[Citation]) -> Iterator[str]:
 
 
 def _link(file: str) -> str:
-    shown = re.sub(r"^(src/qda|tests|native)/", "", file)
+    shown = re.sub(r"^(src/qda|tests|native)/", "", file).replace("__", r"\_\_")  # else bold
     return f"[{shown}](../{file})"
