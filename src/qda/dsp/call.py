@@ -40,7 +40,7 @@ class Call(NamedTuple):
         """Read a message.  StatusError BAD_PARAMETER if it has another length."""
         if len(message) != _message.size:
             raise StatusError(BAD_PARAMETER, f"a message of {len(message)} bytes")
-        return cls(*_message.unpack(message))
+        return cls._make(_message.unpack(message))
 
     def arguments(self, scalars: Scalars, space: AddressSpace) -> list[Argument]:
         """The arguments, in wire order.  StatusError, AddressFault."""

@@ -87,7 +87,16 @@ LIFE: Final = Transitions(
 )
 
 _AFTER_EXIT: Final = frozenset({Fixed.CURRENT_PROCESS1, Fixed.INIT})
-"""Handles that still answer when a client has left (spec 6.6, 10)."""
+
+_ANSWERED: Final[dict[Life, frozenset[Fixed] | None]] = {
+    Life.OPENED: None,
+    Life.STARTED: None,
+    Life.LEFT: _AFTER_EXIT,
+    Life.RELEASED: _AFTER_EXIT,
+    Life.GONE: frozenset(),
+    Life.FORGOTTEN: frozenset(),
+}
+"""The handles that answer in a state, None for all of them (spec 6.6, 10)."""
 
 
 class ClientFault(StatusError):
@@ -118,6 +127,7 @@ class Session:
     def __init__(self, client_id: int, control: Endpoint) -> None:
         self.client_id, self.control = client_id, control
         self.state = LIFE.start
+        self._answered = _ANSWERED[self.state]
         self.reverse_calls = ReverseCalls()
         self._lock = threading.Lock()
         self._pending: set[Pending] = set()
@@ -132,7 +142,7 @@ class Session:
             if not LIFE.legal(self.state, event):
                 words = f"the session cannot {event.name.lower()}: {self.state.value}"
                 raise StatusError(BAD_STATE, words)
-            self.state = LIFE.after(self.state, event)
+            self._enter(event)
 
     def stop(self, event: LifeEvent) -> None:
         """Its client makes no more calls, whatever the reason: what waits for the client ends."""
@@ -141,9 +151,7 @@ class Session:
 
     def answers(self, handle: int) -> bool:
         """Whether a call of that handle is allowed now."""
-        if self.state in (Life.OPENED, Life.STARTED):
-            return True
-        return self.state in (Life.LEFT, Life.RELEASED) and handle in _AFTER_EXIT
+        return self._answered is None or handle in self._answered
 
     # Its calls.
 
@@ -156,7 +164,7 @@ class Session:
         """A call runs no more; whether the session is to be forgotten with it."""
         with self._lock:
             self._pending.discard(pending)
-            return self._forget()
+            return self.state is Life.GONE and self._forget()
 
     def answer_all(self, but: Pending | None) -> None:
         """Answer what runs with BAD_STATE, except one's own call."""
@@ -172,11 +180,15 @@ class Session:
             return self._forget()
 
     def _forget(self) -> bool:
-        """Whether it has gone and none of its methods runs any more: true once."""
-        if self._pending or not LIFE.legal(self.state, LifeEvent.FORGET):
+        """Whether none of its methods runs any more, it having gone."""
+        if self._pending:
             return False
-        self.state = LIFE.after(self.state, LifeEvent.FORGET)
+        self._enter(LifeEvent.FORGET)
         return True
+
+    def _enter(self, event: LifeEvent) -> None:
+        self.state = LIFE.after(self.state, event)
+        self._answered = _ANSWERED[self.state]
 
     # Its log.
 
