@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qda.rpmsg import Channel, Endpoint, Frame, Operation, PeerGone
+from qda.rpmsg import Channel, Endpoint, Frame, Operation, PeerGone, serve_frame
 from qda.rpmsg.channel import Control
-from qda.rpmsg.frame import pack_reply
+from qda.rpmsg.frame import pack_reply, unpack_reply
 
 
 @given(
@@ -147,3 +147,45 @@ def test_a_refused_connection_leaves_no_descriptors() -> None:
     channel.close()
     thread.join()
     assert not channel.alive
+
+
+def test_a_handler_keeps_what_it_takes_and_the_rest_is_closed() -> None:
+    """Before the answer; an error without a number is EIO."""
+    ours, theirs = Endpoint.pair()
+    kept: list[int] = []
+
+    def handle(frame: Frame, descriptors: list[int]) -> None:
+        if frame.operation is Operation.CLOSE:
+            raise OSError("no number")
+        kept.append(descriptors.pop())
+
+    read_end, write_end = os.pipe()
+    ours.send(Frame(Operation.OPEN).pack(), [write_end, write_end])
+    os.close(write_end)
+    serve_frame(theirs, handle)
+    assert unpack_reply(ours.receive()) == 0
+    os.close(kept.pop())
+    assert os.read(read_end, 1) == b"", "a descriptor was left open"
+    os.close(read_end)
+    ours.send(Frame(Operation.CLOSE).pack())
+    serve_frame(theirs, handle)
+    assert unpack_reply(ours.receive()) == errno.EIO
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_an_operation_says_how_many_descriptors_it_carries(operation: Operation) -> None:
+    """A frame with others never reaches the handler."""
+    ours, theirs = Endpoint.pair()
+    null = os.open("/dev/null", os.O_RDONLY)
+    reached: list[int] = []
+    for count in range(4):
+        ours.send(Frame(operation).pack(), [null] * count)
+        serve_frame(theirs, lambda frame, descriptors: reached.append(len(descriptors)))
+        refused = unpack_reply(ours.receive()) == errno.EINVAL
+        assert refused == (count not in operation.descriptors)
+    assert reached == [count for count in range(4) if count in operation.descriptors]
+    os.close(null)
+    ours.close()
+    theirs.close()
