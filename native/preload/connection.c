@@ -77,11 +77,8 @@ static long receive(int descriptor, struct qda_answer *answer, int *received)
         char room[CMSG_SPACE(sizeof(int))];
     } control;
     struct iovec part = { answer, sizeof *answer };
-    struct msghdr message = { 0 };
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = &control;
-    message.msg_controllen = sizeof control;
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+                              .msg_controllen = sizeof control };
     ssize_t length = recvmsg(descriptor, &message, MSG_CMSG_CLOEXEC);
     if (length < 0)
         return -errno;
@@ -103,7 +100,8 @@ static long send_request(int descriptor, const struct qda_request *request)
     return length == sizeof *request ? 0 : -ENODEV;
 }
 
-/* Connect.  Returns 0 or a negative errno: -ENODEV if there is no server. */
+/* Connect.  Returns 0 or a negative errno: -ENODEV if there is no server, or one that could be
+ * anybody's: at the path of a server that has ended, another user may have put his own. */
 static long connect_to_server(struct connection *connection)
 {
     struct sockaddr_un server = { .sun_family = AF_UNIX };
@@ -129,12 +127,13 @@ static long connect_to_server(struct connection *connection)
     result = result ? -errno : 0;
     while (!result || result == -EINTR)
         result = (int)receive(connection->descriptor, &welcome, &none);
-    if (result < 0 || welcome.kind != QDA_KIND_WELCOME || welcome.number != QDA_VERSION) {
+    if (result < 0 || welcome.kind != QDA_KIND_WELCOME || welcome.number != QDA_VERSION
+        || getsockopt(connection->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length)
+        || (peer.uid && peer.uid != geteuid())) {
         disconnect(connection);
         return -ENODEV;
     }
-    if (welcome.wishes & QDA_WISH_TRACER
-        && !getsockopt(connection->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+    if (welcome.wishes & QDA_WISH_TRACER)
         prctl(PR_SET_PTRACER, peer.pid, 0, 0, 0); /* without Yama an error, and not needed */
     return 0;
 }
@@ -194,9 +193,8 @@ long qda_ask(struct qda_request *request, int *received)
     /* What is no cancellation point in libc must not become one. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     connection->busy = 1;
-    if (!is_there(connection) || connection->owner != getpid())
+    if (!is_there(connection) || connection->owner != getpid()) {
         disconnect(connection);
-    if (connection->descriptor < 0) {
         result = connect_to_server(connection);
         if (!result && connection == &own) {
             pthread_once(&once, make_key);

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from errno import EACCES
@@ -16,9 +18,11 @@ from pathlib import Path
 import pytest
 
 from qda.errors import UsageError
-from qda.shim import DeviceServer
+from qda.shim import DeviceServer, environment
 from qda.shim.place import Place
+from qda.shim.protocol import Request
 from qda.virtual import Machine
+from tests.shim.system import needs_library
 
 STRANGER = 65534
 """A user who has nothing to do with ours: nobody."""
@@ -336,6 +340,41 @@ def test_other_users_reach_nothing_of_a_server(
     assert as_stranger(lambda: shared.joinpath("try").touch()) == 0
     assert as_stranger(lambda: attempt(shared)) == EACCES
     server.close()
+
+
+FOREIGN_SERVER = """
+import os, socket, sys
+from qda.shim.protocol import VERSION, Answer, Kind
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+os.setresuid(*[int(sys.argv[2])] * 3)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listening", flush=True)
+connection, _ = listener.accept()
+connection.send(Answer(kind=Kind.WELCOME, number=VERSION).pack())
+print(len(connection.recv(1000)), flush=True)
+"""
+
+
+@needs_library
+@needs_root
+@pytest.mark.parametrize(
+    ("user", "asked"), [(STRANGER, False), (0, True)], ids=["other user", "same user"]
+)
+def test_program_asks_nothing_of_a_server_of_another_user(
+    shared: Path, user: int, asked: bool
+) -> None:
+    """Where a server was, another user may put one, to which a program would send its data."""
+    command = [sys.executable, "-c", FOREIGN_SERVER, str(shared / "server"), str(user)]
+    program = [sys.executable, "-c", "open('/dev/accel/accel0')"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "listening\n"
+        run = subprocess.run(
+            program, env=environment(shared / "server"), capture_output=True, text=True
+        )
+        assert int(server.stdout.readline()) == asked * Request.byte_size
+    assert "No such device" in run.stderr
 
 
 def test_end_of_a_server_removes_only_what_it_has_made(
