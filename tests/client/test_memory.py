@@ -140,3 +140,26 @@ def test_more_than_there_is_is_an_error_of_the_device(session: qda.Session, size
         session.alloc(size)
     with pytest.raises(qda.DeviceError):
         session.empty(size, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"hint": -1},
+        {"hint": 1 << 64},
+        {"hint": 2.5},
+        {"flags": -1},
+        {"flags": 1 << 32},
+        {"flags": 2.5},
+        {"offset": 1.5},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dialect", ["rfc", "v1", "legacy"])
+def test_a_number_that_no_field_holds_is_refused(dialect: str, wrong: dict[str, Any]) -> None:
+    """It is the program's, and quoted; nothing is sent."""
+    with qda.open(device="virtual", dialect=dialect) as session:
+        buffer = session.alloc(4096)
+        with pytest.raises(qda.UsageError, match="map") as caught:
+            session.map(buffer, **wrong)
+        assert str(next(iter(wrong.values()))) in str(caught.value)

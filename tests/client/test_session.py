@@ -487,3 +487,27 @@ def test_a_refusal_of_the_dsp_says_why(session: qda.Session, worker: qda.RemoteM
     """The log line that belongs to a status is part of the error (U3)."""
     with pytest.raises(qda.DspError, match="has no method 29"):
         worker.invoke(29)
+
+
+@pytest.mark.parametrize(
+    ("handle", "method", "outs"),
+    [
+        (-1, 2, []),
+        (1 << 32, 2, []),
+        (2.5, 2, []),
+        ("5", 2, []),
+        (8, -1, []),
+        (8, 2.5, []),
+        (8, "2", []),
+        (8, 2, [-1]),
+        (8, 2, [1 << 80]),
+    ],
+)
+def test_a_call_of_nonsense_is_refused_before_it_is_sent(
+    session: qda.Session, handle: Any, method: Any, outs: list[Any]
+) -> None:
+    """A ValueError or TypeError of ours, which quotes what was given."""
+    with pytest.raises((qda.UsageError, qda.UsageTypeError)):
+        session.invoke(handle, method, outs=outs)
+    with pytest.raises((qda.UsageError, qda.UsageTypeError)):
+        session.invoke(handle, method, outs=outs, timeout=10)

@@ -14,6 +14,7 @@ from qda.errors import (
     DeviceError,
     DspError,
     Refusal,
+    UsageError,
     as_unsigned,
 )
 from qda.pending import Pending
@@ -50,9 +51,13 @@ class Calls:
         label: str | None = None,
     ) -> list[Any]:
         """See `Session.invoke`."""
-        results = [bytearray(out) if isinstance(out, int) else out for out in outs]
+        try:
+            results = [bytearray(out) if isinstance(out, int) else out for out in outs]
+            operation = label or f"invoke method {method} of handle {handle:#x}"
+        except (ValueError, OverflowError) as error:
+            words = f"method {method!r} of handle {handle!r}, outputs {outs!r:.80}: {error}"
+            raise UsageError(words) from error
         plan = make_plan(method, ins, results, in_handles, out_handles, self._file.find)
-        operation = label or f"invoke method {method} of handle {handle:#x}"
         status = self._issue(operation, handle, plan, timeout)
         if status:
             # Only what has the DSP's offset has been said by its runtime, with a line in the log.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import collections
 import errno
+import struct
 import threading
 from bisect import bisect_right
 from typing import ClassVar, TypeVar, overload
@@ -18,7 +19,7 @@ from weakref import ref
 from qda.client.buffer import Buffer
 from qda.client.node import Node, issue
 from qda.client.plan import Plan, emit_elements
-from qda.errors import DeviceError, DspError, as_unsigned
+from qda.errors import DeviceError, DspError, UsageError, as_unsigned
 from qda.fastrpc.mapping import MapKind
 from qda.layout import Record
 from qda.linux import address_of
@@ -68,6 +69,8 @@ class DeviceFile(abc.ABC):
             raise DeviceError(operation, self.domain, errno.EINVAL, words)
         try:
             result = issue(self.node, spoken, request)
+        except struct.error as error:  # a number of the program's that no field holds
+            raise UsageError(f"{operation}: {error}: {vars(request)}") from error
         except OSError as error:
             raise DeviceError.of(operation, self.domain, error) from error
         if result:
@@ -157,7 +160,10 @@ class DeviceFile(abc.ABC):
         """Issue a planned call; returns the DSP's result, signed.  OSError from the node."""
         elements = bytearray(emit_elements(plan, self.name_of))
         address = address_of(elements)
-        request = bytearray(Invoke.codec.pack(handle, plan.scalars, address))
+        try:
+            request = bytearray(Invoke.codec.pack(handle, plan.scalars, address))
+        except struct.error as error:
+            raise UsageError(f"handle {handle!r:.80}: {error}") from error
         return self.node.ioctl(self._invoke_code, request)
 
     @abc.abstractmethod

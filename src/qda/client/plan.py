@@ -79,6 +79,8 @@ def _word(method: int, ins: int, outs: int, in_handles: int, out_handles: int) -
         return Scalars(min(method, EXTENDED_METHOD), ins, outs, in_handles, out_handles).word
     except ValueError as error:
         raise UsageError(str(error)) from error
+    except TypeError as error:
+        raise UsageTypeError(f"method {method!r:.80}: a number") from error
 
 
 def _place(item: Bytes, find: Find, alive: list[object], written: bool) -> Planned:
