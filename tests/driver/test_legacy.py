@@ -15,6 +15,9 @@ import pytest
 from qda import limits
 from qda.driver import Client, Front, LegacyFront, LocalClient
 from qda.driver import session as driver_session
+from qda.driver.banks import Attachment
+from qda.driver.call import Call
+from qda.driver.lanes import Memory
 from qda.errors import BAD_HANDLE, as_signed
 from qda.fastrpc.control import MemUnmapRequest, Method
 from qda.fastrpc.domains import ProtectionDomain
@@ -55,7 +58,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[InvokeMessage]:
     messages: list[InvokeMessage] = []
     real = driver_session.Session.send
 
-    def send(self: driver_session.Session, call: driver_session.Call, message: bytes) -> None:
+    def send(self: driver_session.Session, call: Call, message: bytes) -> None:
         messages.append(InvokeMessage.unpack(message))
         real(self, call, message)
 
@@ -152,8 +155,9 @@ def test_memory_of_the_process_grows_with_its_image(machine: Machine, client: Lo
         front = machine.open_node(NODE)
         assert isinstance(front, LegacyFront)
         assert run(front, client, "CREATE", CreateLegacy(filelen=length, file=address)) == 0
-        assert front.file.init_memory is not None
-        assert front.file.init_memory.buffer.size == mebi << 20
+        (memory,) = front.file.lent
+        assert isinstance(memory, Attachment)
+        assert memory.buffer.size == mebi << 20
         front.close(client)
 
 
@@ -172,7 +176,7 @@ def test_unmapping_says_what_was_mapped(
     requests = []
     real = driver_session.Session.message
 
-    def message(self: driver_session.Session, call: object, size: int) -> driver_session.Memory:
+    def message(self: driver_session.Session, call: object, size: int) -> Memory:
         memory = real(self, call, size)  # type: ignore[arg-type]
         requests.append(memory)
         return memory

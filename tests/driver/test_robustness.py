@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import qda
-from qda.driver import LocalNode, objects
+from qda.driver import LocalNode, banks, calls, objects, peer
 from qda.driver import session as driver_session
 from qda.errors import (
     BAD_ADDRESS,
@@ -509,12 +509,12 @@ def test_a_node_that_is_opened_during_restarts_always_leads_to_a_dsp() -> None:
 
 
 STEPS: list[tuple[str, object, str]] = [
-    ("no room in the context bank", objects.ContextBank, "attach"),
+    ("no room in the context bank", banks.ContextBank, "attach"),
     ("no memory", objects.BufferObject, "create"),
     ("no descriptors", rpmsg_channel.Channel, "connect"),
     ("no answer to a frame", rpmsg_channel.Link, "announce"),
     ("no message memory", driver_session.Session, "message"),
-    ("no lane", driver_session.Session, "begin"),
+    ("no lane", calls.Calls, "begin"),
     ("no send", driver_session.Session, "send"),
 ]
 
@@ -568,9 +568,11 @@ def test_a_failure_in_a_call_leaves_nothing(
         array = session.empty(4096, np.uint8)
         module.invoke(2, [array], [4096])
         before = census(counted)
-        for name in ("message", "announce", "send"):
+        steps: list[tuple[object, str]] = [(calls.Calls, "begin"), (peer.Peer, "announce")]
+        steps += [(driver_session.Session, name) for name in ("message", "announce", "send")]
+        for owner, name in steps:
             with monkeypatch.context() as patch:
-                patch.setattr(driver_session.Session, name, _fails)
+                patch.setattr(owner, name, _fails)
                 assert errno_of(partial(module.invoke, 2, [array], [4096])) == errno.ENOMEM
         assert census(counted) == before
         assert module.invoke(2, [b"a"], [1]) == [b"b"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from qda.driver.memory import MessageMemory, Piece
@@ -148,88 +146,3 @@ def areas_of(given: Case, identities: dict[int, tuple[int, int, int]]) -> list[A
 def fill(index: int, length: int) -> bytes:
     """What the vectors' DSP writes into output buffer `index`."""
     return bytes((37 * place + 101 * index + 11) % 256 for place in range(length))
-
-
-class StillWaiting(Exception):
-    """The driver waits for an answer, and none will come."""
-
-
-class FakeEndpoint:
-    """An endpoint whose other end answers at once."""
-
-    def __init__(self, answer: Callable[[bytes], list[bytes]]) -> None:
-        self._answer = answer
-        self._answers: deque[bytes] = deque()
-
-    def send(self, message: bytes, descriptors: Sequence[int] = ()) -> None:
-        self._answers.extend(self._answer(message))
-
-    def receive_into(self, buffer: bytearray, timeout: float | None = None) -> int:
-        if self._answers:
-            answer = self._answers.popleft()
-            buffer[: len(answer)] = answer
-            return len(answer)
-        if timeout == 0:
-            raise TimeoutError
-        raise StillWaiting
-
-    def shutdown(self) -> None:
-        self._answers.clear()
-
-    def close(self) -> None:
-        self._answers.clear()
-
-
-class FakeLink:
-    """A session's connection to a DSP that is a function; it keeps what is announced to it."""
-
-    def __init__(
-        self, answer: Callable[[bytes], list[bytes]], memory: dict[int, mmap.mmap]
-    ) -> None:
-        self._answer = answer
-        self._memory = memory
-        self.endpoints = [FakeEndpoint(answer)]
-
-    def add_endpoint(self) -> FakeEndpoint:
-        self.endpoints.append(FakeEndpoint(self._answer))
-        return self.endpoints[-1]
-
-    def announce(self, address: int, size: int, descriptor: int) -> None:
-        self._memory[address] = mmap.mmap(descriptor, size)
-
-    def withdraw(self, address: int) -> None:
-        del self._memory[address]
-
-    def close(self) -> None:
-        self.endpoints.clear()
-
-
-class FakeChannel:
-    """A channel to a DSP that is a function from a message to its answers."""
-
-    alive = True
-
-    def __init__(self, answer: Callable[[bytes], list[bytes]]) -> None:
-        self._answer = answer
-        self._memory: dict[int, mmap.mmap] = {}
-        self.sent: list[bytes] = []
-
-    def connect(self, client_id: int, kind: int, endpoints: int) -> FakeLink:
-        return FakeLink(self._record, self._memory)
-
-    def _record(self, message: bytes) -> list[bytes]:
-        self.sent.append(message)
-        return self._answer(message)
-
-    def memory(self, address: int, size: int) -> memoryview:
-        """Announced memory by its device address.  LookupError."""
-        for start, pages in self._memory.items():
-            if start <= address and address + size <= start + len(pages):
-                return memoryview(pages)[address - start : address - start + size]
-        raise LookupError(f"no memory at {address:#x}")
-
-    def disconnect(self, client_id: int) -> None:
-        pass
-
-    def close(self) -> None:
-        pass

@@ -7,72 +7,50 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import cast
 
-from qda.driver import Device, Limits
-from qda.driver.accel import AccelFront
-from qda.driver.file import OpenFile
-from qda.driver.objects import Attachment, BufferObject, ContextBank
-from qda.driver.session import Session
-from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import InvokeMessage, Response
 from qda.fastrpc.payload import decode
 from qda.fastrpc.scalars import Scalars
-from qda.memory import PAGE, BusAddress, Ranges
-from qda.rpmsg import Channel, Endpoint
-from qda.uapi import RFC
 from qda.uapi.accel import InitCreate, Invoke
-from tests.vectors.fakes import Case, FakeChannel, FakeClient, StillWaiting, areas_of, fill
+from tests.literal import LiteralDriver, StillWaiting
+from tests.vectors.fakes import Case, FakeClient, areas_of, fill
 from tests.vectors.packing import Failures, _differ, address_of
 
 __all__ = ["Rig", "check_hazard", "check_refused_control"]
 
 
-def _no_dsp() -> Endpoint:
-    raise OSError(errno.ENODEV, "the vectors bring their own DSP")
-
-
 class Rig:
-    """A device made from a vector's literals."""
+    """A driver made from a vector's literals."""
 
     def __init__(self, case: Case, constants: Case) -> None:
         self.case = case
         given = case["in"]
         self.client = FakeClient(given, constants["page_offset"])
-        self.channel = FakeChannel(self._answer)
-        limits = Limits(tuple(range(1, 17)), constants["alloc_limit"])
-        self.device = Device("cdsp", limits, _no_dsp)
-        self.device._channel = cast(Channel, self.channel)
         self.honest = False
         self.pages: list[tuple[int, int]] = []
-        self.device._kernel_session = Session(
-            self.device.channel, 0, ProtectionDomain.ROOT, self.device.memory, self.device.put
+        handles = {entry["handle"]: entry["size"] for entry in given["gem"]}
+        self.driver = LiteralDriver(
+            handles, self._answer, given["client_id"], message=constants["alloc_limit"]
         )
-        self.file = OpenFile(self.device, given["client_id"], descriptors=False)
-        self.front = AccelFront(self.file, RFC)
-        bank = self.file.bank = ContextBank(1)
-        bank._ranges = Ranges(0, 1 << 32, PAGE)  # the vectors' device addresses lie anywhere
-        identities = {}
-        for entry in given["gem"]:
-            buffer = BufferObject.create(entry["size"])
-            attachment = Attachment(bank, buffer, BusAddress(address_of(entry)))
-            bank._ranges.take(buffer.size, attachment.address & 0xFFFFFFFF)
-            attachment.users = 1
-            bank._attachments[buffer] = attachment
-            self.file._handles[entry["handle"]] = attachment
-            identities[entry["handle"]] = buffer.identity
-        self.client.areas = areas_of(given, identities)
+        self.channel = self.driver.channel
+        held = {handle: self.driver.attachment(handle) for handle in handles}
+        self.client.areas = areas_of(given, {n: it.buffer.identity for n, it in held.items()})
+        self._moves = [
+            (held[entry["handle"]].address - address_of(entry), address_of(entry), entry["size"])
+            for entry in given["gem"]
+        ]
 
-    def start_session(self) -> None:
-        """Give the file a session, whose next call has the vector's context index."""
-        session = self.file.start_session(ProtectionDomain.USER)
-        session._last_index = self.case["in"]["xa_id"] - 1
-        self.file.session = session
+    def here(self, address: int) -> int:
+        """Where a device address of the vector is in this driver, which attaches buffers where it
+        likes."""
+        for move, start, size in self._moves:
+            if start <= address < start + size:
+                return address + move
+        return address
 
     def ioctl(self, key: str, structure: bytes) -> int:
         """The result of a command on a structure."""
-        code = RFC.command(key).code
-        return self.front.ioctl(self.client, code, self.client.place(structure))
+        return self.driver.ioctl(self.client, key, self.client.place(structure))
 
     def _answer(self, message: bytes) -> list[bytes]:
         """What the vector's DSP does with a message: answers, in order."""
@@ -129,10 +107,11 @@ def check_hazard(case: Case, constants: Case) -> Failures:
     if outcome is not None and outcome < 0 and outcome not in (-errno.EINTR, -errno.EPROTO):
         yield from _differ("messages sent", len(sent), 0)
         yield from _differ("memory of the caller", client.hashes(), before)
-    if "page_addr" in careful and careful["page_addr"] not in {page[0] for page in rig.pages}:
-        yield f"page entry {careful['page_addr']:#x} is not among {rig.pages}"
+    page = rig.here(careful.get("page_addr", 0))
+    if "page_addr" in careful and page not in {address for address, _ in rig.pages}:
+        yield f"page entry {page:#x} is not among {rig.pages}"
     if "page_size" in careful:
-        wanted = (careful["page_addr"], careful["page_size"])
+        wanted = (page, careful["page_size"])
         if wanted not in rig.pages:
             yield f"page entry {wanted} is not among {rig.pages}"
     if case["hazard"] == "H14":
@@ -140,8 +119,7 @@ def check_hazard(case: Case, constants: Case) -> Failures:
     if case["hazard"] in ("H15", "H16"):
         yield from _check_next_call(rig, case, outcome)
     client.interrupted, rig.honest = False, True
-    rig.file.close()
-    rig.device.close()
+    rig.driver.close()
 
 
 def _run(rig: Rig, case: Case) -> int | None:
@@ -150,7 +128,7 @@ def _run(rig: Rig, case: Case) -> int | None:
     try:
         if given.get("ioctl") == "INIT_CREATE":
             return rig.ioctl("CREATE", InitCreate(**given["fields"]).pack())
-        rig.start_session()
+        rig.driver.start_session()
         return rig.ioctl("INVOKE", bytes.fromhex(given["ioctl_hex"]))
     except StillWaiting:
         return None
@@ -175,7 +153,7 @@ def _check_only_asked_for_is_written(case: Case, client: FakeClient) -> Failures
 
 def _check_next_call(rig: Rig, case: Case, outcome: int | None) -> Failures:
     """A stray or late answer must not end another call, nor an index be used twice."""
-    session = rig.file.session
+    session = rig.driver.file.session
     assert session is not None
     first = [InvokeMessage.unpack(m).context for m in rig.channel.sent][-1]
     if outcome in (None, -errno.EINTR):
@@ -195,9 +173,8 @@ def check_refused_control(case: Case, constants: Case) -> Failures:
     keys = {"INIT_CREATE": "CREATE", "INIT_ATTACH": "INIT_ATTACH"}
     key = keys.get(given["ioctl"], given["ioctl"])
     if key != "CREATE":
-        rig.start_session()
+        rig.driver.start_session()
     result = rig.ioctl(key, bytes.fromhex(given["ioctl_hex"]))
     yield from _differ("errno", result, case["out"]["errno"])
     yield from _differ("messages sent", len(rig.channel.sent), 0)
-    rig.file.close()
-    rig.device.close()
+    rig.driver.close()

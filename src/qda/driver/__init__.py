@@ -10,10 +10,12 @@ from qda.driver.heap import HeapFront
 from qda.driver.legacy import LegacyFront
 from qda.driver.memory import Client, LocalClient
 from qda.driver.node import LocalNode
+from qda.rpmsg import Channel
 
 __all__ = [
     "DRIVER_NAME",
     "Census",
+    "Channel",
     "Client",
     "Device",
     "Front",

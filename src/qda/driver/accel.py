@@ -21,6 +21,7 @@ from qda.driver.handlers import Handlers
 from qda.driver.invoke import invoke
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
+from qda.driver.sharing import Uses
 from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.uapi import BuffersBy, Command, Interface, accel, drm
@@ -49,13 +50,12 @@ class AccelFront(FileFront[OpenFile]):
         if command is None:
             return -errno.EINVAL
         carry_out = partial(self.carry_out, command, client)
-        result = copied_by_size(client, command, code, address, carry_out)
-        control.raise_deferred()
-        return result
+        return copied_by_size(client, command, code, address, carry_out)
 
     def carry_out(self, command: Command[Record], client: Client, record: Record | None) -> int:
         """Carry out a command on its record, in place; returns the result."""
-        return self.run(_HANDLERS[command], client, record)
+        run = self.call if command.key == accel.INVOKE.key else self.run
+        return run(_HANDLERS[command], client, record)
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """See `Front.mmap`; `offset` is a fake one.
@@ -63,19 +63,16 @@ class AccelFront(FileFront[OpenFile]):
         OSError: EINVAL for an unknown offset, length 0, a mapping longer than the object, or in
         some dialects an imported object; EACCES for an object that this file has no handle of.
         """
-        device = self.file.device
-        buffer = device.hold_at_mmap_offset(offset)
-        if buffer is None:
-            raise OSError(errno.EINVAL, f"no object at offset {offset:#x}")
-        try:
+        with Uses() as uses:
+            buffer = self.file.device.objects.at_mmap_offset(offset, uses)
+            if buffer is None:
+                raise OSError(errno.EINVAL, f"no object at offset {offset:#x}")
             if not length or length > buffer.size:
                 raise OSError(errno.EINVAL, f"{length} bytes of an object of {buffer.size}")
             if not self.file.has(buffer):
                 raise OSError(errno.EACCES, "the object belongs to another file")
             self._refuse_imported(buffer)
             return place(buffer.descriptor, length)
-        finally:
-            device.put(buffer)
 
     def _refuse_imported(self, buffer: BufferObject) -> None:
         """An imported object is mapped through its exporter (R12), say some dialects."""
@@ -112,11 +109,9 @@ def _gem_close(front: AccelFront, client: Client, request: drm.GemClose) -> int:
 def _prime_handle_to_fd(front: AccelFront, client: Client, request: drm.PrimeHandle) -> int:
     if request.flags & ~(os.O_CLOEXEC | os.O_RDWR):
         raise OSError(errno.EINVAL, f"flags {request.flags:#x}")
-    held = front.file.hold(request.handle)
-    try:
+    with Uses() as uses:
+        held = front.file.hold(request.handle, uses)
         request.fd = client.install(held.buffer.descriptor, request.flags)
-    finally:
-        front.file.detach(held)
     return 0
 
 
@@ -136,18 +131,18 @@ def _query(front: AccelFront, client: Client, request: accel.Query) -> int:
 def _gem_create(front: AccelFront, client: Client, request: accel.GemCreate) -> int:
     file = front.file
     file.take_bank(errno.ENOMEM)
-    request.handle = file.add_handle(file.device.create(request.size), errno.ENOMEM)
+    with Uses() as uses:
+        buffer = file.device.objects.create(request.size, uses)
+        request.handle = file.add_handle(buffer, errno.ENOMEM)
     return 0
 
 
 @_HANDLERS.takes(accel.GEM_MMAP_OFFSET)
 def _gem_mmap_offset(front: AccelFront, client: Client, request: accel.GemMmapOffset) -> int:
-    held = front.file.hold(request.handle)
-    try:
-        front._refuse_imported(held.buffer)
-        request.offset = front.file.device.mmap_offset(held.buffer)
-    finally:
-        front.file.detach(held)
+    with Uses() as uses:
+        buffer = front.file.hold(request.handle, uses).buffer
+        front._refuse_imported(buffer)
+        request.offset = front.file.device.objects.mmap_offset(buffer)
     return 0
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import logging
-import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
 from qda import limits
-from qda.driver.file import Mapping, OpenFile
+from qda.driver.banks import Attachment
+from qda.driver.file import OpenFile
+from qda.driver.mapping import Mapping
 from qda.driver.memory import KERNEL, Client
-from qda.driver.objects import Attachment, BufferObject
+from qda.driver.objects import BufferObject
 from qda.driver.packing import Contents, pack
-from qda.driver.session import Call, Died, Session
+from qda.driver.peer import Died
+from qda.driver.places import locate
+from qda.driver.session import Session
+from qda.driver.sharing import Uses
 from qda.fastrpc import control
 from qda.fastrpc.control import ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
@@ -30,7 +34,6 @@ __all__ = [
     "create",
     "execute",
     "map_memory",
-    "raise_deferred",
     "release",
     "remove_mapping",
     "start",
@@ -64,63 +67,34 @@ def execute(
             contents[index] = data
     caller = client or KERNEL
     outputs: list[bytes] = []
-    begun: list[Call] = []
     session.refuse_if_dead()
     try:
-        pending = session.begin((), begun)
-        layout, message = pack(
-            call.scalars,
-            arguments,
-            caller,
-            lambda size: session.message(pending, size),
-            lambda argument, is_buffer: argument,
-            contents,
-        )
-
-        def finish(result: int) -> int:
+        with session.call() as pending:
+            layout, message = pack(
+                call.scalars,
+                arguments,
+                caller,
+                lambda size: session.message(pending, size),
+                lambda argument, is_buffer: argument,
+                contents,
+            )
+            pending.context = ContextId(pending.number, call.domain or session.tag).word
+            record = InvokeMessage(
+                client_id=0,
+                tid=caller.tid,
+                context=pending.context,
+                handle=call.handle,
+                scalars=call.scalars.word,
+                address=message.device_address,
+                size=layout.allocation,
+            )
+            session.send(pending, record.pack())
+            result = session.wait(pending, KERNEL, limits.PATIENCE)
             for copy in layout.copies_out(arguments):
                 outputs.append(bytes(message.view[copy.position : copy.position + copy.length]))
-            return result
-
-        pending.finish = finish
-        pending.context = ContextId(pending.index, call.domain or session.tag).word
-        record = InvokeMessage(
-            client_id=0,
-            tid=caller.tid,
-            context=pending.context,
-            handle=call.handle,
-            scalars=call.scalars.word,
-            address=message.device_address,
-            size=layout.allocation,
-        )
-        session.send(pending, record.pack())
-        return _wait(session, pending), outputs
+            return result, outputs
     except TimeoutError as error:
         raise OSError(errno.ETIMEDOUT, f"{call.method.name}: the DSP does not answer") from error
-    finally:
-        for left in begun:
-            session.leave(left)
-
-
-_deferred = threading.local()
-
-
-def _wait(session: Session, pending: Call) -> int:
-    """Wait for the answer to a request that changes the session, Ctrl-C or not: what the DSP has
-    done must be known here.  `raise_deferred` makes up for it."""
-    while True:
-        try:
-            return session.wait(pending, KERNEL, limits.PATIENCE)
-        except KeyboardInterrupt as interrupt:
-            _deferred.interrupt = interrupt
-
-
-def raise_deferred() -> None:
-    """Raise the KeyboardInterrupt that came while a request of the driver itself was waited for."""
-    interrupt = getattr(_deferred, "interrupt", None)
-    if interrupt is not None:
-        _deferred.interrupt = None
-        raise interrupt
 
 
 def attach(file: OpenFile, client: Client, kind: ProtectionDomain = ProtectionDomain.ROOT) -> int:
@@ -142,18 +116,15 @@ def create(
 
     OSError EBUSY if the file has a session (H22), EINVAL and EFAULT for the image, ENOMEM.
     """
-    with file.starting, ExitStack() as undo:
+    with file.starting, Uses() as uses, Uses() as lent, ExitStack() as undo:
         if file.session is not None:
             raise OSError(errno.EBUSY, "the file has a session already")
-        image, used = _image(file, client, request)
-        if used is not None:
-            undo.callback(file.detach, used)
-        memory = _init_memory(file, memory_size)
-        undo.callback(file.detach, memory)
+        image, held = _image(file, client, request, uses)
+        memory = _init_memory(file, memory_size, lent)
         session = start(file, ProtectionDomain.USER, undo)
         session.announce(memory)
-        if used is not None:
-            session.announce(used)
+        if held is not None:
+            session.announce(held)
         call = control.create(
             file.client_id,
             client.comm,
@@ -164,10 +135,9 @@ def create(
         )
         result, _ = execute(session, client, call, image)
         if result == 0:
-            file.session, file.init_memory = session, memory
+            file.session, file.lent = session, lent
+            lent.keep()
             undo.pop_all()
-            if used is not None:
-                file.detach(used)
         return result
 
 
@@ -180,18 +150,16 @@ def start(file: OpenFile, kind: ProtectionDomain, undo: ExitStack) -> Session:
     return session
 
 
-def _init_memory(file: OpenFile, size: int) -> Attachment:
-    buffer = BufferObject.create(size)
-    try:
-        return file.take_bank(errno.ENOMEM).attach(buffer)
-    finally:
-        buffer.put()
+def _init_memory(file: OpenFile, size: int, uses: Uses) -> Attachment:
+    bank = file.take_bank(errno.ENOMEM)
+    with Uses() as made:
+        return bank.attach(BufferObject.create(size, made), uses)
 
 
 def _image(
-    file: OpenFile, client: Client, request: InitCreate
+    file: OpenFile, client: Client, request: InitCreate, uses: Uses
 ) -> tuple[Argument, Attachment | None]:
-    """The shell image as an argument, and the use of the buffer that it lies in, if any (H20)."""
+    """The shell image as an argument, and the buffer that it lies in, if any (H20)."""
     image = Argument(request.file, request.filelen, request.filefd)
     if not request.filelen:
         return image._replace(fd=0), None
@@ -203,18 +171,14 @@ def _image(
             raise OSError(errno.EFAULT, "the image is not in user space")
         return image._replace(fd=0), None
     try:
-        used = file.use(request.filefd, client, request.file)
+        held = file.hold_fd(request.filefd, client, uses, request.file)
     except OSError as error:
         raise OSError(errno.EINVAL, f"filefd {request.filefd} names no buffer") from error
-    try:
-        if request.filelen > used.buffer.size:
-            raise OSError(errno.EINVAL, "the image is longer than its buffer")
-        if request.file:
-            return file.locate(image, used, client), used
-        return image._replace(backing=Backing(used.address, used.buffer.size)), used
-    except BaseException:
-        file.detach(used)
-        raise
+    if request.filelen > held.buffer.size:
+        raise OSError(errno.EINVAL, "the image is longer than its buffer")
+    if request.file:
+        return locate(image, held, client), held
+    return image._replace(backing=Backing(held.address, held.buffer.size)), held
 
 
 def map_memory(file: OpenFile, client: Client, request: MemMap) -> int:
@@ -224,16 +188,14 @@ def map_memory(file: OpenFile, client: Client, request: MemMap) -> int:
     """
     session = _session(file)
     legacy = request.request == MapKind.LEGACY
-    with ExitStack() as undo:
-        used = None
+    with Uses() as uses:
         page = PhysicalPage()
         if request.fd > 0:
-            used = file.use(request.fd, client, request.vaddrin)
-            undo.callback(file.detach, used)
-            if (0 if legacy else request.offset) + request.size > used.buffer.size:
+            held = file.hold_fd(request.fd, client, uses, request.vaddrin)
+            if (0 if legacy else request.offset) + request.size > held.buffer.size:
                 raise OSError(errno.EINVAL, "offset and size do not fit the buffer")
-            session.announce(used)
-            page = PhysicalPage(address=used.address, size=used.buffer.size)
+            session.announce(held)
+            page = PhysicalPage(address=held.address, size=held.buffer.size)
         elif not legacy or request.flags not in MADE_BY_DSP:
             raise OSError(errno.EINVAL, f"fd {request.fd} names no buffer")
         if legacy:
@@ -242,8 +204,8 @@ def map_memory(file: OpenFile, client: Client, request: MemMap) -> int:
             call = control.mem_map(
                 file.client_id, request.fd, request.offset, request.flags, request.vaddrin, page
             )
-        mapping = Mapping(request.request, request.fd, 0, request.size, used)
-        return add_mapping(file, session, client, call, mapping, request, undo)
+        mapping = Mapping(request.request, request.fd, 0, request.size, uses)
+        return add_mapping(file, session, client, call, mapping, request)
 
 
 class Placed(Protocol):
@@ -259,15 +221,14 @@ def add_mapping(
     call: ControlCall,
     mapping: Mapping,
     request: Placed,
-    undo: ExitStack,
 ) -> int:
-    """Have the DSP map what `mapping` describes.  If it does, the file keeps it, `request` gets
-    the address, and nothing is undone; returns the DSP's result."""
+    """Have the DSP map what `mapping` describes.  If it does, the file keeps it, with what it uses,
+    and `request` gets the address; returns the DSP's result."""
     result, outputs = execute(session, client, call)
     if result == 0:
         request.vaddrout = MapResponse.unpack(outputs[0]).address
         file.add_mapping(replace(mapping, address=request.vaddrout))
-        undo.pop_all()
+        mapping.uses.keep()
     return result
 
 
@@ -303,8 +264,7 @@ def remove_mapping(
         result, _ = execute(session, client, call)
         if result == 0:
             undo.pop_all()
-            if mapping.attachment is not None:
-                file.detach(mapping.attachment)
+            mapping.uses.release()
         return result
 
 

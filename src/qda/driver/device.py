@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import errno
 import itertools
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from qda import limits
-from qda.driver.file import OpenFile
-from qda.driver.objects import Attachment, BufferObject, ContextBank
+from qda.driver.banks import Attachment, ContextBank
+from qda.driver.objects import Objects
 from qda.driver.session import Session
+from qda.driver.sharing import Uses
 from qda.fastrpc.domains import ProtectionDomain
-from qda.linux import identity_of
-from qda.memory import align
-from qda.rpmsg import Channel, Endpoint
+from qda.rpmsg import Channel
 
 __all__ = ["Census", "Device", "Limits"]
 
-F = TypeVar("F", bound=OpenFile)
-
-_FIRST_MMAP_OFFSET = 0x1_0000_0000
+F = TypeVar("F", bound="File")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +43,47 @@ class Census:
     calls: int
 
 
+class File(Protocol):
+    """An open file, to its device."""
+
+    @property
+    def calls(self) -> int:
+        """Number of calls under way."""
+        ...
+
+    def disown(self) -> None:
+        """In a forked child: close the descriptors that are the parent's."""
+        ...
+
+    def close(self) -> None:
+        """Free everything that belongs to the file."""
+        ...
+
+
 class Device:
     """A device node `name`, whose DSP is started by `boot` at the first open and again at the next
     open after it has died (subsystem restart).
 
-    `boot` returns the driver's end of the channel to a DSP that is ready, so a node never leads to
-    one that is not (R16).  `remote_heap` is memory that the DSP has been lent until it stops; who
-    looks at it holds `lending`.
+    `boot` returns the channel to a DSP that is ready, so a node never leads to
+    one that is not (R16).  `remote_heap` is memory that the DSP has been lent until it stops, and
+    `lent` holds it; who looks at it has the lock `lending`.
     """
 
-    def __init__(self, name: str, limits: Limits, boot: Callable[[], Endpoint]) -> None:
+    def __init__(self, name: str, limits: Limits, boot: Callable[[], Channel]) -> None:
         self.name = name
         self.limits = limits
         self.memory = ContextBank(0)
+        self.objects = Objects()
         self.session_type = Session  # a tracer's puts itself here
         self._boot = boot
         self._lock = threading.RLock()
         self._client_ids = itertools.count(1)
         self._free_banks = sorted(limits.stream_ids, reverse=True)
-        self._files: set[OpenFile] = set()
-        self._objects: dict[tuple[int, int, int], BufferObject] = {}
-        self._offsets: dict[BufferObject, int] = {}
-        self._next_offset = _FIRST_MMAP_OFFSET
+        self._files: set[File] = set()
         self._channel: Channel | None = None
         self._kernel_session: Session | None = None
         self.remote_heap: Attachment | None = None
+        self.lent = Uses()
         self.lending = threading.Lock()
         self._closed = False
 
@@ -101,10 +113,10 @@ class Device:
             if self._channel is not None and self._channel.alive:
                 return
             self.stop()
-            channel = Channel(self._boot())
+            channel = self._boot()
             try:
                 self._kernel_session = self.session_type(
-                    channel, 0, ProtectionDomain.ROOT, self.memory, self.put
+                    channel, 0, ProtectionDomain.ROOT, self.memory
                 )
             except BaseException:
                 channel.close()
@@ -116,13 +128,12 @@ class Device:
         with self._lock:
             channel, self._channel = self._channel, None
             session, self._kernel_session = self._kernel_session, None
-            heap, self.remote_heap = self.remote_heap, None
+            lent, self.lent, self.remote_heap = self.lent, Uses(), None
         if channel is not None:
             channel.close()
         if session is not None:
             session.close()
-        if heap is not None:
-            self.memory.detach(heap, lambda _: None, self.put)
+        lent.release()
 
     # Files.
 
@@ -134,12 +145,12 @@ class Device:
             self._files.add(file)
             return file
 
-    def count(self, kind: type[OpenFile]) -> int:
+    def count(self, kind: type[File]) -> int:
         """Number of open files of a kind."""
         with self._lock:
             return sum(isinstance(file, kind) for file in self._files)
 
-    def forget(self, file: OpenFile) -> None:
+    def forget(self, file: File) -> None:
         """A file has been closed."""
         with self._lock:
             self._files.discard(file)
@@ -158,9 +169,10 @@ class Device:
         self._closed = True
         if self._channel is not None:
             self._channel.disown()
-        for session in (self._kernel_session, *(file.session for file in self._files)):
-            if session is not None:
-                session.disown()
+        if self._kernel_session is not None:
+            self._kernel_session.disown()
+        for file in self._files:
+            file.disown()
 
     # Context banks.
 
@@ -177,59 +189,14 @@ class Device:
             self._free_banks.append(bank.stream_id)
             self._free_banks.sort(reverse=True)
 
-    # Objects.
-
-    def create(self, size: int) -> BufferObject:
-        """Allocate an object, with one use for the caller.  OSError ENOMEM."""
-        buffer = BufferObject.create(size)
-        with self._lock:
-            self._objects[buffer.identity] = buffer
-        return buffer
-
-    def adopt(self, descriptor: int) -> BufferObject:
-        """The object of a DMA-BUF descriptor, which is owned from here on: our own if it is one of
-        ours, otherwise a new import.  One use for the caller.  OSError EINVAL."""
-        with self._lock:
-            own = self._objects.get(identity_of(descriptor))
-            if own is not None:
-                own.get()
-            buffer = BufferObject.adopt(descriptor) if own is None else own
-            if own is None:
-                self._objects[buffer.identity] = buffer
-        if own is not None:
-            os.close(descriptor)
-        return buffer
-
-    def put(self, buffer: BufferObject) -> None:
-        """Give up one use of an object."""
-        with self._lock:
-            identity = buffer.identity
-            if buffer.put():
-                self._objects.pop(identity, None)
-                self._offsets.pop(buffer, None)
-
-    def mmap_offset(self, buffer: BufferObject) -> int:
-        """The fake offset by which the object is mapped through the device."""
-        with self._lock:
-            if buffer not in self._offsets:
-                self._offsets[buffer] = self._next_offset
-                self._next_offset += align(buffer.size, 1 << 16)
-            return self._offsets[buffer]
-
-    def hold_at_mmap_offset(self, offset: int) -> BufferObject | None:
-        """The object that a fake offset names, with one use for the caller."""
-        with self._lock:
-            found = (buffer for buffer, start in self._offsets.items() if start == offset)
-            buffer = next(found, None)
-            return buffer.get() if buffer is not None else None
-
     def census(self) -> Census:
         """Count what the device holds."""
+        objects, offsets = self.objects.counts()
         with self._lock:
             return Census(
                 len(self._files),
-                len(self._objects),
+                objects,
                 len(self.limits.stream_ids) - len(self._free_banks),
-                len(self._offsets),
+                offsets,
                 sum(file.calls for file in self._files),
             )

@@ -8,40 +8,27 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
+from qda.driver.banks import Attachment, ContextBank
+from qda.driver.device import Device
+from qda.driver.mapping import Mapping, Reach, state_of
 from qda.driver.memory import Client
-from qda.driver.objects import Attachment, BufferObject, ContextBank
+from qda.driver.objects import BufferObject
 from qda.driver.session import Session
+from qda.driver.sharing import Uses
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.payload import NOVA, Argument, Backing
-from qda.linux import Area
-from qda.memory import PAGE, ClientAddress, align
 
-if TYPE_CHECKING:
-    from qda.driver.device import Device
-
-__all__ = ["Mapping", "OpenFile"]
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """A mapping on the DSP that MAP has made; it keeps its buffer in place (H23).
-
-    `request` is the kind of MAP request, `fd` and `size` what the caller gave, `address` what the
-    DSP has returned.
-    """
-
-    request: int
-    fd: int
-    address: int
-    size: int
-    attachment: Attachment | None
-
+__all__ = ["OpenFile"]
 
 HandleOf = Callable[[int, Client, int], int]
+
+
+class _Handle(NamedTuple):
+    """What a handle names, and its use of it."""
+
+    attachment: Attachment
+    uses: Uses
 
 
 class OpenFile:
@@ -49,7 +36,8 @@ class OpenFile:
 
     `client_id` names it to the DSP; `descriptors` is True where buffers are named by DMA-BUF
     descriptors instead of GEM handles (dialect V1).  `handle_of` says which handle an fd field
-    means, for a client that has mapped the buffer at an address.
+    means, for a client that has mapped the buffer at an address.  `lent` holds the memory that its
+    protection domain was given to begin with.
     """
 
     tags_calls = False
@@ -62,10 +50,10 @@ class OpenFile:
         self.handle_of: HandleOf = self._handle_of
         self.bank: ContextBank | None = None
         self.session: Session | None = None
-        self.init_memory: Attachment | None = None
+        self.lent = Uses()
         self.lock = threading.RLock()
         self.starting = threading.Lock()
-        self._handles: dict[int, Attachment] = {}
+        self._handles: dict[int, _Handle] = {}
         self._mappings: list[Mapping] = []
         self._closed = False
 
@@ -80,95 +68,61 @@ class OpenFile:
             return self.bank
 
     def add_handle(self, buffer: BufferObject, without_bank: int) -> int:
-        """The handle of an object in this file, a new one if it has none yet.
+        """The handle of an object, which the caller holds, in this file: a new one, the lowest
+        that is free, if it has none yet."""
+        with self.lock:
+            for number, handle in self._handles.items():
+                if handle.attachment.buffer is buffer:
+                    return number
+            number = next(number for number in range(1, 1 << 31) if number not in self._handles)
+            self.put_handle(number, buffer, without_bank)
+            return number
 
-        The caller's use of the object passes to the handle table, also on failure.
-        """
-        with self.lock, ExitStack() as undo:
-            undo.callback(self.device.put, buffer)
-            for handle, attachment in self._handles.items():
-                if attachment.buffer is buffer:
-                    return handle
-            attachment = self.take_bank(without_bank).attach(buffer)
-            handle = next(number for number in range(1, 1 << 31) if number not in self._handles)
-            self._handles[handle] = attachment
-            return handle
+    def put_handle(self, number: int, buffer: BufferObject, without_bank: int) -> None:
+        """Let a number that is free name an object, which the caller holds."""
+        with self.lock, Uses() as uses:
+            attachment = self.take_bank(without_bank).attach(buffer, uses)
+            self._handles[number] = _Handle(attachment, uses)
+            uses.keep()
 
     def has(self, buffer: BufferObject) -> bool:
         """Whether a handle of this file names the object."""
         with self.lock:
-            return any(attachment.buffer is buffer for attachment in self._handles.values())
+            return any(handle.attachment.buffer is buffer for handle in self._handles.values())
 
-    def _attachment(self, handle: int) -> Attachment:
-        attachment = self._handles.get(handle)
-        if attachment is None:
-            raise OSError(errno.ENOENT, f"no GEM handle {handle} in this file")
-        return attachment
-
-    def hold(self, handle: int) -> Attachment:
-        """One more use of the object of a handle, to be given up with `detach`.  OSError ENOENT."""
+    def hold(self, number: int, uses: Uses) -> Attachment:
+        """Hold the object of a handle.  OSError ENOENT."""
         with self.lock:
-            attachment = self._attachment(handle)
-            return attachment.bank.attach(attachment.buffer)
+            handle = self._handles.get(number)
+            if handle is None:
+                raise OSError(errno.ENOENT, f"no GEM handle {number} in this file")
+            uses.hold(handle.attachment)
+            return handle.attachment
 
-    def close_handle(self, handle: int) -> None:
-        """Remove a handle.  OSError EINVAL if there is none."""
-        with self.lock:
-            attachment = self._handles.pop(handle, None)
-        if attachment is None:
-            raise OSError(errno.EINVAL, f"no GEM handle {handle} in this file")
-        self.detach(attachment)
-
-    def use(self, fd: int, client: Client, address: int = 0) -> Attachment:
-        """One more use of the buffer that an fd field names, to be given up with `detach`.
+    def hold_fd(self, fd: int, client: Client, uses: Uses, address: int = 0) -> Attachment:
+        """Hold the buffer that an fd field names.
 
         `address` is where the request says that the client has mapped it, 0 for nowhere.
         OSError: ENOENT for an unknown handle; in dialect V1 EBADF, EINVAL, ENODEV of the import.
         """
         with self.lock:
-            attachment = self._attachment(self.handle_of(fd, client, address))
-            return attachment.bank.attach(attachment.buffer)
+            return self.hold(self.handle_of(fd, client, address), uses)
 
     def _handle_of(self, fd: int, client: Client, address: int) -> int:
         return self.import_descriptor(client.descriptor(fd)) if self.descriptors else fd
 
     def import_descriptor(self, descriptor: int) -> int:
         """The handle of a DMA-BUF, whose descriptor is owned from here on.  OSError EINVAL."""
-        return self.add_handle(self.device.adopt(descriptor), errno.ENODEV)
+        with Uses() as uses:
+            return self.add_handle(self.device.objects.adopt(descriptor, uses), errno.ENODEV)
 
-    def detach(self, attachment: Attachment) -> None:
-        """Give up one use of a buffer."""
-        withdraw = self.session.withdraw if self.session else _not_announced
-        attachment.bank.detach(attachment, withdraw, self.device.put)
-
-    def locate(self, argument: Argument, attachment: Attachment, client: Client) -> Argument:
-        """A buffer argument with the place in the object that its address points to.
-
-        With attribute NOVA the client need not have mapped the object: addresses that it has only
-        reserved, as `remote_register_fd` of Qualcomm's library does, stand for it.
-        OSError: EFAULT outside any mapping (H09), EINVAL for a mapping of something else (H10) or
-        a range that leaves the object (H11).
-        """
-        area = client.area(ClientAddress(argument.address))
-        if area is None:
-            raise OSError(errno.EFAULT, f"{argument.address:#x} is in no mapping")
-        buffer = attachment.buffer
-        if area.identity == buffer.identity:
-            offset = argument.address - area.start + area.offset
-        elif area.reserved and argument.attr & NOVA:
-            offset = _offset_in_reservation(argument, area, buffer.size)
-        else:
-            raise OSError(errno.EINVAL, f"{argument.address:#x} is not in a mapping of the object")
-        if offset + argument.length > buffer.size:
-            raise OSError(errno.EINVAL, "the range ends after the object")
-        return argument._replace(backing=Backing(attachment.address, buffer.size, offset))
-
-    def select(self, argument: Argument, attachment: Attachment) -> Argument:
-        """A handle argument with its object.  OSError EINVAL if it leaves the object (H13)."""
-        if argument.address + argument.length > attachment.buffer.size:
-            raise OSError(errno.EINVAL, "offset and length do not fit the object")
-        backing = Backing(attachment.address, attachment.buffer.size)
-        return argument._replace(backing=backing)
+    def close_handle(self, number: int) -> None:
+        """Remove a handle.  OSError EINVAL if there is none."""
+        with self.lock:
+            handle = self._handles.pop(number, None)
+        if handle is None:
+            raise OSError(errno.EINVAL, f"no GEM handle {number} in this file")
+        handle.uses.release()
 
     # Mappings on the DSP.
 
@@ -187,14 +141,19 @@ class OpenFile:
                     return mapping
         raise OSError(errno.EINVAL, "no such mapping")
 
+    def reach(self, attachment: Attachment) -> Reach:
+        """What the file's protection domain can reach of a buffer."""
+        with self.lock:
+            return state_of(attachment, self.has(attachment.buffer), self._mappings)
+
     # Sessions.
 
     def start_session(self, kind: ProtectionDomain) -> Session:
         """Connect to a protection domain.  OSError ENODEV, ENOMEM."""
         bank = self.device.memory if self.bank is None else self.bank
         tag = kind if self.tags_calls else ProtectionDomain.ROOT
-        start, put = self.device.session_type, self.device.put
-        return start(self.device.channel, self.client_id, kind, bank, put, tag)
+        start = self.device.session_type
+        return start(self.device.channel, self.client_id, kind, bank, tag)
 
     @property
     def calls(self) -> int:
@@ -207,6 +166,11 @@ class OpenFile:
         """End the session and the calls under way on it."""
         if self.session is not None:
             self.session.close()
+
+    def disown(self) -> None:
+        """In a forked child: close the session's descriptors, which are the parent's."""
+        if self.session is not None:
+            self.session.disown()
 
     def close(self) -> None:
         """Free everything that belongs to the file.  Never fails, idempotent.
@@ -223,30 +187,10 @@ class OpenFile:
             mappings, self._mappings = self._mappings, []
             handles, self._handles = self._handles, {}
         for mapping in mappings:
-            if mapping.attachment is not None:
-                self.detach(mapping.attachment)
-        for attachment in handles.values():
-            self.detach(attachment)
-        if self.init_memory is not None:
-            self.detach(self.init_memory)
+            mapping.uses.release()
+        for handle in handles.values():
+            handle.uses.release()
+        self.lent.release()
         if self.bank is not None:
             self.device.give_back(self.bank)
         self.device.forget(self)
-
-
-def _offset_in_reservation(argument: Argument, area: Area, size: int) -> int:
-    """How far an address that is only reserved points into its object of `size` bytes.
-
-    The kernel joins reservations that are neighbours.  An area longer than the object is such a
-    one: in it, only an argument that is the whole object has a known place.  OSError EINVAL.
-    """
-    size = align(size, PAGE)
-    if area.end - area.start <= size:
-        return argument.address - area.start
-    if argument.address % PAGE == 0 and align(argument.length, PAGE) == size:
-        return 0
-    raise OSError(errno.EINVAL, f"{argument.address:#x} may belong to several objects")
-
-
-def _not_announced(attachment: Attachment) -> None:
-    """Without a session, no protection domain knows of the memory."""

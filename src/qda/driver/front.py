@@ -14,13 +14,15 @@ import errno
 import threading
 from collections.abc import Callable
 from typing import Generic, Protocol, Self, TypeVar
+from weakref import ref
 
 from qda import limits
 from qda.driver import control
 from qda.driver.file import OpenFile
 from qda.driver.handlers import Handler
+from qda.driver.interrupts import CtrlCWaits
 from qda.driver.memory import Client
-from qda.driver.session import Died
+from qda.driver.peer import Died
 from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.uapi import Command, ioctl_copies, ioctl_size
@@ -90,56 +92,62 @@ def copied_by_size(
     return result if client.write(address, bytes(buffer[:writable])) else -errno.EFAULT
 
 
+class _Running:
+    """A command under way: should Ctrl-C break off its very end, it ends when this dies."""
+
+    __slots__ = ("__weakref__",)
+
+
 class FileFront(Generic[F]):
     """What the fronts of a DSP's nodes share: commands that run on an open file, and its end."""
 
     def __init__(self, file: F) -> None:
         self.file = file
-        self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
-        self._commands_running = 0
+        self._idle = threading.Condition()
+        self._running: set[ref[_Running]] = set()
         self._closed = False
 
     def run(self, handler: Handler[Self], client: Client, record: Record | None) -> int:
-        """Run a command, which counts as running until it ends; returns the ioctl's result."""
+        """Run a command, which counts as running until it ends; returns the ioctl's result.
+
+        Ctrl-C waits for it: what the DSP has done must be known here.
+        """
+        with CtrlCWaits():
+            return self.call(handler, client, record)
+
+    def call(self, handler: Handler[Self], client: Client, record: Record | None) -> int:
+        """Run a command as `run` does, but one that Ctrl-C may break off: a call."""
+        token = _Running()
+        mark = ref(token, self._running.discard)
         try:
-            self._enter()
-            try:
-                return handler(self, client, record)
-            finally:
-                self._leave()
+            self._running.add(mark)
+            if self._closed:
+                raise OSError(errno.EBADF, "the file is closed")
+            return handler(self, client, record)
         except Died as died:
             return died.result
         except OSError as error:
             return self.failed(error)
+        finally:
+            self._running.discard(mark)
+            if self._closed:
+                with self._idle:
+                    self._idle.notify_all()
 
     def failed(self, error: OSError) -> int:
         """The result of a command that has failed."""
         return as_result(error)
 
-    def _enter(self) -> None:
-        """Begin a command: until `_leave`, `close` does not take the file away.  OSError EBADF once
-        it has."""
-        with self._lock:
-            if self._closed:
-                raise OSError(errno.EBADF, "the file is closed")
-            self._commands_running += 1
-
-    def _leave(self) -> None:
-        with self._lock:
-            self._commands_running -= 1
-            if self._closed:
-                self._idle.notify_all()
-
     def close(self, client: Client | None = None) -> None:
         """Close the file; idempotent, never fails."""
-        with self._idle:
-            if self._closed:
-                return
-            self._closed = True
-        try:
-            control.release(self.file, client)
-        finally:
+        with CtrlCWaits():
             with self._idle:
-                self._idle.wait_for(lambda: not self._commands_running, limits.PATIENCE)
-            self.file.close()
+                if self._closed:
+                    return
+                self._closed = True
+            try:
+                control.release(self.file, client)
+            finally:
+                with self._idle:
+                    self._idle.wait_for(lambda: not self._running, limits.PATIENCE)
+                self.file.close()

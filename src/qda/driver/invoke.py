@@ -6,10 +6,13 @@ import errno
 from collections.abc import Sequence
 
 from qda import limits
+from qda.driver.call import Call, Key
 from qda.driver.file import OpenFile
+from qda.driver.lanes import Memory
 from qda.driver.memory import Client
 from qda.driver.packing import copy_back, pack
-from qda.driver.session import Call, Memory, Session
+from qda.driver.places import locate, select
+from qda.driver.session import Session
 from qda.errors import NO_SUCH_CLIENT, as_signed
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.message import ContextId, InvokeMessage
@@ -32,14 +35,10 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     request by the same thread comes back to it (R24).
     """
     session = file.session
-    key = (client.tid, request.handle, request.scalars, request.arguments)
-    resumed = session.resume(key) if session is not None else None
-    if session is not None and resumed is not None:
-        try:
-            return session.wait(resumed, client)
-        except BaseException as error:
-            _keep(session, [resumed], error)
-            raise
+    key = Key(client.tid, request.handle, request.scalars, request.arguments)
+    if session is not None and (resumed := session.resume(key)) is not None:
+        with resumed as call:
+            return session.wait(call, client)
     if request.handle == Fixed.INIT:
         raise PermissionError(errno.EPERM, "handle 1 belongs to the driver")
     scalars = Scalars.decode(request.scalars)
@@ -48,24 +47,9 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     if session is None:
         return without_session(file)
     session.refuse_if_dead()
-    begun: list[Call] = []
-    try:
-        call = session.begin(key, begun)
-        _send(file, client, session, call, request, scalars, arguments)
+    with session.call(key) as call:
+        _send(file, client, session, call, key, scalars, arguments)
         return session.wait(call, client)
-    except BaseException as error:
-        _keep(session, begun, error)
-        raise
-
-
-def _keep(session: Session, begun: list[Call], error: BaseException) -> None:
-    """Whatever ended a call, it is not lost: if it was sent it stays with the session, and its
-    caller may come back to it after a signal."""
-    for call in begun:
-        if isinstance(error, InterruptedError):
-            session.interrupted(call)
-        else:
-            session.leave(call)
 
 
 def without_session(file: OpenFile) -> int:
@@ -79,7 +63,7 @@ def _send(
     client: Client,
     session: Session,
     call: Call,
-    request: Invoke,
+    key: Key,
     scalars: Scalars,
     arguments: list[Argument],
 ) -> None:
@@ -91,12 +75,10 @@ def _send(
         return session.message(call, size)
 
     def resolve(argument: Argument, is_buffer: bool) -> Argument:
-        attachment = file.use(argument.fd, client, argument.address if is_buffer else 0)
-        call.attachments.append(attachment)
+        address = argument.address if is_buffer else 0
+        attachment = file.hold_fd(argument.fd, client, call.uses, address)
         session.announce(attachment)
-        if is_buffer:
-            return file.locate(argument, attachment, client)
-        return file.select(argument, attachment)
+        return locate(argument, attachment, client) if is_buffer else select(argument, attachment)
 
     layout, message = pack(scalars, arguments, client, allocate, resolve)
     outputs = layout.copies_out(arguments)
@@ -107,15 +89,15 @@ def _send(
         return result
 
     call.finish = finish
-    call.context = ContextId(call.index, session.tag).word
+    call.context = ContextId(call.number, session.tag).word
     session.send(
         call,
         InvokeMessage.codec.pack(
             session.client_id,
-            call.key[0],
+            key.tid,
             call.context,
-            request.handle,
-            request.scalars,
+            key.handle,
+            key.scalars,
             message.device_address,
             layout.allocation,
         ),

@@ -15,13 +15,15 @@ from typing import Self
 
 from qda import limits
 from qda.driver import control
+from qda.driver.banks import Attachment
 from qda.driver.device import Device
-from qda.driver.file import Mapping, OpenFile
+from qda.driver.file import OpenFile
 from qda.driver.front import FileFront, Place, T, as_result
 from qda.driver.handlers import Handlers
 from qda.driver.invoke import invoke, without_session
+from qda.driver.mapping import Mapping
 from qda.driver.memory import Client
-from qda.driver.objects import Attachment, BufferObject
+from qda.driver.sharing import Uses
 from qda.errors import UNSUPPORTED, as_signed
 from qda.fastrpc import control as requests
 from qda.fastrpc.control import ProcessAttribute
@@ -55,24 +57,24 @@ class LegacyFile(OpenFile):
             raise OSError(errno.EBUSY, f"{device.name} has {limits.LEGACY_SESSIONS} open files")
         self.take_bank(errno.EBUSY)
 
-    def use(self, fd: int, client: Client, address: int = 0) -> Attachment:
-        """One use of the memory behind a DMA-BUF descriptor, to be given up with `detach`.
+    def hold_fd(self, fd: int, client: Client, uses: Uses, address: int = 0) -> Attachment:
+        """Hold the memory behind a DMA-BUF descriptor.
 
         Nothing remembers it: memory is mapped for the DSP as long as it is used (2.11).  OSError
         EINVAL for anything that is no DMA-BUF.
         """
-        try:
-            buffer = self.device.adopt(client.descriptor(fd))
-        except OSError as error:
-            raise OSError(errno.EINVAL, f"fd {fd} cannot be mapped: {error}") from error
-        return self.attach(buffer)
+        with Uses() as made:
+            try:
+                buffer = self.device.objects.adopt(client.descriptor(fd), made)
+            except OSError as error:
+                raise OSError(errno.EINVAL, f"fd {fd} cannot be mapped: {error}") from error
+            return self.take_bank(errno.EBUSY).attach(buffer, uses)
 
-    def attach(self, buffer: BufferObject) -> Attachment:
-        """One use of a buffer, in place of the caller's use of it, also on failure."""
-        try:
-            return self.take_bank(errno.EBUSY).attach(buffer)
-        finally:
-            self.device.put(buffer)
+    def allocate(self, size: int, uses: Uses) -> Attachment:
+        """Hold new memory, no more than the bank has room for.  OSError ENOMEM."""
+        with Uses() as made:
+            buffer = self.device.objects.create(size, made)
+            return self.take_bank(errno.EBUSY).attach(buffer, uses)
 
 
 class LegacyFront(FileFront[LegacyFile]):
@@ -90,18 +92,18 @@ class LegacyFront(FileFront[LegacyFile]):
         if command is None or command not in _HANDLERS:
             return -errno.ENOTTY
         handler = _HANDLERS[command]
+        run = self.call if command.key == legacy.INVOKE.key else self.run
         if command.record is None:
-            result = self.run(handler, client, None)
+            result = run(handler, client, None)
         else:
             given = client.read(address, command.size)
             if given is None:
                 return -errno.EFAULT
             record = command.record.unpack(given)
-            result = -record.breach() or self.run(handler, client, record)
+            result = -record.breach() or run(handler, client, record)
             answer = record.pack()
             if result == 0 and answer != given and not client.write(address, answer):
                 result = -errno.EFAULT
-        control.raise_deferred()
         return result
 
     def failed(self, error: OSError) -> int:
@@ -115,12 +117,9 @@ class LegacyFront(FileFront[LegacyFile]):
 
 @_HANDLERS.takes(legacy.ALLOC_DMA_BUFF)
 def _alloc_dma_buff(front: LegacyFront, client: Client, request: legacy.AllocDmaBuffer) -> int:
-    file = front.file
-    attachment = file.attach(file.device.create(request.size))  # no more than the bank can hold
-    try:
+    with Uses() as uses:  # from its end on the memory is the descriptor's
+        attachment = front.file.allocate(request.size, uses)
         request.fd = client.install(attachment.buffer.descriptor, os.O_RDWR)
-    finally:
-        file.detach(attachment)  # from here on it is the descriptor's
     return 0
 
 
@@ -149,14 +148,13 @@ def _map_new(front: LegacyFront, client: Client, request: legacy.MapNew) -> int:
     file, session = front.file, front.file.session
     if session is None:
         return without_session(file)
-    with ExitStack() as undo:
-        attachment = file.attach(file.device.create(request.size))
-        undo.callback(file.detach, attachment)
+    with Uses() as uses:
+        attachment = file.allocate(request.size, uses)
         session.announce(attachment)
         page = PhysicalPage(address=attachment.address, size=attachment.buffer.size)
         call = requests.map_legacy(file.client_id, request.flags, 0, page)
-        mapping = Mapping(MapKind.LEGACY, -1, 0, request.size, attachment)
-        return control.add_mapping(file, session, client, call, mapping, request, undo)
+        mapping = Mapping(MapKind.LEGACY, -1, 0, request.size, uses)
+        return control.add_mapping(file, session, client, call, mapping, request)
 
 
 @_HANDLERS.takes(legacy.UNMAP_NEW)
@@ -181,30 +179,28 @@ def _init_create_static(front: LegacyFront, client: Client, request: legacy.Crea
     if name is None:
         raise OSError(errno.EFAULT, "the name cannot be read")
     file, device = front.file, front.file.device
-    with file.starting, device.lending, ExitStack() as undo:
+    with file.starting, device.lending, Uses() as lent, ExitStack() as undo:
         session = control.start(file, ProtectionDomain.USER, undo)
         heap = None
         if device.remote_heap is None and request.memlen:
-            heap = _remote_heap(device, request.memlen, undo)
+            heap = _remote_heap(device, request.memlen, lent)
             session.announce(heap)
         page = PhysicalPage(address=heap.address, size=heap.buffer.size) if heap else None
         result, _ = control.execute(
             session, client, requests.create_static(file.client_id, name, page)
         )
         if result == 0:
-            file.session, device.remote_heap = session, heap or device.remote_heap
+            file.session = session
             undo.pop_all()
+            if heap is not None:
+                device.remote_heap, device.lent = heap, lent
+                lent.keep()
         return result
 
 
-def _remote_heap(device: Device, size: int, undo: ExitStack) -> Attachment:
-    buffer = device.create(size)
-    try:
-        heap = device.memory.attach(buffer)
-    finally:
-        device.put(buffer)
-    undo.callback(device.memory.detach, heap, lambda _: None, device.put)
-    return heap
+def _remote_heap(device: Device, size: int, uses: Uses) -> Attachment:
+    with Uses() as made:
+        return device.memory.attach(device.objects.create(size, made), uses)
 
 
 @_HANDLERS.takes(legacy.MEM_MAP)
@@ -212,18 +208,17 @@ def _mem_map(front: LegacyFront, client: Client, request: legacy.MapFd) -> int:
     file, session = front.file, front.file.session
     if session is None:
         return without_session(file)
-    with ExitStack() as undo:
-        used = file.use(request.fd, client)
-        undo.callback(file.detach, used)
-        if request.offset + request.length > used.buffer.size:
+    with Uses() as uses:
+        held = file.hold_fd(request.fd, client, uses)
+        if request.offset + request.length > held.buffer.size:
             raise OSError(errno.EINVAL, "offset and length do not fit the memory")
-        session.announce(used)
-        page = PhysicalPage(address=used.address, size=used.buffer.size)
+        session.announce(held)
+        page = PhysicalPage(address=held.address, size=held.buffer.size)
         call = requests.mem_map(
             file.client_id, request.fd, request.offset, request.flags, request.vaddrin, page
         )
-        mapping = Mapping(MapKind.ATTR, request.fd, 0, request.length, used)
-        return control.add_mapping(file, session, client, call, mapping, request, undo)
+        mapping = Mapping(MapKind.ATTR, request.fd, 0, request.length, uses)
+        return control.add_mapping(file, session, client, call, mapping, request)
 
 
 @_HANDLERS.takes(legacy.MEM_UNMAP)

@@ -1,4 +1,4 @@
-"""Buffer objects, and the context banks through which the DSP sees them.
+"""Buffer objects: memory that programs, drivers and DSPs share.
 
 A buffer object is a memfd that can no longer change its size.  The driver holds one descriptor of
 it and does not map it; the program and the protection domain map the same pages.  A descriptor
@@ -11,15 +11,19 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import Callable
+from contextlib import ExitStack
 
+from qda.driver.sharing import Shared, Uses
 from qda.linux import F_SEAL_FUTURE_WRITE, identity_of, open_again, sealed_memory
-from qda.memory import PAGE, BusAddress, Ranges, align
+from qda.memory import PAGE, align
 
-__all__ = ["Attachment", "BufferObject", "ContextBank", "create_memory"]
+__all__ = ["BufferObject", "Objects", "create_memory"]
 
 _FIXED_SIZE = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _WRITE_SEALS = fcntl.F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
+
+_FIRST_MMAP_OFFSET = 0x1_0000_0000
+_MMAP_GRANULE = 0x1_0000
 
 _NAME = "qda"
 """What the memory of objects is called."""
@@ -33,59 +37,112 @@ def create_memory(size: int) -> int:
         raise OSError(errno.ENOMEM, f"no memory for {size} bytes") from error
 
 
-class BufferObject:
-    """Shared memory of `size` bytes, whole pages.  Owns its descriptor; counted by `get`, `put`.
+class BufferObject(Shared):
+    """Shared memory of `size` bytes, whole pages.  Owns its descriptor.
 
-    `imported` is True for memory that another device or program made.
+    `imported` is True for memory that another device or program made.  `table` is where it is
+    found; the driver's own memory is in none.
     """
 
-    _counting = threading.Lock()
-
-    def __init__(self, descriptor: int, size: int, imported: bool = False) -> None:
+    def __init__(
+        self, descriptor: int, size: int, table: Objects | None = None, imported: bool = False
+    ) -> None:
+        super().__init__(threading.Lock() if table is None else table.lock)
         self.descriptor = descriptor
         self.size = size
         self.imported = imported
         self.identity = identity_of(descriptor)
-        self.users = 1
+        self._table = table
 
     @classmethod
-    def create(cls, size: int) -> BufferObject:
+    def create(cls, size: int, uses: Uses, table: Objects | None = None) -> BufferObject:
         """Allocate zeroed memory of `size` bytes, rounded up to whole pages.  OSError ENOMEM."""
         size = align(size, PAGE)
-        return cls(create_memory(size), size)
+        buffer = cls(create_memory(size), size, table)
+        uses.hold(buffer)
+        return buffer
 
-    @classmethod
-    def adopt(cls, descriptor: int) -> BufferObject:
-        """Import a descriptor, which is owned from here on, also on failure.
+    def _forget(self) -> None:
+        if self._table is not None:
+            self._table.forget(self)
+
+    def _end(self) -> None:
+        os.close(self.descriptor)
+
+
+class Objects:
+    """The objects of a device, by their identity and by the offsets at which they are mapped."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._objects: dict[tuple[int, int, int], BufferObject] = {}
+        self._offsets: dict[BufferObject, int] = {}
+        self._next_offset = _FIRST_MMAP_OFFSET
+
+    def create(self, size: int, uses: Uses) -> BufferObject:
+        """Allocate an object.  OSError ENOMEM."""
+        buffer = BufferObject.create(size, uses, self)
+        with self.lock:
+            self._objects[buffer.identity] = buffer
+        return buffer
+
+    def adopt(self, descriptor: int, uses: Uses) -> BufferObject:
+        """The object of a DMA-BUF descriptor, which is owned from here on, also on failure: our
+        own if it is one of ours, otherwise a new import.
 
         OSError EINVAL unless it is shared memory of whole pages that can be written and can no
         longer shrink: otherwise its pages could vanish under the DSP.
         """
+        with ExitStack() as ours:
+            ours.callback(os.close, descriptor)
+            with self.lock:
+                buffer = self._objects.get(identity_of(descriptor))
+                if buffer is None:
+                    buffer = self._import(descriptor)
+                    if buffer.descriptor == descriptor:
+                        ours.pop_all()
+                    self._objects[buffer.identity] = buffer
+                uses.hold(buffer)
+            return buffer
+
+    def _import(self, descriptor: int) -> BufferObject:
+        """A new object of a descriptor, or of the same memory opened for writing."""
+        if _is_writable(descriptor) or not _is_dma_buf(descriptor):
+            return BufferObject(descriptor, _importable_size(descriptor), self, imported=True)
+        # The mode of a DMA-BUF's descriptor limits who maps it, no device that imports it.
+        again = open_again(descriptor, os.O_RDWR | os.O_CLOEXEC)
         try:
-            if not _is_writable(descriptor) and _is_dma_buf(descriptor):
-                # The mode of a DMA-BUF's descriptor limits who maps it, no device that imports it.
-                again = open_again(descriptor, os.O_RDWR | os.O_CLOEXEC)
-                os.close(descriptor)
-                descriptor = again
-            return cls(descriptor, _importable_size(descriptor), imported=True)
+            return BufferObject(again, _importable_size(again), self, imported=True)
         except BaseException:
-            os.close(descriptor)
+            os.close(again)
             raise
 
-    def get(self) -> BufferObject:
-        """Count one more user.  The caller holds one already, or the device's lock."""
-        with self._counting:
-            self.users += 1
-        return self
+    def forget(self, buffer: BufferObject) -> None:
+        """Take out an object that nobody uses.  The caller has the lock."""
+        self._objects.pop(buffer.identity, None)
+        self._offsets.pop(buffer, None)
 
-    def put(self) -> bool:
-        """Count one user less; True if it was the last, and the memory is given back."""
-        with self._counting:
-            self.users -= 1
-            if self.users:
-                return False
-        os.close(self.descriptor)
-        return True
+    def mmap_offset(self, buffer: BufferObject) -> int:
+        """The fake offset by which the object is mapped through the device."""
+        with self.lock:
+            if buffer not in self._offsets:
+                self._offsets[buffer] = self._next_offset
+                self._next_offset += align(buffer.size, _MMAP_GRANULE)
+            return self._offsets[buffer]
+
+    def at_mmap_offset(self, offset: int, uses: Uses) -> BufferObject | None:
+        """The object that a fake offset names."""
+        with self.lock:
+            for buffer, start in self._offsets.items():
+                if start == offset:
+                    uses.hold(buffer)
+                    return buffer
+        return None
+
+    def counts(self) -> tuple[int, int]:
+        """Number of objects, and of those that have an offset."""
+        with self.lock:
+            return len(self._objects), len(self._offsets)
 
 
 def _is_writable(descriptor: int) -> bool:
@@ -110,65 +167,3 @@ def _importable_size(descriptor: int) -> int:
     if seals & _WRITE_SEALS or not _is_writable(descriptor):
         raise OSError(errno.EINVAL, "memory that cannot be written cannot be imported")
     return status.st_size
-
-
-class Attachment:
-    """A buffer object in the address space of a context bank, at `address` on the bus.
-
-    Counted by its users: the handle table, mappings on the DSP, calls under way.
-    """
-
-    def __init__(self, bank: ContextBank, buffer: BufferObject, address: BusAddress) -> None:
-        self.bank = bank
-        self.buffer = buffer
-        self.address = address
-        self.users = 0
-
-
-class ContextBank:
-    """An address space on the bus: device addresses that carry `stream_id` in bits 63..32.
-
-    What is not reached through a bank of the SMMU is device memory, stream id 0.
-    """
-
-    def __init__(self, stream_id: int) -> None:
-        self.stream_id = stream_id
-        self._ranges = Ranges(0x1000_0000, 0xFFFF_0000, 0x1_0000)
-        self._attachments: dict[BufferObject, Attachment] = {}
-        self._lock = threading.Lock()
-
-    def attach(self, buffer: BufferObject) -> Attachment:
-        """Count one more user of the object in this bank.  OSError ENOMEM without room for it."""
-        with self._lock:
-            attachment = self._attachments.get(buffer)
-            if attachment is None:
-                try:
-                    start = self._ranges.take(buffer.size)
-                except MemoryError as error:
-                    raise OSError(errno.ENOMEM, str(error)) from error
-                address = BusAddress(self.stream_id << 32 | start)
-                attachment = Attachment(self, buffer.get(), address)
-                self._attachments[buffer] = attachment
-            attachment.users += 1
-            return attachment
-
-    def detach(
-        self,
-        attachment: Attachment,
-        withdraw: Callable[[Attachment], None],
-        put: Callable[[BufferObject], None],
-    ) -> None:
-        """Count one user less.  After the last, `withdraw` takes the memory away from the DSP,
-        the address becomes free, and `put` gives up the object."""
-        with self._lock:
-            attachment.users -= 1
-            if attachment.users:
-                return
-            del self._attachments[attachment.buffer]
-        withdraw(attachment)
-        with self._lock:
-            self._ranges.give_back(attachment.address & 0xFFFF_FFFF)
-        put(attachment.buffer)
-
-    def __len__(self) -> int:
-        return len(self._attachments)

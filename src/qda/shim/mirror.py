@@ -54,28 +54,20 @@ class Mirror:
         folders = {str(PurePath(name).parent) for name in numbers} - {"."}
         self.folders = {"", *folders}
         with ExitStack() as undo:
-            self._place = place = Place(socket, lambda name: bool(_LEFTOVER.fullmatch(name)))
+            place = Place(socket, lambda name: _LEFTOVER.fullmatch(name) is not None)
             undo.callback(place.close)
+            undo.callback(place.give_up)
             self.socket = place.socket
-            self._removal = _removal(place, numbers, folders, also)
-            try:
-                self._caretaker = _start_caretaker(self._removal, place)
-            except OSError:
-                place.give_up()
-                raise
-            undo.callback(self._remove)
+            self._caretaker = _start_caretaker(_removal(place, numbers, folders, also), place)
+            undo.callback(self.close)
             for name, number in numbers.items():
                 place.create(name, number)
-            self._undo = undo.pop_all()
-
-    def _remove(self) -> None:
-        self._caretaker.communicate()
-        if self._caretaker.returncode < 0:  # somebody has killed it
-            _start_caretaker(self._removal, self._place).communicate()
+            undo.pop_all()
+        place.close()  # the caretaker has it, to the last moment
 
     def close(self) -> None:
         """Remove everything, and wait until it is gone.  Idempotent."""
-        self._undo.close()
+        self._caretaker.communicate()
 
 
 def _removal(

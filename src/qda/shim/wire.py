@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 
 from qda import limits
 from qda.driver import Device
-from qda.driver.session import Call, Memory, Session
+from qda.driver.call import Call
+from qda.driver.lanes import Memory
+from qda.driver.session import Session
 from qda.fastrpc import control
 from qda.fastrpc.control import Method
 from qda.fastrpc.handles import Fixed
@@ -65,7 +67,9 @@ def _memory(call: Call, address: int) -> Memory:
     """The message memory of a call: the lane's own, or its slot of the pool."""
     assert call.lane is not None
     own = call.lane.own
-    return own if own is not None and own.device_address == address else call.lane.slot
+    if own is not None and own.memory.device_address == address:
+        return own.memory
+    return call.lane.slot
 
 
 def _arguments(sent: InvokeMessage, memory: Memory, *, is_output: bool) -> Iterator[str]:

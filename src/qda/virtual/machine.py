@@ -10,7 +10,7 @@ import subprocess
 import threading
 from contextlib import suppress
 
-from qda.driver import Census, Device, Front, LocalNode
+from qda.driver import Census, Channel, Device, Front, LocalNode
 from qda.dsp.boot import Endpoint, start_processor
 from qda.errors import UsageError
 from qda.uapi import ACCEL_DIALECTS, DIALECTS
@@ -38,7 +38,7 @@ class Machine:
         self.devices = {dsp.name: self._device(dsp) for dsp in profile.dsps}
 
     def _device(self, dsp: DspProfile) -> Device:
-        return Device(dsp.name, dsp.limits, lambda: self._start(dsp))
+        return Device(dsp.name, dsp.limits, lambda: Channel(self._start(dsp)))
 
     def _start(self, dsp: DspProfile) -> Endpoint:
         if self._handed_over is not None:

@@ -1,0 +1,103 @@
+"""Which memory a protection domain can reach: mappings, and the states of a buffer object in them.
+
+For each protection domain a buffer object is in a state of the table below.  Nobody writes the
+state down: it follows from who uses the object's attachment (`qda.driver.sharing`), which are its
+handle and its mappings, and from whether the domain has been told of it.  `state_of` reads it off.
+docs/mappings.md tells programs about it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from qda.driver.banks import Attachment
+from qda.driver.sharing import Uses
+from qda.states import Transitions
+
+__all__ = ["MAPPING", "Change", "Mapping", "Reach", "state_of"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mapping:
+    """A mapping on the DSP that MAP has made; it keeps its buffer in place (H23).
+
+    `request` is the kind of MAP request, `fd` and `size` what the caller gave, `address` what the
+    DSP has returned.  `uses` holds the buffer, nothing for memory that the DSP has asked for.
+    """
+
+    request: int
+    fd: int
+    address: int
+    size: int
+    uses: Uses
+
+
+class Reach(enum.Enum):
+    """What a skeleton can reach of a buffer object."""
+
+    ABSENT = "nothing of it"
+    IMPLICIT = "the argument of a call, as a memory view, while that call runs"
+    EXPLICIT = (
+        "arguments, and through `self.dsp.memory(address, length)` everything between the "
+        "mapping's address and the buffer's end, at any time"
+    )
+    KEPT = "the same as explicit, but the program has closed its handle: no call can pass it"
+    GONE = "nothing: the memory is given back, unless another session or program has it"
+
+
+class Change(enum.Enum):
+    """What a program does with a buffer object."""
+
+    CALL = "a call passes it (INVOKE)"
+    MAP = "MAP"
+    UNMAP = "MUNMAP, and it has another mapping"
+    UNMAP_LAST = "MUNMAP of its last mapping"
+    CLOSE = "its handle is closed (GEM_CLOSE)"
+    END = "the file is closed, or the domain dies"
+
+
+_ABSENT, _IMPLICIT, _EXPLICIT, _KEPT, _GONE = Reach
+
+MAPPING: Final = Transitions(
+    "a buffer object and a protection domain",
+    _ABSENT,
+    (
+        _ABSENT,
+        Change.CALL,
+        _IMPLICIT,
+        "the domain is told of the memory and has acknowledged it before the message leaves",
+    ),
+    (
+        _ABSENT,
+        Change.MAP,
+        _EXPLICIT,
+        "the same, then the domain places it in its window and answers with the address",
+    ),
+    (_ABSENT, Change.CLOSE, _GONE, "the domain has never heard of it"),
+    (_ABSENT, Change.END, _GONE, "everything of the session is given back"),
+    (_IMPLICIT, Change.CALL, _IMPLICIT, "nothing has to be told any more"),
+    (_IMPLICIT, Change.MAP, _EXPLICIT, "a mapping is made"),
+    (_IMPLICIT, Change.CLOSE, _GONE, "when the last call that uses it has ended"),
+    (_IMPLICIT, Change.END, _GONE, "everything of the session is given back"),
+    (_EXPLICIT, Change.CALL, _EXPLICIT, "nothing has to be told any more"),
+    (_EXPLICIT, Change.MAP, _EXPLICIT, "a second mapping, at another address"),
+    (_EXPLICIT, Change.UNMAP, _EXPLICIT, "the address becomes inaccessible before the answer"),
+    (_EXPLICIT, Change.UNMAP_LAST, _IMPLICIT, "the address becomes inaccessible before the answer"),
+    (_EXPLICIT, Change.CLOSE, _KEPT, "the mappings keep the memory"),
+    (_EXPLICIT, Change.END, _GONE, "everything of the session is given back"),
+    (_KEPT, Change.UNMAP, _KEPT, "the address becomes inaccessible before the answer"),
+    (_KEPT, Change.UNMAP_LAST, _GONE, "nothing keeps the memory any more"),
+    (_KEPT, Change.END, _GONE, "everything of the session is given back"),
+)
+
+
+def state_of(attachment: Attachment, has_handle: bool, mappings: Iterable[Mapping]) -> Reach:
+    """The state of an attached object, from what a file has of it."""
+    if any(mapping.uses in attachment.users for mapping in mappings):
+        return _EXPLICIT if has_handle else _KEPT
+    if not has_handle:
+        return _GONE
+    return _IMPLICIT if attachment.knowers else _ABSENT

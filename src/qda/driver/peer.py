@@ -1,0 +1,136 @@
+"""The other side of a session: its protection domain, as far as the driver knows it.
+
+It is told of memory, and it may die.  What finds out tells the others: from then on every request
+ends with a defined error, at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Callable
+
+from qda.driver.banks import Attachment
+from qda.errors import BAD_STATE, as_signed
+from qda.fastrpc.domains import ProtectionDomain
+from qda.rpmsg import Channel, Endpoint, PeerGone
+from qda.rpmsg.channel import Link
+
+__all__ = ["Died", "Peer"]
+
+_log = logging.getLogger("qda.driver")
+
+
+class Died(Exception):
+    """The protection domain has died; `result` is that of the call which finds this out."""
+
+    def __init__(self, result: int) -> None:
+        super().__init__(f"the protection domain has died: {result}")
+        self.result = result
+
+
+class Peer:
+    """The protection domain of one client id, behind a link with some endpoints.
+
+    `dead` is True once no call will be answered any more.  OSError ENODEV if there is no DSP.
+    """
+
+    def __init__(
+        self, channel: Channel, client_id: int, kind: ProtectionDomain, endpoints: int
+    ) -> None:
+        self.client_id = client_id
+        self.kind = kind
+        self.dead = False
+        self._connected = True
+        self._channel = channel
+        self._announcing = threading.Lock()
+        self._known: set[Attachment] = set()
+        try:
+            self._link = channel.connect(client_id, kind, endpoints)
+        except PeerGone as error:
+            raise OSError(errno.ENODEV, "the DSP is gone") from error
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """The endpoints for messages, each of which has a thread of its own on the DSP."""
+        return self._link.endpoints
+
+    def add_endpoint(self) -> None:
+        """Add one to `endpoints`.  OSError, Died."""
+        self._ask(lambda link: link.add_endpoint())
+
+    # Memory that it may see.
+
+    def announce(self, attachment: Attachment) -> None:
+        """Make sure that it knows the memory, before a message names it.  OSError, Died.
+
+        Announcing again what it knows already does no harm, should a first time be broken off.
+        """
+        if attachment in self._known:
+            return
+        with self._announcing:
+            if attachment not in self._known:
+                place, buffer = attachment.address, attachment.buffer
+                attachment.knowers.append(self)
+                self._ask(lambda link: link.announce(place, buffer.size, buffer.descriptor))
+                self._known.add(attachment)
+
+    def withdraw(self, attachment: Attachment) -> None:
+        """Take memory away from it; nothing to do if it is dead.  Never fails."""
+        if attachment in self._known:
+            self._known.discard(attachment)
+            if not self.dead:
+                try:
+                    self._ask(lambda link: link.withdraw(attachment.address))
+                except (OSError, Died) as error:
+                    _log.debug("withdraw %#x: %s", attachment.address, error)
+
+    def _ask(self, request: Callable[[Link], object]) -> None:
+        if not self._connected:
+            raise OSError(errno.ENODEV, "the session is closed")
+        try:
+            request(self._link)
+        except PeerGone as error:
+            raise Died(self.gone(as_signed(BAD_STATE))) from error
+
+    # Its end.
+
+    def gone(self, status: int) -> int:
+        """Note that it is gone; returns `status` if it alone has died.
+
+        OSError ENODEV if the whole DSP is, or the session has ended.
+        """
+        self.dead = True
+        alone = self._connected and self.kind is ProtectionDomain.USER and self._channel.alive
+        if not alone:
+            raise OSError(errno.ENODEV, "the DSP is gone")
+        return status
+
+    def refuse_if_dead(self) -> None:
+        """Died, or OSError ENODEV, if no call can be answered any more."""
+        if self.dead:
+            raise Died(self.gone(as_signed(BAD_STATE)))
+
+    def disconnect(self) -> None:
+        """Destroy it on the DSP, and wake whoever waits for it.  Idempotent."""
+        if not self._connected:
+            return
+        self._connected = False
+        try:
+            self._channel.disconnect(self.client_id)
+        except OSError as error:
+            _log.debug("disconnect of client %d: %s", self.client_id, error)
+        self.dead = True
+        for endpoint in list(self.endpoints):
+            endpoint.shutdown()
+
+    def close(self) -> None:
+        """Close the link, on which nobody waits any more."""
+        self.disconnect()
+        self._link.close()
+
+    def disown(self) -> None:
+        """In a forked child: close the parent's endpoints without ending the conversation."""
+        if self._connected:
+            self._link.disown()
