@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from qda.client.host.turns import TURN
+from qda.driver.call import CALL as DRIVER_CALL
+from qda.driver.mapping import MAPPING
 from qda.dsp.session import LIFE
 from qda.dsp.switchboard import CALL, HOST
 from qda.states import Transitions
@@ -13,6 +15,8 @@ __all__ = ["MACHINES", "page"]
 
 MACHINES: Final[dict[str, tuple[Transitions[Any, Any], ...]]] = {
     "qda.dsp.session": (LIFE,),
+    "qda.driver.call": (DRIVER_CALL,),
+    "qda.driver.mapping": (MAPPING,),
     "qda.dsp.switchboard": (HOST, CALL),
     "qda.client.host.turns": (TURN,),
 }
