@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from qda.client import KernelNode, Session, device_file, identify
 from qda.errors import DspError
 from qda.uapi import DIALECTS
-from tests.conformance.interface import OpenNode, Target, create_session
+from qda.virtual import machine
+from tests.conformance.interface import BANKS_DOMAIN, OpenNode, Target
 from tests.conformance.skeletons import Probe
 
 _TARGETS = pytest.StashKey[list[Target]]()
@@ -93,17 +95,24 @@ def second_node(target: Target) -> Iterator[OpenNode]:
 @pytest.fixture
 def session_node(target: Target) -> Iterator[OpenNode]:
     """A node with a session: a protection domain of its own."""
-    with target.open() as opened:
-        create_session(opened)
+    with target.session() as opened:
         yield opened
 
 
 @pytest.fixture
 def second_session(target: Target) -> Iterator[OpenNode]:
     """The same device with one more session."""
-    with target.open() as opened:
-        create_session(opened)
+    with target.session() as opened:
         yield opened
+
+
+@pytest.fixture
+def bank_nodes(target: Target) -> Iterator[list[OpenNode]]:
+    """As many nodes of a DSP as it has context banks."""
+    target.require_virtual("the interface does not say how many context banks there are")
+    device = next(dsp for dsp in machine().profile.dsps if dsp.name == BANKS_DOMAIN)
+    with ExitStack() as stack:
+        yield [stack.enter_context(target.open(BANKS_DOMAIN)) for _ in device.limits.stream_ids]
 
 
 def install_probe(node: OpenNode) -> int:

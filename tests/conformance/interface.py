@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from qda.virtual import machine
 from tests.conformance.memory import Memory, address_of
 
 __all__ = [
+    "BANKS_DOMAIN",
     "LEGACY",
     "NAMED",
     "NOBODY",
@@ -58,6 +59,9 @@ __all__ = [
 LEGACY, NAMED = (int(kind) for kind in MapKind)
 """The two kinds of MAP and MUNMAP requests: QDA_MAP_REQUEST_LEGACY and _ATTR."""
 
+BANKS_DOMAIN = "adsp"
+"""A DSP whose context banks no other test needs."""
+
 NOBODY = 1 << 30
 """Neither a GEM handle nor a descriptor of anybody."""
 
@@ -82,6 +86,13 @@ class Target:
         if self.virtual:
             return OpenNode(self, machine().open(domain, self.dialect.name))
         return OpenNode(self, KernelNode(self.device))
+
+    @contextmanager
+    def session(self) -> Iterator[OpenNode]:
+        """Open the node and make a protection domain, both for as long as the block runs."""
+        with self.open() as node:
+            create_session(node)
+            yield node
 
     def require_virtual(self, why: str) -> None:
         """Skip the test on a kernel's device."""

@@ -26,7 +26,6 @@ from tests.conformance.interface import (
     Target,
     allocate,
     call,
-    create_session,
     inline,
     invoke,
     issue,
@@ -57,8 +56,7 @@ lengths = st.one_of(st.integers(0, 1 << 16), words)
 def device_works_afterwards(target: Target) -> Iterator[None]:
     """Each test leaves a device that serves the next one."""
     yield
-    with target.open() as node:
-        create_session(node)
+    with target.session() as node:
         assert invoke(node, UNKNOWN_MODULE, 2) == as_signed(BAD_HANDLE)
 
 

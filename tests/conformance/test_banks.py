@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from errno import ENODEV, ENOMEM
 
 import pytest
 
-from qda.virtual import machine
 from tests.conformance.foreign import foreign_buffer
 from tests.conformance.interface import (
+    BANKS_DOMAIN,
     OpenNode,
     Target,
     allocate,
@@ -23,26 +22,19 @@ from tests.conformance.interface import (
 
 pytestmark = pytest.mark.dialects("rfc", "v1", why="a bank is taken at open")
 
-DOMAIN = "adsp"
-"""A DSP that no other test uses."""
-
 
 @pytest.fixture
-def holders(target: Target) -> Iterator[list[OpenNode]]:
+def holders(bank_nodes: list[OpenNode]) -> list[OpenNode]:
     """Nodes that hold all context banks of a DSP."""
-    target.require_virtual("the interface does not say how many context banks there are")
-    device = next(dsp for dsp in machine().profile.dsps if dsp.name == DOMAIN)
-    with ExitStack() as stack:
-        nodes = [stack.enter_context(target.open(DOMAIN)) for _ in device.limits.stream_ids]
-        for node in nodes:
-            allocate(node)
-        yield nodes
+    for node in bank_nodes:
+        allocate(node)
+    return bank_nodes
 
 
 @pytest.fixture
 def late(target: Target, holders: list[OpenNode]) -> Iterator[OpenNode]:
     """A node that comes when all context banks are taken."""
-    with target.open(DOMAIN) as node:
+    with target.open(BANKS_DOMAIN) as node:
         yield node
 
 

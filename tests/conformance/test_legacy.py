@@ -6,7 +6,6 @@ import fcntl
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from errno import (
     EBADF,
     EBUSY,
@@ -28,8 +27,8 @@ from qda.client import Node, identify
 from qda.errors import BAD_ADDRESS, BAD_HANDLE, DeviceError, as_signed, is_errno
 from qda.uapi import LEGACY, dma_heap, ioctl_size
 from qda.uapi.legacy import Capability, MapNew
-from qda.virtual import machine
 from tests.conformance.interface import (
+    BANKS_DOMAIN,
     PAGE,
     UNKNOWN_MODULE,
     OpenNode,
@@ -458,31 +457,22 @@ def test_capability_record_has_28_bytes() -> None:
 # Context banks.
 
 
-@pytest.fixture
-def full(target: Target) -> Iterator[list[OpenNode]]:
-    """Nodes that hold all context banks of a DSP which no other test uses."""
-    target.require_virtual("the interface does not say how many context banks there are")
-    device = next(dsp for dsp in machine().profile.dsps if dsp.name == "adsp")
-    with ExitStack() as stack:
-        yield [stack.enter_context(target.open("adsp")) for _ in device.limits.stream_ids]
-
-
-def test_open_without_a_free_bank_is_ebusy(target: Target, full: list[OpenNode]) -> None:
+def test_open_without_a_free_bank_is_ebusy(target: Target, bank_nodes: list[OpenNode]) -> None:
     """Spec 5.1: it is taken at open and given back at close."""
     for _ in range(3):
         with pytest.raises(DeviceError) as refused:
-            target.open("adsp")
+            target.open(BANKS_DOMAIN)
         assert refused.value.errno == EBUSY
-    full[0].close()
-    with target.open("adsp") as late:
+    bank_nodes[0].close()
+    with target.open(BANKS_DOMAIN) as late:
         create_session(late)
 
 
-def test_dsp_that_is_no_compute_dsp_has_one_node(full: list[OpenNode]) -> None:
+def test_dsp_that_is_no_compute_dsp_has_one_node(bank_nodes: list[OpenNode]) -> None:
     """Spec 5.1: the secure one, unless the system says otherwise."""
-    assert full[0].node.path == "/dev/fastrpc-adsp-secure"
+    assert bank_nodes[0].node.path == "/dev/fastrpc-adsp-secure"
     with pytest.raises(DeviceError) as refused:
-        full[0].node.neighbour("/dev/fastrpc-adsp")
+        bank_nodes[0].node.neighbour("/dev/fastrpc-adsp")
     assert refused.value.symbol == "ENOENT"
 
 

@@ -393,8 +393,7 @@ def test_unmap_works_after_the_handle_is_closed(session_node: OpenNode) -> None:
 
 def test_closing_the_file_ends_its_mappings(target: Target, node: OpenNode) -> None:
     """H31: the object lives on elsewhere, and nothing is left of the mapping."""
-    with target.open() as other:
-        create_session(other)
+    with target.session() as other:
         handle = allocate(other)
         descriptor = os.dup(export(other, handle))
         node.left.callback(os.close, descriptor)

@@ -29,7 +29,7 @@ from qda.fastrpc.remotectl import (
     OpenRequest,
 )
 from qda.fastrpc.uri import skeleton_uri
-from tests.conformance.interface import OpenNode, Target, command, create_session, inline, invoke
+from tests.conformance.interface import OpenNode, Target, command, inline, invoke
 from tests.conformance.memory import Memory
 from tests.conformance.skeletons import Probe
 
@@ -316,8 +316,7 @@ def test_skeleton_that_kills_its_process_harms_nobody_else(
     assert died.content == b"\xa5" * 4
     assert invoke(second_session, second_probe, Probe.MARK) == 0
     session_node.close()
-    with target.open() as fresh:
-        create_session(fresh)
+    with target.session() as fresh:
         space = Memory(4)
         assert invoke(fresh, CURRENT_PROCESS, 5, outs=[inline(space)]) == 0
         assert space.word != os.getpid()

@@ -15,7 +15,6 @@ from tests.conformance.interface import (
     allocate,
     call,
     close_handle,
-    create_session,
     inline,
     invoke,
     issue,
@@ -249,8 +248,7 @@ def test_create_without_length_does_not_look_filefd_up(node: OpenNode) -> None:
 
 def test_closing_a_file_leaves_other_sessions_alone(session_node: OpenNode, target: Target) -> None:
     """Spec 3.4: RELEASE destroys what belongs to its own client."""
-    with target.open() as other:
-        create_session(other)
+    with target.session() as other:
         assert address_space(other)
     assert address_space(session_node)
 
@@ -258,8 +256,8 @@ def test_closing_a_file_leaves_other_sessions_alone(session_node: OpenNode, targ
 def test_sessions_can_be_made_again_and_again(target: Target) -> None:
     """R11: closing a file gives everything back."""
     for _ in range(40):
-        with target.open() as node:
-            create_session(node)
+        with target.session():
+            pass
 
 
 def test_calls_after_exit_are_a_bad_state(session_node: OpenNode) -> None:
