@@ -68,6 +68,16 @@ def test_a_name_loads_what_it_needs(name: str, needed: set[str]) -> None:
     assert HEAVY & (loaded_by(f"import qda; qda.{name}") - loaded_by("")) <= needed
 
 
+@pytest.mark.parametrize("statement", ["from qda.idl import runtime", "import qda.idl"])
+def test_the_interface_language_loads_what_calls_need(statement: str) -> None:
+    """A typed module parses its text first of all; nothing of C or style comes with it."""
+    loaded = loaded_by(statement)
+    rooms = {name.removeprefix("qda.idl.").split(".")[0] for name in loaded if "qda.idl." in name}
+    assert rooms >= {"python", "wire"}
+    assert rooms.isdisjoint({"c", "style"})
+    assert "qda.idl.text.parser" not in loaded
+
+
 def test_all_names_are_what_type_checkers_see() -> None:
     """Said three times: for type checkers, for `from qda import *`, and where they come from."""
     tree = ast.parse(Path(qda.__file__).read_text())
