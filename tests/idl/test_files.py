@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ import pytest
 from lark import Lark, Token
 from lark.lexer import Lexer
 
-from qda.idl import Document, parse
+from qda.idl import Document
 from qda.idl.model import Constant, Declaration, Direction, Interface, Method, Module, Typedef
 from qda.idl.primitives import PRIMITIVES, Primitive
 from qda.idl.style.format import format_text
@@ -33,26 +32,19 @@ from qda.idl.types import (
     Union,
 )
 from qda.idl.wire.calls import InterfaceCodec
+from tests.idl.interface_files import DECLARED_ONLY, FILES, FOLDER, document_of
 
-FOLDER: Final = Path(__file__).with_name("files")
-FILES: Final = sorted(FOLDER.glob("*.idl"))
-DECLARED_ONLY: Final = "declared.idl"
 NEVER_VALID: Final = {"out", "inout", "notnil"}
 """Words that are reserved, and nothing else."""
 
 
-@cache
-def document(file: Path) -> Document:
-    return parse(file, include_dirs=[FOLDER])
-
-
 def documents() -> list[Document]:
-    return [document(file) for file in FILES]
+    return [document_of(file.name) for file in FILES]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_file_is_valid_without_warnings_and_in_the_one_style(file: Path) -> None:
-    assert document(file).warnings == ()
+    assert document_of(file.name).warnings == ()
     text = file.read_text()
     assert format_text(text, str(file), include_dirs=[FOLDER]) == text
 
@@ -67,11 +59,14 @@ def test_every_interface_can_be_called_except_in_the_file_that_shows_what_cannot
     file: Path,
 ) -> None:
     refused = [
-        method for one in document(file).interfaces for method in one.methods if method.refusal
+        method
+        for one in document_of(file.name).interfaces
+        for method in one.methods
+        if method.refusal
     ]
     assert bool(refused) == (file.name == DECLARED_ONLY)
     if not refused:
-        for interface in document(file).interfaces:
+        for interface in document_of(file.name).interfaces:
             assert InterfaceCodec(interface).interface is interface
 
 

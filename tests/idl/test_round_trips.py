@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cache, partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,19 +20,16 @@ import numpy as np
 import pytest
 
 import qda
-from qda.idl import Document, Interface, Method, load_module, parse
+from qda.idl import Document, Interface, Method, load_module
 from qda.idl.names import method_name, type_name
 from qda.idl.primitives import Kind, Primitive
 from qda.idl.python.binding import arguments_of, results_of
 from qda.idl.types import Array, DmaHandle, InterfaceType, Sequence, Struct, Type
-from qda.virtual import Machine
+from tests.idl.interface_files import DECLARED_ONLY, FILES, FOLDER, document_of
 from tests.idl.native import SessionTransport, Stub, build, build_all, c_skeleton, find_compiler
 from tests.idl.native.examples import Sent, own_methods
-from tests.idl.wire.test_marshal import plain
-from tests.system import open_session
+from tests.idl.values import plain
 
-FILES = Path(__file__).with_name("files")
-DECLARED_ONLY = "declared.idl"
 CALLS = 2
 """Calls of each method in each pairing."""
 
@@ -58,20 +54,14 @@ def callable_methods(interface: Interface) -> list[Method]:
 
 
 @cache
-def document_of(file: str) -> Document:
-    """A file of ours."""
-    return parse(FILES / file, include_dirs=[FILES])
-
-
-@cache
 def module_of(file: str) -> ModuleType:
-    """The same in Python."""
-    return load_module(FILES / file, include_dirs=[FILES])
+    """A file of ours in Python."""
+    return load_module(FOLDER / file, include_dirs=[FOLDER])
 
 
 INTERFACES = [
     (file.name, interface.c_name)
-    for file in sorted(FILES.glob("*.idl"))
+    for file in FILES
     if file.name != DECLARED_ONLY
     for interface in document_of(file.name).interfaces
 ]
@@ -208,19 +198,19 @@ class CStub:
             assert self._stub.close(self._handle) == 0
 
 
-@pytest.fixture(autouse=True, scope="module")
-def built() -> None:
-    """The skeletons and stubs in C of all of them."""
-    if find_compiler():  # on all processors at once; whatever cannot be built says so later
-        documents = {document_of(file).file: document_of(file) for file, _ in INTERFACES}
-        build_all([partial(build, document) for document in documents.values()])
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    """All of them, on all processors at once; whatever cannot be built says so later."""
+    if find_compiler():
+        files = dict.fromkeys(file for file, _ in INTERFACES)
+        build_all([partial(build, document_of(file)) for file in files])
 
 
 @pytest.mark.parametrize("skeleton", ["python", "c"])
 @pytest.mark.parametrize("stub", ["python", "c"])
 @pytest.mark.parametrize(("file", "name"), INTERFACES, ids=lambda value: str(value))
 def test_every_method_makes_the_round_trip(
-    machine: Machine, file: str, name: str, stub: str, skeleton: str
+    session: qda.Session, file: str, name: str, stub: str, skeleton: str
 ) -> None:
     """What the caller sends the implementation sees, and what that answers the caller gets."""
     if "c" in (stub, skeleton) and find_compiler() is None:
@@ -229,7 +219,6 @@ def test_every_method_makes_the_round_trip(
     interface = document.interface(name)
     calls = Calls(interface)
     with ExitStack() as stack:
-        session = stack.enter_context(open_session(machine))
         if skeleton == "python":
             session.install(in_python(module, interface))
         else:
@@ -246,7 +235,7 @@ def test_every_method_makes_the_round_trip(
                 caller.call(calls.next(method.name))
 
 
-def test_the_calls_do_not_all_succeed_whatever_happens(machine: Machine) -> None:
+def test_the_calls_do_not_all_succeed_whatever_happens(session: qda.Session) -> None:
     """An implementation that expects another call fails, so that the test above can fail."""
     document, module = document_of("calculator.idl"), module_of("calculator.idl")
     interface = document.interface("calculator")
@@ -254,10 +243,9 @@ def test_the_calls_do_not_all_succeed_whatever_happens(machine: Machine) -> None
     expected = calls.next("sum")
     others = (calls.next("sum") for _ in range(100))
     other = next(call for call in others if call.values != expected.values)
-    with open_session(machine) as session:
-        session.install(in_python(module, interface))
-        with pytest.raises(qda.DspError, match="AssertionError"):
-            PythonStub(module, interface, session).call(other)
+    session.install(in_python(module, interface))
+    with pytest.raises(qda.DspError, match="AssertionError"):
+        PythonStub(module, interface, session).call(other)
 
 
 CAMERA = """
@@ -288,7 +276,7 @@ int camera_signal(remote_handle64 h, boolean oneway, unsigned char ext, int *dma
 @pytest.mark.parametrize("stub", ["python", "c"])
 @pytest.mark.parametrize("skeleton", ["python", "c"])
 def test_memory_of_the_session_makes_the_round_trip(
-    machine: Machine, stub: str, skeleton: str
+    session: qda.Session, stub: str, skeleton: str
 ) -> None:
     """dmahandles, alone, in sequences and in structures: part of a buffer, with its length."""
     if "c" in (stub, skeleton) and find_compiler() is None:
@@ -315,37 +303,36 @@ def test_memory_of_the_session_makes_the_round_trip(
         def crop(self, source: Any, window: Any) -> int:
             return len(source.view) + int(window[-1])
 
-    with open_session(machine) as session:
-        if skeleton == "python":
-            session.install(Camera)
-        else:
-            session.loader.install(c_skeleton(document, interface, CAMERA), interface.c_name)
-        one, two = session.empty(8192, np.uint8), session.empty(8192, np.uint8)
-        pixels = one[4096:4196]
-        frame = {"width": 3, "height": 2, "name": "x"}
-        if stub == "python":
-            remote: Any = session.load(module.camera)
-            remote.fill(7, pixels)
-            assert remote.copy(pixels, two) == 100 + 8192
-            assert remote.digest([pixels, two, pixels]) == 8392
-            assert remote.inspect(frame | {"pixels": pixels}) == 3100.0
-            assert remote.crop(pixels, [1, 5]) == 105
-        else:
-            transport = SessionTransport(session)
-            part, whole = transport.share(one, 4096, 100), transport.share(two)
-            caller = Stub(build(document).stub, interface, transport)
-            _, handle = caller.open(interface.uri)
+    if skeleton == "python":
+        session.install(Camera)
+    else:
+        session.loader.install(c_skeleton(document, interface, CAMERA), interface.c_name)
+    one, two = session.empty(8192, np.uint8), session.empty(8192, np.uint8)
+    pixels = one[4096:4196]
+    frame = {"width": 3, "height": 2, "name": "x"}
+    if stub == "python":
+        remote: Any = session.load(module.camera)
+        remote.fill(7, pixels)
+        assert remote.copy(pixels, two) == 100 + 8192
+        assert remote.digest([pixels, two, pixels]) == 8392
+        assert remote.inspect(frame | {"pixels": pixels}) == 3100.0
+        assert remote.crop(pixels, [1, 5]) == 105
+    else:
+        transport = SessionTransport(session)
+        part, whole = transport.share(one, 4096, 100), transport.share(two)
+        caller = Stub(build(document).stub, interface, transport)
+        _, handle = caller.open(interface.uri)
 
-            def call(name: str, values: Any, rooms: Any = {}) -> Any:  # noqa: B006
-                status, found = caller.call(name, values, rooms, handle=handle)
-                assert status == 0
-                return found
+        def call(name: str, values: Any, rooms: Any = {}) -> Any:  # noqa: B006
+            status, found = caller.call(name, values, rooms, handle=handle)
+            assert status == 0
+            return found
 
-            call("fill", {"value": 7}, {"target": part})
-            assert call("copy", {"source": part}, {"target": whole})["bytes"] == 100 + 8192
-            assert call("digest", {"parts": [part, whole, part]})["sum"] == 8392
-            assert call("inspect", {"one": frame | {"pixels": part}})["brightness"] == 3100.0
-            assert call("crop", {"source": part, "window": [1, 5]})["bytes"] == 105
-        if skeleton == "python":
-            assert pixels.tolist() == [7] * 100
-            assert two[:101].tolist() == [7] * 100 + [0]
+        call("fill", {"value": 7}, {"target": part})
+        assert call("copy", {"source": part}, {"target": whole})["bytes"] == 100 + 8192
+        assert call("digest", {"parts": [part, whole, part]})["sum"] == 8392
+        assert call("inspect", {"one": frame | {"pixels": part}})["brightness"] == 3100.0
+        assert call("crop", {"source": part, "window": [1, 5]})["bytes"] == 105
+    if skeleton == "python":
+        assert pixels.tolist() == [7] * 100
+        assert two[:101].tolist() == [7] * 100 + [0]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qda.client import Session
 from qda.errors import as_unsigned
 from qda.idl import Document, parse
 from qda.idl.model import Method
 from qda.idl.wire.lifecycle import VERSION_MISMATCH
-from qda.virtual import Machine
 from tests.idl.native import (
     Implementation,
     SessionTransport,
@@ -22,7 +22,6 @@ from tests.idl.native import (
     find_compiler,
     install,
 )
-from tests.system import open_session
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 
@@ -113,49 +112,46 @@ def in_python(
 
 @pytest.mark.parametrize("implementation", [CALCULATOR_IN_C, in_python], ids=["C", "Python"])
 def test_a_c_stub_calls_a_c_skeleton_on_the_virtual_device(
-    machine: Machine, calculator: Document, implementation: str | Implementation
+    session: Session, calculator: Document, implementation: str | Implementation
 ) -> None:
     """Open by the URI of the header, sequences, structures, strings, statuses, close."""
     (interface,) = calculator.interfaces
-    with open_session(machine) as session:
-        skeleton = c_skeleton(calculator, interface, implementation)
-        install(session, skeleton, calculator.library)
-        stub = Stub(build(calculator).stub, interface, SessionTransport(session))
-        status, handle = stub.open(interface.uri)
-        assert not status
-        vec = list(range(-5, 1000))
-        assert stub.call("sum", {"vec": vec}, {}, handle=handle) == (0, {"res": sum(vec)})
-        values = {"vec": [1, 2], "unit": "kg"}
-        assert stub.call("describe", values, {"unit": 8}, handle=handle) == (
-            0,
-            {"result": {"mean": 1.5, "total": 3}, "unit": "k!"},
-        )
-        assert stub.call("fail", {"status": 77}, {}, handle=handle) == (77, {})
-        assert stub.close(handle) == 0
+    skeleton = c_skeleton(calculator, interface, implementation)
+    install(session, skeleton, calculator.library)
+    stub = Stub(build(calculator).stub, interface, SessionTransport(session))
+    status, handle = stub.open(interface.uri)
+    assert not status
+    vec = list(range(-5, 1000))
+    assert stub.call("sum", {"vec": vec}, {}, handle=handle) == (0, {"res": sum(vec)})
+    values = {"vec": [1, 2], "unit": "kg"}
+    assert stub.call("describe", values, {"unit": 8}, handle=handle) == (
+        0,
+        {"result": {"mean": 1.5, "total": 3}, "unit": "k!"},
+    )
+    assert stub.call("fail", {"status": 77}, {}, handle=handle) == (77, {})
+    assert stub.close(handle) == 0
 
 
-def test_a_dmahandle_travels_from_c_to_c(machine: Machine, calculator: Document) -> None:
+def test_a_dmahandle_travels_from_c_to_c(session: Session, calculator: Document) -> None:
     """Offset and length arrive; the length was registered, and asked for (idl.md 6.5)."""
     (interface,) = calculator.interfaces
-    with open_session(machine) as session:
-        install(session, c_skeleton(calculator, interface, CALCULATOR_IN_C), calculator.library)
-        transport = SessionTransport(session)
-        stub = Stub(build(calculator).stub, interface, transport)
-        _, handle = stub.open(interface.uri)
-        memory = transport.share(session.empty(4096, np.uint8), 64, 100)
-        status, _ = stub.call("fill", {"value": 7}, {"memory": memory}, handle=handle)
-        assert status == 0
-        stub.close(handle)
+    install(session, c_skeleton(calculator, interface, CALCULATOR_IN_C), calculator.library)
+    transport = SessionTransport(session)
+    stub = Stub(build(calculator).stub, interface, transport)
+    _, handle = stub.open(interface.uri)
+    memory = transport.share(session.empty(4096, np.uint8), 64, 100)
+    status, _ = stub.call("fill", {"value": 7}, {"memory": memory}, handle=handle)
+    assert status == 0
+    stub.close(handle)
 
 
-def test_a_newer_stub_is_refused_by_the_c_skeleton(machine: Machine, calculator: Document) -> None:
+def test_a_newer_stub_is_refused_by_the_c_skeleton(session: Session, calculator: Document) -> None:
     """The version check is the skeleton's own: AEE_ESTUBSKELVERMISMATCH (idl.md 7)."""
     (interface,) = calculator.interfaces
-    with open_session(machine) as session:
-        install(session, c_skeleton(calculator, interface, CALCULATOR_IN_C), calculator.library)
-        stub = Stub(build(calculator).stub, interface, SessionTransport(session))
-        status, _ = stub.open(interface.uri.replace("_idlver=1.2.0", "_idlver=1.3.0"))
-        assert as_unsigned(status) == VERSION_MISMATCH
+    install(session, c_skeleton(calculator, interface, CALCULATOR_IN_C), calculator.library)
+    stub = Stub(build(calculator).stub, interface, SessionTransport(session))
+    status, _ = stub.open(interface.uri.replace("_idlver=1.2.0", "_idlver=1.3.0"))
+    assert as_unsigned(status) == VERSION_MISMATCH
 
 
 def twice(method: Method, inputs: dict[str, Any], rooms: dict[str, int]) -> Mapping[str, Any] | int:
@@ -165,28 +161,26 @@ def twice(method: Method, inputs: dict[str, Any], rooms: dict[str, int]) -> Mapp
     return {"result": [2 * int(one) % 256 for one in inputs["given"]] * 2}
 
 
-def test_a_plain_interface_is_opened_by_its_name(machine: Machine) -> None:
+def test_a_plain_interface_is_opened_by_its_name(session: Session) -> None:
     """Without handles: the stub opens the module at its first call, and once (idl.md 5.4).  The
     implementation behind this skeleton in C is Python, which runs on the DSP."""
     document = parse(PLAIN, name="plain.idl")
     (interface,) = document.interfaces
-    with open_session(machine) as session:
-        transport = SessionTransport(session)
-        stub = Stub(build(document).stub, interface, transport)
-        install(session, c_skeleton(document, interface, twice), document.library)
-        values = {"given": b"abc", "text": "x"}
-        for _ in range(2):
-            status, results = stub.call("twice", values, {"result": 6})
-            assert (status, bytes(results["result"])) == (0, bytes([194, 196, 198] * 2))
-        assert stub.call("twice", values, {"result": 5})[0] == 5
-        assert len(transport.opened) == 1
+    transport = SessionTransport(session)
+    stub = Stub(build(document).stub, interface, transport)
+    install(session, c_skeleton(document, interface, twice), document.library)
+    values = {"given": b"abc", "text": "x"}
+    for _ in range(2):
+        status, results = stub.call("twice", values, {"result": 6})
+        assert (status, bytes(results["result"])) == (0, bytes([194, 196, 198] * 2))
+    assert stub.call("twice", values, {"result": 5})[0] == 5
+    assert len(transport.opened) == 1
 
 
-def test_without_a_module_each_call_says_so(machine: Machine) -> None:
+def test_without_a_module_each_call_says_so(session: Session) -> None:
     """A stub that cannot open its module returns AEE_EINVHANDLE (idl.md 5.4)."""
     document = parse(PLAIN, name="plain.idl")
     (interface,) = document.interfaces
-    with open_session(machine) as session:
-        stub = Stub(build(document).stub, interface, SessionTransport(session))
-        values = {"given": b"abc", "text": "x"}
-        assert stub.call("twice", values, {"result": 6})[0] == 0x2C
+    stub = Stub(build(document).stub, interface, SessionTransport(session))
+    values = {"given": b"abc", "text": "x"}
+    assert stub.call("twice", values, {"result": 6})[0] == 0x2C

@@ -25,7 +25,7 @@ from qda.idl.wire.nodes import Dma
 from tests.idl.native import Request, SkeletonLibrary, Stub, build, find_compiler
 from tests.idl.native.examples import Lengths, Sent, any_interface, own_methods
 from tests.idl.native.skeleton import dma_word
-from tests.idl.wire.test_marshal import as_bytes
+from tests.idl.values import as_bytes
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 

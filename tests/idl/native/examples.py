@@ -11,7 +11,7 @@ from qda.idl.model import Direction, Interface, Method, Parameter
 from qda.idl.primitives import PRIMITIVES, Kind, Primitive
 from qda.idl.types import Array, DmaHandle, Enum, Sequence, String, Struct, Type
 from qda.idl.wire.nodes import Dma
-from tests.idl.wire.test_marshal import plain, room_for
+from tests.idl.values import plain, room_for
 
 __all__ = ["Lengths", "Sent", "any_interface", "own_methods"]
 

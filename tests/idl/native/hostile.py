@@ -22,7 +22,7 @@ from qda.idl.wire.nodes import Dma
 from tests.idl.native.compiler import FLAGS, build
 from tests.idl.native.examples import Lengths, Sent, any_interface, own_methods
 from tests.idl.native.skeleton import Request, SkeletonLibrary, dma_word
-from tests.idl.wire.test_marshal import as_bytes, plain
+from tests.idl.values import as_bytes, plain
 
 REQUESTS = 25
 """Requests for each method."""

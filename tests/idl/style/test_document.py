@@ -11,9 +11,7 @@ import pytest
 from qda.idl import parse
 from qda.idl.style.comments import explained
 from qda.idl.style.document import document_markdown
-
-FOLDER = Path(__file__).parents[1] / "files"
-FILES = sorted(FOLDER.glob("*.idl"))
+from tests.idl.interface_files import FILES, document_of
 
 
 def page(text: str, name: str = "a.idl") -> str:
@@ -21,7 +19,7 @@ def page(text: str, name: str = "a.idl") -> str:
 
 
 def page_of(name: str) -> str:
-    return document_markdown(parse(FOLDER / name, include_dirs=[FOLDER]))
+    return document_markdown(document_of(name))
 
 
 # --- pages ---------------------------------------------------------------------------------------
