@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,13 +90,3 @@ def descriptors() -> Counter[str]:
         except OSError:
             continue
     return found
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:
-    """Wait for what another thread or process does on its own; whether it came in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.001)
-    return True

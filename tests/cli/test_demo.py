@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from qda.idl import parse
 from qda.idl.python import write_module
 from qda.uapi import DIALECTS
 from tests.cli.command import PROGRAM, environment, processes_with, qda
+from tests.waiting import until
 
 EDGE_FILTER = Path(demo.__file__).with_name("edge_filter.idl")
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -101,19 +101,14 @@ def test_interrupted_demo_ends_quietly_and_leaves_no_process(tmp_path: Path) -> 
         env=environment(**{name: value}),
     )
     # The command, the processor, its root process, the session's process.
-    deadline = time.monotonic() + 30
-    while len(processes_with(marker)) < 4 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: len(processes_with(marker)) >= 4)
     process.send_signal(signal.SIGINT)
     try:
         output, errors = process.communicate(timeout=20)
     finally:
         process.kill()  # it calls for ever
     assert (process.returncode, output, errors) == (130, "", "")
-    deadline = time.monotonic() + 5
-    while processes_with(marker) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert processes_with(marker) == []
+    until(lambda: not processes_with(marker))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import signal
@@ -17,6 +16,7 @@ import pytest
 from tests.cli.command import PROGRAM, environment, processes_with, qda
 from tests.shim.conftest import programs as programs  # the fixture
 from tests.shim.system import SKELETONS, Programs, needs_library
+from tests.waiting import until
 
 pytestmark = needs_library
 
@@ -111,8 +111,7 @@ def test_environment_and_signals_are_the_programs(
         assert process.stdout.readline() == f"{SKELETONS};/x\n"
         process.send_signal(signal.SIGUSR1)
         assert process.wait(50) == 5
-    while processes_with(f"QDA_TEST_MARKER={tmp_path}"):
-        os.sched_yield()
+    until(lambda: not processes_with(f"QDA_TEST_MARKER={tmp_path}"))
     assert list(tmp_path.iterdir()) == []
 
 

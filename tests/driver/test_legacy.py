@@ -6,8 +6,6 @@ import ctypes
 import errno
 import os
 import signal
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,6 +38,7 @@ from qda.virtual import Machine, load_profile
 from tests.driver import structures
 from tests.driver.structures import Interrupted
 from tests.system import census, children_of, new_machine
+from tests.waiting import until
 
 NODE = "/dev/fastrpc-cdsp-secure"
 UNKNOWN = as_signed(BAD_HANDLE)
@@ -274,7 +273,7 @@ def test_every_command_says_epipe_once_the_dsp_is_gone(
             create(front, client)
         processes = children_of(system.pids[0])
         os.kill(system.pids[0], signal.SIGKILL)
-        wait_until(lambda: not any(map(runs, processes)))
+        until(lambda: not any(map(runs, processes)))
         for key, record in COMMANDS:
             busy = has_session and key in ("CREATE", "INIT_ATTACH", "INIT_ATTACH_SNS")
             assert run(front, client, key, record) == -(errno.EBUSY if busy else errno.EPIPE), key
@@ -292,11 +291,6 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "XZ"
     except OSError:
         return False
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        threading.Event().wait(0.001)
 
 
 def test_nothing_is_left_of_what_a_file_has_made(machine: Machine, client: LocalClient) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import qda
-from qda.driver import LocalNode, banks, calls, objects, peer
+from qda.driver import Device, LocalNode, banks, calls, objects, peer
 from qda.driver import session as driver_session
 from qda.errors import (
     BAD_ADDRESS,
@@ -34,6 +34,7 @@ from qda.uapi import DIALECTS
 from qda.uapi.accel import InitCreate
 from qda.virtual import Machine
 from tests.system import System, census, children_of, descriptors, new_machine, open_session
+from tests.waiting import until
 
 
 class Trouble(qda.Skeleton):
@@ -193,8 +194,7 @@ def test_every_pending_call_ends_when_the_process_dies(counted: System) -> None:
         ]
         for thread in threads:
             thread.start()
-        while module.invoke(14, outs=[1])[0][0] < 6:
-            pass
+        until(lambda: module.invoke(14, outs=[1])[0][0] == 6)
         status_of(lambda: module.invoke(5))
         for thread in threads:
             thread.join()
@@ -213,8 +213,7 @@ def test_an_exception_that_a_client_asks_for_is_a_fault(counted: System) -> None
         ]
         for thread in threads:
             thread.start()
-        while module.invoke(14, outs=[1])[0][0] < 6:
-            pass
+        until(lambda: module.invoke(14, outs=[1])[0][0] == 6)
         assert session.calls.status_of(4, 7, (), ()) == BAD_STATE
         for thread in threads:
             thread.join()
@@ -243,8 +242,7 @@ def test_an_exception_in_a_dsp_of_threads_ends_its_calls() -> None:
 
 def wait_for_calls(machine: Machine, count: int) -> None:
     """Wait until that many calls are under way on the cdsp."""
-    while machine.devices["cdsp"].census().calls < count:
-        threading.Event().wait(0.001)
+    until(lambda: machine.devices["cdsp"].census().calls >= count)
 
 
 def test_a_uri_that_names_nothing_says_where_it_was_looked_for(counted: System) -> None:
@@ -362,8 +360,7 @@ def test_a_timeout_gives_up_the_wait_and_not_the_call(counted: System) -> None:
         assert counted.devices["cdsp"].census().calls == 1
         assert module.invoke(2, [b"a"], [1], timeout=10) == [b"b"]
         module.invoke(7)
-        while counted.devices["cdsp"].census().calls:
-            threading.Event().wait(0.001)
+        until(lambda: not counted.devices["cdsp"].census().calls)
 
 
 def test_closing_a_session_ends_calls_of_other_threads(counted: System) -> None:
@@ -482,8 +479,7 @@ def test_the_death_of_the_root_protection_domain_is_a_restart(dialect: str, gone
         session = open_session(system)
         root = min(children_of(system.pids[0]))
         os.kill(root, signal.SIGKILL)
-        while system.pids:
-            threading.Event().wait(0.001)
+        until(lambda: not system.pids)
         assert errno_of(lambda: session.load(Trouble)) == gone
         with open_session(system) as again:
             again.load(Trouble)
@@ -500,12 +496,14 @@ def test_a_node_that_is_opened_during_restarts_always_leads_to_a_dsp() -> None:
             with open_session(system) as session, session.load(Trouble) as module:
                 assert module.invoke(2, [b"a"], [1]) == [b"b"]
             os.kill(system.pids[-1], signal.SIGKILL)
-            while system.devices["cdsp"]._channel is not None and (
-                system.devices["cdsp"]._channel.alive
-            ):
-                threading.Event().wait(0.001)
+            until(lambda: not is_alive(system.devices["cdsp"]))
     finally:
         system.close()
+
+
+def is_alive(device: Device) -> bool:
+    """Whether a device has a DSP that has not died."""
+    return device._channel is not None and device._channel.alive
 
 
 STEPS: list[tuple[str, object, str]] = [

@@ -11,7 +11,7 @@ import pytest
 import qda
 from qda.errors import BAD_ADDRESS, SKELETON_RAISED
 from qda.virtual import machine
-from tests.system import until
+from tests.waiting import until
 
 
 class Here(qda.Skeleton):
@@ -69,12 +69,11 @@ def windows() -> int:
 
 def test_nothing_is_left_when_the_system_closes() -> None:
     """Threads and memory windows go."""
-    before = windows()
-    qda.open(device="virtual", debug=True).close()
-    assert windows() > before
+    with qda.open(device="virtual", debug=True):
+        assert windows()
     machine(threads=True).close()
     for thread in threading.enumerate():
         if thread.name.startswith("cdsp"):
             thread.join(30)
             assert not thread.is_alive()
-    assert until(lambda: windows() == 0)
+    until(lambda: not windows())

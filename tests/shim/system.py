@@ -19,6 +19,7 @@ from qda.shim.requests import Observer
 from qda.uapi import DIALECTS, header
 from qda.virtual import Machine
 from tests.system import new_machine
+from tests.waiting import until
 
 __all__ = [
     "PROGRAMS",
@@ -148,11 +149,14 @@ class System:
         """Wait until everything that programs have left is released.
 
         A descriptor that was on its way to a program which died is closed by the kernel in its own
-        time, so this looks again until the test's time is over.
+        time, so this looks again for a while.
         """
-        while self.left:
+
+        def is_empty() -> bool:
             self.server.settle()
-            os.sched_yield()
+            return not self.left
+
+        until(is_empty)
 
     @property
     def left(self) -> dict[str, object]:

@@ -17,6 +17,7 @@ from qda.shim.protocol import Request
 from qda.virtual.nodes import NodePath
 from tests.cli.command import PROGRAM, environment, processes_with
 from tests.shim.system import PATIENCE, SKELETONS, Programs, System, needs_library, serving
+from tests.waiting import until
 
 pytestmark = needs_library
 
@@ -107,8 +108,7 @@ def test_death_of_the_dsp_is_enodev_and_the_next_open_works(
     process = system.start(program, "survive")
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
-    while not system.machine.census()["cdsp"].calls:
-        os.sched_yield()
+    until(lambda: system.machine.census()["cdsp"].calls)
     for pid in system.machine.pids:
         os.kill(pid, signal.SIGKILL)
     assert process.communicate(timeout=PATIENCE)[1] == ""
@@ -122,8 +122,7 @@ def test_end_of_the_server_is_enodev(programs: Programs, tmp_path: Path) -> None
         process = system.start(programs.build("corners"), "survive_server")
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"
-        while not system.machine.census()["cdsp"].calls:
-            os.sched_yield()
+        until(lambda: system.machine.census()["cdsp"].calls)
     assert process.communicate(timeout=PATIENCE)[1] == ""
     assert process.returncode == 0
     assert list(tmp_path.iterdir()) == []
@@ -161,5 +160,5 @@ def test_server_that_is_killed_leaves_nothing_behind(
     server.communicate()
     assert process.communicate(timeout=PATIENCE)[1] == ""
     assert process.returncode == 0
-    while list(folder.iterdir()) or processes_with(marker):
-        os.sched_yield()  # the caretaker and the DSPs end by themselves
+    # The caretaker and the DSPs end by themselves.
+    until(lambda: not list(folder.iterdir()) and not processes_with(marker))
