@@ -39,7 +39,7 @@ def files() -> Iterator[Any]:
         del shared[fd]
 
     methods = AppsStd("cdsp", share, unshare)
-    skeleton = system_skeleton("apps_std", AppsStd)(methods)
+    skeleton = system_skeleton("apps_std", methods)
     yield system_interface("apps_std")(Direct(skeleton))
     methods.close_all()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from qda.client.device import DeviceFile
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
@@ -49,7 +48,7 @@ class Calls:
         *,
         timeout: float | None = None,
         label: str | None = None,
-    ) -> list[Any]:
+    ) -> list[Bytes]:
         """See `Session.invoke`."""
         try:
             results = [bytearray(out) if isinstance(out, int) else out for out in outs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from qda.client.calls import Calls
 from qda.client.plan import Bytes, HandleLike
@@ -33,7 +33,7 @@ class RemoteModule:
         *,
         timeout: float | None = None,
         label: str | None = None,
-    ) -> list[Any]:
+    ) -> list[Bytes]:
         """Call a method; as `Session.invoke`."""
         return self._calls.invoke(
             self.handle, method, ins, outs, in_handles, out_handles, timeout=timeout, label=label

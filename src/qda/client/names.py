@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from qda.fastrpc.skeleton import AnySkeleton
 from qda.fastrpc.uri import ModuleUri, skeleton_uri
 from qda.idl import Interface
 from qda.idl import Skeleton as InterfaceSkeleton
@@ -11,7 +10,7 @@ from qda.idl import Skeleton as InterfaceSkeleton
 __all__ = ["name_in", "name_of", "uri_of_interface", "uri_of_skeleton"]
 
 
-def name_of(skeleton: type[Any]) -> str:
+def name_of(skeleton: type[AnySkeleton]) -> str:
     """The name under which a skeleton is installed: its interface's, or its own, not that of a base
     class."""
     if issubclass(skeleton, InterfaceSkeleton):
@@ -34,7 +33,7 @@ def uri_of_interface(interface: Interface, domain: str) -> str:
     return interface.c_name
 
 
-def uri_of_skeleton(skeleton: type[Any], domain: str) -> str:
+def uri_of_skeleton(skeleton: type[AnySkeleton], domain: str) -> str:
     """A skeleton of an interface is opened as that; any other has the style of handle64."""
     if issubclass(skeleton, InterfaceSkeleton):
         return uri_of_interface(skeleton.interface, domain)

@@ -133,7 +133,7 @@ class Session:
         *,
         timeout: float | None = None,
         label: str | None = None,
-    ) -> list[Any]:
+    ) -> list[Bytes]:
         """Call a method of the module at `handle`; returns the outputs.
 
         `ins` are contiguous memory; `outs` are writable contiguous memory, or numbers of bytes to

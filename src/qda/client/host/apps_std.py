@@ -11,11 +11,13 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from typing import Final, Generic, Protocol, TypeVar
 
 from qda import limits
 from qda.client.host.search import search_folders
+from qda.client.plan import Bytes
 from qda.errors import (
     BAD_PARAMETER,
     NO_VARIABLE,
@@ -31,15 +33,36 @@ FIRST_FILE = 100
 """Number of the first file, as in the C library."""
 
 
-_MODES = {"r": "rb", "w": "wb", "a": "ab", "r+": "r+b", "w+": "w+b", "a+": "a+b"}
+_MODES: Final[dict[str, Callable[[io.FileIO], io.BufferedIOBase]]] = {
+    "r": io.BufferedReader,
+    "w": io.BufferedWriter,
+    "a": io.BufferedWriter,
+    "r+": io.BufferedRandom,
+    "w+": io.BufferedRandom,
+    "a+": io.BufferedRandom,
+}
+"""What C opens with a mode, without its letters for text, bytes and exec."""
 
 T = TypeVar("T")
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Closable)
+
+
+class _Folder(Protocol):
+    """A `DIR` of the interface."""
+
+    handle: int
 
 
 class _File:
     """An open file, with what C remembers of one."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: io.BufferedIOBase) -> None:
         self.file = file
         self.end = self.failed = False
 
@@ -47,15 +70,15 @@ class _File:
         self.file.close()
 
 
-class _Table:
+class _Table(Generic[C]):
     """What is open, by number.  Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[int, Any] = {}
+        self._open: dict[int, C] = {}
         self._last = FIRST_FILE - 1
 
-    def add(self, thing: Any) -> int:
+    def add(self, thing: C) -> int:
         """The number of something new, which is closed if there is no room for it."""
         with self._lock:
             if len(self._open) < limits.HOST_FILES:
@@ -65,19 +88,19 @@ class _Table:
         thing.close()
         raise OSError(errno.EMFILE, f"the DSP has {limits.HOST_FILES} files open")
 
-    def __getitem__(self, number: int) -> Any:
+    def __getitem__(self, number: int) -> C:
         with self._lock:
             if number not in self._open:
                 raise StatusError(BAD_PARAMETER, f"no file {number} is open")
             return self._open[number]
 
-    def take(self, number: int) -> Any:
+    def take(self, number: int) -> C:
         found = self[number]
         with self._lock:
             self._open.pop(number, None)
         return found
 
-    def take_all(self) -> list[Any]:
+    def take_all(self) -> list[C]:
         with self._lock:
             found, self._open = list(self._open.values()), {}
         return found
@@ -94,11 +117,13 @@ class AppsStd:
         self, domain: str, share: Callable[[bytes], int], unshare: Callable[[int], None]
     ) -> None:
         self._domain, self._share, self._unshare = domain, share, unshare
-        self._files, self._folders = _Table(), _Table()
+        self._files: _Table[_File] = _Table()
+        self._folders: _Table[Generator[tuple[int, bytes], None, None]] = _Table()
 
     def close_all(self) -> None:
         """Close what the DSP has left open."""
-        for thing in (*self._files.take_all(), *self._folders.take_all()):
+        left: list[_Closable] = [*self._files.take_all(), *self._folders.take_all()]
+        for thing in left:
             try:
                 thing.close()
             except OSError:  # bytes that cannot be written any more
@@ -116,7 +141,7 @@ class AppsStd:
     def fopen_with_env(self, envvarname: str, delim: str, name: str, mode: str) -> int:
         return self._files.add(_File(self._find(envvarname, delim, name, mode)))
 
-    def _find(self, variable: str, delimiter: str, name: str, mode: str) -> Any:
+    def _find(self, variable: str, delimiter: str, name: str, mode: str) -> io.BufferedIOBase:
         """The first file of that name in the folders of a variable.  OSError of the first one that
         is there and cannot be opened, else ENOENT."""
         if os.path.isabs(name):
@@ -146,13 +171,13 @@ class AppsStd:
 
     # Reading and writing.
 
-    def fread(self, sin: int, buf: Any) -> tuple[None, int, int]:
+    def fread(self, sin: int, buf: Bytes) -> tuple[None, int, int]:
         file = self._files[sin]
         count = self._try(file, lambda: file.file.readinto(memoryview(buf))) if len(buf) else 0
         file.end = file.end or count < len(buf)
         return None, count, file.end
 
-    def fgets(self, sin: int, buf: Any) -> tuple[None, int]:
+    def fgets(self, sin: int, buf: Bytes) -> tuple[None, int]:
         file = self._files[sin]
         line = self._try(file, lambda: file.file.readline(len(buf) - 1)) if len(buf) > 1 else b""
         file.end = file.end or (not line.endswith(b"\n") and len(line) < len(buf) - 1)
@@ -160,7 +185,7 @@ class AppsStd:
             memoryview(buf)[: len(line) + 1] = line + b"\0"
         return None, file.end
 
-    def fwrite(self, sin: int, buf: Any) -> tuple[int, int]:
+    def fwrite(self, sin: int, buf: Bytes) -> tuple[int, int]:
         file = self._files[sin]
         return self._try(file, lambda: file.file.write(memoryview(buf))), file.end
 
@@ -193,13 +218,13 @@ class AppsStd:
         self.fseek(sin, 0, io.SEEK_SET)
         self.clearerr(sin)
 
-    def fgetpos(self, sin: int, pos: Any) -> tuple[None, int]:
+    def fgetpos(self, sin: int, pos: Bytes) -> tuple[None, int]:
         place = self.ftell(sin).to_bytes(8, "little")
         if len(pos) >= len(place):
             memoryview(pos)[: len(place)] = place
         return None, len(place)
 
-    def fsetpos(self, sin: int, pos: Any) -> None:
+    def fsetpos(self, sin: int, pos: Bytes) -> None:
         if len(pos) < 8:
             raise StatusError(BAD_PARAMETER, f"a place of {len(pos)} bytes: 8")
         file = self._files[sin]
@@ -250,7 +275,7 @@ class AppsStd:
     ) -> tuple[int, int]:
         return self._load(self._find(envvarname, delim, name, mode))
 
-    def _load(self, file: Any) -> tuple[int, int]:
+    def _load(self, file: io.BufferedIOBase) -> tuple[int, int]:
         with file:
             data = file.read(limits.HOST_FILE + 1)
         if len(data) > limits.HOST_FILE:
@@ -299,13 +324,13 @@ class AppsStd:
     def opendir(self, name: str) -> dict[str, int]:
         return {"handle": self._folders.add(_entries(name))}
 
-    def closedir(self, folder: Any) -> None:
+    def closedir(self, folder: _Folder) -> None:
         self._folders.take(folder.handle).close()
 
-    def readdir(self, folder: Any) -> tuple[dict[str, Any], int]:
-        number, name = next(self._folders[folder.handle], (0, None))
-        entry = {"ino": _signed(number), "name": (name or b"").ljust(255, b"\0")}
-        return entry, int(name is None)
+    def readdir(self, folder: _Folder) -> tuple[dict[str, int | bytes], int]:
+        number, name = next(self._folders[folder.handle], (0, b""))
+        entry: dict[str, int | bytes] = {"ino": _signed(number), "name": name.ljust(255, b"\0")}
+        return entry, int(not name)  # no entry has an empty name
 
     def stat(self, name: str) -> dict[str, int]:
         found = os.stat(name)
@@ -317,18 +342,22 @@ class AppsStd:
         return {"tsz": 0, **{one: getattr(found, f"st_{one}") for one in same}, **times}
 
 
-def _open(name: str, mode: str) -> Any:
+def _open(name: str, mode: str) -> io.BufferedIOBase:
     """A file in a mode of C.  OSError."""
-    binary = _MODES.get(mode.replace("b", "").replace("t", "").replace("e", ""))
-    if binary is None:
+    plain = mode.replace("b", "").replace("t", "").replace("e", "")
+    if plain not in _MODES:
         raise OSError(errno.EINVAL, f"mode {mode!r}")
-    try:
-        return open(name, binary)
-    except ValueError as error:  # a NUL in the name
-        raise OSError(errno.EINVAL, str(error)) from error
+    with ExitStack() as undo:
+        try:
+            file = undo.enter_context(io.FileIO(name, plain))
+            buffered = _MODES[plain](file)
+        except ValueError as error:  # a NUL in the name, or what has no places
+            raise OSError(errno.EINVAL, str(error)) from error
+        undo.pop_all()
+    return buffered
 
 
-def _entries(name: str) -> Iterator[tuple[int, bytes]]:
+def _entries(name: str) -> Generator[tuple[int, bytes], None, None]:
     """Inode and name of each entry, as `readdir` gives them.  OSError, at once."""
     with os.scandir(name) as found:
         entries = [(one.inode(), os.fsencode(one.name)) for one in found]
@@ -337,7 +366,7 @@ def _entries(name: str) -> Iterator[tuple[int, bytes]]:
     return _each([one for one in every if len(one[1]) <= limits.HOST_NAME])
 
 
-def _each(entries: list[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+def _each(entries: list[tuple[int, bytes]]) -> Generator[tuple[int, bytes], None, None]:
     yield from entries
 
 

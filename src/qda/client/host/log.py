@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError
 from qda.fastrpc.hostlog import LOG, read_log_records
@@ -18,7 +17,7 @@ class AdspMessages:
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
 
-    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
+    def invoke(self, scalars: Scalars, arguments: list[memoryview]) -> int:
         """Take messages.  StatusError for anything else."""
         if scalars != LOG:
             raise StatusError(UNSUPPORTED, f"adspmsgd_apps has no {scalars}")

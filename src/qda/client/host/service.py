@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import suppress
-from functools import cache
-from typing import Any
 
 from qda.client.host.apps_mem import AppsMem
 from qda.client.host.apps_std import AppsStd
@@ -15,6 +13,7 @@ from qda.client.host.log import AdspMessages
 from qda.client.host.modules import HostModules, Opened
 from qda.client.memory import SessionMemory
 from qda.errors import DspError, UsageTypeError
+from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostfiles import FILES_MODULE
 from qda.fastrpc.hostlog import LOG_MODULE
 from qda.fastrpc.skeleton import AnySkeleton
@@ -23,8 +22,8 @@ from qda.idl.python.system import system_interface
 __all__ = ["HostService", "system_skeleton"]
 
 _MEMORY_MODULE = "apps_mem"
-_CURRENT_PROCESS, _EXIT = 4, 2
-"""Handle and method by which a client says that it makes no more calls (6.6)."""
+_EXIT = 2
+"""Method of Fixed.CURRENT_PROCESS1 by which a client says that it makes no more calls (6.6)."""
 
 
 class HostService:
@@ -44,12 +43,8 @@ class HostService:
         self._files = AppsStd(domain, self._memory.share, self._memory.unshare)
         log = logging.getLogger(f"qda.dsp.{domain}")
         self._modules.provide(LOG_MODULE, lambda _: Opened(AdspMessages(log), _nothing))
-        self._modules.provide(FILES_MODULE, lambda _: self._system(FILES_MODULE, self._files))
-        self._modules.provide(_MEMORY_MODULE, lambda _: self._system(_MEMORY_MODULE, self._memory))
-
-    def _system(self, name: str, methods: object) -> Opened:
-        kind: Any = type(methods)
-        return Opened(system_skeleton(name, kind)(methods), _nothing)
+        self._modules.provide(FILES_MODULE, lambda _: _system(FILES_MODULE, self._files))
+        self._modules.provide(_MEMORY_MODULE, lambda _: _system(_MEMORY_MODULE, self._memory))
 
     @property
     def serves(self) -> bool:
@@ -95,33 +90,25 @@ class HostService:
             threads, self._threads = self._threads, None
         if threads is not None:
             with suppress(OSError):  # the DSP may be gone: then the threads know it
-                self._invoke(_CURRENT_PROCESS, _EXIT, (), ())
+                self._invoke(Fixed.CURRENT_PROCESS1, _EXIT, (), ())
             threads.stop()
         self._modules.close()
         self._files.close_all()
         self._memory.close_all()
 
 
+def _system(name: str, methods: AppsStd | AppsMem) -> Opened:
+    return Opened(system_skeleton(name, methods), _nothing)
+
+
 def _nothing() -> None:
     """A module of ours needs no close."""
 
 
-@cache
-def system_skeleton(name: str, kind: Any) -> Any:
-    """A skeleton of a system interface that has the methods of `kind`."""
-    base = system_interface(name).Skeleton
-    methods = {
-        one: _forward(one) for one in vars(kind) if not one.startswith("_") and hasattr(base, one)
-    }
-
-    def keep(skeleton: Any, target: object) -> None:
-        skeleton.target = target
-
-    return type(name, (base,), {**methods, "__init__": keep})
-
-
-def _forward(name: str) -> Any:
-    def method(skeleton: Any, *arguments: Any) -> Any:
-        return getattr(skeleton.target, name)(*arguments)
-
-    return method
+def system_skeleton(name: str, methods: AppsStd | AppsMem) -> AnySkeleton:
+    """A skeleton of a system interface, whose methods are those of an object."""
+    made: AnySkeleton = system_interface(name).Skeleton()
+    for one in vars(type(methods)):
+        if not one.startswith("_") and hasattr(type(made), one):
+            setattr(made, one, getattr(methods, one))
+    return made
