@@ -21,7 +21,6 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 LINES_OF_A_MODULE: Final = 400
 LONG_MODULES: Final = {
     "errors/statuses.py": "a table: an entry for each code",
-    "driver/session.py": "not yet split",
 }
 
 METHODS_OF_A_CLASS: Final = 15
@@ -31,14 +30,13 @@ LARGE_CLASSES: Final = {
     "idl/text/builder.py Builder": "a method for each rule of the grammar",
     "client/device.py DeviceFile": "a method for each command of a device",
     "client/session.py Session": "not yet split",
-    "driver/device.py Device": "not yet split",
     "driver/file.py OpenFile": "not yet split",
 }
 
 LINES_OF_A_FUNCTION: Final = 60
 LONG_FUNCTIONS: Final[dict[str, str]] = {}
 
-ANYTHING: Final = 181
+ANYTHING: Final = 74
 """Lines of signatures in which something may be anything.  It goes down: a line that says more
 lowers it."""
 
