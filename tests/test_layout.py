@@ -257,6 +257,34 @@ def test_a_wrong_order_is_refused() -> None:
             """Lacks fields."""
 
 
+class Grown(
+    Request, without=("spare",), layout=("kind", "extra", "handle", "length", "hint", "place")
+):
+    """A field more, a field less."""
+
+    extra: int = u32("Only here")
+
+
+def test_a_dialect_has_more_fields_or_fewer() -> None:
+    """R4: what one dialect's record says is put into another's, as far as it has a place."""
+    assert [(f.name, f.offset) for f in Grown.fields] == [
+        ("kind", 0),
+        ("extra", 4),
+        ("handle", 8),
+        ("length", 16),
+        ("hint", 24),
+        ("place", 32),
+    ]
+    request = Request(kind=1, handle=2, length=3)
+    form = Grown.of(request)
+    assert form == Grown(kind=1, handle=2, length=3)
+    form.place, form.extra = 7, 9
+    request.update(form)
+    assert request == Request(kind=1, handle=2, length=3, place=7)
+    with pytest.raises(TypeError, match="Grown has no field 'spare'"):
+        Grown.of(Request(spare=1))
+
+
 def test_unknown_names_are_quoted() -> None:
     """An error of use says what was given."""
     misspelt = {"lenght": 1}  # which a type checker would see otherwise

@@ -36,6 +36,9 @@ LARGE_CLASSES: Final = {
 LINES_OF_A_FUNCTION: Final = 60
 LONG_FUNCTIONS: Final[dict[str, str]] = {}
 
+PARAMETERS_OF_A_FUNCTION: Final = 9
+"""What belongs together is one value: `options: ProgramOptions`."""
+
 ANYTHING: Final = 74
 """Lines of signatures in which something may be anything.  It goes down: a line that says more
 lowers it."""
@@ -70,12 +73,21 @@ def functions() -> Iterator[tuple[str, int]]:
                 yield f"{path} {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
 
 
+def signatures() -> Iterator[tuple[str, int]]:
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, Function):
+                every = (node.args.posonlyargs, node.args.args, node.args.kwonlyargs)
+                yield f"{path} {node.name}", sum(map(len, every))
+
+
 @pytest.mark.parametrize(
     ("sizes", "limit", "exceptions"),
     [
         pytest.param(long_modules, LINES_OF_A_MODULE, LONG_MODULES, id="lines of a module"),
         pytest.param(classes, METHODS_OF_A_CLASS, LARGE_CLASSES, id="methods of a class"),
         pytest.param(functions, LINES_OF_A_FUNCTION, LONG_FUNCTIONS, id="lines of a function"),
+        pytest.param(signatures, PARAMETERS_OF_A_FUNCTION, {}, id="parameters of a function"),
     ],
 )
 def test_nothing_grows_past_its_limit(

@@ -18,7 +18,7 @@ Layout rules are those of C on a 64-bit little-endian machine: natural alignment
 the alignment of the widest field.  Padding is zero when written and ignored when read.
 
 A dialect of an interface subclasses the record and says what differs: another order of the fields,
-more of them, another aspect of one:
+more of them or fewer, another aspect of one:
 
     class GemCreateV1(GemCreate, layout=("size", "handle", "pad")):
         pad: int = differs(legal=ANY, breach=0)
@@ -221,7 +221,9 @@ class Record:
     _checked: ClassVar[tuple[Field, ...]] = ()
     _arrays: ClassVar[tuple[Field, ...]] = ()
 
-    def __init_subclass__(cls, *, spelling: str = "", layout: Sequence[str] = ()) -> None:
+    def __init_subclass__(
+        cls, *, spelling: str = "", without: Sequence[str] = (), layout: Sequence[str] = ()
+    ) -> None:
         super().__init_subclass__()
         fields = {field.name: field for field in cls.fields}
         for name, said in list(vars(cls).items()):
@@ -232,6 +234,8 @@ class Record:
             else:
                 continue
             delattr(cls, name)
+        for name in without:
+            del fields[name]
         if layout and sorted(layout) != sorted(fields):
             raise TypeError(f"{cls.__name__}: layout {tuple(layout)} is not of {tuple(fields)}")
         cls.spelling = spelling or cls.spelling or cls.__name__
@@ -265,14 +269,16 @@ class Record:
     def of(cls, other: Record) -> Self:
         """This form of a record that a dialect declares otherwise, with the values of `other`.
 
-        TypeError if it has no place for one of them.
+        TypeError if it has no place for one that is not zero.
         """
-        return cls(**vars(other))
+        known, zeros = cls._zeros, other._zeros
+        given = vars(other).items()
+        return cls(**{name: it for name, it in given if name in known or it != zeros[name]})
 
     def update(self, other: Record) -> None:
         """Take over the values of `other`, which is another form of this record."""
         for name in self._names:
-            setattr(self, name, getattr(other, name))
+            setattr(self, name, getattr(other, name, self._zeros[name]))
 
     @classmethod
     def unpack(cls, buffer: bytes | bytearray | memoryview, offset: int = 0) -> Self:

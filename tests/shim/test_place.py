@@ -6,6 +6,7 @@ The shared folder of these tests is sticky and open to everyone, as /tmp is.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -23,6 +24,7 @@ from qda.shim.place import Place
 from qda.shim.protocol import Request
 from qda.virtual import Machine
 from tests.shim.system import needs_library
+from tests.system import children_of
 
 STRANGER = 65534
 """A user who has nothing to do with ours: nobody."""
@@ -375,6 +377,19 @@ def test_program_asks_nothing_of_a_server_of_another_user(
         )
         assert int(server.stdout.readline()) == asked * Request.byte_size
     assert "No such device" in run.stderr
+
+
+def test_server_whose_caretaker_was_killed_leaves_nothing(machine: Machine, shared: Path) -> None:
+    """And its place is still its own."""
+    before = children_of(os.getpid())
+    server = DeviceServer(machine, shared / "server")
+    [caretaker] = set(children_of(os.getpid())) - set(before)
+    os.kill(caretaker, signal.SIGKILL)
+    os.waitid(os.P_PID, caretaker, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(UsageError, match="another device server"):
+        DeviceServer(machine, shared / "server")
+    server.close()
+    assert list(shared.iterdir()) == []
 
 
 def test_end_of_a_server_removes_only_what_it_has_made(

@@ -23,6 +23,7 @@ from qda.shim.library import find_library
 from qda.shim.protocol import Answer, Kind, Operation, Request, c_header
 from qda.uapi import drm
 from qda.virtual import Machine
+from tests.shim.conftest import Systems
 from tests.shim.system import System, needs_library
 
 ROOT = Path(__file__).parents[2]
@@ -106,10 +107,10 @@ def _connect(server: DeviceServer) -> socket.socket:
 @settings(deadline=None)
 @given(messages=st.lists(st.binary(max_size=2 * Request.byte_size), max_size=3))
 def test_nonsense_ends_a_connection_and_nothing_else(
-    systems: object, messages: list[bytes]
+    systems: Systems, messages: list[bytes]
 ) -> None:
     """Whatever is sent: the connection ends, the server serves the next."""
-    system: System = systems.of("rfc")  # type: ignore[attr-defined]
+    system = systems.of("rfc")
     with _connect(system.server) as connection:
         for message in messages:
             try:
@@ -136,9 +137,11 @@ def test_nonsense_ends_a_connection_and_nothing_else(
     )
 )
 @needs_library
-def test_any_request_is_answered_or_ends_all(systems: object, values: dict[str, Any]) -> None:
+def test_any_request_is_answered_or_ends_the_connection(
+    systems: Systems, values: dict[str, Any]
+) -> None:
     """Nothing a client sends is trusted: not tokens, not addresses."""
-    system: System = systems.of("rfc")  # type: ignore[attr-defined]
+    system = systems.of("rfc")
     with _connect(system.server) as connection:
         connection.send(Request(number=1, tid=os.getpid(), **values).pack())
         if values["operation"] in (Operation.INTERRUPT, Operation.INSTALLED):

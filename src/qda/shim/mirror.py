@@ -54,20 +54,28 @@ class Mirror:
         folders = {str(PurePath(name).parent) for name in numbers} - {"."}
         self.folders = {"", *folders}
         with ExitStack() as undo:
-            place = Place(socket, lambda name: _LEFTOVER.fullmatch(name) is not None)
+            self._place = place = Place(socket, lambda name: bool(_LEFTOVER.fullmatch(name)))
             undo.callback(place.close)
-            undo.callback(place.give_up)
             self.socket = place.socket
-            self._caretaker = _start_caretaker(_removal(place, numbers, folders, also), place)
-            undo.callback(self.close)
+            self._removal = _removal(place, numbers, folders, also)
+            try:
+                self._caretaker = _start_caretaker(self._removal, place)
+            except OSError:
+                place.give_up()
+                raise
+            undo.callback(self._remove)
             for name, number in numbers.items():
                 place.create(name, number)
-            undo.pop_all()
-        place.close()  # the caretaker has it, to the last moment
+            self._undo = undo.pop_all()
+
+    def _remove(self) -> None:
+        self._caretaker.communicate()
+        if self._caretaker.returncode < 0:  # somebody has killed it
+            _start_caretaker(self._removal, self._place).communicate()
 
     def close(self) -> None:
         """Remove everything, and wait until it is gone.  Idempotent."""
-        self._caretaker.communicate()
+        self._undo.close()
 
 
 def _removal(
