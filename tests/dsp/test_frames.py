@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,7 @@ from qda.dsp.threaded import start_threads
 from qda.errors import BAD_PARAMETER, as_signed
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import InvokeMessage, Response
-from qda.rpmsg import Channel, Endpoint, Frame, Operation, PeerGone
-from qda.rpmsg.channel import Link
+from qda.rpmsg import Endpoint, Frame, Operation, PeerGone
 from qda.rpmsg.frame import unpack_reply
 
 CLIENT = 3
@@ -48,43 +48,55 @@ class Asked:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
 
-    def answer(self, message: bytes, descriptors: int = 0) -> int:
-        """Send a message with so many descriptors of a witness; returns the errno."""
-        opened = [witness() for _ in range(descriptors)]
+    def answer(self, message: bytes, descriptors: Sequence[int] = ()) -> int:
+        """Send a message with descriptors; returns the errno."""
+        self.endpoint.send(message, descriptors)
+        return unpack_reply(self.endpoint.receive())
+
+    def answer_witnesses(self, message: bytes, count: int) -> int:
+        """The same with so many witnesses."""
+        opened = [witness() for _ in range(count)]
         try:
-            self.endpoint.send(message, opened)
+            return self.answer(message, opened)
         finally:
             for descriptor in opened:
                 os.close(descriptor)
-        return unpack_reply(self.endpoint.receive())
+
+
+@contextmanager
+def opened_session(processor: Asked, client_id: int) -> Iterator[list[Endpoint]]:
+    """A session in a process of its own: its control endpoint, and one for calls."""
+    pairs = [Endpoint.pair() for _ in range(2)]
+    frame = Frame(Operation.OPEN, client_id, 0, ProtectionDomain.USER)
+    assert processor.answer(frame.pack(), [far.fileno() for _, far in pairs]) == 0
+    for _, far in pairs:
+        far.close()
+    yield [near for near, _ in pairs]
+    for near, _ in pairs:
+        near.close()
+    assert processor.answer(Frame(Operation.CLOSE, client_id).pack()) == 0
 
 
 @pytest.fixture(scope="module")
-def channel() -> Iterator[Channel]:
-    """The channel to a DSP of threads, whose descriptors are those of this process."""
-    found = Channel(start_threads(Boot("cdsp", {}), {}))
+def processor() -> Iterator[Asked]:
+    """The endpoint on which sessions are opened and closed, of a DSP of threads: its descriptors
+    are those of this process."""
+    found = Asked(start_threads(Boot("cdsp", {}), {}))
     yield found
-    found.close()
+    found.endpoint.close()
 
 
 @pytest.fixture(scope="module")
-def link(channel: Channel) -> Iterator[Link]:
-    """A session with one endpoint for calls in a process of its own."""
-    found = channel.connect(CLIENT, ProtectionDomain.USER, 1)
-    yield found
-    found.close()
+def endpoints(processor: Asked) -> Iterator[list[Endpoint]]:
+    """Those of a session."""
+    with opened_session(processor, CLIENT) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
-def control(link: Link) -> Asked:
+def control(endpoints: list[Endpoint]) -> Asked:
     """The session's control endpoint."""
-    return Asked(link.control._endpoint)
-
-
-@pytest.fixture(scope="module")
-def processor(channel: Channel) -> Asked:
-    """The endpoint on which sessions are opened and closed."""
-    return Asked(channel._control._endpoint)
+    return Asked(endpoints[0])
 
 
 @pytest.mark.parametrize(
@@ -104,7 +116,7 @@ def test_a_session_refuses_a_frame_with_other_descriptors_than_its_own(
 ) -> None:
     """Too few, too many, or a frame for a processor: nothing stays open, and the next one works."""
     frame = Frame(operation, 0, 0x10000, 4096).pack()
-    assert control.answer(frame, descriptors) == errno.EINVAL
+    assert control.answer_witnesses(frame, descriptors) == errno.EINVAL
     assert witnesses() == 0
     assert control.answer(Frame(Operation.WITHDRAW, 0, 1).pack()) == errno.ENOENT
 
@@ -120,13 +132,13 @@ def test_a_session_refuses_a_frame_with_other_descriptors_than_its_own(
     ],
 )
 def test_a_processor_refuses_what_it_does_not_know(
-    processor: Asked, channel: Channel, frame: Frame, descriptors: int
+    processor: Asked, frame: Frame, descriptors: int
 ) -> None:
     """As a session does; then it opens one."""
-    assert processor.answer(frame.pack(), descriptors) == errno.EINVAL
+    assert processor.answer_witnesses(frame.pack(), descriptors) == errno.EINVAL
     assert witnesses() == 0
-    channel.connect(7, ProtectionDomain.USER, 1).close()
-    channel.disconnect(7)
+    with opened_session(processor, 7):
+        pass
 
 
 @given(st.binary(max_size=40), st.integers(0, 2))
@@ -135,13 +147,13 @@ def test_what_is_no_frame_is_refused_and_leaves_nothing(
 ) -> None:
     """An operation that nobody knows, or another length."""
     for asked in (control, processor):
-        assert asked.answer(b"\xff" + message, descriptors) == errno.EINVAL
+        assert asked.answer_witnesses(b"\xff" + message, descriptors) == errno.EINVAL
         assert witnesses() == 0
 
 
 def test_an_endpoint_that_is_no_socket_is_refused(control: Asked) -> None:
     """Memory carries no messages."""
-    assert control.answer(Frame(Operation.ENDPOINT).pack(), 1) == errno.ENOTSOCK
+    assert control.answer_witnesses(Frame(Operation.ENDPOINT).pack(), 1) == errno.ENOTSOCK
     assert witnesses() == 0
 
 
@@ -169,10 +181,12 @@ def test_a_session_that_cannot_begin_harms_no_other(descriptors: int) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 8, 16, 39, 41, 4096])
-def test_a_message_of_another_length_is_a_bad_parameter(link: Link, length: int) -> None:
+def test_a_message_of_another_length_is_a_bad_parameter(
+    endpoints: list[Endpoint], length: int
+) -> None:
     """Not a failure of a method, which has not run; the answer has as much of the context as
     there was."""
-    endpoint = link.endpoints[0]
+    endpoint = endpoints[1]
     message = InvokeMessage(client_id=CLIENT, context=0x77, handle=4, scalars=0x02000000).pack()
     endpoint.send(message[:length].ljust(length, b"\0"))
     answer = Response.unpack(endpoint.receive())
