@@ -39,7 +39,7 @@ LONG_FUNCTIONS: Final[dict[str, str]] = {}
 PARAMETERS_OF_A_FUNCTION: Final = 9
 """What belongs together is one value: `options: ProgramOptions`."""
 
-ANYTHING: Final = 80
+ANYTHING: Final = 49
 """Lines of signatures in which something may be anything.  It goes down: a line that says more
 lowers it."""
 
