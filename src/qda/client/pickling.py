@@ -7,10 +7,8 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import ExitStack
+from itertools import count
 from types import ModuleType
-from uuid import uuid4
-
-import cloudpickle
 
 from qda.fastrpc.loader import HAND_OVER, INSTALL
 from qda.fastrpc.skeleton import AnySkeleton
@@ -18,6 +16,7 @@ from qda.fastrpc.skeleton import AnySkeleton
 __all__ = ["forms"]
 
 _registering = threading.Lock()
+_keys = count()
 
 
 def forms(
@@ -30,12 +29,14 @@ def forms(
     elsewhere.  The class is in it as long as the form is in use.
     """
     if handed_over is None:
+        import cloudpickle  # whoever installs no class need not wait for it
+
         yield INSTALL, bytes(cloudpickle.dumps(skeleton))
         yield INSTALL, _by_value(skeleton)
         return
     # A pickle would not do, even for a copy: of a class that it knows, cloudpickle makes no new
     # one but writes all attributes anew, into the program's own.
-    key = uuid4().hex
+    key = str(next(_keys))
     handed_over[key] = skeleton
     try:
         yield HAND_OVER, key.encode() + b"\0"
@@ -44,6 +45,8 @@ def forms(
 
 
 def _by_value(skeleton: type) -> bytes:
+    import cloudpickle
+
     with _registering, ExitStack() as undo:
         for module in _modules_of(skeleton):
             if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
