@@ -77,6 +77,27 @@ CALLS: Final = _calls.limit(
     "eight bits of the context id number them, and 0 is no call",
     "ENOSPC",
 )
+LANES: Final = _calls.limit(
+    "LANES",
+    4,
+    "lanes that a session begins with",
+    "most programs have few threads",
+    "more are made",
+)
+SLOT: Final = _calls.limit(
+    "SLOT",
+    64 * KIB,
+    "bytes of message memory that a lane has",
+    "most messages are short",
+    "the call gets memory of its own, which takes time",
+)
+KEPT_MESSAGE: Final = _calls.limit(
+    "KEPT_MESSAGE",
+    8 * MIB,
+    "bytes of such memory that stay for the next call",
+    "calls of one program are alike",
+    "it is given back after the call",
+)
 RESUMED: Final = _calls.limit(
     "RESUMED",
     100,
@@ -393,4 +414,38 @@ TRACED_BYTES: Final = _connections.limit(
     "TRACED_BYTES", 32, "bytes of a buffer in a trace", "a line is to be read", "..."
 )
 
-SUBJECTS: Final = (_calls, _processes, _host, _waiting, _connections)
+_AN_ERROR = "an error at that place"
+_NO_ATTACK = "more is an attack, or a mistake"
+_idl = Subject("Texts in the interface language")
+
+IDL_INCLUDES: Final = _idl.limit(
+    "IDL_INCLUDES", 64, "includes within includes", "a file may include itself", _AN_ERROR
+)
+IDL_BRACKETS: Final = _idl.limit(
+    "IDL_BRACKETS", 100, "brackets within brackets", _NO_ATTACK, _AN_ERROR
+)
+IDL_ERRORS: Final = _idl.limit(
+    "IDL_ERRORS", 50, "errors that are shown of a text", "the first ones tell", "it is left there"
+)
+IDL_DIGITS: Final = _idl.limit(
+    "IDL_DIGITS", 1000, "digits of a number", "reading it takes time by their square", _AN_ERROR
+)
+IDL_BITS: Final = _idl.limit(
+    "IDL_BITS",
+    4096,
+    "bits of what a constant is calculated from, and of a shift",
+    "no text can ask for gigabytes",
+    _AN_ERROR,
+)
+IDL_OPERATORS: Final = _idl.limit(
+    "IDL_OPERATORS", 400, "operators within operators", _NO_ATTACK, _AN_ERROR
+)
+IDL_BYTES: Final = _idl.limit(
+    "IDL_BYTES", (1 << 31) - 1, "bytes of a type", "lengths on the wire have 32 bits", _AN_ERROR
+)
+IDL_MEMBERS: Final = _idl.limit(
+    "IDL_MEMBERS", 10_000, "members of a type, with those of its members", _NO_ATTACK, _AN_ERROR
+)
+IDL_TYPES: Final = _idl.limit("IDL_TYPES", 64, "types within types", _NO_ATTACK, _AN_ERROR)
+
+SUBJECTS: Final = (_calls, _processes, _host, _waiting, _connections, _idl)

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 import pytest
 
+from qda import limits
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.handles import Fixed
@@ -58,3 +60,16 @@ def test_the_interface_lists_the_memory_that_the_dsp_makes(dialect: str) -> None
     (fd,) = (field for field in map_record.fields if field.name == "fd")
     assert words in fd.text
     assert any(words in when for _, when in DIALECTS[dialect].command("MAP").errors)
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_the_page_says_how_patient_the_driver_is(dialect: str) -> None:
+    """Where a command may end for the DSP's silence, its page names the limit."""
+    words = [
+        when
+        for command in DIALECTS[dialect].commands
+        for number, when in command.errors
+        if number == errno.ETIMEDOUT
+    ]
+    assert words
+    assert all(f"for {limits.PATIENCE:g} seconds" in when for when in words)

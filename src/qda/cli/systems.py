@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import qda
+from qda import limits
 from qda.client import KernelNode, Node
 from qda.client.legacy import LegacyFile
+from qda.fastrpc.control import capabilities
 from qda.uapi import DIALECTS, LEGACY, Family
 from qda.virtual import load_profile
 
@@ -34,9 +36,6 @@ ATTRIBUTES = {
 """Capabilities that a DSP tells, by attribute number (spec/fastrpc.md 3.5)."""
 
 _ARCHITECTURE = 6
-_UTILITIES, _GET_CAPABILITIES = 2, 0
-_WORDS = 255
-"""Attributes 1 to 255 are the DSP's; higher ones are the host's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +93,10 @@ def _ask(device: qda.DeviceInfo, profile: str) -> dict[int, int]:
     spoken = DIALECTS.get(device.dialect)  # a virtual node names several
     if spoken and spoken.family is Family.LEGACY:
         return ask_driver(KernelNode(device.path), device.domain)
+    asked = capabilities()
     with qda.open(device.domain, device=device.path, profile=profile) as session:
-        answer = session.invoke(
-            _UTILITIES, _GET_CAPABILITIES, ins=[struct.pack("<I", _WORDS)], outs=[4 * _WORDS]
-        )[0]
-    values = struct.unpack(f"<{_WORDS}I", answer)
+        answer = session.invoke(asked.handle, asked.method, asked.inputs, asked.outputs)[0]
+    values = struct.unpack(f"<{limits.CAPABILITIES}I", answer)
     return {number: value for number, value in enumerate(values, 1) if value}
 
 

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
+from qda import limits
 from qda.driver.banks import ContextBank
 from qda.driver.objects import BufferObject
 from qda.driver.peer import Peer
@@ -20,16 +21,10 @@ from qda.linux import address_of
 from qda.memory import align
 from qda.rpmsg import Endpoint
 
-__all__ = ["FIRST_LANES", "Lane", "Lanes", "Memory"]
+__all__ = ["Lane", "Lanes", "Memory"]
 
-SLOT = 64 << 10
-"""Message memory of a lane in bytes; longer messages get memory of their own."""
-KEEP = 8 << 20
-"""Own message memory up to this size stays with the lane for the next call."""
 GRANULE = 1 << 20
 """Own message memory has multiples of this size."""
-FIRST_LANES = 4
-"""Lanes of a session from its beginning.  More are added as calls need them."""
 
 
 class _Mapped:
@@ -118,12 +113,14 @@ class Lanes:
     def __init__(self, bank: ContextBank, peer: Peer) -> None:
         self._bank = bank
         self._peer = peer
-        self._pool = Block(SLOT * len(CONTEXT_NUMBERS), bank, peer)
+        self._pool = Block(limits.SLOT * len(CONTEXT_NUMBERS), bank, peer)
         self._adding = threading.Lock()
         self._lanes = [self._lane(index) for index in range(len(peer.endpoints))]
 
     def _lane(self, index: int) -> Lane:
-        return Lane(self._peer.endpoints[index], self._pool.memory.part(SLOT * index, SLOT))
+        return Lane(
+            self._peer.endpoints[index], self._pool.memory.part(limits.SLOT * index, limits.SLOT)
+        )
 
     def lend(self, call: Traveller) -> bool:
         """Lend a free lane to a call, if there is one."""
@@ -153,7 +150,7 @@ class Lanes:
         lane = call.lane
         assert lane is not None
         memory = lane.slot
-        if size > SLOT:
+        if size > limits.SLOT:
             if lane.own is None or lane.own.memory.size < size:
                 self.trim(call, 0)
                 lane.own = Block(align(size, GRANULE), self._bank, self._peer)
@@ -161,7 +158,7 @@ class Lanes:
         memory.view[:size] = bytes(size)
         return memory
 
-    def trim(self, call: Traveller, keep: int = KEEP) -> None:
+    def trim(self, call: Traveller, keep: int = limits.KEPT_MESSAGE) -> None:
         """Give up own memory of the call's lane if there are more than `keep` bytes of it."""
         lane = call.lane
         if lane is not None and lane.user is call:

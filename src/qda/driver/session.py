@@ -9,7 +9,7 @@ from qda import limits
 from qda.driver.banks import Attachment, ContextBank
 from qda.driver.call import Call, Event, Key
 from qda.driver.calls import Calls, Keeper, drop, heard
-from qda.driver.lanes import FIRST_LANES, Lanes, Memory
+from qda.driver.lanes import Lanes, Memory
 from qda.driver.memory import Client
 from qda.driver.peer import Peer
 from qda.errors import PROCESS_DIED
@@ -41,7 +41,7 @@ class Session:
         self.client_id = client_id
         self.tag = tag
         with ExitStack() as undo:
-            self._peer = Peer(channel, client_id, kind, FIRST_LANES)
+            self._peer = Peer(channel, client_id, kind, limits.LANES)
             undo.callback(self._peer.close)
             self._lanes = Lanes(bank, self._peer)
             undo.pop_all()

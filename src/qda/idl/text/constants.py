@@ -15,6 +15,7 @@ from typing import Final
 
 from lark import Token
 
+from qda import limits
 from qda.idl.model import Constant
 from qda.idl.primitives import PRIMITIVES, Kind, Primitive
 from qda.idl.text.scopes import Enumerator, Names, Reporter
@@ -23,13 +24,8 @@ from qda.idl.types import Enum, String, Type, Value
 
 __all__ = ["evaluate", "evaluate_integer", "kind_of"]
 
-LARGEST: Final = 1 << 4096
-"""Bound of intermediate results, so that no text can ask for gigabytes."""
 LARGEST_FLOAT: Final = float.fromhex("0x1.fffffefp127")
 """Numbers below round to a 32-bit one."""
-MOST_DIGITS: Final = 1000
-DEEPEST: Final = 400
-"""Operators within operators."""
 
 _SIMPLE_ESCAPES: Final = {
     **dict(zip("ntvbrfa", "\n\t\v\b\r\f\a", strict=True)),
@@ -88,7 +84,7 @@ class _Evaluator:
         self._report = report
 
     def run(self, expression: Expression, depth: int = 0) -> _Result:
-        if depth > DEEPEST:
+        if depth > limits.IDL_OPERATORS:
             raise self._report.fail(expression.token, "the expression is nested too deeply")
         if isinstance(expression, Literal):
             return self._literal(expression.token)
@@ -120,7 +116,7 @@ class _Evaluator:
         return _Result(kind, value_text)
 
     def _integer(self, token: Token) -> _Result:
-        if len(token) > MOST_DIGITS:
+        if len(token) > limits.IDL_DIGITS:
             raise self._report.fail(token, f"an integer of {len(token)} digits is too long")
         if token[:2] in ("0x", "0X"):
             return _Result("integer", int(token, 16), 16, hexadecimal=True)
@@ -175,10 +171,12 @@ class _Evaluator:
             assert isinstance(a, int) and isinstance(b, int)
             if sign in "/%" and b == 0:
                 raise self._report.fail(sign, "division by zero")
-            if sign in ("<<", ">>") and not 0 <= b <= 4096:
-                raise self._report.fail(sign, f"shift by {_shown(b)}: expected 0 to 4096")
+            if sign in ("<<", ">>") and not 0 <= b <= limits.IDL_BITS:
+                raise self._report.fail(
+                    sign, f"shift by {_shown(b)}: expected 0 to {limits.IDL_BITS}"
+                )
             value = _INTEGER[sign](a, b)
-            if abs(value) > LARGEST:
+            if abs(value) > 1 << limits.IDL_BITS:
                 raise self._report.fail(sign, "the value becomes too large")
             return _Result("integer", value)
         if left.kind == "real number" and sign in _REAL:

@@ -12,6 +12,7 @@ from typing import Final
 
 from lark import Token
 
+from qda import limits
 from qda.idl.diagnostics import Diagnostic
 from qda.idl.text.preprocessor import Text
 
@@ -121,9 +122,6 @@ _TOKEN: Final = re.compile(
 _QUOTED: Final = re.compile(rf"""L?(["'])(?:(?!\1)[^\\]|{_ESCAPE})*""")
 _DOCUMENTATION: Final = re.compile(r"(?:/\*[*!](?![*/])|//[/!](?!/))(?P<behind><?)")
 
-DEEPEST: Final = 100
-"""Brackets within brackets; more is an attack, or a mistake."""
-
 
 @dataclass
 class Tokens:
@@ -202,8 +200,8 @@ class _Lexer:
             self._sign(">", start + 1)
             return
         if written in "({[<":
-            if len(self._open) >= DEEPEST:
-                self._error(start, f"more than {DEEPEST} brackets are open here")
+            if len(self._open) >= limits.IDL_BRACKETS:
+                self._error(start, f"more than {limits.IDL_BRACKETS} brackets are open here")
             self._open.append(written)
             if written != "{":
                 self._named[True] = -1

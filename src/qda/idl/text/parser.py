@@ -10,11 +10,12 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Final, Protocol
+from typing import Protocol
 
 from lark import Lark, Token, UnexpectedToken
 from lark.lexer import Lexer
 
+from qda import limits
 from qda.idl.diagnostics import Diagnostic
 from qda.idl.text import syntax
 from qda.idl.text.builder import Builder
@@ -23,9 +24,6 @@ from qda.idl.text.lexer import FIXED_INTEGERS, KEYWORDS, tokenize
 from qda.idl.text.preprocessor import Text
 
 __all__ = ["Tree", "parse_text"]
-
-MOST_ERRORS: Final = 50
-"""Errors after which the rest of a text is not looked at."""
 
 
 @dataclass
@@ -85,7 +83,7 @@ class _Parser:
             elif token.type == "_SEMICOLON" and depth <= 0:
                 self._declaration(self._tokens[start : position + 1])
                 start, depth = position + 1, 0
-            if len(self.tree.errors) >= MOST_ERRORS:
+            if len(self.tree.errors) >= limits.IDL_ERRORS:
                 return self.tree
         if start < len(self._tokens):
             self._declaration(self._tokens[start:])
@@ -95,7 +93,7 @@ class _Parser:
         """Parse one declaration; after an error look for more without the broken statement."""
         after_hole: Token | None = None
         good = True
-        while tokens and len(self.tree.errors) < MOST_ERRORS:
+        while tokens and len(self.tree.errors) < limits.IDL_ERRORS:
             interactive: _Interactive = _grammar().parse_interactive()
             position = self._feed(interactive, tokens)
             if position is None:

@@ -19,6 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from qda import limits
 from qda.idl.diagnostics import Diagnostic, Location, Severity
 from qda.idl.model import Include
 
@@ -27,8 +28,6 @@ __all__ = ["Range", "Reader", "Text", "Use", "preprocess", "read_file"]
 Reader = Callable[[str], str | None]
 """Returns the text of a file, or None if there is no such file."""
 
-MOST_NESTED: Final = 64
-"""Includes within includes; more is a file that includes itself."""
 
 # What can hide a directive, and directives.  A string may run over several lines (idl.md 1).
 _PIECES: Final = re.compile(
@@ -142,7 +141,7 @@ class _Preprocessor:
             searched = ", ".join(directories) or "nowhere: there is no include directory"
             self.report(place, source, f'cannot find "{wanted}"; searched {searched}')
             return
-        if depth >= MOST_NESTED:
+        if depth >= limits.IDL_INCLUDES:
             self.report(place, source, f'"{wanted}" includes itself, without a guard')
             return
         self.text.includes.append(Include(wanted, candidate, angle, place))

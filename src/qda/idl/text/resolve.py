@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from lark import Token
 
+from qda import limits
 from qda.idl.model import Constant, Declaration, Typedef
 from qda.idl.primitives import PRIMITIVES
 from qda.idl.text import syntax
@@ -31,13 +31,6 @@ from qda.idl.types import (
 )
 
 __all__ = ["Resolver"]
-
-LARGEST: Final = (1 << 31) - 1
-"""Bytes of a simple type: lengths are 32-bit."""
-MOST_FIELDS: Final = 10_000
-"""Members of a type, with those of its members."""
-DEEPEST: Final = 64
-"""Types within types."""
 
 
 def _held(union: Union) -> tuple[Member, ...]:
@@ -140,7 +133,7 @@ class Resolver:
             length = evaluate_integer(dimension, names, self.report)
             if length < 1:
                 raise self.report.fail(dimension.token, f"array of {length}: expected at least 1")
-            if length > LARGEST:
+            if length > limits.IDL_BYTES:
                 raise self.report.fail(dimension.token, "the array is too large")
             kind = self._measured(Array(kind, length), dimension.token)
         return kind
@@ -148,11 +141,11 @@ class Resolver:
     def _measured(self, kind: Type, token: Token) -> Type:
         """Return the type, unless it is unreasonably large or deep."""
         depth, fields = self._measure(kind)
-        if depth > DEEPEST:
-            raise self.report.fail(token, f"more than {DEEPEST} types within types")
-        if fields > MOST_FIELDS:
-            raise self.report.fail(token, f"more than {MOST_FIELDS} members in one type")
-        if kind.is_simple and kind.size > LARGEST:
+        if depth > limits.IDL_TYPES:
+            raise self.report.fail(token, f"more than {limits.IDL_TYPES} types within types")
+        if fields > limits.IDL_MEMBERS:
+            raise self.report.fail(token, f"more than {limits.IDL_MEMBERS} members in one type")
+        if kind.is_simple and kind.size > limits.IDL_BYTES:
             raise self.report.fail(token, f"{kind.size} bytes are too much for one value")
         return kind
 
