@@ -31,7 +31,8 @@ from benchmarks.peers import PEERS, Echo
 from benchmarks.placement import one_cpu
 from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.shim import DeviceServer, environment
-from qda.uapi import RFC, header
+from qda.uapi import RFC
+from qda.uapi.header import header
 from qda.virtual import Machine, load_profile
 
 __all__ = ["main"]

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from docs.generate import architecture, limits, rules, states
-from qda.uapi import DIALECTS, reference
+from qda.uapi import DIALECTS
+from qda.uapi.reference import reference
 
 __all__ = ["PAGES", "ROOT"]
 

@@ -15,7 +15,9 @@ from qda.cli import codes
 from qda.cli.app import app
 from qda.cli.options import Dialect
 from qda.errors import ERRNOS, STATUSES, Entry, UsageError, status_of
-from qda.uapi import DIALECTS, header, reference
+from qda.uapi import DIALECTS
+from qda.uapi.header import header
+from qda.uapi.reference import reference
 from tests.cli.command import PROGRAM, environment, qda
 
 

@@ -16,7 +16,8 @@ from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.errors import UsageError
 from qda.shim import DeviceServer, environment, find_library
 from qda.shim.requests import Observer
-from qda.uapi import DIALECTS, header
+from qda.uapi import DIALECTS
+from qda.uapi.header import header
 from qda.virtual import Machine
 from tests.system import new_machine
 from tests.waiting import until

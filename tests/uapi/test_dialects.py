@@ -9,7 +9,9 @@ import pytest
 from qda import uapi
 from qda.layout import ANY, INOUT, Record, differs, s32, u32
 from qda.uapi import Access, BuffersBy, Command, accel, drm
+from qda.uapi.header import header
 from qda.uapi.interface import altered, instead
+from qda.uapi.reference import reference
 
 # The posting of August 2026, in extracts: the codes are those that its C library sends.
 
@@ -95,10 +97,10 @@ def test_a_dialect_leaves_the_others_as_they_are() -> None:
 
 def test_what_is_printed_follows_the_dialect() -> None:
     """R4: header and page come from the same declarations."""
-    text = uapi.header(HANDLE)
+    text = header(HANDLE)
     assert "struct drm_qda_mem_map {\n\t__u32 request;\n\t__u32 flags;\n\t__u32 handle;" in text
     assert "#define QDA_DIALECT_HANDLE 1" in text
-    assert "| `dsp_handle` | s32 | 20 |" in uapi.reference(HANDLE)
+    assert "| `dsp_handle` | s32 | 20 |" in reference(HANDLE)
 
 
 def test_one_request_is_put_into_each_dialects_form() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +15,11 @@ import pytest
 from qda import uapi
 from qda.layout import Record
 from qda.uapi import drm
-from qda.uapi.header import FILE_NAME, number_of
+from qda.uapi.header import FILE_NAME, header, number_of
 from qda.uapi.interface import Command, Companion, Constant, Interface
+from qda.uapi.reference import reference
+from tests.uapi.facts import dialects, facts
 
-FACTS = json.loads(
-    (Path(__file__).parents[1] / "vectors" / "packing" / "uapi.json").read_text("ascii")
-)
-SECTIONS = {"rfc": "rfc_v1", "v1": "later", "legacy": "legacy"}
 LANGUAGES = {
     "C99": (("cc", "gcc", "clang"), "c", "c99"),
     "C++11": (("c++", "g++", "clang++"), "c++", "c++11"),
@@ -70,7 +67,6 @@ struct dma_heap_allocation_data { __u64 len; __u32 fd; __u32 fd_flags; __u64 hea
 
 Printer = Callable[[Interface], str]
 
-dialects = pytest.mark.parametrize("dialect", sorted(uapi.DIALECTS))
 languages = pytest.mark.parametrize("language", sorted(LANGUAGES))
 
 
@@ -110,7 +106,7 @@ def compiler(language: str, dialect: str, tmp_path: Path) -> Compiler:
     found = next(filter(None, map(shutil.which, programs)), None)
     if found is None:
         pytest.skip(f"this machine has no {language} compiler (looked for {', '.join(programs)})")
-    (tmp_path / FILE_NAME).write_text(uapi.header(uapi.DIALECTS[dialect]), "ascii")
+    (tmp_path / FILE_NAME).write_text(header(uapi.DIALECTS[dialect]), "ascii")
     return Compiler(found, ["-x", kind, f"-std={standard}"], tmp_path)
 
 
@@ -182,11 +178,11 @@ def test_header_measures_as_declared(compiler: Compiler, dialect: str) -> None:
         name: int(value) for name, value in (line.split("=") for line in printed.splitlines())
     }
     assert measured == {name: value for name, _, value in measurements(interface)}
-    facts = FACTS[SECTIONS[dialect]]
-    assert {name: measured[name] for name in facts["ioctls"]} == {
-        name: fact["value"] for name, fact in facts["ioctls"].items()
+    original = facts(dialect)
+    assert {name: measured[name] for name in original["ioctls"]} == {
+        name: fact["value"] for name, fact in original["ioctls"].items()
     }
-    for name, fact in facts["uapi"].items():
+    for name, fact in original["uapi"].items():
         assert measured[f"{name} size"] == fact["size"]
         assert measured[f"{name} align"] == fact["align"]
         for field, (offset, size, _) in fact["fields"].items():
@@ -227,10 +223,10 @@ def test_example_compiles_and_is_in_the_header(compiler: Compiler, dialect: str)
     interface = uapi.DIALECTS[dialect]
     source = interface.example
     compiler.accept(source)
-    shown = [line[3:].rstrip() for line in uapi.header(interface).splitlines()]
+    shown = [line[3:].rstrip() for line in header(interface).splitlines()]
     for line in source.splitlines():
         assert line in shown or line.strip() in map(str.strip, shown)
-    assert f"```c\n{source}\n```" in uapi.reference(interface)
+    assert f"```c\n{source}\n```" in reference(interface)
 
 
 @languages
@@ -273,7 +269,7 @@ def test_header_lives_with_dma_heap_h(compiler: Compiler, first: str, there: boo
 def test_two_dialects_do_not_mix(compiler: Compiler, dialect: str) -> None:
     """R4: their structures have the same names and other layouts, so one program has one."""
     (compiler.folder / "other.h").write_text(
-        uapi.header(uapi.V1 if dialect == "rfc" else uapi.RFC), "ascii"
+        header(uapi.V1 if dialect == "rfc" else uapi.RFC), "ascii"
     )
     done = compiler.run(f'#include "{FILE_NAME}"\n#include "other.h"\n', "-fsyntax-only")
     assert done.returncode != 0
@@ -287,7 +283,7 @@ def flat(text: str) -> str:
 
 
 @dialects
-@pytest.mark.parametrize("printer", [uapi.header, uapi.reference], ids=["header", "reference"])
+@pytest.mark.parametrize("printer", [header, reference], ids=["header", "reference"])
 class TestDocumentation:
     """R4: what is declared is documented, in the header as on the reference page."""
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,18 +13,7 @@ from qda.layout import Field, Record
 from qda.uapi import dma_heap, drm
 from qda.uapi.interface import Command, Interface
 from qda.uapi.ioctl import Access, ioctl_code, ioctl_copies, ioctl_number, ioctl_size
-
-FACTS = json.loads(
-    (Path(__file__).parents[1] / "vectors" / "packing" / "uapi.json").read_text("ascii")
-)
-SECTIONS = {"rfc": "rfc_v1", "v1": "later", "legacy": "legacy"}
-
-dialects = pytest.mark.parametrize("dialect", sorted(uapi.DIALECTS))
-
-
-def facts(dialect: str) -> dict[str, Any]:
-    section: dict[str, Any] = FACTS[SECTIONS[dialect]]
-    return section
+from tests.uapi.facts import dialects, facts
 
 
 def all_fields() -> list[tuple[type[Record], Field]]:

@@ -27,7 +27,7 @@ from qda.shim.nodes import OpenNodes
 from qda.shim.place import OWN_FILE
 from qda.shim.protocol import VERSION, Kind, Wish
 from qda.shim.requests import Observer, Requests
-from qda.uapi import ACCEL_DIALECTS
+from qda.uapi import ACCEL_DIALECTS, BuffersBy
 from qda.virtual import Machine
 
 __all__ = ["DeviceServer"]
@@ -60,7 +60,7 @@ class DeviceServer:
     ) -> None:
         if dialect not in ACCEL_DIALECTS:
             raise UsageError(f"dialect {dialect!r}: there are {', '.join(ACCEL_DIALECTS)}")
-        if mixed and dialect != "rfc":
+        if mixed and ACCEL_DIALECTS[dialect].buffers_by is not BuffersBy.GEM_HANDLE:
             raise UsageError("only in dialect rfc can GEM handles be mixed with descriptors")
         self._wishes = Wish.TRACER if strangers else Wish(0)
         self._lock = threading.Lock()

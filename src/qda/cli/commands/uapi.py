@@ -6,7 +6,9 @@ import typer
 
 from qda.cli.options import Dialect, DialectOption
 from qda.cli.output import write
-from qda.uapi import DIALECTS, header, reference
+from qda.uapi import DIALECTS
+from qda.uapi.header import header
+from qda.uapi.reference import reference
 
 __all__ = ["app"]
 
