@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 from errno import EFAULT, EINVAL, EMFILE, ENOMEM
 
-from qda.layout import INOUT, ZERO, Legal, Record, between, u32, u64
+from qda.layout import INOUT, ZERO, Legal, Record, u32, u64
 from qda.uapi.interface import Command, Companion
 from qda.uapi.ioctl import Access
+from qda.uapi.words import SIZE
 
 __all__ = ["ALLOC", "HEAP", "PATH", "Allocation"]
 
 PATH = "/dev/dma_heap/system"
 
 _FD_FLAGS = os.O_CLOEXEC | os.O_ACCMODE
-_LARGEST = (1 << 64) - 4096
 
 
 class Allocation(Record, spelling="dma_heap_allocation_data"):
@@ -27,7 +27,7 @@ class Allocation(Record, spelling="dma_heap_allocation_data"):
     len: int = u64(
         "Size of the memory, which is rounded up to a multiple of 4096; its bytes start as 0",
         unit="bytes",
-        legal=between(1, _LARGEST, words="1 to 2^64 - 4096"),
+        legal=SIZE,
         breach=EINVAL,
     )
     fd: int = u32(

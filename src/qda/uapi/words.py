@@ -1,10 +1,17 @@
-"""Groups of constants, and sentences, that several interfaces have."""
+"""Groups of constants, ranges of values, and sentences that several interfaces have."""
 
 from __future__ import annotations
 
+from qda.layout import Legal, between
 from qda.uapi.interface import Constant
 
-__all__ = ["SCALARS", "STATUS", "map_flags", "process_attributes"]
+__all__ = ["LENGTH", "SCALARS", "SIZE", "STATUS", "map_flags", "process_attributes"]
+
+SIZE: Legal = between(1, (1 << 64) - 4096, words="1 to 2^64 - 4096")
+"""The size of new memory, which is rounded up to whole pages without an overflow."""
+
+LENGTH: Legal = between(0, (1 << 31) - 1, words="0 to 2^31 - 1")
+"""A length or an offset that fits a signed word."""
 
 STATUS = "A result above 0, or -4096 and below, is the DSP's own status."
 

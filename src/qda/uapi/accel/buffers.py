@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from errno import EINVAL, ENOENT, ENOMEM
 
-from qda.layout import OUT, ZERO, Record, between, differs, octets, u32, u64
+from qda.layout import OUT, ZERO, Record, differs, octets, u32, u64
 from qda.uapi.accel.refusals import NO_BANK, refusals
 from qda.uapi.interface import Command
 from qda.uapi.ioctl import Access
+from qda.uapi.words import SIZE
 
 __all__ = [
     "GEM_CREATE",
@@ -22,10 +23,6 @@ __all__ = [
     "GemMmapOffsetV1",
     "Query",
 ]
-
-LARGEST = (1 << 64) - 4096
-"""Bytes of an object at most."""
-
 
 # 0x40, QUERY.
 
@@ -71,7 +68,7 @@ class GemCreate(Record, spelling="drm_qda_gem_create"):
     size: int = u64(
         "Size of the object, which is rounded up to a multiple of 4096; its bytes start as 0",
         unit="bytes",
-        legal=between(1, LARGEST, words="1 to 2^64 - 4096"),
+        legal=SIZE,
         breach=EINVAL,
     )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from errno import EFAULT, EINTR, EINVAL, ENOMEM, EPERM
 
-from qda.layout import Legal, Record, at_least, between, differs, s32, u32, u64
+from qda.layout import Legal, Record, at_least, differs, s32, u32, u64
 from qda.uapi.accel.refusals import call_refusals, no_descriptor, no_handle
 from qda.uapi.interface import Command, Constant, Constants, instead
 from qda.uapi.ioctl import Access
-from qda.uapi.words import STATUS
+from qda.uapi.words import LENGTH, STATUS
 
 __all__ = [
     "HANDLES",
@@ -30,7 +30,6 @@ HANDLES: Constants = (
     ),
 )
 
-_LONGEST = (1 << 31) - 1
 _ELEMENT = "fastrpc_invoke_args"
 _ELEMENT_V1 = "drm_qda_fastrpc_invoke_args"
 
@@ -47,7 +46,7 @@ class InvokeElement(Record, spelling=_ELEMENT):
     length: int = u64(
         "Buffer: length of the data, which may be 0; handle: length of the part of the object",
         unit="bytes",
-        legal=between(0, _LONGEST, words="0 to 2^31 - 1"),
+        legal=LENGTH,
     )
     fd: int = s32(
         "Buffer: 0 or -1 for data anywhere in memory, which is copied (inline), or the object in "

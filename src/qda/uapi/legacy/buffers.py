@@ -8,18 +8,15 @@ from qda.layout import OUT, Record, between, octets, s32, u32, u64
 from qda.uapi.interface import Command
 from qda.uapi.ioctl import Access
 from qda.uapi.legacy.refusals import MESSAGE, SILENT, TYPE, command, refusals
+from qda.uapi.words import SIZE
 
 __all__ = [
     "ALLOC_DMA_BUFF",
     "FREE_DMA_BUFF",
     "GET_DSP_INFO",
-    "LARGEST",
     "AllocDmaBuffer",
     "Capability",
 ]
-
-LARGEST = (1 << 64) - 4096
-"""Bytes of memory at most."""
 
 _ATTRIBUTES = 256  # those of the DSP; higher numbers concern the host
 
@@ -40,7 +37,7 @@ class AllocDmaBuffer(Record, spelling="fastrpc_alloc_dma_buf"):
     size: int = u64(
         "Size of the memory, which is rounded up to a multiple of 4096; its bytes start as 0",
         unit="bytes",
-        legal=between(1, LARGEST, words="1 to 2^64 - 4096"),
+        legal=SIZE,
         breach=EINVAL,
     )
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOMEM
 
-from qda.layout import OUT, ZERO, Record, between, octets, one_of, s32, u32, u64
+from qda.layout import OUT, ZERO, Record, octets, one_of, s32, u32, u64
 from qda.uapi.interface import Constant, Constants
-from qda.uapi.legacy.buffers import LARGEST
 from qda.uapi.legacy.refusals import FOREIGN, MESSAGE, SILENT, command, refusals
-from qda.uapi.words import STATUS, map_flags
+from qda.uapi.words import LENGTH, SIZE, STATUS, map_flags
 
 __all__ = [
     "FLAGS",
@@ -50,7 +49,7 @@ class MapNew(Record, spelling="fastrpc_req_mmap"):
     size: int = u64(
         "Size of the memory",
         unit="bytes",
-        legal=between(1, LARGEST, words="1 to 2^64 - 4096"),
+        legal=SIZE,
         breach=EINVAL,
     )
     vaddrout: int = u64(
@@ -107,7 +106,7 @@ class MapFd(Record, spelling="fastrpc_mem_map"):
     offset: int = s32(
         "First byte of the memory to be mapped",
         unit="bytes",
-        legal=between(0, (1 << 31) - 1, words="0 to 2^31 - 1"),
+        legal=LENGTH,
         breach=EINVAL,
     )
     flags: int = u32("Kind of mapping, FASTRPC_MAP_*; passed on to the DSP", unit="bits")
