@@ -24,7 +24,7 @@ it.  So a rule stands once.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 __all__ = ["IllegalStep", "Transitions"]
@@ -47,21 +47,21 @@ class Transitions(Generic[S, E]):
 
     def __init__(self, name: str, start: S, *rows: tuple[S, E, S, str]) -> None:
         self.name, self.start, self.rows = name, start, rows
-        self._after = {(state, event): after for state, event, after, _ in rows}
-        if len(self._after) != len(rows):
+        self.steps: Mapping[tuple[S, E], S] = {(row[0], row[1]): row[2] for row in rows}
+        if len(self.steps) != len(rows):
             raise ValueError(f"{name}: two rows have the same state and event")
 
     def after(self, state: S, event: E) -> S:
         """The state that an event leads to.  IllegalStep."""
         try:
-            return self._after[state, event]
+            return self.steps[state, event]
         except KeyError:
             words = f"{self.name}: {event.name} is no legal step from {state.name}"
             raise IllegalStep(words) from None
 
     def legal(self, state: S, event: E) -> bool:
         """Whether the event may happen in the state."""
-        return (state, event) in self._after
+        return (state, event) in self.steps
 
     @property
     def states(self) -> list[S]:
@@ -118,7 +118,7 @@ class Transitions(Generic[S, E]):
         lines.append(f"static const signed char {low}_after[{len(states)}][{len(events)}] = {{")
         for state in states:
             numbers = [
-                states.index(self._after[state, event]) if self.legal(state, event) else -1
+                states.index(self.steps[state, event]) if self.legal(state, event) else -1
                 for event in events
             ]
             lines.append(f"    {{{', '.join(map(str, numbers))}}}, /* {state.name} */")

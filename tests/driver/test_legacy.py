@@ -154,7 +154,7 @@ def test_memory_of_the_process_grows_with_its_image(machine: Machine, client: Lo
         front = machine.open_node(NODE)
         assert isinstance(front, LegacyFront)
         assert run(front, client, "CREATE", CreateLegacy(filelen=length, file=address)) == 0
-        (memory,) = front.file.lent
+        (memory,) = front.file.lent.held
         assert isinstance(memory, Attachment)
         assert memory.buffer.size == mebi << 20
         front.close(client)

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from weakref import ref
 
@@ -75,6 +74,8 @@ CALL: Final = Transitions(
     (State.RETURNED, Event.LEAVE, State.OVER, "the ioctl ends with the result"),
 )
 
+_STEPS = CALL.steps
+
 
 class Key(NamedTuple):
     """Which request of which thread a call is, to find it again after a signal: thread id, module,
@@ -86,32 +87,49 @@ class Key(NamedTuple):
     arguments: int
 
 
+_RESERVED = State.RESERVED
 _ROOM = 64
 """Bytes for a response, which is at the beginning; the peer may send more."""
 
 
-@dataclass(eq=False, slots=True)
 class Call:
     """A call under way: its context number, its lane, and the uses of memory that it keeps.
 
-    `key` is None for the driver's own calls.  `finish` takes a result and copies the outputs back.
-    `departed` says whether the message has left.  `keeper` tells whether its caller is still there.
+    `key` is None for the driver's own calls.  `departed` says whether the message has left.
+    `answer` is where a response comes to.  `finish` takes a result and copies the outputs back.
+    `keeper` tells whether its caller is still there.
     """
 
-    key: Key | None
-    number: int = 0
-    context: int = 0
-    lane: Lane | None = None
-    state: State = State.RESERVED
-    departed: list[int] = field(default_factory=list)
-    answer: bytearray = field(default_factory=lambda: bytearray(_ROOM))
-    uses: Uses = field(default_factory=Uses)
-    finish: Callable[[int], int] | None = None
-    keeper: ref[object] | None = None
+    __slots__ = (
+        "answer",
+        "context",
+        "departed",
+        "finish",
+        "keeper",
+        "key",
+        "lane",
+        "number",
+        "state",
+        "uses",
+    )
+
+    def __init__(self, key: Key | None) -> None:
+        self.key = key
+        self.number = self.context = 0
+        self.lane: Lane | None = None
+        self.state: State = _RESERVED
+        self.departed: list[int] = []
+        self.answer = bytearray(_ROOM)
+        self.uses = Uses()
+        self.finish: Callable[[int], int] | None = None
+        self.keeper: ref[object] | None = None
 
     def take(self, event: Event) -> None:
         """Make a step.  IllegalStep."""
-        self.state = CALL.after(self.state, event)
+        try:
+            self.state = _STEPS[self.state, event]
+        except KeyError:
+            self.state = CALL.after(self.state, event)
 
     @property
     def sent(self) -> bool:

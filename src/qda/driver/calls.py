@@ -19,6 +19,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+from itertools import chain
 from types import TracebackType
 from weakref import ref
 
@@ -87,6 +88,7 @@ class Calls:
         self._active: dict[int, Call] = {}
         self._loose: set[Call] = set()  # those that are in the session's hands
         self._dead: list[ref[object]] = []  # keepers that have died before their calls were left
+        self._lose = self._dead.append
         self._last_number = 0
         self._closed = False
 
@@ -99,11 +101,14 @@ class Calls:
         """Reserve a context number and a lane for a call."""
         if self._loose or self._dead:
             self.tidy(call.key)
-        call.keeper = ref(keeper, self._dead.append)
+        call.keeper = ref(keeper, self._lose)
         with self._lock:
             if self._closed:
                 raise OSError(errno.ENODEV, "the session is closed")
-            call.number = number = self._free_number()
+            number = self._last_number % CONTEXT_NUMBERS[-1] + 1
+            if number in self._active:
+                number = self._free_number()
+            self._last_number = call.number = number
             self._active[number] = call
             carried = self._lanes.lend(call)
         while not carried:
@@ -112,10 +117,10 @@ class Calls:
                 carried = self._lanes.lend(call)
 
     def _free_number(self) -> int:
-        for _ in CONTEXT_NUMBERS:
-            self._last_number = self._last_number % CONTEXT_NUMBERS[-1] + 1
-            if self._last_number not in self._active:
-                return self._last_number
+        first = self._last_number
+        for number in chain(range(first + 1, CONTEXT_NUMBERS.stop), range(1, first + 1)):
+            if number not in self._active:
+                return number
         raise OSError(errno.ENOSPC, f"{len(CONTEXT_NUMBERS)} calls are under way on the session")
 
     def resume(self, key: Key) -> Keeper | None:
@@ -126,7 +131,7 @@ class Calls:
             for call in self._loose:
                 if call.key == key and call.state is State.INTERRUPTED:
                     keeper = Keeper(self, call)
-                    call.keeper = ref(keeper, self._dead.append)
+                    call.keeper = ref(keeper, self._lose)
                     call.take(Event.RESUME)
                     self._loose.discard(call)
                     return keeper
@@ -152,13 +157,18 @@ class Calls:
 
     def _end(self, call: Call) -> None:
         """Give back what a call that is over has reserved.  It may have been given back."""
-        call.uses.release()
-        self._lanes.trim(call)
+        if call.uses.held:
+            call.uses.release()
+        lane = call.lane
+        if lane is not None and lane.own is not None:
+            self._lanes.trim(call)
         with self._lock:
-            self._lanes.give_back(call)
+            if lane is not None and lane.user is call:
+                lane.user = None
             if self._active.get(call.number) is call:
                 del self._active[call.number]
-            self._loose.discard(call)
+            if self._loose:
+                self._loose.discard(call)
             if self._closed:
                 self._idle.notify_all()
         call.keeper = None

@@ -107,7 +107,7 @@ class Traveller(Protocol):
 class Lanes:
     """The lanes of a session.  There are as many as calls have been under way at once.
 
-    Whoever lends a lane, or gives one back, has the lock of the session's calls.
+    Whoever lends a lane, or frees one, has the lock of the session's calls.
     """
 
     def __init__(self, bank: ContextBank, peer: Peer) -> None:
@@ -138,12 +138,6 @@ class Lanes:
             if index == len(self._peer.endpoints):
                 self._peer.add_endpoint()
             self._lanes.append(self._lane(index))
-
-    def give_back(self, call: Traveller) -> None:
-        """Take back the lane of a call; nothing if it has none any more."""
-        lane = call.lane
-        if lane is not None and lane.user is call:
-            lane.user = None
 
     def message(self, call: Traveller, size: int) -> Memory:
         """Zeroed message memory for a call, at least `size` bytes.  OSError ENOMEM, ENODEV."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -54,17 +53,17 @@ class Shared(ABC):
 
 
 class Uses:
-    """What one user holds.  A `with` block releases it at its end, unless it is kept."""
+    """What one user holds, `held`.  A `with` block releases it at its end, unless it is kept."""
 
-    __slots__ = ("_held", "_kept")
+    __slots__ = ("_kept", "held")
 
     def __init__(self) -> None:
-        self._held: list[Shared] = []
+        self.held: list[Shared] = []
         self._kept = False
 
     def hold(self, shared: Shared) -> None:
         """Hold one thing more.  The caller has the lock of its table, or holds it already."""
-        self._held.append(shared)
+        self.held.append(shared)
         shared.users.add(self)
 
     def keep(self) -> None:
@@ -73,13 +72,10 @@ class Uses:
 
     def release(self) -> None:
         """Give up everything, the last thing first.  Idempotent; may be broken off and repeated."""
-        held = self._held
+        held = self.held
         while held:
             held[-1].release(self)
             held.pop()
-
-    def __iter__(self) -> Iterator[Shared]:
-        return iter(self._held)
 
     def __enter__(self) -> Self:
         return self
