@@ -135,6 +135,7 @@ def test_every_section_that_is_explained_is_cited() -> None:
             ["7.2", "8.3", "H17", "clients.md 11", "clients.md 13.6"],
         ),
         ("takes 3.4 ms (7.2 at most)", []),
+        ("sleep(1.5); or so (0.5)", []),
     ],
 )
 def test_citations_are_found_in_texts_and_comments(

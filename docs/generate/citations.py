@@ -29,14 +29,14 @@ DOCUMENTS = ("fastrpc", "idl", "clients", "kernel", "versions", "dspqueue")
 """Documents whose sections are cited: the stems of their names."""
 
 _RULE = r"(?:H\d\d|R[1-9]\d?|U(?!8|16|32|64)[1-9]\d?)"  # U8 and the like are numbers in records
-_SECTION = r"\d{1,2}(?:\.\d{1,2})?"
+_SECTION = r"[1-9]\d?(?:\.\d{1,2})?"
 _SECTIONS = rf"{_SECTION}(?:(?:, | and | to ){_SECTION})*(?![\d.]*\d)"
 
 _NUMBERED = re.compile(rf"(?<![\w.-])({_RULE})(?![\w-])")
 _NAMED = re.compile(rf"\b({'|'.join(DOCUMENTS)})\.md ({_SECTIONS})")
 _UNNAMED = re.compile(rf"\b[Ss]pec ({_SECTIONS})")
-_ITEM = rf"(?:{_RULE}|\d{{1,2}}\.\d{{1,2}}|(?:{'|'.join(DOCUMENTS)})\.md {_SECTION})"
-_PARENTHESES = re.compile(rf"\(({_ITEM}(?:(?:, | and | to ){_ITEM})*)\)")
+_ITEM = rf"(?:{_RULE}|[1-9]\d?\.\d{{1,2}}|(?:{'|'.join(DOCUMENTS)})\.md {_SECTION})"
+_PARENTHESES = re.compile(rf"(?<!\w)\(({_ITEM}(?:(?:, | and | to ){_ITEM})*)\)")
 _ALONE = re.compile(rf"(?<!\.md )(?<![\w.])({_SECTION})(?![\w.])")
 
 _FOLDERS = ("src", "native", "tests", "benchmarks")
