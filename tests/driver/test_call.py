@@ -105,7 +105,7 @@ class Walk(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.driver.close()
-        assert len(self.session._calls) == 0
+        assert self.session.calls == 0
         assert self.driver.device.census().calls == 0
 
     def dsp(self, message: bytes) -> list[bytes]:

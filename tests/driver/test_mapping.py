@@ -45,6 +45,7 @@ class Walk(RuleBasedStateMachine):
         super().__init__()
         self.state = MAPPING.start
         self.mappings: list[tuple[MapKind, int]] = []
+        self.closed = False
         self.client = LocalClient()
         self.device = machine().devices["cdsp"]
         self.front = open_front(self.device, RFC)
@@ -84,7 +85,7 @@ class Walk(RuleBasedStateMachine):
 
     def refusal(self, without_handle: int) -> int:
         """Why a request is refused: the file is closed, or something else."""
-        return errno.EBADF if self.front._closed else without_handle
+        return errno.EBADF if self.closed else without_handle
 
     @rule(kind=KINDS)
     def map(self, kind: MapKind) -> None:
@@ -116,12 +117,15 @@ class Walk(RuleBasedStateMachine):
         self.front.close(self.client)
         self.state = MAPPING.after(self.state, Change.END)
         self.mappings.clear()
+        self.closed = True
         assert self.device.census().objects == self.before.objects
 
     @invariant()
     def the_driver_is_in_the_state_of_the_table(self) -> None:
         """And what nobody can reach is given back."""
-        assert self.front.file.reach(self.attachment) is self.state
+        file = self.front.file
+        reach = file.mappings.reach(self.attachment, file.has(self.attachment.buffer))
+        assert reach is self.state
         assert bool(self.attachment.users) == (self.state is not Reach.GONE)
 
 

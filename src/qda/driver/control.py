@@ -227,7 +227,7 @@ def add_mapping(
     result, outputs = execute(session, client, call)
     if result == 0:
         request.vaddrout = MapResponse.unpack(outputs[0]).address
-        file.add_mapping(replace(mapping, address=request.vaddrout))
+        file.mappings.add(replace(mapping, address=request.vaddrout))
         mapping.uses.keep()
     return result
 
@@ -243,11 +243,11 @@ def unmap_memory(file: OpenFile, client: Client, request: MemUnmap) -> int:
     if request.request == MapKind.LEGACY:
         address = request.vaddrout
         wanted = (MapKind.LEGACY, address, size)
-        mapping = file.take_mapping(lambda it: (it.request, it.address, it.size) == wanted)
+        mapping = file.mappings.take(lambda it: (it.request, it.address, it.size) == wanted)
         call = control.unmap_legacy(file.client_id, address, size)
     else:
         address = request.vaddr
-        mapping = file.take_mapping(
+        mapping = file.mappings.take(
             lambda it: (it.request, it.fd) == (request.request, fd) and address in (0, it.address)
         )
         call = control.mem_unmap(file.client_id, fd, address, size)
@@ -260,7 +260,7 @@ def remove_mapping(
     """Have the DSP undo a mapping that has been taken out of the file, and which goes back if it
     does not; returns the DSP's result."""
     with ExitStack() as undo:
-        undo.callback(file.add_mapping, mapping)
+        undo.callback(file.mappings.add, mapping)
         result, _ = execute(session, client, call)
         if result == 0:
             undo.pop_all()

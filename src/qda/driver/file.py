@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from qda.driver.banks import Attachment, ContextBank
 from qda.driver.device import Device
-from qda.driver.mapping import Mapping, Reach, state_of
+from qda.driver.mapping import Mappings
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
 from qda.driver.session import Session
@@ -51,10 +51,10 @@ class OpenFile:
         self.bank: ContextBank | None = None
         self.session: Session | None = None
         self.lent = Uses()
+        self.mappings = Mappings()
         self.lock = threading.RLock()
         self.starting = threading.Lock()
         self._handles: dict[int, _Handle] = {}
-        self._mappings: list[Mapping] = []
         self._closed = False
 
     # Handles.
@@ -124,28 +124,6 @@ class OpenFile:
             raise OSError(errno.EINVAL, f"no GEM handle {number} in this file")
         handle.uses.release()
 
-    # Mappings on the DSP.
-
-    def add_mapping(self, mapping: Mapping) -> None:
-        """Remember a mapping that the DSP has made."""
-        with self.lock:
-            self._mappings.append(mapping)
-
-    def take_mapping(self, matches: Callable[[Mapping], bool]) -> Mapping:
-        """Take out the mapping that an unmap request describes.  OSError EINVAL if there is
-        none."""
-        with self.lock:
-            for mapping in self._mappings:
-                if matches(mapping):
-                    self._mappings.remove(mapping)
-                    return mapping
-        raise OSError(errno.EINVAL, "no such mapping")
-
-    def reach(self, attachment: Attachment) -> Reach:
-        """What the file's protection domain can reach of a buffer."""
-        with self.lock:
-            return state_of(attachment, self.has(attachment.buffer), self._mappings)
-
     # Sessions.
 
     def start_session(self, kind: ProtectionDomain) -> Session:
@@ -184,10 +162,8 @@ class OpenFile:
             self._closed = True
         self.end_session()
         with self.lock:
-            mappings, self._mappings = self._mappings, []
             handles, self._handles = self._handles, {}
-        for mapping in mappings:
-            mapping.uses.release()
+        self.mappings.release()
         for handle in handles.values():
             handle.uses.release()
         self.lent.release()

@@ -163,7 +163,7 @@ def _unmap_new(front: LegacyFront, client: Client, request: legacy.UnmapNew) -> 
     if session is None:
         return without_session(file)
     wanted = (MapKind.LEGACY, request.vaddrout, request.size)
-    mapping = file.take_mapping(lambda it: (it.request, it.address, it.size) == wanted)
+    mapping = file.mappings.take(lambda it: (it.request, it.address, it.size) == wanted)
     call = requests.unmap_legacy(file.client_id, mapping.address, mapping.size)
     return control.remove_mapping(file, session, client, call, mapping)
 
@@ -227,7 +227,7 @@ def _mem_unmap(front: LegacyFront, client: Client, request: legacy.UnmapFd) -> i
     if session is None:
         return without_session(file)
     wanted = (MapKind.ATTR, request.vaddr)
-    mapping = file.take_mapping(
+    mapping = file.mappings.take(
         lambda it: (it.request, it.address) == wanted and (request.fd < 0 or request.fd == it.fd)
     )
     call = requests.mem_unmap(file.client_id, mapping.fd, mapping.address, mapping.size)

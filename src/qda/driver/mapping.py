@@ -2,14 +2,17 @@
 
 For each protection domain a buffer object is in a state of the table below.  Nobody writes the
 state down: it follows from who uses the object's attachment (`qda.driver.sharing`), which are its
-handle and its mappings, and from whether the domain has been told of it.  `state_of` reads it off.
+handle and its mappings, and from whether the domain has been told of it.  `Mappings.reach` reads
+it off.
 docs/mappings.md tells programs about it.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+import errno
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +20,7 @@ from qda.driver.banks import Attachment
 from qda.driver.sharing import Uses
 from qda.states import Transitions
 
-__all__ = ["MAPPING", "Change", "Mapping", "Reach", "state_of"]
+__all__ = ["MAPPING", "Change", "Mapping", "Mappings", "Reach"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,10 +97,40 @@ MAPPING: Final = Transitions(
 )
 
 
-def state_of(attachment: Attachment, has_handle: bool, mappings: Iterable[Mapping]) -> Reach:
-    """The state of an attached object, from what a file has of it."""
-    if any(mapping.uses in attachment.users for mapping in mappings):
-        return _EXPLICIT if has_handle else _KEPT
-    if not has_handle:
-        return _GONE
-    return _IMPLICIT if attachment.knowers else _ABSENT
+class Mappings:
+    """The mappings of an open file.  Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._mappings: list[Mapping] = []
+
+    def add(self, mapping: Mapping) -> None:
+        """Remember a mapping that the DSP has made."""
+        with self._lock:
+            self._mappings.append(mapping)
+
+    def take(self, matches: Callable[[Mapping], bool]) -> Mapping:
+        """Take out the mapping that an unmap request describes.  OSError EINVAL if there is
+        none."""
+        with self._lock:
+            for mapping in self._mappings:
+                if matches(mapping):
+                    self._mappings.remove(mapping)
+                    return mapping
+        raise OSError(errno.EINVAL, "no such mapping")
+
+    def reach(self, attachment: Attachment, has_handle: bool) -> Reach:
+        """What the protection domain can reach of a buffer that is attached."""
+        with self._lock:
+            if any(mapping.uses in attachment.users for mapping in self._mappings):
+                return _EXPLICIT if has_handle else _KEPT
+        if not has_handle:
+            return _GONE
+        return _IMPLICIT if attachment.knowers else _ABSENT
+
+    def release(self) -> None:
+        """Forget all of them, and what they hold."""
+        with self._lock:
+            mappings, self._mappings = self._mappings, []
+        for mapping in mappings:
+            mapping.uses.release()
