@@ -362,7 +362,7 @@ DESCRIPTORS: Final = _connections.limit(
     "DESCRIPTORS",
     63,
     "descriptors of a message",
-    "a control lane and the first lanes; one more is asked for, to see that there are too many",
+    "a session begins with far fewer endpoints",
     "the message is refused",
 )
 SHORT_MESSAGE: Final = _connections.limit(
