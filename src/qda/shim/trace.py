@@ -25,7 +25,9 @@ from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Request
-from qda.uapi import ACCEL_DIALECTS, LEGACY, Command, Interface, dma_heap, ioctl_number, ioctl_size
+from qda.uapi import ACCEL_DIALECTS, LEGACY, Command, dma_heap, ioctl_number, ioctl_size
+from qda.uapi.accel import Invoke
+from qda.uapi.legacy import InvokeLegacy
 from qda.virtual.nodes import NodeKind, NodePath
 
 __all__ = ["Tracer", "fields", "status"]
@@ -125,20 +127,18 @@ class Tracer:
         if raw is None:
             return f"{argument:#x} (cannot be read)"
         record = record_type.unpack(raw.ljust(record_type.byte_size, b"\0"))
-        return "{" + ", ".join(_values(record, self._elements(command, record, client))) + "}"
+        return "{" + ", ".join(_values(record, self._elements(record, client))) + "}"
 
-    def _elements(
-        self, command: Command[Record], record: Record, client: Client
-    ) -> Mapping[str, str]:
+    def _elements(self, record: Record, client: Client) -> Mapping[str, str]:
         """What INVOKE's word and pointer mean."""
-        if command.key != "INVOKE":
+        if not isinstance(record, Invoke):
             return {}
-        interface: Interface = LEGACY if command is LEGACY.command("INVOKE") else self._accel
-        element = interface.elements[0]
-        scalars = Scalars.decode(record.scalars)  # type: ignore[attr-defined]
-        address = record.arguments  # type: ignore[attr-defined]
+        spoken = LEGACY if isinstance(record, InvokeLegacy) else self._accel
+        element = spoken.elements[0]
+        scalars = Scalars.decode(record.scalars)
         count = min(scalars.length, limits.TRACED_ARGUMENTS)
-        raw = client.read(ClientAddress(address), count * element.byte_size) if count else b""
+        address = ClientAddress(record.arguments)
+        raw = client.read(address, count * element.byte_size) if count else b""
         shown = f"{address:#x}"
         if raw:
             starts = range(0, len(raw), element.byte_size)
