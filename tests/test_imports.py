@@ -50,7 +50,7 @@ def test_importing_the_package_loads_nothing_of_it() -> None:
     assert HEAVY & loaded == set()
 
 
-ARRAYS = {"importlib.resources", "logging", "numpy", "tempfile"}  # NumPy needs the others
+LANGUAGE = {"importlib.resources", "logging", "numpy", "tempfile"}
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,20 @@ ARRAYS = {"importlib.resources", "logging", "numpy", "tempfile"}  # NumPy needs 
     [
         ("QdaError", set[str]()),
         ("explain", set[str]()),
-        ("method", ARRAYS),
-        ("idl", ARRAYS),
-        ("open", ARRAYS | {"cloudpickle", "subprocess"}),
+        ("method", LANGUAGE),
+        ("idl", LANGUAGE),
+        ("open", {"logging", "numpy", "subprocess"}),
     ],
 )
 def test_a_name_loads_what_it_needs(name: str, needed: set[str]) -> None:
     """The parser comes with the first text, asyncio is there if its user has it."""
     assert HEAVY & (loaded_by(f"import qda; qda.{name}") - loaded_by("")) <= needed
+
+
+def test_a_session_needs_no_interface_language() -> None:
+    """A program that calls modules by URI and numbers does without: also its buffers and errors."""
+    loaded = loaded_by("import qda; qda.open, qda.Session, qda.Buffer, qda.start, qda.DspError")
+    assert {name for name in loaded if name.startswith(("qda.idl", "qda.cli", "qda.shim"))} == set()
 
 
 @pytest.mark.parametrize("statement", ["from qda.idl import runtime", "import qda.idl"])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.fastrpc.uri import ModuleUri, skeleton_uri
-from qda.idl import Interface
-from qda.idl import Skeleton as InterfaceSkeleton
+
+if TYPE_CHECKING:
+    from qda.idl import Interface
 
 __all__ = ["name_in", "name_of", "uri_of_interface", "uri_of_skeleton"]
 
@@ -13,6 +16,8 @@ __all__ = ["name_in", "name_of", "uri_of_interface", "uri_of_skeleton"]
 def name_of(skeleton: type[AnySkeleton]) -> str:
     """The name under which a skeleton is installed: its interface's, or its own, not that of a base
     class."""
+    from qda.idl import Skeleton as InterfaceSkeleton  # not for those who open modules by URI
+
     if issubclass(skeleton, InterfaceSkeleton):
         return skeleton.name
     return str(vars(skeleton).get("name", skeleton.__name__))
@@ -35,6 +40,8 @@ def uri_of_interface(interface: Interface, domain: str) -> str:
 
 def uri_of_skeleton(skeleton: type[AnySkeleton], domain: str) -> str:
     """A skeleton of an interface is opened as that; any other has the style of handle64."""
+    from qda.idl import Skeleton as InterfaceSkeleton
+
     if issubclass(skeleton, InterfaceSkeleton):
         return uri_of_interface(skeleton.interface, domain)
     return skeleton_uri(name_of(skeleton), domain=domain)

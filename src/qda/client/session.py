@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Self, SupportsIndex, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -28,13 +28,14 @@ from qda.client.plan import Bytes, HandleLike
 from qda.errors import Refusal, UsageTypeError
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.skeleton import AnySkeleton
-from qda.idl import Remote
-from qda.idl import Skeleton as InterfaceSkeleton
-from qda.idl.python.runtime import remote_of
+
+if TYPE_CHECKING:
+    from qda.idl import Remote
+    from qda.idl import Skeleton as InterfaceSkeleton
 
 __all__ = ["Session"]
 
-R = TypeVar("R", bound=Remote)
+R = TypeVar("R", bound="Remote")
 
 
 class Session:
@@ -182,6 +183,10 @@ class Session:
         """
         if isinstance(module, str):
             return self._open(module)
+        from qda.idl import Remote  # the language, for those who have something of it
+        from qda.idl import Skeleton as InterfaceSkeleton
+        from qda.idl.python.runtime import remote_of
+
         if isinstance(module, type) and issubclass(module, Remote):
             return module(self._open(uri_of_interface(module.interface, self.domain)))
         self.install(module)

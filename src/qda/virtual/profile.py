@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +16,8 @@ from qda.fastrpc.domains import COMPUTE
 __all__ = ["DEFAULT", "DspProfile", "Profile", "load", "names"]
 
 DEFAULT = "generic"
+
+_FOLDER = Path(__file__).with_name("profiles")
 
 T = TypeVar("T")
 
@@ -52,8 +53,7 @@ class Profile:
 
 def names() -> list[str]:
     """The profiles that come with the package."""
-    folder = resources.files("qda.virtual") / "profiles"
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir())
+    return sorted(file.stem for file in _FOLDER.glob("*.toml"))
 
 
 def load(profile: str) -> Profile:
@@ -65,7 +65,7 @@ def load(profile: str) -> Profile:
         if profile.endswith(".toml"):
             text = Path(profile).read_text("utf-8")
         elif profile in names():
-            text = (resources.files("qda.virtual") / "profiles" / f"{profile}.toml").read_text()
+            text = (_FOLDER / f"{profile}.toml").read_text("utf-8")
         else:
             raise ValueError(f"there are {', '.join(names())}, or a .toml file")
         return _parse(Path(profile).stem, tomllib.loads(text))

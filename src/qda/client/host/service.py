@@ -17,7 +17,6 @@ from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostfiles import FILES_MODULE
 from qda.fastrpc.hostlog import LOG_MODULE
 from qda.fastrpc.skeleton import AnySkeleton
-from qda.idl.python.system import system_interface
 
 __all__ = ["HostService", "system_skeleton"]
 
@@ -107,6 +106,8 @@ def _nothing() -> None:
 
 def system_skeleton(name: str, methods: AppsStd | AppsMem) -> AnySkeleton:
     """A skeleton of a system interface, whose methods are those of an object."""
+    from qda.idl.python.system import system_interface  # when a DSP asks for one
+
     made: AnySkeleton = system_interface(name).Skeleton()
     for one in vars(type(methods)):
         if not one.startswith("_") and hasattr(type(made), one):
