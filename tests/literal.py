@@ -119,6 +119,11 @@ class FakeEndpoint:
         """Answer something that was sent."""
         self._answers.append(answer_to(message))
 
+    @property
+    def unread(self) -> int:
+        """Number of answers that nobody has taken."""
+        return len(self._answers)
+
     def receive_into(self, buffer: bytearray, timeout: float | None = None) -> int:
         if self._answers:
             answer = self._answers.popleft()

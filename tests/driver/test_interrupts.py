@@ -106,6 +106,8 @@ def test_ctrl_c_anywhere_in_a_call_uses_nothing_up(first: str) -> None:
             with suppress(KeyboardInterrupt), tracing(interrupter):
                 call(100 + 2 * place)
             reached_end = interrupter.left > 0
+            unread = sum(endpoint.unread for endpoint in driver.channel.links[-1].endpoints)
+            assert session.calls >= unread, interrupter.where
             caller.trouble = {}
             assert call(101 + 2 * place) == 0
             assert session.calls == 0, interrupter.where
