@@ -8,13 +8,11 @@ for more than all else, so calls are measured with all processes on one CPU too.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -22,8 +20,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 import qda
-from benchmarks.invoke import FLOOR, Call, Samples
-from benchmarks.peers import PEERS
+from benchmarks.clocks import Call, Samples, timed
+from benchmarks.floors import PIPE, pipe
+from benchmarks.options import Bounds, as_json, parser, run, show_bounds
 from benchmarks.placement import one_cpu
 from qda.idl.wire.calls import MethodCodec
 
@@ -38,6 +37,18 @@ interface calculator : remote_handle64 {
 """
 ELEMENTS = 1000
 LINES = 2000
+
+
+class Timed(NamedTuple):
+    """What is measured: one of those that are compared in a case."""
+
+    case: str
+    contender: str
+    call: Call
+
+
+Measured = dict[tuple[str, str], Samples]
+"""By case and contender."""
 
 Calculator: Any = qda.idl.load(CALCULATOR, name="calculator.idl")
 
@@ -101,15 +112,15 @@ def long_text() -> str:
     return "\n".join([*lines, "};"])
 
 
-def compiling() -> Iterator[Samples]:
+def compiling() -> Iterator[Timed]:
     """Files becoming classes."""
     text = long_text()
-    yield Samples("calculator", "compile", lambda: qda.idl.load(CALCULATOR, name="calculator.idl"))
+    yield Timed("compile", "calculator", lambda: qda.idl.load(CALCULATOR, name="calculator.idl"))
     lines = f"{text.count(chr(10)):,} lines"
-    yield Samples(lines, "compile", lambda: qda.idl.load(text, name="long_one.idl"))
+    yield Timed("compile", lines, lambda: qda.idl.load(text, name="long_one.idl"))
 
 
-def marshalling() -> Iterator[Samples]:
+def marshalling() -> Iterator[Timed]:
     """The stub's and the skeleton's share of a call with 1,000 numbers in and out, and a copy."""
     method = Calculator.interface.methods[3]
     codec = MethodCodec(method)
@@ -126,12 +137,12 @@ def marshalling() -> Iterator[Samples]:
     def skeleton() -> None:
         codec.serve(packed.scalars, ins, outs, (), (), lambda given, targets: {})
 
-    yield Samples("copy there and back", "marshal", lambda: (other.copy(), room.copy()))
-    yield Samples("stub", "marshal", stub)
-    yield Samples("skeleton", "marshal", skeleton)
+    yield Timed("marshal", "copy there and back", lambda: (other.copy(), room.copy()))
+    yield Timed("marshal", "stub", stub)
+    yield Timed("marshal", "skeleton", skeleton)
 
 
-def calling(session: qda.Session) -> Iterator[Samples]:
+def calling(session: qda.Session) -> Iterator[Timed]:
     """Typed calls beside raw ones with the same buffers."""
     typed, raw = session.load(Served), session.load(Raw)
     count = ELEMENTS.to_bytes(4, "little")
@@ -149,70 +160,67 @@ def calling(session: qda.Session) -> Iterator[Samples]:
             ),
         }
         for name, (plain, with_types) in calls.items():
-            yield Samples("raw", f"{name}, {place}", plain)
-            yield Samples("typed", f"{name}, {place}", with_types)
+            yield Timed(f"{name}, {place}", "raw", plain)
+            yield Timed(f"{name}, {place}", "typed", with_types)
 
 
 def _bind(function: Callable[..., object], *arguments: object) -> Call:
     return lambda: function(*arguments)
 
 
-def measure(rounds: int, budget: float, progress: Progress) -> dict[str, Any]:
+def measure(rounds: int, seconds: float, progress: Progress) -> dict[str, Any]:
     """Run everything; returns what `--json` prints."""
     with ExitStack() as stack:
         session = stack.enter_context(qda.open("cdsp", device="virtual"))
-        echo = stack.enter_context(PEERS[FLOOR]())
+        echo = stack.enter_context(pipe())
         payload = bytes(8)
-        calls = [Samples(FLOOR, "echo", lambda: echo(payload)), *marshalling(), *calling(session)]
-        samples = [*compiling(), *calls]
-        task = progress.add_task("interfaces", total=len(samples) * rounds + len(calls) * rounds)
-        for sample in samples:
-            sample.warm_up(budget)
-        for _ in range(rounds):
-            for sample in samples:
-                sample.measure()
-                progress.advance(task)
+        calls = [Timed("echo", PIPE, lambda: echo(payload)), *marshalling(), *calling(session)]
+        free = _in_turn([*compiling(), *calls], rounds, seconds, progress, "interfaces")
         with one_cpu():
-            pinned = [sample.beside_itself() for sample in calls]
-            for _ in range(rounds):
-                for sample in pinned:
-                    sample.measure()
-                    progress.advance(task)
-    return _result(samples)
+            pinned = _in_turn(calls, rounds, seconds, progress, "interfaces, one CPU")
+    return _result(free, pinned)
 
 
-def _result(samples: list[Samples]) -> dict[str, Any]:
-    free = {(one.case, one.contender): one.median for one in samples}
-    pinned = {(o.case, o.contender): o.one_cpu.median for o in samples if o.one_cpu}
+def _in_turn(
+    timed_ones: list[Timed], rounds: int, seconds: float, progress: Progress, words: str
+) -> Measured:
+    samples = {(o.case, o.contender): Samples(o.contender, timed(o.call)) for o in timed_ones}
+    for sample in samples.values():
+        sample.warm_up(seconds)
+    for _ in progress.track(range(rounds), description=words):
+        for sample in samples.values():
+            sample.measure()
+    return samples
+
+
+def _result(free: Measured, pinned: Measured) -> dict[str, Any]:
     rows = [
         {
-            "case": one.case,
-            "contender": one.contender,
+            "case": case,
+            "contender": contender,
             "median_us": one.median,
-            "one_cpu_us": pinned.get((one.case, one.contender)),
+            "one_cpu_us": pinned[case, contender].median if case != "compile" else None,
             "samples": len(one.times),
         }
-        for one in samples
+        for (case, contender), one in free.items()
     ]
-    bounds: list[dict[str, Any]] = []
-
-    def bound(what: str, figure: float, words: str) -> None:
-        bounds.append({"what": what, "figure": figure, "bound": words})
-
-    for (case, contender), microseconds in free.items():
+    bounds: Bounds = []
+    for (case, contender), one in free.items():
         if case == "compile":
             most = 20 if contender == "calculator" else 2000
-            bound(f"compile {contender}, ms", microseconds / 1000, f"at most {most}")
-    for where, times in (("", free), (", one CPU", pinned)):
-        floor, copy = times["echo", FLOOR], times["marshal", "copy there and back"]
+            bounds.append((f"compile {contender}, ms", one.median / 1000, f"at most {most}"))
+    for where, samples in (("", free), (", one CPU", pinned)):
+        times = {key: one.median for key, one in samples.items()}
+        floor, copy = times["echo", PIPE], times["marshal", "copy there and back"]
         for side in ("stub", "skeleton"):
             share = (times["marshal", side] - copy) / floor
-            bound(f"({side} - copy) / os.pipe echo{where}", share, "at most 0.5")
+            bounds.append((f"({side} - copy) / os.pipe echo{where}", share, "at most 0.5"))
         ratios = [
             times[case, "typed"] / time for (case, who), time in times.items() if who == "raw"
         ]
-        bound(f"typed call / raw call{where}", statistics.median(ratios), "at most 1.5")
-    return {"samples": rows, "bounds": bounds}
+        median = statistics.median(ratios)
+        bounds.append((f"typed call / raw call{where}", median, "at most 1.5"))
+    return {"samples": rows, "bounds": as_json(bounds)}
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -236,28 +244,14 @@ def show(result: dict[str, Any], console: Console) -> None:
         )
         last = row["case"]
     console.print(table)
-    for one in result["bounds"]:
-        console.print(f"{one['what']}: {one['figure']:.2f} ({one['bound']})")
+    show_bounds(result, console)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; 130 after Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.interface", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds, rough")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    options = parser.parse_args(arguments)
-    rounds, budget = (2, 0.01) if options.quick else (10, 0.05)
-    try:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            result = measure(rounds, budget, progress)
-    except KeyboardInterrupt:
-        return 130
-    if options.json:
-        json.dump(result, sys.stdout, indent=2)
-        print()
-    else:
-        show(result, Console())
-    return 0
+    options = parser("benchmarks.interface", __doc__).parse_args(arguments)
+    rounds, seconds = (2, 0.01) if options.quick else (10, 0.05)
+    return run(options.json, lambda progress: measure(rounds, seconds, progress), show)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """Programs in C on the preload library: `python -m benchmarks.programs [--quick] [--json]`.
 
-Calls are measured beside the os.pipe echo of `benchmarks.peers`, in turn, round by round, because
+Calls are measured beside the os.pipe echo of `benchmarks.floors`, in turn, round by round, because
 only ratios of one run mean something.  A command that reads and lists many files, and uses no node,
 is run in turn with and without the library.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -27,7 +25,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.peers import PEERS, Echo
+from benchmarks.contenders import Echo
+from benchmarks.floors import PIPE, pipe
+from benchmarks.options import Bounds, as_json, parser, run, show_bounds
 from benchmarks.placement import one_cpu
 from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.shim import DeviceServer, environment
@@ -37,7 +37,6 @@ from qda.virtual import Machine, load_profile
 
 __all__ = ["main"]
 
-FLOOR = "os.pipe"
 PROGRAMS = Path(__file__).with_name("c")
 
 FILE_HEAVY = (
@@ -80,7 +79,7 @@ def measure(rounds: int, calls: int, progress: Progress) -> dict[str, Any]:
         stack.callback(machine.close)
         server = DeviceServer(machine, folder / "server")
         stack.callback(server.close)
-        echo = stack.enter_context(PEERS[FLOOR]())
+        echo = stack.enter_context(pipe())
         program, plain, preloaded = build(folder), os.environ, environment(server.socket)
 
         def take_turns(place: str) -> None:
@@ -88,7 +87,7 @@ def measure(rounds: int, calls: int, progress: Progress) -> dict[str, Any]:
                 start = time.perf_counter()
                 for case, microseconds in _calls(program, calls, preloaded):
                     times[case + place].append(microseconds)
-                times[FLOOR + place] += _echoes(echo, time.perf_counter() - start)
+                times[PIPE + place] += _echoes(echo, time.perf_counter() - start)
 
         take_turns("")
         with one_cpu():
@@ -126,11 +125,11 @@ def _calls(program: Path, calls: int, variables: Mapping[str, str]) -> list[tupl
 
 def _result(times: Samples) -> dict[str, Any]:
     median = {case: statistics.median(samples) for case, samples in times.items()}
-    bounds = [
-        ("empty call from C / os.pipe echo", median["empty"] / median[FLOOR], "at most 20"),
+    bounds: Bounds = [
+        ("empty call from C / os.pipe echo", median["empty"] / median[PIPE], "at most 20"),
         (
             "the same on one CPU",
-            median["empty" + ONE_CPU] / median[FLOOR + ONE_CPU],
+            median["empty" + ONE_CPU] / median[PIPE + ONE_CPU],
             "at most 20",
         ),
         ("64 MiB / 4 KiB by buffer object", median["64MiB"] / median["4KiB"], "at most 1.5"),
@@ -154,7 +153,7 @@ def _result(times: Samples) -> dict[str, Any]:
     return {
         "calls": rows,
         "files_seconds": {case: median[case] for case in ("plain", "preloaded")},
-        "bounds": [{"what": what, "ratio": ratio, "bound": bound} for what, ratio, bound in bounds],
+        "bounds": as_json(bounds),
     }
 
 
@@ -172,27 +171,14 @@ def show(result: dict[str, Any], console: Console) -> None:
     seconds = result["files_seconds"]
     plain, preloaded = seconds["plain"], seconds["preloaded"]
     console.print(f"Files without a node: {plain:.3f} s, preloaded {preloaded:.3f} s")
-    for bound in result["bounds"]:
-        console.print(f"{bound['what']}: {bound['ratio']:.2f} ({bound['bound']})")
+    show_bounds(result, console)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; 130 after Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.programs", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds, rough")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    options = parser.parse_args(arguments)
-    try:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            result = measure(*((2, 100) if options.quick else (10, 500)), progress)
-    except KeyboardInterrupt:
-        return 130
-    if options.json:
-        json.dump(result, sys.stdout, indent=2)
-        print()
-    else:
-        show(result, Console())
-    return 0
+    options = parser("benchmarks.programs", __doc__).parse_args(arguments)
+    rounds, calls = (2, 100) if options.quick else (10, 500)
+    return run(options.json, lambda progress: measure(rounds, calls, progress), show)
 
 
 if __name__ == "__main__":

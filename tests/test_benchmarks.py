@@ -1,40 +1,154 @@
-"""The benchmark runs and reports what it measured; how fast is not a test's business."""
+"""The benchmarks run and report what they measured; how fast is not a test's business."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from benchmarks.bounds import bounds_of, fitted
+from benchmarks.cases import GROUPS
+from benchmarks.page import replace_part
+from benchmarks.placement import Column, columns
+from benchmarks.results import Result, Row
 from tests.shim.system import needs_library
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", f"benchmarks.{module}", "--quick", *arguments]
 
 
 def quick_run(module: str, *arguments: str) -> Any:
     """What a benchmark prints for programs."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", "--quick", "--json", *arguments]
-    root = Path(__file__).parents[1]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    run = subprocess.run(
+        command(module, "--json", *arguments), capture_output=True, text=True, cwd=ROOT, check=False
+    )
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)
 
 
-def test_a_quick_run_reports_every_case_as_json() -> None:
-    """Positive times, ratios to the floor, and the bounds."""
-    result = quick_run("invoke", "--only", "multiprocessing.Pipe")
-    rows = {(row["contender"], row["case"]): row for row in result["calls"]}
-    for contender in ("QDA", "os.pipe", "multiprocessing.Pipe"):
-        for case in ("empty", "32 B", "4 KiB", "1 MiB", "64 MiB"):
-            row = rows[contender, case]
-            assert 0 < row["median_us"] <= row["p99_us"]
-            assert row["to_pipe"] > 0
-    assert rows["os.pipe", "empty"]["to_pipe"] == 1
-    for case in ("empty", "32 B", "4 KiB"):
-        assert rows["QDA", case]["one_cpu_us"] > 0
-    assert rows["QDA", "64 MiB"]["one_cpu_us"] is None
-    assert all(bound["ratio"] > 0 and bound["bound"] for bound in result["bounds"])
-    assert len({bound["what"] for bound in result["bounds"]}) == 5
+def test_a_quick_run_reports_its_rows_and_every_figure() -> None:
+    """Each contender in each placement; what was not measured is a figure that is not there."""
+    chosen = ["empty", "typed", "work", "idle"]
+    peer = "multiprocessing.Pipe"
+    result = quick_run("invoke", "--only", peer, "--rows", ",".join(chosen))
+    rows = {(row["row"], row["column"], row["contender"]): row for row in result["rows"]}
+    for column in columns():
+        for contender in ("QDA", "os.pipe", peer):
+            for name in ("empty", "work/20 us", "work/1000 us"):
+                row = rows[name, column, contender]
+                assert 0 < row["value"] <= row["p99"] and row["unit"] == "us"
+        assert rows["typed/array", column, "QDA"]["value"] > 0
+    assert rows["idle/session", "", "QDA"]["value"] >= 0
+    assert {row["group"] for row in result["rows"]} == set(chosen)
+
+    bounds = {bound["key"]: bound for bound in result["bounds"]}
+    measured = {"one-empty", "one-typed", "one-array", "work", "idle"}
+    for key in measured:
+        assert bounds[key]["figure"] >= 0 and bounds[key]["met"] in (True, False)
+    for key in ("one-32", "grpc", "arguments-c", "threads", "sessions-8", "memory-first", "loaded"):
+        assert bounds[key]["figure"] is None and bounds[key]["met"] is None
+
+
+def test_groups_of_rows_are_known_by_name() -> None:
+    """A name that is no group is refused, with those that are."""
+    run = subprocess.run(
+        command("invoke", "--rows", "empty,never"), capture_output=True, text=True, cwd=ROOT
+    )
+    assert run.returncode == 2
+    assert "'never'" in run.stderr and all(group in run.stderr for group in GROUPS)
+
+
+def processes_with(variable: str) -> set[int]:
+    """Processes that have this in their environment."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended, or is not ours
+            continue
+        if variable.encode() in variables:
+            found.add(int(folder.name))
+    return found
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    """Neither processes nor files, in the middle of a run."""
+    mark = f"QDA_BENCH_MARK={tmp_path}"
+    name, _, value = mark.partition("=")
+    variables = {**os.environ, name: value, "TMPDIR": str(tmp_path)}
+    running = subprocess.Popen(
+        command("invoke", "--only", "ZeroMQ", "--rows", "quota,empty"),
+        env=variables,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until(lambda: len(processes_with(mark)) > 2)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(30) == 130
+    until(lambda: not processes_with(mark))
+    assert list(tmp_path.iterdir()) == []
+
+
+def result_of(*rows: Row) -> dict[str, Any]:
+    """The bounds of a result with these rows, by key."""
+    return {bound.key: bound for bound in bounds_of(Result(list(rows)))}
+
+
+def test_a_bound_is_met_or_not_or_was_not_measured() -> None:
+    """A ratio of two rows of one placement, beside its bound."""
+    pipe = Row("empty", Column.ONE, "os.pipe", 4.0)
+    key = "one-empty"
+    assert result_of(pipe, Row("empty", Column.ONE, "QDA", 6.0))[key].met is True
+    assert result_of(pipe, Row("empty", Column.ONE, "QDA", 6.1))[key].met is False
+    assert result_of(pipe, Row("empty", Column.TWO, "QDA", 6.0))[key].met is None
+
+
+def test_a_figure_of_several_places_is_the_worst_and_says_where() -> None:
+    """Among placements, sizes and peers."""
+    rows = [
+        Row("empty", Column.ONE, "QDA", 5.0),
+        Row("empty", Column.ONE, "gRPC", 100.0),
+        Row("empty", Column.FREE, "QDA", 5.0),
+        Row("empty", Column.FREE, "ZeroMQ", 4.0),
+        Row("every/4 KiB", Column.ONE, "QDA", 5.0),
+        Row("ends/4 KiB", Column.ONE, "ZeroMQ", 50.0),
+        Row("threads/1", Column.ONE, "QDA", 100.0, "calls/s"),
+        Row("threads/8", Column.ONE, "QDA", 95.0, "calls/s"),
+        Row("threads/8", Column.FREE, "QDA", 80.0, "calls/s"),
+    ]
+    bounds = result_of(*rows)
+    assert bounds["peers"].figure == 1.25 and bounds["peers"].where == "empty, unpinned, ZeroMQ"
+    assert bounds["threads"].figure == 0.8 and bounds["threads"].where == "unpinned"
+
+
+def test_the_cost_of_an_argument_is_the_slope_of_a_line() -> None:
+    """And what is off the line is a share of its rise."""
+    slope, off = fitted((1, 2, 3), (10.5, 11.0, 11.5))
+    assert slope == pytest.approx(0.5) and off == pytest.approx(0, abs=1e-9)
+    slope, off = fitted((0, 1, 2), (0, 2, 2))
+    assert slope == pytest.approx(1) and off == pytest.approx(1 / 3)
+
+
+def test_a_part_of_a_page_is_written_between_its_marks(tmp_path: Path) -> None:
+    """What people wrote stays; a page without the marks is refused."""
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- a -->\nold\n<!-- /a -->\nafter\n")
+    replace_part("a", "new", page)
+    assert page.read_text() == "before\n<!-- a -->\n\nnew\n\n<!-- /a -->\nafter\n"
+    with pytest.raises(ValueError, match="'b'"):
+        replace_part("b", "new", page)
 
 
 def test_the_cost_of_interfaces_is_reported_with_its_bounds() -> None:
@@ -54,5 +168,5 @@ def test_programs_in_c_are_measured_with_their_bounds() -> None:
     cases = {row["case"].removesuffix(", one CPU") for row in result["calls"]}
     assert cases == {"os.pipe", "empty", "4KiB", "64MiB"}
     assert all(0 < row["median_us"] <= row["p99_us"] for row in result["calls"])
-    assert all(bound["ratio"] > 0 and bound["bound"] for bound in result["bounds"])
+    assert all(bound["figure"] > 0 and bound["bound"] for bound in result["bounds"])
     assert len({bound["what"] for bound in result["bounds"]}) == 4

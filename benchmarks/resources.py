@@ -1,0 +1,147 @@
+"""What sessions cost besides calls: idle time, memory, time to open, and many buffers."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from rich.progress import Progress
+
+from benchmarks.clocks import Pace
+from benchmarks.ours import QDA
+from benchmarks.placement import Column, process_tree
+from benchmarks.processes import answer, python, receive, send
+from benchmarks.results import Result, Row
+from benchmarks.worker import worker
+
+__all__ = ["LOADED", "RESOURCES"]
+
+HOLDER = "benchmarks.holder"
+AT_ONCE = 8
+FURTHER = 4
+"""Sessions of one program after its first."""
+BUFFERS, MAPPINGS = 10_000, 1_000
+LOADED = f"{QDA}, loaded"
+"""The session that has them; a tenth of them in a quick run."""
+
+
+def _idle(pace: Pace, result: Result, progress: Progress) -> None:
+    """Per cent of a CPU in all processes of a session, the program included."""
+    seconds = 0.5 if pace.is_rough else 10.0
+    with python(HOLDER) as holder:
+        answer(holder, 1)
+        before = _nanoseconds(holder.pid)
+        for _ in progress.track(range(10), description="idle"):
+            time.sleep(seconds / 10)
+        used = _nanoseconds(holder.pid) - before
+    result.add(Row("idle/session", "", QDA, used / seconds / 1e7, "% of a CPU"))
+
+
+def _nanoseconds(root: int) -> int:
+    """Time on CPUs that all threads of all processes have had."""
+    total = 0
+    for process in process_tree(root):
+        for task in Path(f"/proc/{process}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                total += int((task / "schedstat").read_text().split()[0])
+    return total
+
+
+def _memory(pace: Pace, result: Result, progress: Progress) -> None:
+    """Memory that sessions add to a program that has imported the package: proportional set size,
+    in which a page of several processes counts for each with its share."""
+    first, further = [], []
+    for _ in progress.track(range(min(3, pace.rounds)), description="memory"):
+        with python(HOLDER) as holder:
+            sizes = [_mebibytes(holder)]
+            for count in (1, FURTHER):
+                answer(holder, count)
+                sizes.append(_mebibytes(holder))
+        first.append(sizes[1] - sizes[0])
+        further.append((sizes[2] - sizes[1]) / FURTHER)
+    result.median("memory/first session", "", QDA, first, "MiB")
+    result.median("memory/further session", "", QDA, further, "MiB")
+
+
+def _mebibytes(holder: subprocess.Popen[str]) -> float:
+    kibibytes = 0
+    for process in process_tree(holder.pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    kibibytes += int(line.split()[1])
+    return kibibytes / 1024
+
+
+def _opening(pace: Pace, result: Result, progress: Progress) -> None:
+    """Milliseconds until a session is open: in one program, and in several at once."""
+    rounds = min(5, pace.rounds)
+    first, further = [], []
+    first_at_once, further_at_once = [], []
+    for _ in progress.track(range(rounds), description="opening"):
+        with ExitStack() as stack:
+            holders = [stack.enter_context(python(HOLDER)) for _ in range(AT_ONCE)]
+            first_at_once.append(_slowest(holders))
+            further_at_once.append(_slowest(holders))
+        with python(HOLDER) as holder:
+            first += answer(holder, 1)
+            further += answer(holder, FURTHER)
+    result.median("opening/first session", "", QDA, first, "ms")
+    result.median("opening/further session", "", QDA, further, "ms")
+    at_once = f"opening/{AT_ONCE} processes at once,"
+    result.median(f"{at_once} first session, slowest", "", QDA, first_at_once, "ms")
+    result.median(f"{at_once} further session, slowest", "", QDA, further_at_once, "ms")
+
+
+def _slowest(holders: list[subprocess.Popen[str]]) -> float:
+    for holder in holders:
+        send(holder, 1)
+    return max(float(receive(holder)[0]) for holder in holders)
+
+
+def _fresh(pace: Pace, result: Result, progress: Progress) -> None:
+    """Milliseconds from exec to the first answer; the first time, which fills caches, is left
+    out."""
+    times = []
+    for number in progress.track(range(pace.rounds + 1), description="fresh"):
+        start = time.perf_counter()
+        with python("benchmarks.first_call"):
+            took = (time.perf_counter() - start) * 1000
+        if number:
+            times.append(took)
+    result.median("fresh/first call", "", QDA, times, "ms")
+
+
+def _loaded(pace: Pace, result: Result, progress: Progress) -> None:
+    """A call of a session with many buffers and mappings, beside one of a session with none."""
+    seconds = max(0.02, pace.seconds)
+    share = 10 if pace.is_rough else 1
+    buffers, mappings = BUFFERS // share, MAPPINGS // share
+    times: dict[tuple[str, str], list[float]] = {}
+    cpu = max(os.sched_getaffinity(0))
+    with (
+        worker(QDA, cpu=cpu) as alone,
+        worker(QDA, cpu=cpu, buffers=buffers, mappings=mappings) as loaded,
+    ):
+        for _ in progress.track(range(pace.rounds), description="loaded"):
+            for name, one in ((QDA, alone), (LOADED, loaded)):
+                for row in ("empty", "inline/32 B", "ends/4 KiB"):
+                    median = one.median(row, seconds)
+                    times.setdefault((f"loaded/{row.partition('/')[0]}", name), []).append(median)
+    for (row, name), values in times.items():
+        result.add(Row(row, Column.ONE, name, statistics.median(values), samples=len(values)))
+
+
+RESOURCES: dict[str, Callable[[Pace, Result, Progress], None]] = {
+    "idle": _idle,
+    "memory": _memory,
+    "opening": _opening,
+    "fresh": _fresh,
+    "loaded": _loaded,
+}
+"""How each group of these rows is measured."""
