@@ -16,7 +16,7 @@ from benchmarks.contenders import Sort
 from benchmarks.placement import Column
 from benchmarks.results import Result, Row
 
-__all__ = ["Sheet", "sheets_of", "show"]
+__all__ = ["Sheet", "number", "sheets_of", "show"]
 
 TITLES = {
     Column.ONE: "Microseconds of a call, all processes on one CPU",
@@ -61,7 +61,7 @@ def _judged(bounds: list[Bound]) -> Sheet:
     lines = [
         [
             bound.what,
-            "" if bound.figure is None else f"{_number(bound.figure)} {_unit(bound.unit)}".strip(),
+            "" if bound.figure is None else f"{number(bound.figure)} {_unit(bound.unit)}".strip(),
             f"{bound.sense} {bound.bound:g}",
             VERDICTS[bound.met],
             bound.where,
@@ -84,7 +84,7 @@ def _calls(result: Result) -> Iterator[Sheet]:
         lines = [
             [
                 words_of(case.row),
-                *(_number(values[case.row, n]) if (case.row, n) in values else "" for n in names),
+                *(number(values[case.row, n]) if (case.row, n) in values else "" for n in names),
             ]
             for case in CASES
             if any(row == case.row for row, _ in values)
@@ -97,7 +97,7 @@ def _others(result: Result) -> Iterator[Sheet]:
     for group, words in GROUPS.items():
         rows = [row for row in result.of_group(group) if row.row not in CALLS]
         lines = [
-            [words_of(row.row), row.contender, row.column, _number(row.value), _unit(row.unit)]
+            [words_of(row.row), row.contender, row.column, number(row.value), _unit(row.unit)]
             for row in _in_order(rows)
         ]
         title = words[0].upper() + words[1:]
@@ -110,7 +110,8 @@ def _in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: columns.index(row.column))
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A number of three digits or all of them, whichever is more."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -17,6 +17,7 @@ from benchmarks.cases import GROUPS
 from benchmarks.page import replace_part
 from benchmarks.placement import Column, columns
 from benchmarks.results import Result, Row
+from benchmarks.steps import in_log, in_profile
 from tests.shim.system import needs_library
 from tests.waiting import until
 
@@ -149,6 +150,37 @@ def test_a_part_of_a_page_is_written_between_its_marks(tmp_path: Path) -> None:
     assert page.read_text() == "before\n<!-- a -->\n\nnew\n\n<!-- /a -->\nafter\n"
     with pytest.raises(ValueError, match="'b'"):
         replace_part("b", "new", page)
+
+
+def test_steps_of_a_call_are_counted() -> None:
+    """Functions in Python, by room: both sides are seen."""
+    counted = quick_run("steps", "--only", "functions")["counts"]["functions"]
+    assert counted["empty"]["client"] > 0 and counted["empty"]["dsp"] > 0
+
+
+def test_a_profile_counts_instructions_where_they_are() -> None:
+    """Names are numbered, and what a callee did is not its caller's."""
+    profile = """
+positions: line
+ob=(1) /usr/lib/libc.so.6
+fn=(1) send
+0 10
+ob=(2) /usr/lib/qda/core.abi3.so
+fn=(2) ring
+0 5
+cob=(1)
+cfn=(1)
+calls=1 0
+0 10
++3 2
+"""
+    assert in_profile(profile) == {"libc.so.6": 10, "core.abi3.so: ring": 7}
+
+
+def test_system_calls_of_a_log_belong_to_program_or_dsp() -> None:
+    """The first thread is the program; a call that is resumed was counted when it began."""
+    log = "7 read(3) = 1\n12 recvfrom(4 <unfinished ...>\n7 read(3) = 1\n12 <... recvfrom resumed>"
+    assert in_log(log) == {"program: read": 2, "DSP: recvfrom": 1}
 
 
 def test_the_cost_of_interfaces_is_reported_with_its_bounds() -> None:
