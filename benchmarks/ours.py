@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -99,45 +100,43 @@ def calls_of(session: qda.Session) -> Iterator[Maker]:
     with ExitStack() as stack:
         touch = stack.enter_context(session.load(Touch))
         counting: Any = stack.enter_context(session.load(Counting))
-        in_c = None
-        if built(SKELETON) is not None:
+
+        @cache
+        def in_c() -> qda.RemoteModule:
+            # A session of its own: for a module in a file a host listens, which others do not need.
+            apart = stack.enter_context(qda.open("cdsp", device="virtual"))
             uri = f"file:///{SKELETON}?arguments_skel_handle_invoke&_modver=1.0"
-            in_c = stack.enter_context(session.load(uri))
+            return stack.enter_context(apart.load(uri))
 
         def make(case: Case) -> Batch | None:
-            call = _call(session, touch, counting, in_c, case)
-            return None if call is None else timed(call, case.work)
+            if case.form is Form.ARGUMENTS_C and built(SKELETON) is None:
+                return None
+            module = in_c() if case.form is Form.ARGUMENTS_C else touch
+            return timed(_call(session, module, counting, case), case.work)
 
         yield make
 
 
-def _call(
-    session: qda.Session,
-    touch: qda.RemoteModule,
-    counting: Any,
-    in_c: qda.RemoteModule | None,
-    case: Case,
-) -> Call | None:
+def _call(session: qda.Session, module: qda.RemoteModule, counting: Any, case: Case) -> Call:
     match case.form:
         case Form.EMPTY:
-            return lambda: touch.invoke(2)
+            return lambda: module.invoke(2)
         case Form.INLINE:
             ins, outs = [bytes(case.size)], [bytearray(case.size)]
-            return lambda: touch.invoke(3, ins, outs)
+            return lambda: module.invoke(3, ins, outs)
         case Form.ENDS | Form.EVERY:
             given, result = (session.empty(case.size, np.uint8) for _ in range(2))
             given[:], result[:] = 1, 1
             method = 3 if case.form is Form.ENDS else 7
-            return lambda: touch.invoke(method, [given], [result])
+            return lambda: module.invoke(method, [given], [result])
         case Form.TYPED:
             return lambda: counting.nothing()
         case Form.ARRAY:
             numbers = np.zeros(case.size, np.int32)
             return lambda: counting.length(numbers)
         case Form.ARGUMENTS_PYTHON | Form.ARGUMENTS_C:
-            module = touch if case.form is Form.ARGUMENTS_PYTHON else in_c
             words = [bytes(8) for _ in range(case.size)]
-            return None if module is None else lambda: module.invoke(8, words)
+            return lambda: module.invoke(8, words)
 
 
 @contextmanager
