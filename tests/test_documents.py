@@ -109,6 +109,24 @@ def test_the_index_leads_to_every_page() -> None:
     assert pages - linked == {ROOT / "docs/index.md"}
 
 
+# --- words ---------------------------------------------------------------------------------------
+
+
+def test_each_word_is_explained_once() -> None:
+    """Two entries of a word say two things of it, sooner or later."""
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+    words = Counter(word for row in rows if row != "word" for word in row.split(", "))
+    assert words
+    assert [word for word, count in words.items() if count > 1] == []
+
+
+def test_files_of_words_exist() -> None:
+    """`driver/file.py` behind a word is where the word is at home."""
+    files = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs/glossary.md").read_text())
+    assert files
+    assert [file for file in files if not (ROOT / "src/qda" / file).is_file()] == []
+
+
 # --- rules ---------------------------------------------------------------------------------------
 
 
