@@ -43,7 +43,7 @@ ANYTHING: Final = 49
 """Lines of signatures in which something may be anything.  It goes down: a line that says more
 lowers it."""
 
-UNCHECKED: Final = {"cast(": 3, "# type: ignore": 5}
+UNCHECKED: Final = {"cast(": 2, "# type: ignore": 2}
 """Places at which the type checker has to believe us; each says something that it cannot see."""
 
 
