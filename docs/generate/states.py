@@ -24,9 +24,10 @@ MACHINES: Final[dict[str, tuple[Transitions[Any, Any], ...]]] = {
 
 _HEAD = (
     "# States\n\n"
-    "What has states in this project has a table of them, which the code asks at every step. "
-    "This page is printed from these tables by `make docs`, and "
-    "tests walk each of them at random, over legal and illegal steps.\n"
+    "What has states in this project has a table of them. The code asks it at every step; only the "
+    "state of a buffer object is written down nowhere, it follows from what there is, and a test "
+    "compares it with the table at every step. This page is printed from the tables by "
+    "`make docs`, and tests walk each of them at random, over legal and illegal steps.\n"
 )
 
 

@@ -17,8 +17,8 @@
     DOOR.after(State.SHUT, Event.PUSH)      # State.OPEN
     DOOR.after(State.SHUT, Event.BANG)      # IllegalStep
 
-The code that runs asks the table, the page in the documents is printed from it, and a test walks
-it.  So a rule stands once.
+The code that runs asks the table, or a test compares what it does with the table at every step; the
+page in the documents is printed from it, and a test walks it.  So a rule stands once.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Transitions(Generic[S, E]):
         return list(type(self.rows[0][1]))
 
     def ends(self, state: S) -> bool:
-        """Whether nothing leads on from a state."""
-        return not any(before is state for before, *_ in self.rows)
+        """Whether no other state follows a state."""
+        return not any(before is state is not after for before, _, after, _ in self.rows)
 
     # Printed.
 
