@@ -1,7 +1,8 @@
 """A program that holds sessions, `python -m benchmarks.holder`: its memory and time are measured.
 
-Each line of its input is a number: so many sessions are opened, and the answer is the milliseconds
-that each took; 0 closes them all.  A session makes a call, so that it has all it will have.
+Each line of its input is a list of two.  `["open", N]` opens so many sessions, one after the other,
+and is answered with the milliseconds of each; `["call", 0]` makes a call on each that has made none
+yet, so that it has all that it will have.
 """
 
 from __future__ import annotations
@@ -23,20 +24,21 @@ class Empty(qda.Skeleton):
 
 
 def main() -> None:
-    """Open and close sessions until the requests end."""
+    """Open sessions and call until the requests end."""
     sessions: list[qda.Session] = []
+    called = 0
     say_ready()
     for line in sys.stdin:
+        what, count = json.loads(line)
         times = []
-        for _ in range(int(line)):
+        for _ in range(count):
             start = time.perf_counter()
-            session = qda.open("cdsp", device="virtual")
+            sessions.append(qda.open("cdsp", device="virtual"))
             times.append((time.perf_counter() - start) * 1000)
-            sessions.append(session)
-            session.load(Empty).invoke(2)
-        if not times:
-            while sessions:
-                sessions.pop().close()
+        if what == "call":
+            for session in sessions[called:]:
+                session.load(Empty).invoke(2)
+            called = len(sessions)
         print(json.dumps(times), flush=True)
 
 

@@ -22,6 +22,7 @@ from benchmarks.worker import worker
 __all__ = ["LOADED", "RESOURCES"]
 
 HOLDER = "benchmarks.holder"
+CALL = ("call", 0)
 AT_ONCE = 8
 FURTHER = 4
 """Sessions of one program after its first."""
@@ -34,7 +35,8 @@ def _idle(pace: Pace, result: Result, progress: Progress) -> None:
     """Per cent of a CPU in all processes of a session, the program included."""
     seconds = 0.5 if pace.is_rough else 10.0
     with python(HOLDER) as holder:
-        answer(holder, 1)
+        answer(holder, ("open", 1))
+        answer(holder, CALL)
         before = _nanoseconds(holder.pid)
         for _ in progress.track(range(10), description="idle"):
             time.sleep(seconds / 10)
@@ -60,7 +62,8 @@ def _memory(pace: Pace, result: Result, progress: Progress) -> None:
         with python(HOLDER) as holder:
             sizes = [_mebibytes(holder)]
             for count in (1, FURTHER):
-                answer(holder, count)
+                answer(holder, ("open", count))
+                answer(holder, CALL)
                 sizes.append(_mebibytes(holder))
         first.append(sizes[1] - sizes[0])
         further.append((sizes[2] - sizes[1]) / FURTHER)
@@ -89,8 +92,9 @@ def _opening(pace: Pace, result: Result, progress: Progress) -> None:
             first_at_once.append(_slowest(holders))
             further_at_once.append(_slowest(holders))
         with python(HOLDER) as holder:
-            first += answer(holder, 1)
-            further += answer(holder, FURTHER)
+            first += answer(holder, ("open", 1))
+            answer(holder, CALL)
+            further += answer(holder, ("open", FURTHER))
     result.median("opening/first session", "", QDA, first, "ms")
     result.median("opening/further session", "", QDA, further, "ms")
     at_once = f"opening/{AT_ONCE} processes at once,"
@@ -100,8 +104,11 @@ def _opening(pace: Pace, result: Result, progress: Progress) -> None:
 
 def _slowest(holders: list[subprocess.Popen[str]]) -> float:
     for holder in holders:
-        send(holder, 1)
-    return max(float(receive(holder)[0]) for holder in holders)
+        send(holder, ("open", 1))
+    slowest = max([float(receive(holder)[0]) for holder in holders])
+    for holder in holders:
+        answer(holder, CALL)
+    return slowest
 
 
 def _fresh(pace: Pace, result: Result, progress: Progress) -> None:
