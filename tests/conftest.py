@@ -12,6 +12,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from qda.driver import LocalClient
 from tests.system import System, new_machine
@@ -34,7 +35,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """In the background of a shell, Ctrl-C is ignored; the tests of Ctrl-C need it."""
+    """An example may take as long as it takes: the machine may be busy, and no test judges time.
+
+    In the background of a shell, Ctrl-C is ignored; the tests of Ctrl-C need it.
+    """
+    settings.register_profile(
+        "any time", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("any time")
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 TESTS: Final = Path(__file__).resolve().parent
 
@@ -40,6 +41,11 @@ def test_no_test_waits_for_a_time() -> None:
         if any(pauses(ast.parse(file.read_text())))
     }
     assert found == SLEEPS.keys()
+
+
+def test_no_example_has_to_be_fast() -> None:
+    """By default Hypothesis fails one that takes 0.2 s, which any may on a busy machine."""
+    assert settings().deadline is None
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,7 @@ from tests.conformance.memory import KERNEL_ADDRESSES, Memory, is_mapped
 pytestmark = pytest.mark.usefixtures("hostile")
 
 # The node is shared by all examples of a test, which is intended.
-settle = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+settle = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 _EDGES = [
     edge + near for bit in (0, 12, 31, 32, 47, 63) for edge in (1 << bit,) for near in (-1, 0)

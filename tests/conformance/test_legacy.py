@@ -616,7 +616,7 @@ def test_any_record_of_the_heap_gives_a_result(heap: Node) -> None:
         "heap_flags": st.one_of(st.just(0), st.integers(0, (1 << 64) - 1)),
     }
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(record=st.fixed_dictionaries(values))
     def check(record: dict[str, int]) -> None:
         result, fd = heap_alloc(heap, **record)

@@ -130,4 +130,4 @@ class Walk(RuleBasedStateMachine):
 
 
 TestWalk = Walk.TestCase
-TestWalk.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestWalk.settings = settings(max_examples=25, stateful_step_count=25)

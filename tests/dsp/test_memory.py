@@ -115,7 +115,7 @@ def test_a_client_that_goes_takes_its_memory_along(space: AddressSpace) -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
-@settings(max_examples=30, stateful_step_count=30, deadline=None)
+@settings(max_examples=30, stateful_step_count=30)
 class SpaceMachine(RuleBasedStateMachine):
     """Random legal and illegal sequences against a model in plain Python."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qda import limits
@@ -104,7 +104,6 @@ def _connect(server: DeviceServer) -> socket.socket:
 
 
 @needs_library
-@settings(deadline=None)
 @given(messages=st.lists(st.binary(max_size=2 * Request.byte_size), max_size=3))
 def test_nonsense_ends_a_connection_and_nothing_else(
     systems: Systems, messages: list[bytes]
@@ -122,7 +121,6 @@ def test_nonsense_ends_a_connection_and_nothing_else(
         pass
 
 
-@settings(deadline=None)
 @given(
     values=st.fixed_dictionaries(
         {

@@ -98,7 +98,7 @@ class CSkeleton(PythonSkeleton):
         return status
 
 
-@settings(deadline=None, max_examples=4, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=4, phases=[Phase.explicit, Phase.generate])
 @given(seed=st.integers(0, 1 << 32))
 @example(seed=0)
 def test_c_and_python_understand_each_other(seed: int) -> None:

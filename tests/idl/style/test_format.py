@@ -415,7 +415,7 @@ def separated(words: list[str], blanks: list[str]) -> str:
     return text
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data())
 def test_any_text_keeps_its_meaning_and_is_formatted_once(data: st.DataObject) -> None:
     words = data.draw(tokens())
@@ -432,7 +432,7 @@ def test_any_text_keeps_its_meaning_and_is_formatted_once(data: st.DataObject) -
 SCRAPS = [*sorted(KEYWORDS), "a", "1", *"{}()[]<>,;:=-~\n", "::", "// c\n", "/* c */", "\n#x\n"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(SCRAPS), max_size=40).map(" ".join))
 def test_any_other_text_is_an_error_and_nothing_worse(text: str) -> None:
     try:

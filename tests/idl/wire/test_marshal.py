@@ -98,7 +98,7 @@ def through(codec: MethodCodec, call: Any, results: dict[str, Any]) -> dict[str,
     return seen
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(types, max_size=3), st.lists(types, max_size=3), st.data())
 def test_arguments_arrive_and_results_come_back(
     ins: list[Type], outs: list[Type], data: st.DataObject
@@ -129,7 +129,7 @@ def test_arguments_arrive_and_results_come_back(
             assert plain(parameter.type, found[parameter.name]) == results[parameter.name]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(types, max_size=3), st.integers(0, (1 << 32) - 1), st.data())
 def test_arbitrary_requests_never_crash_a_skeleton(
     kinds: list[Type], word: int, data: st.DataObject
