@@ -6,7 +6,15 @@ import errno
 import re
 from collections.abc import Iterator
 
-from qda.errors import ERRNOS, Explanation, UsageError, explain_status, is_errno, status_of
+from qda.errors import (
+    ERRNOS,
+    UNKNOWN,
+    Explanation,
+    UsageError,
+    explain_status,
+    is_errno,
+    status_of,
+)
 from qda.errors import explain as explain_word
 
 __all__ = ["explain"]
@@ -19,7 +27,6 @@ _ERRNO_OF = {
 _SAID = re.compile(r"errno (\d+)( \(0x[0-9a-f]+\))?", re.IGNORECASE)
 """An errno as an error message writes it: "errno 22 (0x16)"."""
 
-_UNKNOWN = status_of("AEE_EUNKNOWN")
 _NO_SYMBOL = explain_status(0xFFFF).symbol
 
 
@@ -59,8 +66,8 @@ def _by_number(number: int) -> Iterator[Explanation]:
     yield found
     if number in _TABLED:  # messages write errnos without their sign: "errno 22 (0x16)"
         yield explain_word(-number)
-    elif number & 0xFFFFFFFF == _UNKNOWN:  # an errno to who issued the ioctl
-        yield explain_status(_UNKNOWN)
+    elif number & 0xFFFFFFFF == UNKNOWN:  # an errno to who issued the ioctl
+        yield explain_status(UNKNOWN)
 
 
 def _number(code: str) -> int | None:

@@ -110,7 +110,7 @@ class Calls:
         except Refusal:
             raise
         except OSError as error:
-            raise _refused(operation, self._file.domain, error) from error
+            raise DeviceError.of(operation, self._file.domain, error) from error
         raise CallTimeout(f"{operation} on {self._file.domain}: no answer within {timeout} s")
 
 
@@ -122,8 +122,4 @@ def naming(operation: str, domain: str) -> Iterator[None]:
     except (Refusal, CallTimeout):
         raise
     except OSError as error:
-        raise _refused(operation, domain, error) from error
-
-
-def _refused(operation: str, domain: str, error: OSError) -> DeviceError:
-    return DeviceError.of(operation, domain, error)
+        raise DeviceError.of(operation, domain, error) from error

@@ -23,6 +23,7 @@ from qda.dsp.reverse_calls import ReverseCalls
 from qda.errors import (
     BAD_PARAMETER,
     NO_VARIABLE,
+    UNKNOWN,
     HostError,
     StatusError,
     UsageError,
@@ -292,5 +293,5 @@ class Environment:
             files.unsetenv(name)
 
 
-_NO_VARIABLE = plain(NO_VARIABLE), 0xFFFFFFFF
+_NO_VARIABLE = plain(NO_VARIABLE), UNKNOWN
 """AEE_EGETENV, plain as the host's numbers are; and what the C library says instead: -1."""

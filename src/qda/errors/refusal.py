@@ -7,7 +7,7 @@ from errno import EIO
 from typing import Any
 
 from qda.errors.base import QdaError, UsageError
-from qda.errors.words import as_unsigned, explain
+from qda.errors.words import LARGEST_ERRNO, as_unsigned, explain
 
 __all__ = ["DeviceError", "DspError", "Refusal"]
 
@@ -66,8 +66,8 @@ class DeviceError(Refusal, OSError):
 
     def __init__(self, operation: str, domain: str, errno: int, detail: str = "") -> None:
         """Keep `errno`, 1 .. 4095; raise `UsageError` for any other number."""
-        if not 1 <= errno <= 4095:
-            raise UsageError(f"{errno} is not an errno: errnos are 1 to 4095")
+        if not 1 <= errno <= LARGEST_ERRNO:
+            raise UsageError(f"{errno} is not an errno: errnos are 1 to {LARGEST_ERRNO}")
         super().__init__(operation, domain, -errno, detail)
         self.errno = errno
         self.strerror = detail or self.meaning

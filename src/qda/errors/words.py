@@ -22,6 +22,7 @@ __all__ = [
     "BAD_PARAMETER",
     "BAD_STATE",
     "INTERRUPTED",
+    "LARGEST_ERRNO",
     "MAP_FAILED",
     "NO_LISTENER",
     "NO_SUCH_CLIENT",
@@ -35,6 +36,7 @@ __all__ = [
     "PROCESS_DIED",
     "SKELETON_RAISED",
     "UNABLE_TO_LOAD",
+    "UNKNOWN",
     "UNSUPPORTED",
     "VARIABLE_NOT_SET",
     "VERSION_MISMATCH",
@@ -49,7 +51,7 @@ __all__ = [
     "status_of",
 ]
 
-_LARGEST_ERRNO: Final = 4095
+LARGEST_ERRNO: Final = 4095
 
 _BY_SYMBOL: Final = {
     symbol: entry for entry in STATUSES for symbol in (entry.symbol, entry.also) if symbol
@@ -90,6 +92,7 @@ NO_VARIABLE: Final = status_of("AEE_EGETENV")
 VARIABLE_NOT_SET: Final = status_of("AEE_ESETENV")
 VERSION_MISMATCH: Final = status_of("AEE_ESTUBSKELVERMISMATCH")
 UNSUPPORTED: Final = status_of("AEE_EUNSUPPORTED")
+UNKNOWN: Final = status_of("AEE_EUNKNOWN")
 PROCESS_DIED: Final = status_of("AEE_ENOSUCH")
 BAD_HANDLE: Final = status_of("AEE_EBADHANDLE")
 OUT_OF_HANDLES: Final = status_of("AEE_EOUTOFHANDLES")
@@ -146,7 +149,7 @@ def is_missing(status: int) -> bool:
 
 def is_errno(result: int) -> bool:
     """Tell whether a result, signed or unsigned, is an errno: -1 .. -4095 (spec/fastrpc.md 8.3)."""
-    return -_LARGEST_ERRNO <= as_signed(result) <= -1
+    return -LARGEST_ERRNO <= as_signed(result) <= -1
 
 
 @dataclass(frozen=True, slots=True)

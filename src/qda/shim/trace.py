@@ -19,7 +19,7 @@ from typing import TextIO
 
 from qda import limits
 from qda.driver import Client
-from qda.errors import as_unsigned, explain
+from qda.errors import as_unsigned, explain, is_errno
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Record
 from qda.memory import ClientAddress
@@ -184,7 +184,7 @@ def _shown(node: OpenNode, request: Request) -> str:
 
 def _result(result: int) -> str:
     """The result of a system call: an errno by name, or a status of the DSP."""
-    if -4095 <= result < 0:
+    if is_errno(result):
         number = -result
         return f"-1 {errno.errorcode.get(number, number)} ({os.strerror(number)})"
     return status(result)

@@ -24,6 +24,7 @@ from qda.errors import (
     UNSUPPORTED,
     VARIABLE_NOT_SET,
     StatusError,
+    as_signed,
 )
 
 __all__ = ["AppsStd"]
@@ -329,7 +330,8 @@ class AppsStd:
 
     def readdir(self, folder: _Folder) -> tuple[dict[str, int | bytes], int]:
         number, name = next(self._folders[folder.handle], (0, b""))
-        entry: dict[str, int | bytes] = {"ino": _signed(number), "name": name.ljust(255, b"\0")}
+        inode = as_signed(number & 0xFFFFFFFF)  # the record has 32 bits for it
+        entry: dict[str, int | bytes] = {"ino": inode, "name": name.ljust(255, b"\0")}
         return entry, int(not name)  # no entry has an empty name
 
     def stat(self, name: str) -> dict[str, int]:
@@ -368,7 +370,3 @@ def _entries(name: str) -> Generator[tuple[int, bytes], None, None]:
 
 def _each(entries: list[tuple[int, bytes]]) -> Generator[tuple[int, bytes], None, None]:
     yield from entries
-
-
-def _signed(number: int) -> int:
-    return (number & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
