@@ -31,7 +31,7 @@ from qda.errors import (
     plain,
 )
 from qda.fastrpc import control
-from qda.fastrpc.control import Method, Utility
+from qda.fastrpc.control import Method, ProcessMethod, Utility
 from qda.fastrpc.loader import HAND_OVER, INSTALL, READ_LOG
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.payload import PhysicalPage
@@ -214,26 +214,26 @@ class CurrentProcess(BuiltIn, name="current process"):
     """Handle 4: the process on itself (spec 6.7).  For clients that open it by name, methods are
     numbered from 0."""
 
-    @handles(Scalars(2))
+    @handles(Scalars(ProcessMethod.EXIT))
     def exit(self) -> None:
         """End the client's work: its later calls fail with BAD_STATE."""
         self._domain.leave()
 
-    @handles(Scalars(3))
+    @handles(Scalars(ProcessMethod.THREAD_EXIT))
     def thread_exit(self) -> None:
         """A thread of the client has ended: it answers no reverse call any more."""
         self._domain.session.reverse_calls.thread_left(self._domain.thread)
 
-    @handles(Scalars(5, 0, 1))
+    @handles(Scalars(ProcessMethod.ADDRESS_SPACE, 0, 1))
     def address_space(self, identifier: memoryview) -> None:
         """The number of the address space: the process id."""
         put(identifier, struct.pack("<I", os.getpid()))
 
-    @handles(Scalars(6, 1))
+    @handles(Scalars(ProcessMethod.QUALITY_OF_SERVICE, 1))
     def set_quality_of_service(self, latency: memoryview) -> None:
         """Accepted; there is no clock to raise."""
 
-    @handles(Scalars(7))
+    @handles(Scalars(ProcessMethod.EXCEPTION))
     def exception(self) -> None:
         """End the client's work as a fault in its process would; the caller expects BAD_STATE."""
         raise ClientFault(BAD_STATE, "the client has asked for an exception")

@@ -29,6 +29,7 @@ __all__ = [
     "MemUnmapRequest",
     "Method",
     "ProcessAttribute",
+    "ProcessMethod",
     "StaticRequest",
     "UnmapRequest",
     "Utility",
@@ -62,6 +63,16 @@ class Utility(enum.IntEnum):
     """Method ids on `Fixed.UTILITIES` (3.5)."""
 
     CAPABILITIES = 0
+
+
+class ProcessMethod(enum.IntEnum):
+    """Method ids on `Fixed.CURRENT_PROCESS1` (6.7), by which a client speaks of its process."""
+
+    EXIT = 2
+    THREAD_EXIT = 3
+    ADDRESS_SPACE = 5
+    QUALITY_OF_SERVICE = 6
+    EXCEPTION = 7
 
 
 class ProcessAttribute(enum.IntFlag):

@@ -13,6 +13,7 @@ from qda.client.host.log import AdspMessages
 from qda.client.host.modules import HostModules, Opened
 from qda.client.memory import SessionMemory
 from qda.errors import DspError, UsageTypeError
+from qda.fastrpc.control import ProcessMethod
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostfiles import FILES_MODULE
 from qda.fastrpc.hostlog import LOG_MODULE
@@ -21,8 +22,6 @@ from qda.fastrpc.skeleton import AnySkeleton
 __all__ = ["HostService", "system_skeleton"]
 
 _MEMORY_MODULE = "apps_mem"
-_EXIT = 2
-"""Method of Fixed.CURRENT_PROCESS1 by which a client says that it makes no more calls (6.6)."""
 
 
 class HostService:
@@ -89,7 +88,7 @@ class HostService:
             threads, self._threads = self._threads, None
         if threads is not None:
             with suppress(OSError):  # the DSP may be gone: then the threads know it
-                self._invoke(Fixed.CURRENT_PROCESS1, _EXIT, (), ())
+                self._invoke(Fixed.CURRENT_PROCESS1, ProcessMethod.EXIT, (), ())
             threads.stop()
         self._modules.close()
         self._files.close_all()
