@@ -341,6 +341,13 @@ LAST_WORDS: Final = _waiting.limit(
     "an end should not wait for readers",
     "the messages are lost",
 )
+BOOT: Final = _waiting.limit(
+    "BOOT",
+    30.0,
+    "seconds that a DSP has to come up",
+    "a busy machine takes long to start a Python",
+    "TimeoutError",
+)
 BREATH: Final = _waiting.limit(
     "BREATH",
     0.01,

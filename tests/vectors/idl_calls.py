@@ -22,7 +22,7 @@ from qda.idl import parse
 from qda.idl.model import Direction
 from qda.idl.types import Array, DmaHandle, Sequence, String, Struct, Type
 from qda.idl.wire.calls import InterfaceCodec, MethodCodec
-from qda.idl.wire.lifecycle import check_close, opened_uri
+from qda.idl.wire.lifecycle import check_close, check_version, opened_uri
 from qda.idl.wire.nodes import Dma
 from qda.idl.wire.records import MarshalError
 from qda.idl.wire.values import dtype_of
@@ -221,7 +221,9 @@ def check_lifecycle(data: Case, case: Case) -> Failures:
     status, called = 0, False
     try:
         if case["case"].startswith("open"):
-            uri = opened_uri(scalars, ins, version)
+            uri = opened_uri(scalars, ins)
+            if version is not None:
+                check_version(uri, version)
             yield from _differ("URI", uri, case.get("open_sees_uri"))
         else:
             check_close(scalars)

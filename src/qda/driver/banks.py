@@ -55,14 +55,13 @@ class Attachment(Shared):
 class ContextBank:
     """An address space on the bus: device addresses that carry `stream_id` in bits 63..32.
 
-    What is not reached through a bank of the SMMU is device memory, stream id 0.  `ranges` are the
-    addresses below.
+    What is not reached through a bank of the SMMU is device memory, stream id 0.
     """
 
-    def __init__(self, stream_id: int, ranges: Ranges | None = None) -> None:
+    def __init__(self, stream_id: int) -> None:
         self.stream_id = stream_id
         self.lock = threading.Lock()
-        self._ranges = ranges or Ranges(0x1000_0000, 0xFFFF_0000, 0x1_0000)
+        self._ranges = Ranges(0x1000_0000, 0xFFFF_0000, 0x1_0000)
         self._attachments: dict[BufferObject, Attachment] = {}
 
     def attach(self, buffer: BufferObject, uses: Uses) -> Attachment:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from qda import limits
 from qda.errors import UsageError
 from qda.fastrpc.domains import DOMAINS
 from qda.rpmsg import Endpoint
@@ -52,7 +53,7 @@ class Boot:
         return cls(domain, dict(capabilities))
 
 
-def start_processor(boot: Boot, timeout: float = 30.0) -> tuple[subprocess.Popen[bytes], Endpoint]:
+def start_processor(boot: Boot) -> tuple[subprocess.Popen[bytes], Endpoint]:
     """Start a processor and wait until its root protection domain is up.
 
     It runs this Python with this import path, in a process session of its own, so that Ctrl-C at
@@ -77,7 +78,7 @@ def start_processor(boot: Boot, timeout: float = 30.0) -> tuple[subprocess.Popen
         theirs.close()
     try:
         ours.send(boot.pack())
-        ours.receive(timeout)
+        ours.receive(limits.BOOT)
     except BaseException:
         ours.close()
         process.kill()

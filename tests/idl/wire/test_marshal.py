@@ -28,7 +28,7 @@ from qda.idl.types import (
     Type,
 )
 from qda.idl.wire.calls import InterfaceCodec, MethodCodec
-from qda.idl.wire.lifecycle import VERSION_MISMATCH, opened_uri
+from qda.idl.wire.lifecycle import VERSION_MISMATCH, check_version, opened_uri
 from qda.idl.wire.nodes import Dma
 from qda.idl.wire.records import MarshalError
 from tests.idl.values import as_bytes, plain, room_for, value_of
@@ -243,11 +243,12 @@ def test_methods_from_31_on_are_found_by_the_first_word() -> None:
 )
 def test_a_skeleton_serves_callers_that_are_not_newer(asked: str, accepted: int) -> None:
     """Versions compare part by part (7)."""
-    uri = f"file:///libx_skel.so?x&_idlver={asked}".encode() + b"\0"
-    ins = [len(uri).to_bytes(4, "little"), uri]
+    uri = f"file:///libx_skel.so?x&_idlver={asked}"
+    data = uri.encode() + b"\0"
+    assert opened_uri(Scalars(0, 2, 0, 0, 1), [len(data).to_bytes(4, "little"), data]) == uri
     if accepted:
-        assert opened_uri(Scalars(0, 2, 0, 0, 1), ins, "2.3.4") == uri[:-1].decode()
+        check_version(uri, "2.3.4")
         return
     with pytest.raises(MarshalError) as caught:
-        opened_uri(Scalars(0, 2, 0, 0, 1), ins, "2.3.4")
+        check_version(uri, "2.3.4")
     assert caught.value.status == VERSION_MISMATCH

@@ -22,24 +22,15 @@ _VERSION = re.compile(r"_idlver=([^&]*)")
 _GREATEST_PART = 999
 
 
-def opened_uri(
-    scalars: Scalars, ins: Sequence[bytes | memoryview], version: str | None = None
-) -> str:
-    """Check a request to open a skeleton; returns the URI.
-
-    MarshalError for a request of another shape, and VERSION_MISMATCH if the skeleton has a
-    `version` and the caller's is newer, or none that can be read.
-    """
+def opened_uri(scalars: Scalars, ins: Sequence[bytes | memoryview]) -> str:
+    """Check a request to open a skeleton; returns the URI.  MarshalError for another shape."""
     if scalars != OPEN or len(ins[0]) < 4:
         raise MarshalError(f"{scalars} does not open a skeleton")
     count = int.from_bytes(ins[0][:4], "little")
     text = bytes(ins[1][:count])
     if not count or len(text) < count or text[-1]:
         raise MarshalError("the URI has no end mark")
-    uri = text.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-    if version is not None:
-        check_version(uri, version)
-    return uri
+    return text.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 def check_close(scalars: Scalars) -> None:
