@@ -12,7 +12,7 @@ BIN := $(ENVIRONMENT)/bin
 STAMP := $(ENVIRONMENT)/.qda-accel$(subst /,-,$(CURDIR))
 
 # What is compiled by the set-up.
-C_SOURCES := $(wildcard native/*.[ch] native/preload/*.[ch] native/cmake/CMakeLists.txt)
+C_SOURCES := $(wildcard native/*.[ch] native/*/*.[ch] native/cmake/CMakeLists.txt)
 
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -1,0 +1,314 @@
+/* From argument elements to a message; see qda.driver.packing and qda.fastrpc.payload, which say
+ * the same in Python and are its judge. */
+#include "driver.h"
+
+static int is_inline(const struct qda_element *element)
+{
+    return element->fd == 0 || element->fd == -1;
+}
+
+static uint64_t end_of(const struct qda_element *element)
+{
+    return element->address + element->length;
+}
+
+/* No correct program asks for any of this: H05, H06, H07, and addresses that are not its own. */
+static int is_refused(const struct qda_element *element, uint64_t limit)
+{
+    if (element->fd < -1 || element->length > QDA_LONGEST)
+        return 1;
+    if (!element->length)
+        return 0; /* nothing of it is touched */
+    return element->address >= limit || element->length > limit - element->address;
+}
+
+/* Whether A is placed before B: by start, the longer first, then in argument order. */
+static int comes_first(const struct qda_element *elements, uint16_t a, uint16_t b)
+{
+    const struct qda_element *first = &elements[a], *second = &elements[b];
+    if (first->address != second->address)
+        return first->address < second->address;
+    if (first->length != second->length)
+        return first->length > second->length;
+    return a < b;
+}
+
+/* Sort the buffers of a call into the order in which they are placed: merges of growing runs. */
+static const uint16_t *placing_order(struct qda_call *call, uint32_t count)
+{
+    uint16_t *from = call->order, *to = call->other;
+    uint32_t sorted = 1;
+    for (uint32_t i = 0; i < count; i++) {
+        from[i] = (uint16_t)i;
+        sorted &= !i || comes_first(call->elements, (uint16_t)(i - 1), (uint16_t)i);
+    }
+    for (uint32_t run = sorted ? count : 1; run < count; run *= 2) {
+        for (uint32_t start = 0; start < count; start += 2 * run) {
+            uint32_t middle = start + run < count ? start + run : count;
+            uint32_t end = middle + run < count ? middle + run : count;
+            uint32_t a = start, b = middle;
+            for (uint32_t i = start; i < end; i++) {
+                int left = a < middle
+                    && (b >= end || comes_first(call->elements, from[a], from[b]));
+                to[i] = left ? from[a++] : from[b++];
+            }
+        }
+        uint16_t *swapped = from;
+        from = to;
+        to = swapped;
+    }
+    return from;
+}
+
+/* Place the inline buffers and list the input bytes, each once (H29).  Returns the size of the
+ * message, or 0 if it does not fit the lane's slot or inline bytes overlap a buffer object's (H08). */
+static uint64_t lay_out(struct qda_call *call, struct qda_shape shape, uint32_t *inputs,
+                        unsigned char *slot)
+{
+    const uint16_t *order = placing_order(call, shape.buffers);
+    uint64_t metadata = qda_metadata(shape.arguments);
+    uint64_t size = qda_align(metadata, QDA_ALIGNMENT), cursor = metadata;
+    uint64_t covered = 0, copied = 0, ends[2] = { 0, 0 };
+
+    *inputs = 0;
+    for (uint32_t i = 0; i < shape.buffers; i++) {
+        uint32_t index = order[i];
+        const struct qda_element *element = &call->elements[index];
+        uint64_t start = element->address, end = end_of(element), own = 0, offset = 0;
+        int here = is_inline(element);
+
+        call->positions[index] = -1;
+        if (element->length && start < ends[!here])
+            return 0;
+        if (element->length && end > ends[here])
+            ends[here] = end;
+        if (start >= covered) {
+            own = end - start;
+            covered = end;
+        } else {
+            offset = covered - start;
+            if (end > covered) {
+                own = end - covered;
+                covered = end;
+            }
+        }
+        if (!here)
+            continue;
+        if (!offset)
+            size = qda_align(size, QDA_ALIGNMENT);
+        size += own;
+        if (size > QDA_SLOT)
+            return 0;
+        if (!element->length)
+            continue;
+        if (!offset)
+            cursor = qda_align(cursor, QDA_ALIGNMENT);
+        call->positions[index] = (int64_t)(cursor - offset);
+        cursor += own;
+        if (index < shape.inputs) {
+            uint64_t from = start > copied ? start : copied;
+            if (end > from) {
+                struct qda_piece *piece = &call->input[(*inputs)++];
+                piece->there = from;
+                piece->here = slot + call->positions[index] + (from - start);
+                piece->length = end - from;
+            }
+            if (end > copied)
+                copied = end;
+        }
+    }
+    return size;
+}
+
+static struct qda_object *find(struct qda_session *session, const struct qda_element *element)
+{
+    return (uint32_t)element->fd < session->names ? session->objects[element->fd] : NULL;
+}
+
+/* Find the object of an argument and where in it the argument lies; keep it in place. */
+static int pin(struct qda_session *session, struct qda_call *call, struct qda_port *port,
+               uint32_t index, int is_buffer)
+{
+    const struct qda_element *element = &call->elements[index];
+    struct qda_object *object = find(session, element);
+    struct qda_area area;
+    uint64_t offset = element->address;
+
+    if (!object)
+        return 0;
+    if (is_buffer) {
+        /* H09 to H12: the address lies in a mapping of this object, wherever that begins. */
+        if (port->locate(port, element->address, &area) || area.inode != object->inode
+            || area.major != object->major || area.minor != object->minor)
+            return 0;
+        offset = element->address - area.start + area.offset;
+    }
+    if (offset > object->size || element->length > object->size - offset)
+        return 0; /* H11, H13 */
+    call->backing[index].object = object;
+    call->backing[index].offset = offset;
+    object->users++;
+    call->pinned[call->pins++] = object;
+    return 1;
+}
+
+static int pin_all(struct qda_session *session, struct qda_call *call, struct qda_port *port,
+                   struct qda_shape shape)
+{
+    for (uint32_t index = 0; index < shape.arguments; index++) {
+        const struct qda_element *element = &call->elements[index];
+        int is_buffer = index < shape.buffers;
+        if (element->fd > 0 && (element->length || !is_buffer)
+            && !pin(session, call, port, index, is_buffer))
+            return 0;
+    }
+    return 1;
+}
+
+static uint64_t pages_of(uint64_t address, uint64_t length)
+{
+    return qda_align((address & (QDA_PAGE - 1)) + length, QDA_PAGE);
+}
+
+static void describe_buffer(const struct qda_call *call, uint32_t index, uint64_t device,
+                            struct qda_remote_buffer *remote, struct qda_page *page)
+{
+    const struct qda_element *element = &call->elements[index];
+    if (!element->length)
+        return;
+    remote->length = element->length;
+    if (is_inline(element)) {
+        remote->pv = device + (uint64_t)call->positions[index];
+        page->address = remote->pv & -(uint64_t)QDA_PAGE;
+    } else {
+        remote->pv = element->address;
+        page->address = (call->backing[index].object->device + call->backing[index].offset)
+            & -(uint64_t)QDA_PAGE;
+    }
+    page->size = pages_of(remote->pv, element->length);
+}
+
+static void describe_handle(const struct qda_call *call, uint32_t index,
+                            struct qda_remote_buffer *remote, struct qda_page *page)
+{
+    const struct qda_element *element = &call->elements[index];
+    if (element->fd <= 0) {
+        remote->pv = element->address;
+        remote->length = element->length;
+        return;
+    }
+    struct qda_dma_handle *handle = (struct qda_dma_handle *)(void *)remote;
+    handle->fd = element->fd;
+    handle->offset = (uint32_t)element->address;
+    handle->length = (uint32_t)element->length;
+    page->address = call->backing[index].object->device;
+    page->size = call->backing[index].object->size;
+}
+
+/* Write the metadata into the zeroed slot.  `device` is the slot's address on the bus, which also
+ * stands for that on the host (H19). */
+static void describe(const struct qda_call *call, struct qda_shape shape, unsigned char *slot,
+                     uint64_t device)
+{
+    struct qda_remote_buffer *remote = (void *)slot;
+    struct qda_listed *listed = (void *)(remote + shape.arguments);
+    struct qda_page *pages = (void *)(listed + shape.arguments);
+
+    for (uint32_t index = 0; index < shape.arguments; index++) {
+        listed[index].pages = call->elements[index].length != 0;
+        listed[index].index = index;
+        if (index < shape.buffers)
+            describe_buffer(call, index, device, &remote[index], &pages[index]);
+        else
+            describe_handle(call, index, &remote[index], &pages[index]);
+    }
+}
+
+static void list_outputs(struct qda_call *call, struct qda_shape shape, unsigned char *slot)
+{
+    for (uint32_t index = shape.inputs; index < shape.buffers; index++) {
+        if (call->positions[index] < 0)
+            continue;
+        struct qda_piece *piece = &call->output[call->outputs++];
+        piece->there = call->elements[index].address;
+        piece->here = slot + call->positions[index];
+        piece->length = call->elements[index].length;
+    }
+}
+
+/* Fill the slot; returns the size of the message in whole pages, 0 if the call is declined. */
+static uint64_t fill(struct qda_session *session, struct qda_call *call, struct qda_port *port,
+                     struct qda_shape shape, uint64_t elements)
+{
+    unsigned char *slot = session->pool + (size_t)QDA_SLOT * call->lane;
+    uint64_t device = session->device + (uint64_t)QDA_SLOT * call->lane;
+    uint64_t bytes = sizeof(struct qda_element) * shape.arguments;
+    struct qda_piece array = { elements, (unsigned char *)call->elements, bytes };
+    uint32_t inputs;
+
+    if (!shape.arguments) {
+        memset(slot, 0, QDA_PAGE);
+        return QDA_PAGE;
+    }
+    if (port->fetch(port, &array, 1))
+        return 0;
+    for (uint32_t index = 0; index < shape.buffers; index++)
+        if (is_refused(&call->elements[index], port->limit))
+            return 0;
+    uint64_t size = qda_align(lay_out(call, shape, &inputs, slot), QDA_PAGE);
+    if (!size || !pin_all(session, call, port, shape))
+        return 0;
+    memset(slot, 0, (size_t)size);
+    if (inputs && port->fetch(port, call->input, inputs))
+        return 0;
+    describe(call, shape, slot, device);
+    list_outputs(call, shape, slot);
+    return size;
+}
+
+long qda_driver_begin(struct qda_session *session, struct qda_call *call, struct qda_port *port,
+                      int32_t tid, uint32_t handle, uint32_t scalars, uint64_t elements)
+{
+    struct qda_shape shape = qda_shape_of(scalars);
+    struct qda_lane *lane = qda_lane_of(session->pool, call->lane);
+
+    call->outputs = call->pins = 0;
+    uint64_t size = 0;
+    if (handle != QDA_CONTROL_HANDLE) /* H04 */
+        size = fill(session, call, port, shape, elements);
+    if (!size) {
+        qda_driver_unpin(call);
+        return QDA_DECLINED;
+    }
+    call->context = (uint64_t)call->lane << 4 | session->tag;
+    struct qda_message message = {
+        .client_id = session->client_id,
+        .tid = tid,
+        .context = call->context,
+        .handle = handle,
+        .scalars = scalars,
+        .address = session->device + (uint64_t)QDA_SLOT * call->lane,
+        .size = size,
+    };
+    memcpy(lane->driver.record, &message, sizeof message);
+    return 0;
+}
+
+int qda_driver_answered(struct qda_session *session, struct qda_call *call, int32_t *result)
+{
+    struct qda_response response;
+    memcpy(&response, qda_lane_of(session->pool, call->lane)->dsp.record, sizeof response);
+    *result = response.result;
+    return response.context == call->context;
+}
+
+long qda_driver_finish(struct qda_call *call, struct qda_port *port)
+{
+    return call->outputs ? port->store(port, call->output, call->outputs) : 0;
+}
+
+void qda_driver_unpin(struct qda_call *call)
+{
+    while (call->pins)
+        call->pinned[--call->pins]->users--;
+}

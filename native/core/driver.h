@@ -1,0 +1,86 @@
+/* The driver's side of a call: from argument elements to a message, and from a response to results.
+ *
+ * Only what goes well is done here.  Whatever is not simply right is declined before anything is
+ * sent, and the Python driver takes the call over: it has the errors, in their order.  So there is
+ * no way for the two to disagree about an errno. */
+#ifndef QDA_CORE_DRIVER_H
+#define QDA_CORE_DRIVER_H
+
+#include "lane.h"
+#include "wire.h"
+
+enum { QDA_DECLINED = -4096 };
+
+/* Bytes to copy between the client's memory and memory here. */
+struct qda_piece {
+    uint64_t there;
+    unsigned char *here;
+    uint64_t length;
+};
+
+/* A mapping of the client: [start, end), from `offset` of a file. */
+struct qda_area {
+    uint64_t start, end, offset, inode;
+    uint32_t major, minor;
+};
+
+/* The client of a call, and what is asked of the system about it.  Each function returns 0, or a
+ * negative errno and then nothing else is promised. */
+struct qda_port {
+    long (*fetch)(struct qda_port *port, const struct qda_piece *pieces, uint32_t count);
+    long (*store)(struct qda_port *port, const struct qda_piece *pieces, uint32_t count);
+    long (*locate)(struct qda_port *port, uint64_t address, struct qda_area *found);
+    uint64_t limit; /* first address above user space */
+};
+
+/* A buffer object that arguments may name.  `users` counts the calls that have it in a message. */
+struct qda_object {
+    uint64_t device, size, inode;
+    uint32_t major, minor, users;
+    uint32_t named; /* 0 once the name has been given back */
+};
+
+/* A session as the core knows it. */
+struct qda_session {
+    unsigned char *pool;
+    uint64_t device; /* address of the pool on the bus */
+    int32_t client_id;
+    uint32_t tag; /* kind of protection domain in context words */
+    struct qda_object **objects; /* by name; NULL where there is none */
+    uint32_t names;
+};
+
+/* A call on a lane, with the room that it works in: private to the driver. */
+struct qda_call {
+    uint32_t lane, number;
+    uint64_t context;
+    uint32_t outputs, pins;
+    struct qda_object *pinned[QDA_BUFFERS + QDA_HANDLES];
+    struct qda_piece output[QDA_OUTPUTS];
+    /* Only while the message is made: */
+    struct qda_element elements[QDA_ARGUMENTS];
+    struct qda_piece input[QDA_OUTPUTS];
+    int64_t positions[QDA_BUFFERS];
+    struct {
+        struct qda_object *object;
+        uint64_t offset;
+    } backing[QDA_ARGUMENTS]; /* of those that lie in buffer objects */
+    uint16_t order[QDA_BUFFERS], other[QDA_BUFFERS];
+};
+
+/* Make the message of a call and put it into its lane, not yet rung.  Returns 0, or QDA_DECLINED
+ * with nothing changed but the lane's own memory. */
+long qda_driver_begin(struct qda_session *session, struct qda_call *call, struct qda_port *port,
+                      int32_t tid, uint32_t handle, uint32_t scalars, uint64_t elements);
+
+/* Take the answer of a call whose bell has rung.  Returns 1 and the result, or 0 if what has come
+ * is not its answer (H15). */
+int qda_driver_answered(struct qda_session *session, struct qda_call *call, int32_t *result);
+
+/* Copy inline outputs to the client, with the lengths that it asked for (H14).  0 or -EFAULT. */
+long qda_driver_finish(struct qda_call *call, struct qda_port *port);
+
+/* Give up the objects that a call keeps in place. */
+void qda_driver_unpin(struct qda_call *call);
+
+#endif

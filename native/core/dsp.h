@@ -1,0 +1,64 @@
+/* The DSP's side of a call: from a message to arguments in memory, and the answer. */
+#ifndef QDA_CORE_DSP_H
+#define QDA_CORE_DSP_H
+
+#include "lane.h"
+#include "wire.h"
+
+/* Memory that the driver has announced: `size` bytes on the bus from `bus`, which lie at `bytes`
+ * here.  `users` counts the calls under way that reach it; while there are some it is not unmapped,
+ * also when it has been withdrawn. */
+struct qda_region {
+    uint64_t bus, size;
+    unsigned char *bytes;
+    uint32_t users;
+    uint32_t gone; /* withdrawn, and only calls under way keep it */
+};
+
+/* The regions of a protection domain, by bus address. */
+struct qda_space {
+    struct qda_region **regions;
+    uint32_t count;
+};
+
+/* One argument in memory.  Of a handle, `fd`, `offset` and `raw` are what it says; `bytes` is NULL
+ * if it names no object. */
+struct qda_argument {
+    unsigned char *bytes;
+    uint64_t length;
+    int32_t fd;
+    uint32_t offset;
+    uint64_t raw;
+};
+
+/* A call as the protection domain has it.  `client_id` is bound to the lane: what the message says
+ * of it must be the same. */
+struct qda_served {
+    struct qda_message message;
+    struct qda_shape shape;
+    uint32_t pins;
+    struct qda_region *pinned[QDA_ARGUMENTS + 1];
+    struct qda_argument arguments[QDA_ARGUMENTS];
+    unsigned char metadata[QDA_PER_ARGUMENT * QDA_ARGUMENTS];
+};
+
+/* Statuses of the DSP (qda.errors, which a test compares). */
+enum qda_status {
+    QDA_BAD_PARAMETER = 0x8000040e,
+    QDA_BAD_ADDRESS = 0x80000483,
+    QDA_NO_SUCH_CLIENT = 0x8000044a,
+};
+
+/* Copy the message out of a lane whose bell has rung, and find its arguments.  `driver` says that
+ * the lane is the driver's own, on which handle 1 may come.  Returns 0, or the status to answer
+ * with; unpin in either case. */
+uint32_t qda_dsp_take(struct qda_space *space, struct qda_served *served, struct qda_lane *lane,
+                      int32_t client_id, int driver);
+
+/* Write the answer of a call into its lane, not yet rung. */
+void qda_dsp_answer(const struct qda_served *served, struct qda_lane *lane, int32_t result);
+
+/* Give up the memory that a call keeps in place. */
+void qda_dsp_unpin(struct qda_served *served);
+
+#endif

@@ -1,0 +1,48 @@
+/* How a Linux process reaches its client, wakes and sleeps: the port of the core. */
+#ifndef QDA_CORE_HOST_H
+#define QDA_CORE_HOST_H
+
+#include "driver.h"
+
+/* A process as client. */
+struct qda_client {
+    struct qda_port port;
+    int32_t pid;
+    int maps; /* descriptor of /proc/PID/maps, which answers PROCMAP_QUERY */
+};
+
+void qda_client_init(struct qda_client *client, int32_t pid, uint64_t limit, int maps);
+
+/* Whether looking for the other side's bell, before sleeping, has been worth it on this lane. */
+struct qda_look {
+    uint32_t misses, calls;
+};
+
+enum qda_woken {
+    QDA_RUNG = 0,
+    QDA_DEAD = 1, /* the mark is set, or nobody is left who could ring */
+    QDA_ALSO = 2, /* the other descriptor has something to say */
+    QDA_LATE = 3, /* the time is over */
+    QDA_SIGNAL = 4, /* a signal handler has run */
+};
+
+/* What one side of a lane waits with. */
+struct qda_waiter {
+    struct qda_side *mine, *other;
+    const _Atomic uint32_t *dead; /* the process's own mark */
+    struct qda_look look;
+    int sleep; /* read end of the pipe that the other side writes to */
+    int wake; /* write end of the pipe that the other side sleeps on */
+    uint32_t patience; /* microseconds to look at most; 0: never */
+};
+
+/* Tell the other side the number of a request, or of an answer. */
+void qda_ring(struct qda_waiter *waiter, uint32_t number);
+
+/* Wait until the other side tells that number, with the context word `*context` if that is not
+ * NULL; whatever else it writes changes nothing (H15).  `also`: a descriptor that ends the wait when it can
+ * be read, -1 for none; `timeout`: milliseconds, -1 for ever. */
+enum qda_woken qda_await(struct qda_waiter *waiter, uint32_t number, const uint64_t *context,
+                         int also, int timeout);
+
+#endif

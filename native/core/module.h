@@ -1,0 +1,25 @@
+/* What the parts of the extension module share. */
+#ifndef QDA_CORE_MODULE_H
+#define QDA_CORE_MODULE_H
+
+#define Py_LIMITED_API 0x030b0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "dsp.h"
+#include "host.h"
+
+/* A new object of the type, all zeros. */
+void *qda_allocate(PyTypeObject *type);
+
+/* Free an object whose contents have been given back. */
+void qda_release(PyObject *self);
+
+struct qda_port_object {
+    PyObject_HEAD
+    struct qda_client client;
+};
+
+extern PyType_Spec qda_port_spec, qda_pool_spec, qda_space_spec, qda_server_spec;
+
+#endif

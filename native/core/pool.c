@@ -1,0 +1,482 @@
+/* The driver's side for Python: `Port`, a process that calls, and `Pool`, the lanes of a session
+ * with the buffer objects that its calls may name. */
+#include "module.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Port. */
+
+static PyObject *port_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
+{
+    static char *words[] = { "pid", "limit", "maps", NULL };
+    unsigned long long limit;
+    int pid, maps;
+    if (!PyArg_ParseTupleAndKeywords(arguments, names, "iKi:Port", words, &pid, &limit, &maps))
+        return NULL;
+    struct qda_port_object *self = qda_allocate(type);
+    if (self)
+        qda_client_init(&self->client, pid, limit, maps);
+    return (PyObject *)self;
+}
+
+static PyType_Slot port_slots[] = {
+    { Py_tp_doc, "Port(pid, limit, maps): a process whose memory calls name.  `maps` is a\n"
+                 "descriptor of its /proc/PID/maps, `limit` the first address above user space." },
+    { Py_tp_new, port_new },
+    { Py_tp_dealloc, qda_release },
+    { 0, NULL },
+};
+
+PyType_Spec qda_port_spec = {
+    "qda.core._core.Port", sizeof(struct qda_port_object), 0, Py_TPFLAGS_DEFAULT, port_slots,
+};
+
+/* Pool. */
+
+/* What a lane is used for.  The driver's table of states (qda.driver.call) has more; these are the
+ * ones in which a call can be while C has it. */
+enum use { ABSENT, FREE, TAKEN, CALLING, ABANDONED };
+
+struct entry {
+    struct qda_call call;
+    struct qda_waiter waiter;
+    enum use use;
+};
+
+struct object {
+    struct qda_object object;
+    PyObject *owner;
+};
+
+struct pool {
+    PyObject_HEAD
+    struct qda_session session;
+    struct entry *lanes[QDA_LANES + 1];
+    uint64_t free[QDA_LANES / 64 + 1]; /* a bit for each lane that may be used */
+    uint32_t abandoned, calling;
+    int closed;
+    PyObject *idle;
+    _Atomic uint32_t dead;
+};
+
+static PyObject *pool_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
+{
+    static char *words[] = { "address", "device", "client_id", "tag", NULL };
+    unsigned long long address, device;
+    int client_id;
+    unsigned int tag;
+    if (!PyArg_ParseTupleAndKeywords(arguments, names, "KKiI:Pool", words, &address, &device,
+                                     &client_id, &tag))
+        return NULL;
+    struct pool *self = qda_allocate(type);
+    if (self) {
+        self->session.pool = (unsigned char *)(uintptr_t)address;
+        self->session.device = device;
+        self->session.client_id = client_id;
+        self->session.tag = tag;
+    }
+    return (PyObject *)self;
+}
+
+static void forget_object(struct object *object)
+{
+    PyObject *owner = object->owner;
+    free(object);
+    Py_XDECREF(owner);
+}
+
+static void pool_free(PyObject *object)
+{
+    struct pool *self = (struct pool *)object;
+    for (uint32_t number = 0; number <= QDA_LANES; number++) {
+        if (self->lanes[number])
+            qda_driver_unpin(&self->lanes[number]->call);
+        free(self->lanes[number]);
+    }
+    for (uint32_t name = 0; name < self->session.names; name++)
+        if (self->session.objects[name])
+            forget_object((struct object *)self->session.objects[name]);
+    free(self->session.objects);
+    Py_XDECREF(self->idle);
+    qda_release(object);
+}
+
+static struct entry *lane_of(struct pool *self, int number)
+{
+    if (number < 1 || number > QDA_LANES || !self->lanes[number]) {
+        PyErr_Format(PyExc_ValueError, "lane %d: there is none of this number", number);
+        return NULL;
+    }
+    return self->lanes[number];
+}
+
+static void set_free(struct pool *self, struct entry *entry)
+{
+    entry->use = FREE;
+    self->free[entry->call.lane / 64] |= (uint64_t)1 << entry->call.lane % 64;
+}
+
+static void set_used(struct pool *self, struct entry *entry, enum use use)
+{
+    entry->use = use;
+    self->free[entry->call.lane / 64] &= ~((uint64_t)1 << entry->call.lane % 64);
+}
+
+static PyObject *pool_open(PyObject *object, PyObject *arguments)
+{
+    struct pool *self = (struct pool *)object;
+    int number, sleep, wake, patience;
+    if (!PyArg_ParseTuple(arguments, "iiii:open", &number, &sleep, &wake, &patience))
+        return NULL;
+    if (number < 1 || number > QDA_LANES || self->lanes[number])
+        return PyErr_Format(PyExc_ValueError, "lane %d: 1 to %d, each once", number, QDA_LANES);
+    struct entry *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return PyErr_NoMemory();
+    struct qda_lane *lane = qda_lane_of(self->session.pool, (uint32_t)number);
+    entry->call.lane = (uint32_t)number;
+    entry->waiter = (struct qda_waiter){
+        .mine = &lane->driver,
+        .other = &lane->dsp,
+        .dead = &self->dead,
+        .sleep = sleep,
+        .wake = wake,
+        .patience = (uint32_t)patience,
+    };
+    self->lanes[number] = entry;
+    set_free(self, entry);
+    Py_RETURN_NONE;
+}
+
+/* A call is over: its objects go, and then its lane is free.  An object whose name was given back
+ * meanwhile ends with its last call. */
+static void end_call(struct pool *self, struct entry *entry)
+{
+    struct object *last[QDA_BUFFERS + QDA_HANDLES];
+    uint32_t ended = 0, pins = entry->call.pins;
+    for (uint32_t i = 0; i < pins; i++) {
+        struct qda_object *object = entry->call.pinned[i];
+        if (!--object->users && !object->named)
+            last[ended++] = (struct object *)object;
+    }
+    entry->call.pins = 0;
+    if (entry->use == CALLING)
+        self->calling--;
+    else if (entry->use == ABANDONED)
+        self->abandoned--;
+    set_free(self, entry);
+    while (ended)
+        forget_object(last[--ended]);
+}
+
+/* End the calls whose callers went away and which have been answered by now. */
+static void reap(struct pool *self)
+{
+    int32_t result;
+    for (uint32_t number = 1; number <= QDA_LANES && self->abandoned; number++) {
+        struct entry *entry = self->lanes[number];
+        if (!entry || entry->use != ABANDONED)
+            continue;
+        if (qda_has_rung(entry->waiter.other, entry->call.number, &entry->call.context)
+            && qda_driver_answered(&self->session, &entry->call, &result))
+            end_call(self, entry);
+    }
+}
+
+/* The lowest lane that is free, for a call of our own. */
+static struct entry *begin_call(struct pool *self)
+{
+    if (self->abandoned)
+        reap(self);
+    if (self->closed || atomic_load(&self->dead))
+        return NULL;
+    for (uint32_t word = 0; word <= QDA_LANES / 64; word++) {
+        if (!self->free[word])
+            continue;
+        uint32_t number = 64 * word + (uint32_t)__builtin_ctzll(self->free[word]);
+        set_used(self, self->lanes[number], CALLING);
+        self->calling++;
+        return self->lanes[number];
+    }
+    return NULL;
+}
+
+static PyObject *pool_claim(PyObject *object, PyObject *number)
+{
+    struct pool *self = (struct pool *)object;
+    struct entry *entry = lane_of(self, (int)PyLong_AsLong(number));
+    if (!entry)
+        return NULL;
+    if (self->abandoned)
+        reap(self);
+    int is_free = entry->use == FREE && !self->closed;
+    if (is_free)
+        set_used(self, entry, TAKEN);
+    return PyBool_FromLong(is_free);
+}
+
+static PyObject *pool_give_back(PyObject *object, PyObject *number)
+{
+    struct pool *self = (struct pool *)object;
+    struct entry *entry = lane_of(self, (int)PyLong_AsLong(number));
+    if (!entry)
+        return NULL;
+    if (entry->use == TAKEN)
+        set_free(self, entry);
+    Py_RETURN_NONE;
+}
+
+static PyObject *pool_send(PyObject *object, PyObject *arguments)
+{
+    struct pool *self = (struct pool *)object;
+    const char *message;
+    Py_ssize_t length;
+    int number;
+    if (!PyArg_ParseTuple(arguments, "iy#:send", &number, &message, &length))
+        return NULL;
+    struct entry *entry = lane_of(self, number);
+    if (!entry)
+        return NULL;
+    if (length != sizeof(struct qda_message))
+        return PyErr_Format(PyExc_ValueError, "a message of %zd bytes: it has 40", length);
+    memcpy(entry->waiter.mine->record, message, (size_t)length);
+    memcpy(&entry->call.context, message + offsetof(struct qda_message, context),
+           sizeof entry->call.context);
+    qda_ring(&entry->waiter, ++entry->call.number);
+    Py_RETURN_NONE;
+}
+
+static PyObject *pool_sent(PyObject *object, PyObject *number)
+{
+    struct entry *entry = lane_of((struct pool *)object, (int)PyLong_AsLong(number));
+    return entry ? PyLong_FromUnsignedLong(entry->call.number) : NULL;
+}
+
+static PyObject *pool_wait(PyObject *object, PyObject *arguments)
+{
+    struct pool *self = (struct pool *)object;
+    int number, also = -1, timeout = -1;
+    if (!PyArg_ParseTuple(arguments, "i|ii:wait", &number, &also, &timeout))
+        return NULL;
+    struct entry *entry = lane_of(self, number);
+    if (!entry)
+        return NULL;
+    enum qda_woken woken;
+    Py_BEGIN_ALLOW_THREADS
+    woken = qda_await(&entry->waiter, entry->call.number, &entry->call.context, also, timeout);
+    Py_END_ALLOW_THREADS
+    return PyLong_FromLong(woken);
+}
+
+static PyObject *pool_answer(PyObject *object, PyObject *number)
+{
+    struct entry *entry = lane_of((struct pool *)object, (int)PyLong_AsLong(number));
+    if (!entry)
+        return NULL;
+    return PyBytes_FromStringAndSize((const char *)entry->waiter.other->record,
+                                     sizeof(struct qda_response));
+}
+
+static PyObject *pool_add(PyObject *object, PyObject *arguments)
+{
+    struct pool *self = (struct pool *)object;
+    unsigned long long device, size, inode;
+    unsigned int name, major, minor;
+    PyObject *owner;
+    if (!PyArg_ParseTuple(arguments, "IKKKIIO:add", &name, &device, &size, &inode, &major, &minor,
+                          &owner))
+        return NULL;
+    if (name >= self->session.names) {
+        uint32_t names = name < 64 ? 64 : (name | (name >> 1)) + 1;
+        size_t room = sizeof(struct qda_object *) * names;
+        if (name > 1 << 20)
+            Py_RETURN_NONE; /* its calls go the long way */
+        struct qda_object **objects = realloc(self->session.objects, room);
+        if (!objects)
+            return PyErr_NoMemory();
+        memset(objects + self->session.names, 0,
+               room - sizeof(struct qda_object *) * self->session.names);
+        self->session.objects = objects;
+        self->session.names = names;
+    }
+    if (self->session.objects[name])
+        return PyErr_Format(PyExc_ValueError, "name %u is taken", name);
+    struct object *added = calloc(1, sizeof *added);
+    if (!added)
+        return PyErr_NoMemory();
+    added->object = (struct qda_object){ device, size, inode, major, minor, 0, 1 };
+    added->owner = Py_NewRef(owner);
+    self->session.objects[name] = &added->object;
+    Py_RETURN_NONE;
+}
+
+/* A name is given back.  Returns the owner, which is the caller's to release. */
+static PyObject *take_name(struct pool *self, uint32_t name)
+{
+    struct object *removed = (struct object *)self->session.objects[name];
+    PyObject *owner = Py_NewRef(removed->owner);
+    self->session.objects[name] = NULL;
+    removed->object.named = 0;
+    if (!removed->object.users)
+        forget_object(removed);
+    return owner;
+}
+
+static PyObject *pool_remove(PyObject *object, PyObject *number)
+{
+    struct pool *self = (struct pool *)object;
+    unsigned long name = PyLong_AsUnsignedLong(number);
+    if (PyErr_Occurred())
+        return NULL;
+    if (name >= self->session.names || !self->session.objects[name])
+        Py_RETURN_NONE;
+    return take_name(self, (uint32_t)name);
+}
+
+static void leave(struct pool *self, struct entry *entry)
+{
+    end_call(self, entry);
+    if (self->closed && !self->calling && self->idle) {
+        PyObject *done = PyObject_CallNoArgs(self->idle);
+        if (!done)
+            PyErr_WriteUnraisable((PyObject *)self);
+        Py_XDECREF(done);
+    }
+}
+
+/* Wait for the answer of a call.  Returns 1 with the result, 0 if there will be none, -1 with an
+ * exception if a signal handler has raised one. */
+static int await_answer(struct pool *self, struct entry *entry, int32_t *result)
+{
+    for (;;) {
+        enum qda_woken woken;
+        Py_BEGIN_ALLOW_THREADS
+        woken = qda_await(&entry->waiter, entry->call.number, &entry->call.context, -1, -1);
+        Py_END_ALLOW_THREADS
+        if (woken == QDA_RUNG && qda_driver_answered(&self->session, &entry->call, result))
+            return 1;
+        if (woken == QDA_DEAD)
+            return 0;
+        if (PyErr_CheckSignals())
+            return -1;
+    }
+}
+
+static PyObject *pool_invoke(PyObject *object, PyObject *arguments)
+{
+    struct pool *self = (struct pool *)object;
+    struct qda_port_object *client;
+    unsigned long long elements;
+    unsigned int handle, scalars;
+    int tid;
+    int32_t result = 0;
+    if (!PyArg_ParseTuple(arguments, "OiIIK:invoke", &client, &tid, &handle, &scalars, &elements))
+        return NULL;
+    struct entry *entry = begin_call(self);
+    if (!entry)
+        Py_RETURN_NONE;
+    struct qda_port *port = &client->client.port;
+    if (qda_driver_begin(&self->session, &entry->call, port, tid, handle, scalars, elements)) {
+        leave(self, entry);
+        Py_RETURN_NONE;
+    }
+    qda_ring(&entry->waiter, ++entry->call.number);
+    int answered = await_answer(self, entry, &result);
+    if (answered < 0) { /* a signal handler raised: the DSP still has the call (H16) */
+        entry->use = ABANDONED;
+        self->calling--;
+        self->abandoned++;
+        return NULL;
+    }
+    long copied = answered ? qda_driver_finish(&entry->call, port) : 0;
+    leave(self, entry);
+    if (!answered)
+        return PyBool_FromLong(0);
+    if (copied) {
+        errno = EFAULT;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return PyLong_FromLong(result);
+}
+
+/* Nobody will answer any more: wake all who wait. */
+static PyObject *pool_kill(PyObject *object, PyObject *unused)
+{
+    struct pool *self = (struct pool *)object;
+    (void)unused;
+    atomic_store(&self->dead, 1);
+    for (uint32_t number = 1; number <= QDA_LANES; number++) {
+        struct entry *entry = self->lanes[number];
+        struct pollfd room = { entry ? entry->waiter.sleep : -1, POLLOUT, 0 };
+        /* A pipe without room has bytes, so nobody sleeps on it. */
+        if (entry && poll(&room, 1, 0) == 1 && room.revents & POLLOUT)
+            (void)!write(entry->waiter.sleep, "", 1);
+    }
+    Py_RETURN_NONE;
+}
+
+/* No more calls; returns whether there are none, else `idle` is called when the last has ended. */
+static PyObject *pool_close(PyObject *object, PyObject *idle)
+{
+    struct pool *self = (struct pool *)object;
+    self->closed = 1;
+    if (!self->idle)
+        self->idle = Py_NewRef(idle);
+    for (uint32_t name = 0; name < self->session.names; name++)
+        if (self->session.objects[name])
+            Py_DECREF(take_name(self, name));
+    return PyBool_FromLong(!self->calling);
+}
+
+static PyObject *pool_count(PyObject *object, void *unused)
+{
+    struct pool *self = (struct pool *)object;
+    (void)unused;
+    if (self->abandoned)
+        reap(self);
+    return PyLong_FromUnsignedLong(self->calling + self->abandoned);
+}
+
+static PyMethodDef pool_methods[] = {
+    { "open", pool_open, METH_VARARGS, "open(lane, sleep, wake, patience): a lane to use." },
+    { "claim", pool_claim, METH_O, "Take a lane if it is free; whether it was." },
+    { "give_back", pool_give_back, METH_O, "Free a lane that was claimed; else nothing." },
+    { "send", pool_send, METH_VARARGS, "send(lane, message): put the message in, and ring." },
+    { "sent", pool_sent, METH_O, "How many messages have been sent on a lane; of 32 bits." },
+    { "wait", pool_wait, METH_VARARGS, "wait(lane, also=-1, timeout=-1): why the wait ended." },
+    { "answer", pool_answer, METH_O, "The 16 bytes of the lane's response." },
+    { "add", pool_add, METH_VARARGS,
+      "add(name, device, size, inode, major, minor, owner): an object that calls may name." },
+    { "remove", pool_remove, METH_O,
+      "The name is given back; returns the owner, which calls under way keep, too." },
+    { "invoke", pool_invoke, METH_VARARGS,
+      "invoke(port, tid, handle, scalars, elements): the result of a call; None if it has to\n"
+      "go the long way and nothing was sent, False if nobody answers any more." },
+    { "kill", pool_kill, METH_NOARGS, "Nobody will answer: all who wait are woken." },
+    { "close", pool_close, METH_O, "No more calls, and no names; true if none is under way." },
+    { 0 },
+};
+
+static PyGetSetDef pool_values[] = {
+    { "calls", pool_count, NULL, "Calls under way that `invoke` has made.", NULL },
+    { 0 },
+};
+
+static PyType_Slot pool_slots[] = {
+    { Py_tp_doc, "Pool(address, device, client_id, tag): the lanes of a session, on the driver's\n"
+                 "side.  `address` is where it is mapped, `device` where it lies on the bus." },
+    { Py_tp_new, pool_new },
+    { Py_tp_dealloc, pool_free },
+    { Py_tp_methods, pool_methods },
+    { Py_tp_getset, pool_values },
+    { 0, NULL },
+};
+
+PyType_Spec qda_pool_spec = {
+    "qda.core._core.Pool", sizeof(struct pool), 0, Py_TPFLAGS_DEFAULT, pool_slots,
+};

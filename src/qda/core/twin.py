@@ -1,0 +1,355 @@
+"""The core in Python: what `native/core` does, to be read, to judge it, and to take its place.
+
+It always rings and never looks, so it needs none of the other's care for the order of memory: its
+side says once and for all that it sleeps.  Either end may be the twin and the other compiled.
+
+`Pool.invoke` declines every call.  That is no gap: the compiled one declines whatever is not simply
+right, and the driver in Python (`qda.driver.invoke`) does the calls that are declined.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qda.core.layout import LANES, Arguments, Handle, Side, Woken, lane_address
+from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT
+from qda.fastrpc.handles import Fixed
+from qda.fastrpc.message import InvokeMessage, Response
+from qda.fastrpc.payload import WireArgument, decode, metadata_size
+from qda.fastrpc.scalars import Scalars
+
+__all__ = ["Pool", "Port", "Server", "Space"]
+
+_message, _response = InvokeMessage.codec, Response.codec
+_PLACES = {field.name: field.offset for field in Side.fields}
+_BELL, _SLEEPS, _RECORD = (_PLACES[name] for name in ("bell", "sleeps", "record"))
+
+
+def memory_at(address: int, length: int) -> memoryview:
+    """`length` bytes of this process."""
+    return memoryview((ctypes.c_ubyte * length).from_address(address)).cast("B")
+
+
+class Words:
+    """One side of a lane."""
+
+    def __init__(self, address: int) -> None:
+        memory = memory_at(address, Side.byte_size)
+        self._words = memory.cast("I")
+        self.record = memory[_RECORD : _RECORD + _message.size]
+
+    @property
+    def bell(self) -> int:
+        return self._words[_BELL // 4]
+
+    def strike(self, number: int) -> None:
+        self._words[_BELL // 4] = number
+
+    def say_asleep(self) -> None:
+        self._words[_SLEEPS // 4] = 1
+
+
+class Waiter:
+    """A side of a lane, with the pipe it sleeps on and the one by which it wakes the other."""
+
+    def __init__(self, mine: Words, other: Words, sleep: int, wake: int) -> None:
+        self.mine, self.other = mine, other
+        self.sleep, self.wake = sleep, wake
+        self.dead = False
+        mine.say_asleep()
+
+    def ring(self, number: int) -> None:
+        """Tell the other side."""
+        self.mine.strike(number & 0xFFFFFFFF)
+        try:
+            os.write(self.wake, b"\0")
+        except (BlockingIOError, BrokenPipeError):
+            return  # it has bytes enough, or nobody is there
+
+    def has_rung(self, number: int, context: int | None) -> bool:
+        """Whether the other side has told that number, with that context word."""
+        if self.other.bell != number & 0xFFFFFFFF:
+            return False
+        return context is None or int.from_bytes(self.other.record[:8], "little") == context
+
+    def wait(self, number: int, context: int | None, also: int = -1, timeout: int = -1) -> int:
+        """Wait for that; `also` and `timeout` (milliseconds) end the wait too, unless -1."""
+        while not self.has_rung(number, context):
+            if self.dead:
+                return Woken.DEAD
+            if also >= 0 or timeout >= 0:
+                poll = select.poll()
+                poll.register(self.sleep, select.POLLIN)
+                if also >= 0:
+                    poll.register(also, select.POLLIN)
+                ready = [
+                    descriptor for descriptor, _ in poll.poll(timeout if timeout >= 0 else None)
+                ]
+                if not ready:
+                    return Woken.LATE
+                if self.sleep not in ready:
+                    return Woken.ALSO
+            if not os.read(self.sleep, 16):
+                self.dead = True
+        return Woken.RUNG
+
+
+class Port:
+    """A process that calls, and its memory.  The twin takes no calls from it."""
+
+    def __init__(self, pid: int, limit: int, maps: int) -> None:
+        self.pid = pid
+
+
+@dataclass(eq=False, slots=True)
+class _Lane:
+    waiter: Waiter
+    number: int = 0
+    context: int = 0
+    taken: bool = False
+
+
+class Pool:
+    """The lanes of a session, on the driver's side.
+
+    `address` is where the pool is mapped here; the others say what calls are made with.
+    """
+
+    calls = 0
+    """Calls under way that `invoke` has made."""
+
+    def __init__(self, address: int, device: int, client_id: int, tag: int) -> None:
+        self._address = address
+        self._lanes: dict[int, _Lane] = {}
+        self._closed = False
+
+    def open(self, lane: int, sleep: int, wake: int, patience: int) -> None:
+        """Have a lane to use, with the pipe it sleeps on and the one that wakes the DSP.
+
+        `patience` is for how many microseconds to look before sleeping.  ValueError for a number
+        that there cannot be, or is there.
+        """
+        if not 1 <= lane <= LANES or lane in self._lanes:
+            raise ValueError(f"lane {lane}: 1 to {LANES}, each once")
+        mine = lane_address(self._address, lane)
+        words = Words(mine), Words(mine + Side.byte_size)
+        self._lanes[lane] = _Lane(Waiter(*words, sleep, wake))
+
+    def claim(self, lane: int) -> bool:
+        """Take a lane if it is free; whether it was."""
+        found = self._lane(lane)
+        if found.taken or self._closed:
+            return False
+        found.taken = True
+        return True
+
+    def give_back(self, lane: int) -> None:
+        """Free a lane that was claimed; nothing for any other."""
+        self._lane(lane).taken = False
+
+    def _lane(self, number: int) -> _Lane:
+        try:
+            return self._lanes[number]
+        except KeyError:
+            raise ValueError(f"lane {number}: there is none of this number") from None
+
+    def send(self, lane: int, message: bytes) -> None:
+        """Put a message into a lane, and ring."""
+        if len(message) != _message.size:
+            raise ValueError(f"a message of {len(message)} bytes: it has {_message.size}")
+        found = self._lane(lane)
+        found.context = InvokeMessage.unpack(message).context
+        found.number += 1
+        found.waiter.mine.record[:] = message
+        found.waiter.ring(found.number)
+
+    def sent(self, lane: int) -> int:
+        """How many messages have been sent on a lane, `invoke`'s included; of 32 bits."""
+        return self._lane(lane).number & 0xFFFFFFFF
+
+    def wait(self, lane: int, also: int = -1, timeout: int = -1) -> int:
+        """Wait for the answer to what was sent; says why the wait has ended."""
+        found = self._lane(lane)
+        return found.waiter.wait(found.number, found.context, also, timeout)
+
+    def answer(self, lane: int) -> bytes:
+        """The 16 bytes of a lane's response."""
+        return bytes(self._lane(lane).waiter.other.record[: _response.size])
+
+    def add(
+        self, name: int, device: int, size: int, inode: int, major: int, minor: int, owner: object
+    ) -> None:
+        """An object that calls may name; its owner is kept until they have ended."""
+
+    def remove(self, name: int) -> object:
+        """The name of an object is given back; returns its owner, None if there was none."""
+        return None
+
+    def invoke(self, port: Port, tid: int, handle: int, scalars: int, elements: int) -> int | None:
+        """The result of a call, OSError EFAULT if an output cannot be written; None if it has to
+        go the long way and nothing was sent, False if nobody answers any more."""
+        return None
+
+    def kill(self) -> None:
+        """Nobody will answer any more: all who wait are woken."""
+        for lane in self._lanes.values():
+            lane.waiter.dead = True
+            poll = select.poll()
+            poll.register(lane.waiter.sleep, select.POLLOUT)
+            if any(events & select.POLLOUT for _, events in poll.poll(0)):
+                os.write(lane.waiter.sleep, b"\0")
+
+    def close(self, idle: Callable[[], object]) -> bool:
+        """No more calls, and no names; True if `invoke` has none under way.
+
+        Otherwise `idle` is called after the last.
+        """
+        self._closed = True
+        return True
+
+
+@dataclass(eq=False, slots=True)
+class _Region:
+    bus: int
+    size: int
+    address: int
+    owner: object
+
+
+class Space:
+    """The memory that messages to a protection domain may name."""
+
+    def __init__(self) -> None:
+        self._regions: list[_Region] = []
+
+    def add(self, bus: int, size: int, address: int, owner: object) -> None:
+        """From now on messages may name `size` bytes on the bus, which lie at `address` here."""
+        place = bisect_right(self._regions, bus, key=lambda region: region.bus)
+        self._regions.insert(place, _Region(bus, size, address, owner))
+
+    def remove(self, owner: object) -> None:
+        """They may no longer; calls under way keep the owner.  KeyError."""
+        for region in self._regions:
+            if region.owner is owner:
+                self._regions.remove(region)
+                return
+        raise KeyError("no such memory")
+
+    def reach(self, bus: int, length: int) -> tuple[memoryview, object] | None:
+        """The bytes at a bus address with their owner, None unless one region holds them all."""
+        place = bisect_right(self._regions, bus, key=lambda region: region.bus)
+        if place:
+            region = self._regions[place - 1]
+            start = bus - region.bus
+            if start <= region.size and length <= region.size - start:
+                return memory_at(region.address + start, length), region.owner
+        return None
+
+
+class _Refused(Exception):
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+Method = Callable[[int, int, int, Arguments], int]
+
+
+class Server:
+    """Serves the lane whose words lie at `address`.
+
+    `client_id` is bound to the lane: what a message says of it must be the same.  `driver` says
+    that handle 1 may come on it.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        address: int,
+        sleep: int,
+        wake: int,
+        client_id: int,
+        driver: bool,
+        patience: int,
+    ) -> None:
+        self._space = space
+        words = Words(address + Side.byte_size), Words(address)
+        self._waiter = Waiter(*words, sleep, wake)
+        self._client_id, self._driver = client_id, driver
+        self._number, self._context = 0, 0
+        self._answered = True
+
+    def serve(self, method: Method) -> None:
+        """Run method(handle, scalars, tid, arguments) for each call until nobody can ring any
+        more.  It returns the result, signed; `arguments` is a status, an int, if they could not be
+        found."""
+        while self._waiter.wait(self._number + 1, None) is Woken.RUNG:
+            self._number += 1
+            self._answered = False
+            message = InvokeMessage.unpack(bytes(self._waiter.other.record))
+            self._context = message.context
+            pinned: list[object] = []
+            arguments: Arguments
+            try:
+                arguments = self._arguments(message, pinned)
+            except _Refused as refused:
+                arguments = refused.status
+            self.answer(method(message.handle, message.scalars, message.tid, arguments))
+
+    def answer(self, result: int) -> None:
+        """Answer the call under way; nothing if it is answered."""
+        if not self._answered:
+            self._answered = True
+            self._waiter.mine.record[: _response.size] = _response.pack(self._context, result)
+            self._waiter.ring(self._number)
+
+    def _arguments(self, message: InvokeMessage, pinned: list[object]) -> list[memoryview | Handle]:
+        control = message.handle == Fixed.INIT
+        if (control and not self._driver) or message.client_id != (
+            0 if control else self._client_id
+        ):
+            raise _Refused(NO_SUCH_CLIENT)
+        scalars = Scalars.decode(message.scalars)
+        count = scalars.length
+        if not count:
+            return []
+        needed = metadata_size(count)
+        if message.size < needed:
+            raise _Refused(BAD_PARAMETER)
+        metadata = bytes(self._reach(message.address, needed, pinned))
+        found: list[memoryview | Handle] = []
+        for index, wire in enumerate(decode(count, metadata)):
+            if index >= scalars.buffers:
+                found.append(self._handle(wire, pinned))
+                continue
+            view = self._buffer(wire, pinned)
+            found.append(view.toreadonly() if index < scalars.in_buffers else view)
+        return found
+
+    def _reach(self, bus: int, length: int, pinned: list[object]) -> memoryview:
+        reached = self._space.reach(bus, length)
+        if reached is None:
+            raise _Refused(BAD_ADDRESS)
+        pinned.append(reached[1])
+        return reached[0]
+
+    def _buffer(self, wire: WireArgument, pinned: list[object]) -> memoryview:
+        if not wire.pages:
+            return memoryview(bytearray())
+        if wire.page is None:
+            raise _Refused(BAD_PARAMETER)
+        return self._reach(wire.address & (1 << 64) - 1, wire.length, pinned)
+
+    def _handle(self, wire: WireArgument, pinned: list[object]) -> Handle:
+        named = wire.handle
+        view = None
+        if wire.page is not None and wire.page[1]:
+            address, size = wire.page
+            if named.offset + named.length > size:
+                raise _Refused(BAD_ADDRESS)
+            view = self._reach(address + named.offset & (1 << 64) - 1, named.length, pinned)
+        return named.fd, named.offset, named.length, wire.words[0], view

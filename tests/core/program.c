@@ -1,0 +1,307 @@
+/* The core under sanitizers, with no Python around it:
+ *
+ *     program calls SEED COUNT     random calls, good and bad, from elements to arguments
+ *     program lanes SEED COUNT     rings between two threads, with delays and numbers that wrap
+ *     program hostile SEED COUNT   the same while a third thread writes nonsense into the lane
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dsp.h"
+#include "host.h"
+
+#define CHECK(what)                                                       \
+    do {                                                                  \
+        if (!(what)) {                                                    \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);    \
+            exit(1);                                                      \
+        }                                                                 \
+    } while (0)
+
+enum { ROOM = 1 << 20, CLIENT = 7 };
+static const uint64_t DEVICE = (uint64_t)3 << 32 | 0x10000000, OBJECT = (uint64_t)3 << 32 | 0x20000000;
+
+static uint64_t state;
+
+static uint32_t any(uint32_t below)
+{
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(state >> 33) % below;
+}
+
+/* A client whose memory is ROOM bytes from address ROOM on; its object is mapped at the middle. */
+static unsigned char client_memory[ROOM];
+
+static long move(const struct qda_piece *pieces, uint32_t count, int store)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct qda_piece *piece = &pieces[i];
+        if (piece->there < ROOM || piece->there > 2 * ROOM || piece->length > 2 * ROOM - piece->there)
+            return -EFAULT;
+        unsigned char *there = client_memory + (piece->there - ROOM);
+        if (store)
+            memcpy(there, piece->here, (size_t)piece->length);
+        else
+            memcpy(piece->here, there, (size_t)piece->length);
+    }
+    return 0;
+}
+
+static long fetch(struct qda_port *port, const struct qda_piece *pieces, uint32_t count)
+{
+    (void)port;
+    return move(pieces, count, 0);
+}
+
+static long store(struct qda_port *port, const struct qda_piece *pieces, uint32_t count)
+{
+    (void)port;
+    return move(pieces, count, 1);
+}
+
+static long locate(struct qda_port *port, uint64_t address, struct qda_area *found)
+{
+    (void)port;
+    if (address < ROOM + ROOM / 2 || address >= 2 * ROOM)
+        return -ENOENT;
+    *found = (struct qda_area){ ROOM + ROOM / 2, 2 * ROOM, 4096, 42, 1, 2 };
+    return 0;
+}
+
+static uint64_t pick_address(void)
+{
+    switch (any(8)) {
+    case 0:
+        return (uint64_t)any(1u << 31) << 33 | any(1u << 31);
+    case 1:
+        return 2 * ROOM - any(200);
+    default:
+        return ROOM + any(any(2) ? 400 : ROOM);
+    }
+}
+
+static struct qda_element pick_element(int handle)
+{
+    static const int32_t names[] = { -1, -1, -1, 0, 3, 3, 4, 77, -2 };
+    struct qda_element element = { pick_address(), any(200), 0, 0 };
+    element.fd = any(4) ? (any(3) ? -1 : 3) : names[any(9)];
+    if (element.fd == 3 && !handle)
+        element.address = ROOM + ROOM / 2 + any(ROOM / 2);
+    if (handle && any(2))
+        element.address = any(5000);
+    if (!any(30))
+        element.length = (uint64_t)any(1u << 31) << any(33);
+    if (!any(10))
+        element.length = 0;
+    return element;
+}
+
+/* Every byte of an argument that the DSP gets must be the one that the client has there. */
+static void compare(const struct qda_call *call, const struct qda_served *served,
+                    const unsigned char *object)
+{
+    for (uint32_t i = 0; i < served->shape.buffers; i++) {
+        const struct qda_element *element = &call->elements[i];
+        const struct qda_argument *argument = &served->arguments[i];
+        CHECK(argument->length == element->length);
+        if (element->fd > 0 && element->length)
+            CHECK(argument->bytes
+                  == object + 4096 + (element->address - (ROOM + ROOM / 2)));
+        else if (i < served->shape.inputs && element->length)
+            CHECK(!memcmp(argument->bytes, client_memory + (element->address - ROOM),
+                          (size_t)element->length));
+    }
+}
+
+static void run_calls(uint32_t count)
+{
+    static struct qda_call call;
+    static struct qda_served served;
+    unsigned char *pool = calloc(1, QDA_POOL), *bytes = calloc(1, ROOM);
+    struct qda_object object = { OBJECT, ROOM, 42, 1, 2, 0, 1 };
+    struct qda_object *objects[] = { NULL, NULL, NULL, &object };
+    struct qda_session session = { pool, DEVICE, CLIENT, 1, objects, 4 };
+    struct qda_region regions[] = {
+        { DEVICE, QDA_POOL, pool, 0, 0 },
+        { OBJECT, ROOM, bytes, 0, 0 },
+    };
+    struct qda_region *known[] = { &regions[0], &regions[1] };
+    struct qda_space space = { known, 2 };
+    struct qda_port port = { fetch, store, locate, 2 * ROOM };
+    uint32_t done = 0;
+
+    for (uint32_t i = 0; i < ROOM; i++)
+        client_memory[i] = (unsigned char)any(256);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t most = any(20) ? 4 : 256;
+        uint32_t inputs = any(most), outputs = any(most), handles = any(3) ? 0 : any(16);
+        uint32_t scalars = 2u << 24 | inputs << 16 | outputs << 8 | handles << 4;
+        struct qda_element elements[QDA_ARGUMENTS];
+        uint32_t arguments = inputs + outputs + handles;
+        for (uint32_t j = 0; j < arguments; j++)
+            elements[j] = pick_element(j >= inputs + outputs);
+        memcpy(client_memory, elements, sizeof *elements * arguments);
+        call.lane = 1 + any(QDA_LANES);
+        long begun = qda_driver_begin(&session, &call, &port, 5, any(40) ? 9 : 1, scalars, ROOM);
+        if (begun) {
+            CHECK(begun == QDA_DECLINED && !object.users);
+            continue;
+        }
+        struct qda_lane *lane = qda_lane_of(pool, call.lane);
+        CHECK(!qda_dsp_take(&space, &served, lane, CLIENT, 0));
+        compare(&call, &served, bytes);
+        for (uint32_t j = served.shape.inputs; j < served.shape.buffers; j++)
+            if (served.arguments[j].length)
+                memset(served.arguments[j].bytes, (int)any(256), served.arguments[j].length);
+        qda_dsp_answer(&served, lane, (int32_t)i);
+        qda_dsp_unpin(&served);
+        int32_t result;
+        CHECK(qda_driver_answered(&session, &call, &result) && result == (int32_t)i);
+        CHECK(!qda_driver_finish(&call, &port));
+        qda_driver_unpin(&call);
+        CHECK(!object.users && !regions[0].users && !regions[1].users);
+        done++;
+
+        /* And a message that is nonsense, which must be refused or lie within what is known. */
+        for (uint32_t j = 0; j < 8; j++)
+            pool[call.lane * QDA_SLOT + any(qda_metadata(arguments))] = (unsigned char)any(256);
+        if (!any(3))
+            lane->driver.record[any(QDA_RECORD)] = (unsigned char)any(256);
+        if (!qda_dsp_take(&space, &served, lane, CLIENT, 0))
+            for (uint32_t j = 0; j < served.shape.buffers; j++)
+                if (served.arguments[j].length)
+                    served.arguments[j].bytes[served.arguments[j].length - 1]++;
+        qda_dsp_unpin(&served);
+        CHECK(!regions[0].users && !regions[1].users);
+    }
+    printf("%u of %u calls went through\n", done, count);
+    CHECK(done);
+    free(pool);
+    free(bytes);
+}
+
+/* Lanes. */
+
+struct ends {
+    struct qda_lane *lane;
+    struct qda_waiter driver, dsp;
+    uint32_t first, count;
+    int hostile;
+};
+
+static _Atomic uint32_t dead, done;
+
+static void delay(uint32_t *seed)
+{
+    *seed = *seed * 1103515245 + 12345;
+    uint32_t kind = *seed >> 16 & 63;
+    if (kind < 4)
+        sched_yield();
+    else if (kind < 24)
+        for (volatile uint32_t i = 0; i < (*seed >> 8 & 255); i++)
+            ;
+    else if (kind == 63)
+        usleep(30);
+}
+
+static void *serve(void *given)
+{
+    struct ends *ends = given;
+    uint32_t seed = 1;
+    for (uint32_t i = 0; i < ends->count; i++) {
+        uint32_t number = ends->first + i;
+        struct qda_message message;
+        enum qda_woken woken = qda_await(&ends->dsp, number, NULL, -1, ends->hostile ? 1 : -1);
+        if (woken == QDA_DEAD)
+            break;
+        if (ends->hostile && woken != QDA_RUNG)
+            ends->dsp.mine->sleeps = 0;
+        memcpy(&message, ends->lane->driver.record, sizeof message);
+        if (!ends->hostile)
+            CHECK(message.handle == number);
+        delay(&seed);
+        struct qda_response response = { message.context, (int32_t)message.handle, 0 };
+        memcpy(ends->lane->dsp.record, &response, sizeof response);
+        qda_ring(&ends->dsp, number);
+    }
+    return NULL;
+}
+
+static void *disturb(void *given)
+{
+    struct ends *ends = given;
+    uint32_t seed = 3;
+    while (!atomic_load(&done)) {
+        volatile unsigned char *bytes = (volatile unsigned char *)ends->lane;
+        seed = seed * 1103515245 + 12345;
+        bytes[seed >> 8 & 127] = (unsigned char)(seed >> 20);
+        if (!(seed >> 12 & 15))
+            usleep(5);
+    }
+    return NULL;
+}
+
+static void run_lanes(uint32_t count, int hostile)
+{
+    int asked[2], told[2];
+    unsigned char *pool = calloc(1, QDA_POOL);
+    struct qda_lane *lane = qda_lane_of(pool, 1);
+    CHECK(!pipe(asked) && !pipe(told));
+    struct ends ends = {
+        .lane = lane,
+        .driver = { &lane->driver, &lane->dsp, &dead, { 0, 0 }, told[0], asked[1], 20 },
+        .dsp = { &lane->dsp, &lane->driver, &dead, { 0, 0 }, asked[0], told[1], 20 },
+        .first = (uint32_t)0 - count / 2, /* so that numbers wrap in the middle */
+        .count = count,
+        .hostile = hostile,
+    };
+    pthread_t server, enemy;
+    uint32_t seed = 2, late = 0;
+    lane->driver.bell = lane->dsp.bell = ends.first - 1;
+    CHECK(!pthread_create(&server, NULL, serve, &ends));
+    if (hostile)
+        CHECK(!pthread_create(&enemy, NULL, disturb, &ends));
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t number = ends.first + i;
+        uint64_t context = (uint64_t)(number & 0xff0) | 1;
+        struct qda_message message = { .context = context, .handle = number };
+        memcpy(lane->driver.record, &message, sizeof message);
+        qda_ring(&ends.driver, number);
+        enum qda_woken woken = qda_await(&ends.driver, number, &context, -1, hostile ? 2 : 10000);
+        if (!hostile) {
+            struct qda_response response;
+            CHECK(woken == QDA_RUNG); /* else a wake-up was lost */
+            memcpy(&response, lane->dsp.record, sizeof response);
+            CHECK(response.context == context && (uint32_t)response.result == number);
+        } else {
+            late += woken != QDA_RUNG;
+        }
+        delay(&seed);
+    }
+    atomic_store(&done, 1);
+    atomic_store(&dead, 1);
+    CHECK(write(asked[1], "", 1) == 1);
+    pthread_join(server, NULL);
+    if (hostile)
+        pthread_join(enemy, NULL);
+    printf("%u rings, %u late\n", count, late);
+    free(pool);
+}
+
+int main(int count, char **words)
+{
+    CHECK(count == 4);
+    state = strtoull(words[2], NULL, 0);
+    uint32_t times = (uint32_t)strtoul(words[3], NULL, 0);
+    if (!strcmp(words[1], "calls"))
+        run_calls(times);
+    else
+        run_lanes(times, !strcmp(words[1], "hostile"));
+    return 0;
+}

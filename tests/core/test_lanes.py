@@ -1,0 +1,213 @@
+"""A lane carries one call at a time, whichever core is at either end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import pytest
+
+from qda.core import Side, Woken, lane_address
+from qda.core.twin import memory_at
+from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT
+from qda.fastrpc.message import InvokeMessage
+from qda.fastrpc.scalars import Scalars
+from tests.core.ends import CLIENT, DEVICE, PAIRS, connect
+
+
+def signed(status: int) -> int:
+    return status - (1 << 32)
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_a_call_is_answered_with_the_methods_result(driver: Any, dsp: Any) -> None:
+    seen = []
+
+    def method(handle: int, scalars: int, tid: int, arguments: Any) -> int:
+        seen.append((handle, scalars, tid, arguments))
+        return -handle
+
+    with connect(driver, dsp, method) as ends:
+        for handle in range(2, 300):
+            assert ends.call(handle) == -handle
+    assert seen == [(handle, 0, os.getpid(), []) for handle in range(2, 300)]
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_what_cannot_be_found_is_a_status(driver: Any, dsp: Any) -> None:
+    """The method is given the status in place of arguments, and says what becomes of it."""
+
+    def method(handle: int, scalars: int, tid: int, arguments: Any) -> int:
+        return signed(arguments) if isinstance(arguments, int) else 0
+
+    one = Scalars(2, in_buffers=1).word
+    with connect(driver, dsp, method) as ends:
+        assert ends.call(5, one, size=100) == signed(BAD_PARAMETER)
+        # The metadata is zeros: an argument without pages, which has no data.
+        assert ends.call(5, one) == 0
+        ends.memory[65536 + 16 : 65536 + 20] = (1).to_bytes(4, "little")
+        ends.memory[65536 + 8 : 65536 + 16] = (8).to_bytes(8, "little")
+        assert ends.call(5, one) == signed(BAD_ADDRESS)
+        ends.memory[65536 + 20 : 65536 + 24] = (1).to_bytes(4, "little")
+        assert ends.call(5, one) == signed(BAD_PARAMETER)
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_a_message_of_another_client_is_refused(driver: Any, dsp: Any) -> None:
+    """A lane is bound to its client: what its message says of that must be the same."""
+
+    def method(handle: int, scalars: int, tid: int, arguments: Any) -> int:
+        return signed(arguments) if isinstance(arguments, int) else 0
+
+    with connect(driver, dsp, method) as ends:
+        for client, handle in ((CLIENT + 1, 5), (0, 5), (CLIENT, 1)):
+            message = InvokeMessage(client_id=client, context=1 << 4, handle=handle)
+            ends.pool.send(1, message.pack())
+            assert ends.pool.wait(1) == Woken.RUNG
+            assert int.from_bytes(ends.pool.answer(1)[8:12], "little") == NO_SUCH_CLIENT
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_an_answer_is_the_number_with_the_context(driver: Any, dsp: Any) -> None:
+    """Whatever else is written to a lane ends no wait (H15)."""
+    go = threading.Event()
+
+    def method(handle: int, scalars: int, tid: int, arguments: Any) -> int:
+        go.wait()
+        return 5
+
+    with connect(driver, dsp, method) as ends:
+        words = memory_at(lane_address(ends.address, 1) + Side.byte_size, Side.byte_size)
+        ends.pool.send(1, InvokeMessage(client_id=CLIENT, context=0x550, handle=9).pack())
+        assert ends.pool.wait(1, -1, 0) == Woken.LATE
+        words[0:4] = (77).to_bytes(4, "little")
+        assert ends.pool.wait(1, -1, 0) == Woken.LATE
+        words[0:4] = (1).to_bytes(4, "little")  # the number, but not the context
+        assert ends.pool.wait(1, -1, 0) == Woken.LATE
+        go.set()
+        assert ends.pool.wait(1) == Woken.RUNG
+        assert ends.pool.answer(1)[8:12] == bytes([5, 0, 0, 0])
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_a_wait_ends_when_nobody_will_answer(driver: Any, dsp: Any) -> None:
+    go = threading.Event()
+
+    def method(handle: int, scalars: int, tid: int, arguments: Any) -> int:
+        go.wait()
+        return 0
+
+    with connect(driver, dsp, method) as ends:
+        ends.pool.send(1, InvokeMessage(client_id=CLIENT, context=1 << 4, handle=9).pack())
+        woken: list[int] = []
+        thread = threading.Thread(target=lambda: woken.append(ends.pool.wait(1)))
+        thread.start()
+        ends.pool.kill()
+        thread.join()
+        assert woken == [Woken.DEAD]
+        go.set()
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_another_descriptor_may_end_a_wait(driver: Any, dsp: Any) -> None:
+    go = threading.Event()
+
+    def method(handle: int, scalars: int, tid: int, arguments: Any) -> int:
+        go.wait()
+        return 0
+
+    reads, writes = os.pipe()
+    try:
+        with connect(driver, dsp, method) as ends:
+            ends.pool.send(1, InvokeMessage(client_id=CLIENT, context=1 << 4, handle=9).pack())
+            os.write(writes, b"!")
+            assert ends.pool.wait(1, reads) == Woken.ALSO
+            assert ends.pool.wait(1, reads, 5) == Woken.ALSO
+            go.set()
+            os.read(reads, 1)
+            assert ends.pool.wait(1, reads) == Woken.RUNG
+    finally:
+        os.close(reads)
+        os.close(writes)
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_a_call_may_be_answered_before_its_method_ends(driver: Any, dsp: Any) -> None:
+    """RELEASE does so; what the method returns then goes nowhere."""
+    go = threading.Event()
+
+    def method(handle: int, scalars: int, tid: int, arguments: Any) -> int:
+        if handle == 9:
+            go.wait()
+        return handle
+
+    with connect(driver, dsp, method) as ends:
+        ends.pool.send(1, InvokeMessage(client_id=CLIENT, context=1 << 4, handle=9).pack())
+        while ends.pool.wait(1, -1, 1) == Woken.LATE:
+            ends.server.answer(-3)
+        assert int.from_bytes(ends.pool.answer(1)[8:12], "little", signed=True) == -3
+        go.set()
+        assert ends.call(10) == 10
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_lanes_are_taken_and_given_back(driver: Any, dsp: Any) -> None:
+    with connect(driver, dsp, lambda *_: 0) as ends:
+        assert ends.pool.claim(1)
+        assert not ends.pool.claim(1)
+        for _ in range(2):
+            ends.pool.give_back(1)
+        with pytest.raises(ValueError, match="none of this number"):
+            ends.pool.wait(2)
+        with pytest.raises(ValueError, match="each once"):
+            ends.pool.open(1, ends.sleep, ends.wake, 0)
+        assert ends.pool.claim(1)
+        ends.pool.give_back(1)
+        assert ends.pool.close(lambda: None)
+        assert not ends.pool.claim(1)
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_memory_that_is_withdrawn_is_kept_while_a_call_has_it(driver: Any, dsp: Any) -> None:
+    """The owner goes when the last call that reaches the memory has ended."""
+    inside, go = threading.Event(), threading.Event()
+
+    class Owner:
+        gone = False
+
+        def __del__(self) -> None:
+            Owner.gone = True
+
+    def method(handle: int, scalars: int, tid: int, arguments: Any) -> int:
+        inside.set()
+        go.wait()
+        return bytes(arguments[0])[0]
+
+    with connect(driver, dsp, method) as ends:
+        room = memoryview(bytearray(b"*" * 8192))
+        owner = Owner()
+        from qda.linux import address_of
+
+        ends.space.add(DEVICE + (64 << 20), 8192, address_of(room), owner)
+        metadata = ends.memory
+        metadata[65536 + 8 : 65536 + 16] = (8).to_bytes(8, "little")
+        metadata[65536 + 16 : 65536 + 24] = (1).to_bytes(8, "little")
+        metadata[65536 + 24 : 65536 + 32] = (DEVICE + (64 << 20)).to_bytes(8, "little")
+        metadata[65536 + 32 : 65536 + 40] = (4096).to_bytes(8, "little")
+        message = InvokeMessage(
+            client_id=CLIENT,
+            context=1 << 4,
+            handle=9,
+            scalars=Scalars(2, in_buffers=1).word,
+            address=DEVICE + 65536,
+            size=4096,
+        )
+        ends.pool.send(1, message.pack())
+        inside.wait()
+        ends.space.remove(owner)
+        del owner
+        assert not Owner.gone
+        go.set()
+        assert ends.pool.wait(1) == Woken.RUNG
+        assert ends.pool.answer(1)[8] == ord("*")
