@@ -13,10 +13,13 @@ from __future__ import annotations
 import mmap
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
 
 from qda import limits
+from qda.core import Woken
+from qda.core.twin import Pool
 from qda.driver import Channel, Client, Device, Limits
 from qda.driver.accel import AccelFront
 from qda.driver.banks import Attachment
@@ -24,9 +27,9 @@ from qda.driver.file import OpenFile
 from qda.driver.session import Session
 from qda.driver.sharing import Uses
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.message import InvokeMessage, Response
+from qda.fastrpc.message import RESPONSE_MINIMUM, InvokeMessage, Response
 from qda.memory import ClientAddress
-from qda.rpmsg import PeerGone
+from qda.rpmsg import PeerGone, PoolMemory
 from qda.uapi import RFC
 
 __all__ = ["FakeChannel", "LiteralDriver", "StillWaiting", "answer_to"]
@@ -99,70 +102,105 @@ class StillWaiting(Exception):
     """The driver waits for an answer, and none will come."""
 
 
-class FakeEndpoint:
-    """An endpoint whose other end answers at once, or when it is told to."""
+@dataclass
+class FakeLane:
+    """A lane: what was sent on it, and what has been answered."""
+
+    sent: list[bytes] = field(default_factory=list)
+    answers: deque[bytes] = field(default_factory=deque)
+    answer: bytes = b""
+    claimed: bool = False
+    taken: bool = False
+
+
+class FakePool(Pool):
+    """Lanes whose other side answers at once, or when it is told to."""
 
     def __init__(self, dsp: Dsp) -> None:
         self._dsp = dsp
-        self._answers: deque[bytes] = deque()
         self._gone = False
-        self.sent: list[bytes] = []
+        self.lanes: list[FakeLane] = []
 
-    def send_noted(self, message: bytes, note: list[int]) -> None:
+    def claim(self, lane: int) -> bool:
+        free = not self.lanes[lane - 1].claimed
+        self.lanes[lane - 1].claimed = True
+        return free
+
+    def give_back(self, lane: int) -> None:
+        self.lanes[lane - 1].claimed = False
+
+    def send(self, lane: int, message: bytes) -> None:
+        found = self.lanes[lane - 1]
+        found.sent.append(message)
+        found.answers.clear()
+        found.taken = False
+        if not self._gone:
+            found.answers.extend(self._dsp(message))
+
+    def sent(self, lane: int) -> int:
+        return len(self.lanes[lane - 1].sent)
+
+    def wait(self, lane: int, also: int = -1, timeout: int = -1) -> int:
+        found = self.lanes[lane - 1]
+        awaited = InvokeMessage.unpack(found.sent[-1]).context
+        while found.answers and not self._gone:
+            answer = found.answers[0]
+            found.answer = answer.ljust(Response.byte_size, b"\0")
+            is_long = len(answer) >= RESPONSE_MINIMUM
+            if is_long and int.from_bytes(answer[:8], "little") == awaited:
+                return Woken.RUNG
+            found.answers.popleft()  # a response to anything else is none (H15)
         if self._gone:
-            raise PeerGone("the process has died")
-        self.sent.append(message)
-        note.append(len(message))
-        self._answers.extend(self._dsp(message))
+            return Woken.DEAD
+        if not timeout:
+            return Woken.LATE
+        raise StillWaiting
 
-    def answer(self, message: bytes) -> None:
-        """Answer something that was sent."""
-        self._answers.append(answer_to(message))
+    def answer(self, lane: int) -> bytes:
+        self.lanes[lane - 1].taken = True
+        return self.lanes[lane - 1].answer
 
     @property
     def unread(self) -> int:
         """Number of answers that nobody has taken."""
-        return len(self._answers)
+        return sum(bool(lane.answers) and not lane.taken for lane in self.lanes)
 
-    def receive_into(self, buffer: bytearray, timeout: float | None = None) -> int:
-        if self._answers:
-            answer = self._answers.popleft()
-            buffer[: len(answer)] = answer
-            return len(answer)
-        if self._gone:
-            raise PeerGone("the process has died")
-        if timeout == 0:
-            raise TimeoutError
-        raise StillWaiting
-
-    def shutdown(self) -> None:
-        self._answers.clear()
+    def kill(self) -> None:
         self._gone = True
 
-    def close(self) -> None:
-        self.shutdown()
+    def close(self, idle: Callable[[], object]) -> bool:
+        return True
 
 
 class FakeLink:
     """A session's connection to a DSP that is a function; it keeps what is announced to it."""
 
     def __init__(self, dsp: Dsp, memory: dict[int, mmap.mmap]) -> None:
-        self._dsp = dsp
         self._memory = memory
         self._gone = False
-        self.endpoints = [FakeEndpoint(dsp)]
+        self.pool = FakePool(dsp)
+
+    def when_gone(self, gone: Callable[[], None]) -> None:
+        pass
+
+    @property
+    def lanes(self) -> int:
+        return len(self.pool.lanes)
+
+    def add_lanes(self, count: int) -> None:
+        if self._gone:
+            raise PeerGone("the process has died")
+        self.pool.lanes += [FakeLane() for _ in range(count)]
+
+    def lane_of(self, message: bytes) -> FakeLane:
+        """The lane on which a message was sent."""
+        (found,) = (lane for lane in self.pool.lanes if message in lane.sent)
+        return found
 
     def die(self) -> None:
         """Let the process at the other end die."""
         self._gone = True
-        for endpoint in self.endpoints:
-            endpoint.shutdown()
-
-    def add_endpoint(self) -> FakeEndpoint:
-        if self._gone:
-            raise PeerGone("the process has died")
-        self.endpoints.append(FakeEndpoint(self._dsp))
-        return self.endpoints[-1]
+        self.pool.kill()
 
     def announce(self, address: int, size: int, descriptor: int) -> None:
         self._memory[address] = mmap.mmap(descriptor, size)
@@ -170,9 +208,11 @@ class FakeLink:
     def withdraw(self, address: int) -> None:
         del self._memory[address]
 
+    def hang_up(self) -> None:
+        self.die()
+
     def close(self) -> None:
-        for endpoint in self.endpoints:
-            endpoint.close()
+        self.die()
 
 
 class FakeChannel:
@@ -189,7 +229,7 @@ class FakeChannel:
         self.links: list[FakeLink] = []
         self.sent: list[bytes] = []
 
-    def connect(self, client_id: int, kind: int, endpoints: int) -> FakeLink:
+    def connect(self, client_id: int, kind: int, tag: int, memory: PoolMemory) -> FakeLink:
         self.links.append(FakeLink(self._record, self._memory))
         return self.links[-1]
 

@@ -23,19 +23,32 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "linux": frozenset(),
     "memory": frozenset(),
     "layout": frozenset({"memory"}),
-    "rpmsg": frozenset({"limits", "linux", "memory"}),
+    "core": frozenset({"fastrpc", "layout", "limits", "linux", "memory", "errors"}),
+    "rpmsg": frozenset({"core", "limits", "linux", "memory"}),
     "states": frozenset(),
     "pending": frozenset(),
     "uapi": frozenset({"layout"}),
     "fastrpc": frozenset({"layout", "limits", "memory", "errors"}),
     "idl": frozenset({"fastrpc", "layout", "limits", "memory", "errors"}),
     "driver": frozenset(
-        {"uapi", "fastrpc", "rpmsg", "states", "layout", "limits", "linux", "memory", "errors"}
+        {
+            "uapi",
+            "fastrpc",
+            "core",
+            "rpmsg",
+            "states",
+            "layout",
+            "limits",
+            "linux",
+            "memory",
+            "errors",
+        }
     ),
     "dsp": frozenset(
         {
             "fastrpc",
             "idl",
+            "core",
             "rpmsg",
             "states",
             "pending",
@@ -81,6 +94,9 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
 
 # `qda/__init__.py` defines nothing, it gives out, when asked, the user's API, and `idl` as a whole.
 PACKAGE_ITSELF: Final = "__init__"
+
+COMPILED: Final = frozenset({"qda.core._core"})
+"""Modules that are no Python files."""
 REEXPORTED: Final = frozenset({"opening", "client", "dsp", "errors", "idl"})
 
 # The rooms of `idl` stand on what all of them share.  A program that only makes calls needs
@@ -201,7 +217,7 @@ def circles(package: Path) -> list[list[str]]:
         names[".".join(part for part in parts if part != PACKAGE_ITSELF)] = file
     needs: dict[str, set[str]] = {}
     for name, file in names.items():
-        found = {one for _, one in imported_names(file, package)}
+        found = {one for _, one in imported_names(file, package)} - COMPILED
         # Of a name that the whole package gives out only the package is known.
         needs[name] = {one if one in names else package.name for one in found} - {name}
     needs.setdefault(package.name, set())

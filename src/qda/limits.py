@@ -306,6 +306,13 @@ PATHS_NAMED: Final = _host.limit(
 
 _waiting = Subject("Waiting")
 
+LOOK: Final = _waiting.limit(
+    "LOOK",
+    20,
+    "microseconds that a side of a lane looks for the other's message before it sleeps",
+    "to wake a CPU takes longer; QDA_PATIENCE says another number",
+    "it sleeps, and is woken",
+)
 PATIENCE: Final = _waiting.limit(
     "PATIENCE",
     10.0,

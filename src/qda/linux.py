@@ -312,6 +312,10 @@ class MapsFile:
     def close(self) -> None:
         os.close(self._file)
 
+    def fileno(self) -> int:
+        """The descriptor of `/proc/PID/maps`."""
+        return self._file
+
 
 # Processes.
 

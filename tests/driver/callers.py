@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 
-from qda.driver.memory import MessageMemory, Piece
+from qda.driver.memory import Awaited, MessageMemory, Piece, wait_for
 from qda.linux import Area
 from qda.memory import ClientAddress
-from qda.rpmsg import Endpoint
 
 __all__ = ["MEMORY_AT", "FakeCaller"]
 
@@ -22,6 +21,7 @@ class FakeCaller:
     pid = 100
     comm = b"caller"
     limit = 1 << 47
+    port = None
 
     def __init__(self, tid: int = 1) -> None:
         self.tid = tid
@@ -69,6 +69,6 @@ class FakeCaller:
     def install(self, descriptor: int, flags: int) -> int:
         raise OSError(errno.EBADF, "it has no descriptors")
 
-    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
+    def wait(self, answer: Awaited, timeout: float | None) -> None:
         self._about_to("wait")
-        return endpoint.receive_into(buffer, timeout)
+        wait_for(answer, timeout)

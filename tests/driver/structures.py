@@ -6,10 +6,10 @@ import errno
 from typing import TypeVar
 
 from qda.driver import Client, Front, LocalClient
+from qda.driver.memory import Awaited
 from qda.layout import Record
 from qda.linux import address_of
 from qda.memory import ClientAddress
-from qda.rpmsg import Endpoint
 from qda.uapi import Command
 
 __all__ = ["Interrupted", "ioctl", "run"]
@@ -22,11 +22,15 @@ class Interrupted(LocalClient):
 
     signals = 0
 
-    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
+    def __init__(self) -> None:
+        super().__init__()
+        self.port = None  # the core would wait by itself
+
+    def wait(self, answer: Awaited, timeout: float | None) -> None:
         if timeout is None and self.signals:
             self.signals -= 1
             raise InterruptedError(errno.EINTR, "a signal")
-        return super().wait(endpoint, buffer, timeout)
+        super().wait(answer, timeout)
 
 
 def ioctl(front: Front, client: Client, code: int, data: bytearray) -> int:

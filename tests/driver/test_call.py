@@ -206,8 +206,7 @@ class Walk(RuleBasedStateMachine):
             self.late.append(message)
 
     def answer(self, message: bytes) -> None:
-        (endpoint,) = (one for one in self.link.endpoints if message in one.sent)
-        endpoint.answer(message)
+        self.link.lane_of(message).answers.append(answer_to(message))
 
     @precondition(lambda self: not self.dead)
     @rule()
@@ -241,7 +240,7 @@ class Walk(RuleBasedStateMachine):
         numbers = [ContextId.decode(InvokeMessage.unpack(message).context) for message in kept]
         assert len(set(numbers)) == len(kept)
         if not self.dead:
-            lanes = [[m for m in one.sent if m in kept] for one in self.link.endpoints]
+            lanes = [[m for m in one.sent if m in kept] for one in self.link.pool.lanes]
             assert all(len(messages) <= 1 for messages in lanes)
 
 

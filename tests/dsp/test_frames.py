@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qda import limits
+from qda.core import POOL_SIZE
 from qda.dsp.boot import Boot
 from qda.dsp.process import Process
 from qda.dsp.serving import Serving
 from qda.dsp.threaded import start_threads
-from qda.errors import BAD_PARAMETER, as_signed
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.message import InvokeMessage, Response
 from qda.rpmsg import Endpoint, Frame, Operation, PeerGone
 from qda.rpmsg.frame import unpack_reply
 
@@ -40,6 +39,15 @@ def _link(name: str) -> str:
         return os.readlink(f"/proc/self/fd/{name}")
     except OSError:  # another thread has closed it, or it was the directory's own
         return ""
+
+
+@contextmanager
+def pool() -> Iterator[int]:
+    """A descriptor of memory for lanes."""
+    descriptor = os.memfd_create("pool")
+    os.ftruncate(descriptor, POOL_SIZE)
+    yield descriptor
+    os.close(descriptor)
 
 
 class Asked:
@@ -64,16 +72,15 @@ class Asked:
 
 
 @contextmanager
-def opened_session(processor: Asked, client_id: int) -> Iterator[list[Endpoint]]:
-    """A session in a process of its own: its control endpoint, and one for calls."""
-    pairs = [Endpoint.pair() for _ in range(2)]
+def opened_session(processor: Asked, client_id: int) -> Iterator[Endpoint]:
+    """The control endpoint of a session in a process of its own."""
+    near, far = Endpoint.pair()
     frame = Frame(Operation.OPEN, client_id, 0, ProtectionDomain.USER)
-    assert processor.answer(frame.pack(), [far.fileno() for _, far in pairs]) == 0
-    for _, far in pairs:
-        far.close()
-    yield [near for near, _ in pairs]
-    for near, _ in pairs:
-        near.close()
+    with pool() as memory:
+        assert processor.answer(frame.pack(), [far.fileno(), memory]) == 0
+    far.close()
+    yield near
+    near.close()
     assert processor.answer(Frame(Operation.CLOSE, client_id).pack()) == 0
 
 
@@ -87,23 +94,19 @@ def processor() -> Iterator[Asked]:
 
 
 @pytest.fixture(scope="module")
-def endpoints(processor: Asked) -> Iterator[list[Endpoint]]:
-    """Those of a session."""
+def control(processor: Asked) -> Iterator[Asked]:
+    """The control endpoint of a session."""
     with opened_session(processor, CLIENT) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def control(endpoints: list[Endpoint]) -> Asked:
-    """The session's control endpoint."""
-    return Asked(endpoints[0])
+        yield Asked(found)
 
 
 @pytest.mark.parametrize(
     ("operation", "descriptors"),
     [
-        (Operation.ENDPOINT, 0),
-        (Operation.ENDPOINT, 2),
+        (Operation.LANES, 0),
+        (Operation.LANES, 1),
+        (Operation.LANES, 2),
+        (Operation.LANES, 3),
         (Operation.ANNOUNCE, 0),
         (Operation.ANNOUNCE, 2),
         (Operation.WITHDRAW, 1),
@@ -125,6 +128,7 @@ def test_a_session_refuses_a_frame_with_other_descriptors_than_its_own(
     ("frame", "descriptors"),
     [
         (Frame(Operation.OPEN, 7, 0, ProtectionDomain.USER), 0),
+        (Frame(Operation.OPEN, 7, 0, ProtectionDomain.USER), 1),
         (Frame(Operation.OPEN, 7, 0, ProtectionDomain.USER), limits.DESCRIPTORS + 1),
         (Frame(Operation.OPEN, 7, 0, 99), 1),
         (Frame(Operation.CLOSE, 7), 1),
@@ -151,22 +155,27 @@ def test_what_is_no_frame_is_refused_and_leaves_nothing(
         assert witnesses() == 0
 
 
-def test_an_endpoint_that_is_no_socket_is_refused(control: Asked) -> None:
-    """Memory carries no messages."""
-    assert control.answer_witnesses(Frame(Operation.ENDPOINT).pack(), 1) == errno.ENOTSOCK
+@pytest.mark.parametrize(("first", "descriptors"), [(1, 2), (0, 2), (256, 2), (255, 4)])
+def test_lanes_without_pipes_or_without_numbers_are_refused(
+    control: Asked, first: int, descriptors: int
+) -> None:
+    """Memory has no bells, and a pool has 255 lanes."""
+    frame = Frame(Operation.LANES, 0, first, 0)
+    assert control.answer_witnesses(frame.pack(), descriptors) == errno.EINVAL
     assert witnesses() == 0
 
 
-@pytest.mark.parametrize("descriptors", [0, 1])
-def test_a_session_that_cannot_begin_harms_no_other(descriptors: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_session_that_cannot_begin_harms_no_other(count: int) -> None:
     """A protection domain goes on, whatever its supervisor sends."""
     supervisor, far = Endpoint.pair()
     process = Process(ProtectionDomain.ROOT, "cdsp", {}, window=1 << 20)
-    given = [witness() for _ in range(descriptors)]
+    given = [witness() for _ in range(count)]
     near, control = Endpoint.pair()
     supervisor.send(Frame(Operation.OPEN, CLIENT).pack(), given)
     supervisor.send(b"no frame")
-    supervisor.send(Frame(Operation.OPEN, CLIENT).pack(), [control.fileno()])
+    with pool() as memory:
+        supervisor.send(Frame(Operation.OPEN, CLIENT).pack(), [control.fileno(), memory])
     for descriptor in given:
         os.close(descriptor)
     control.close()
@@ -178,19 +187,3 @@ def test_a_session_that_cannot_begin_harms_no_other(descriptors: int) -> None:
     with pytest.raises(PeerGone):
         near.receive()
     near.close()
-
-
-@pytest.mark.parametrize("length", [1, 8, 16, 39, 41, 4096])
-def test_a_message_of_another_length_is_a_bad_parameter(
-    endpoints: list[Endpoint], length: int
-) -> None:
-    """Not a failure of a method, which has not run; the answer has as much of the context as
-    there was."""
-    endpoint = endpoints[1]
-    message = InvokeMessage(client_id=CLIENT, context=0x77, handle=4, scalars=0x02000000).pack()
-    endpoint.send(message[:length].ljust(length, b"\0"))
-    answer = Response.unpack(endpoint.receive())
-    assert answer.result == as_signed(BAD_PARAMETER)
-    assert answer.context == (0x77 if length > 8 else 0)
-    endpoint.send(message)
-    assert Response.unpack(endpoint.receive()).result == 0

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qda.rpmsg import Channel, Endpoint, Frame, Operation, PeerGone, serve_frame
+from qda.rpmsg import Channel, Endpoint, Frame, Operation, PeerGone, PoolMemory, serve_frame
 from qda.rpmsg.channel import Control
 from qda.rpmsg.frame import pack_reply, unpack_reply
 
@@ -140,7 +140,7 @@ def test_a_refused_connection_leaves_no_descriptors() -> None:
     channel = Channel(ours)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="busy") as caught:
-        channel.connect(3, 1, 4)
+        channel.connect(3, 1, 0, PoolMemory(0, 0, 0))
     assert caught.value.errno == errno.EBUSY
     assert len(os.listdir("/proc/self/fd")) == before
     assert channel.alive

@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from qda.driver.memory import MessageMemory, Piece
+from qda.driver.memory import Awaited, MessageMemory, Piece, wait_for
 from qda.linux import Area
 from qda.memory import PAGE, ClientAddress
-from qda.rpmsg import Endpoint
 from qda.uapi.accel import InvokeElement
 
 Case = dict[str, Any]
@@ -36,6 +35,8 @@ class FakeMessage:
 
 class FakeClient:
     """A client whose memory and mappings are those that a vector lists."""
+
+    port = None
 
     def __init__(self, given: Case, page_offset: int) -> None:
         self.pid = self.tid = given["pid"]
@@ -103,10 +104,10 @@ class FakeClient:
     def install(self, descriptor: int, flags: int) -> int:
         raise OSError(9, "no descriptors in the vectors")
 
-    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
+    def wait(self, answer: Awaited, timeout: float | None) -> None:
         if self.interrupted:
             raise InterruptedError(4, "a signal")
-        return endpoint.receive_into(buffer, timeout)
+        wait_for(answer, timeout)
 
     def hashes(self) -> list[str]:
         return [hashlib.sha256(data).hexdigest() for _, data, _ in self.regions]

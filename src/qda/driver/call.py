@@ -88,38 +88,23 @@ class Key(NamedTuple):
 
 
 _RESERVED = State.RESERVED
-_ROOM = 64
-"""Bytes for a response, which is at the beginning; the peer may send more."""
 
 
 class Call:
-    """A call under way: its context number, its lane, and the uses of memory that it keeps.
+    """A call under way: its lane, its context word, and the uses of memory that it keeps.
 
-    `key` is None for the driver's own calls.  `departed` says whether the message has left.
-    `answer` is where a response comes to.  `finish` takes a result and copies the outputs back.
-    `keeper` tells whether its caller is still there.
+    `key` is None for the driver's own calls.  `before` is how many messages its lane had carried
+    before.  `finish` takes a result and copies the outputs back.  `keeper` tells whether its caller
+    is still there.
     """
 
-    __slots__ = (
-        "answer",
-        "context",
-        "departed",
-        "finish",
-        "keeper",
-        "key",
-        "lane",
-        "number",
-        "state",
-        "uses",
-    )
+    __slots__ = ("before", "context", "finish", "keeper", "key", "lane", "state", "uses")
 
     def __init__(self, key: Key | None) -> None:
         self.key = key
-        self.number = self.context = 0
+        self.context = self.before = 0
         self.lane: Lane | None = None
         self.state: State = _RESERVED
-        self.departed: list[int] = []
-        self.answer = bytearray(_ROOM)
         self.uses = Uses()
         self.finish: Callable[[int], int] | None = None
         self.keeper: ref[object] | None = None
@@ -133,8 +118,13 @@ class Call:
 
     @property
     def sent(self) -> bool:
-        """Whether the message has left, which is noted before the step is made."""
-        return bool(self.departed) and self.departed[-1] >= 0
+        """Whether the message has left: the lane knows, before the step is made."""
+        return self.lane is not None and self.lane.sent != self.before
+
+    @property
+    def number(self) -> int:
+        """The number of its lane, which its context word carries; 0 before it has one."""
+        return self.lane.number if self.lane is not None else 0
 
     @property
     def is_kept(self) -> bool:

@@ -19,18 +19,18 @@ from __future__ import annotations
 import errno
 import logging
 import threading
-from itertools import chain
 from types import TracebackType
 from weakref import ref
 
+from qda import limits
+from qda.core import Woken
 from qda.driver.call import Call, Event, Key, State
 from qda.driver.interrupts import CtrlCWaits
 from qda.driver.lanes import Lanes
 from qda.driver.peer import Peer
-from qda.fastrpc.message import CONTEXT_NUMBERS, RESPONSE_MINIMUM, Response
-from qda.rpmsg import PeerGone
+from qda.fastrpc.message import Response
 
-__all__ = ["Calls", "Keeper", "drop", "heard"]
+__all__ = ["Calls", "Keeper", "heard"]
 
 _log = logging.getLogger("qda.driver")
 _response = Response.codec
@@ -74,7 +74,7 @@ class Keeper:
 
 
 class Calls:
-    """The calls of a session, by context number.  Thread-safe.
+    """The calls of a session.  Thread-safe.
 
     OSError ENODEV once it is closed, ENOSPC when 255 calls are under way.
     """
@@ -85,11 +85,9 @@ class Calls:
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._tidying = threading.RLock()
-        self._active: dict[int, Call] = {}
+        self._active: set[Call] = set()
         self._loose: set[Call] = set()  # those that are in the session's hands
         self._dead: list[ref[object]] = []  # keepers that have died before their calls were left
-        self._lose = self._dead.append
-        self._last_number = 0
         self._closed = False
 
     def __len__(self) -> int:
@@ -99,29 +97,19 @@ class Calls:
 
     def begin(self, call: Call, keeper: Keeper) -> None:
         """Reserve a context number and a lane for a call."""
-        if self._loose or self._dead:
-            self.tidy(call.key)
-        call.keeper = ref(keeper, self._lose)
+        self.tidy_up(call.key)
+        call.keeper = ref(keeper, self._dead.append)
         with self._lock:
             if self._closed:
                 raise OSError(errno.ENODEV, "the session is closed")
-            number = self._last_number % CONTEXT_NUMBERS[-1] + 1
-            if number in self._active:
-                number = self._free_number()
-            self._last_number = call.number = number
-            self._active[number] = call
+            if len(self._active) + self._lanes.lent_by_core >= limits.CALLS:
+                raise OSError(errno.ENOSPC, f"{limits.CALLS} calls are under way on the session")
+            self._active.add(call)
             carried = self._lanes.lend(call)
         while not carried:
             self._lanes.add()
             with self._lock:
                 carried = self._lanes.lend(call)
-
-    def _free_number(self) -> int:
-        first = self._last_number
-        for number in chain(range(first + 1, CONTEXT_NUMBERS.stop), range(1, first + 1)):
-            if number not in self._active:
-                return number
-        raise OSError(errno.ENOSPC, f"{len(CONTEXT_NUMBERS)} calls are under way on the session")
 
     def resume(self, key: Key) -> Keeper | None:
         """Take up the interrupted call of the same thread with the same request (R24)."""
@@ -131,7 +119,7 @@ class Calls:
             for call in self._loose:
                 if call.key == key and call.state is State.INTERRUPTED:
                     keeper = Keeper(self, call)
-                    call.keeper = ref(keeper, self._lose)
+                    call.keeper = ref(keeper, self._dead.append)
                     call.take(Event.RESUME)
                     self._loose.discard(call)
                     return keeper
@@ -163,17 +151,19 @@ class Calls:
         if lane is not None and lane.own is not None:
             self._lanes.trim(call)
         with self._lock:
-            if lane is not None and lane.user is call:
-                lane.user = None
-            if self._active.get(call.number) is call:
-                del self._active[call.number]
-            if self._loose:
-                self._loose.discard(call)
+            self._lanes.give_back(call)
+            self._active.discard(call)
+            self._loose.discard(call)
             if self._closed:
                 self._idle.notify_all()
         call.keeper = None
 
     # The session's steps.
+
+    def tidy_up(self, key: Key | None = None) -> None:
+        """`tidy`, if there is anything to do."""
+        if self._loose or self._dead:
+            self.tidy(key)
 
     def tidy(self, key: Key | None = None) -> None:
         """Go on with the calls that no caller has: end those that the DSP has done with.
@@ -193,7 +183,7 @@ class Calls:
         """The calls without a caller, those included whose keepers have just been found dead."""
         with self._lock:
             dead = len(self._dead)
-            for call in self._active.values():
+            for call in self._active:
                 if call.keeper is not None and call.keeper() is None:
                     self._loose.add(call)
             del self._dead[:dead]
@@ -209,15 +199,10 @@ class Calls:
     def _found(self, call: Call) -> Event | None:
         """What has become of a call that nobody waits for, None if the DSP works on it."""
         assert call.lane is not None
-        try:
-            while heard(call) is None:
-                if call.lane.endpoint.receive_into(call.answer, 0) < RESPONSE_MINIMUM:
-                    drop(call, "a response that is too short")
-        except TimeoutError:
-            return None
-        except PeerGone:
-            return Event.DEATH
-        return Event.ANSWER
+        woken = call.lane.wait(timeout=0)
+        if woken == Woken.RUNG:
+            return Event.ANSWER
+        return Event.DEATH if woken == Woken.DEAD else None
 
     # The end.
 
@@ -245,17 +230,8 @@ class Calls:
             return len(self._active)
 
 
-def heard(call: Call) -> int | None:
-    """The result of a call whose response has come; responses to others are dropped (H15)."""
-    context, result = _response.unpack_from(call.answer)
-    if context == call.context:
-        return int(result)
-    if context:
-        drop(call, f"a response to context {context:#x}")
-    return None
-
-
-def drop(call: Call, what: str) -> None:
-    """Forget what has come instead of the response."""
-    _log.warning("dropped %s: context %#x is awaited", what, call.context)
-    call.answer[:] = bytes(len(call.answer))
+def heard(call: Call) -> int:
+    """The result of a call whose response has come.  Others are not heard of (H15)."""
+    assert call.lane is not None
+    _, result = _response.unpack(call.lane.answer())
+    return int(result)

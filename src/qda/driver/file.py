@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
+from qda import limits
 from qda.driver.banks import Attachment, ContextBank
 from qda.driver.device import Device
 from qda.driver.mapping import Mappings
@@ -25,10 +26,11 @@ HandleOf = Callable[[int, Client, int], int]
 
 
 class _Handle(NamedTuple):
-    """What a handle names, and its use of it."""
+    """What a handle names, and its use of it; `named` is empty until the core knows of it."""
 
     attachment: Attachment
     uses: Uses
+    named: list[bool]
 
 
 class OpenFile:
@@ -56,6 +58,8 @@ class OpenFile:
         self.starting = threading.Lock()
         self._handles: dict[int, _Handle] = {}
         self._closed = False
+        # The core makes any message that fits a lane.
+        self.in_core = device.limits.message >= limits.SLOT
 
     # Handles.
 
@@ -82,7 +86,7 @@ class OpenFile:
         """Let a number that is free name an object, which the caller holds."""
         with self.lock, Uses() as uses:
             attachment = self.take_bank(without_bank).attach(buffer, uses)
-            self._handles[number] = _Handle(attachment, uses)
+            self._handles[number] = _Handle(attachment, uses, [])
             uses.keep()
 
     def has(self, buffer: BufferObject) -> bool:
@@ -108,6 +112,17 @@ class OpenFile:
         with self.lock:
             return self.hold(self.handle_of(fd, client, address), uses)
 
+    def name(self, number: int, session: Session) -> None:
+        """Let the core find the object of a handle, for the calls to come.  Where buffers are named
+        by descriptors it cannot: a number may mean another one each time."""
+        if self.descriptors:
+            return
+        with self.lock:
+            handle = self._handles.get(number)
+            if handle is not None and not handle.named:
+                session.name(number, handle.attachment)
+                handle.named.append(True)
+
     def _handle_of(self, fd: int, client: Client, address: int) -> int:
         return self.import_descriptor(client.descriptor(fd)) if self.descriptors else fd
 
@@ -120,6 +135,8 @@ class OpenFile:
         """Remove a handle.  OSError EINVAL if there is none."""
         with self.lock:
             handle = self._handles.pop(number, None)
+            named = self.session.pool.remove(number) if self.session is not None else None
+        del named  # the core's use ends here, and not under the lock
         if handle is None:
             raise OSError(errno.EINVAL, f"no GEM handle {number} in this file")
         handle.uses.release()

@@ -36,9 +36,12 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     """
     session = file.session
     key = Key(client.tid, request.handle, request.scalars, request.arguments)
-    if session is not None and (resumed := session.resume(key)) is not None:
-        with resumed as call:
-            return session.wait(call, client)
+    if session is not None:
+        if (resumed := session.resume(key)) is not None:
+            with resumed as call:
+                return session.wait(call, client)
+        if file.in_core and (result := session.invoke(client, key)) is not None:
+            return result
     if request.handle == Fixed.INIT:
         raise PermissionError(errno.EPERM, "handle 1 belongs to the driver")
     scalars = Scalars.decode(request.scalars)
@@ -78,6 +81,7 @@ def _send(
         address = argument.address if is_buffer else 0
         attachment = file.hold_fd(argument.fd, client, call.uses, address)
         session.announce(attachment)
+        file.name(argument.fd, session)
         return locate(argument, attachment, client) if is_buffer else select(argument, attachment)
 
     layout, message = pack(scalars, arguments, client, allocate, resolve)

@@ -1,6 +1,6 @@
 """Lanes: what carries calls between the driver and a protection domain.
 
-A lane is an endpoint and message memory.  The memory is a slot of the session's pool; a longer
+A lane is a pair of bells (`qda.core`) and message memory, both in the session's pool; a longer
 message gets memory of its own, which the lane keeps for its next call unless there is much of it.
 """
 
@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from qda import limits
+from qda.core import BLOCK, Pool
 from qda.driver.banks import ContextBank
 from qda.driver.objects import BufferObject
 from qda.driver.peer import Peer
 from qda.driver.sharing import Uses
-from qda.fastrpc.message import CONTEXT_NUMBERS
 from qda.linux import address_of
 from qda.memory import align
-from qda.rpmsg import Endpoint
 
-__all__ = ["Lane", "Lanes", "Memory"]
+__all__ = ["Block", "Lane", "Lanes", "Memory"]
 
 GRANULE = 1 << 20
 """Own message memory has multiples of this size."""
@@ -61,23 +60,28 @@ class Memory:
 
 
 class Block:
-    """Memory of the driver itself that the protection domain knows.
+    """Memory of the driver itself, mapped, for messages.  OSError ENOMEM."""
 
-    OSError ENOMEM, ENODEV; Died.
-    """
-
-    def __init__(self, size: int, bank: ContextBank, peer: Peer) -> None:
+    def __init__(self, size: int, bank: ContextBank) -> None:
         self._uses = Uses()
         try:
             with Uses() as made:
-                attachment = bank.attach(BufferObject.create(size, made), self._uses)
-            self._mapped = _Mapped(attachment.buffer.descriptor, size)
-            peer.announce(attachment)
+                self._attachment = bank.attach(BufferObject.create(size, made), self._uses)
+            self._mapped = _Mapped(self.descriptor, size)
         except BaseException:
             self._uses.release()
             raise
         mapped = self._mapped
-        self.memory = Memory(mapped.view, mapped.address, attachment.address, size)
+        self.memory = Memory(mapped.view, mapped.address, self._attachment.address, size)
+
+    @property
+    def descriptor(self) -> int:
+        """A descriptor of the memory, which stays the block's."""
+        return self._attachment.buffer.descriptor
+
+    def show(self, peer: Peer) -> None:
+        """Let a protection domain see it.  OSError ENODEV; Died."""
+        peer.announce(self._attachment)
 
     def close(self) -> None:
         """Unmap it and take it away from the DSP.  Idempotent."""
@@ -87,67 +91,101 @@ class Block:
 
 @dataclass(eq=False, slots=True)
 class Lane:
-    """An endpoint with its message memory, a slot of the pool and at times a block of its own.
+    """A lane of the pool by its number, with its message memory: a slot of the pool, and at times a
+    block of its own.
 
     `user` is the call that has the lane, None if it is free.
     """
 
-    endpoint: Endpoint
+    pool: Pool
+    number: int
     slot: Memory
     own: Block | None = None
     user: Traveller | None = None
+
+    def send(self, message: bytes) -> None:
+        """Send a message.  That the other side is gone shows when its answer is waited for."""
+        self.pool.send(self.number, message)
+
+    @property
+    def sent(self) -> int:
+        """How many messages have been sent on it."""
+        return self.pool.sent(self.number)
+
+    def wait(self, also: int = -1, timeout: int = -1) -> int:
+        """Wait for the answer to what was sent last; see `Awaited`."""
+        return self.pool.wait(self.number, also, timeout)
+
+    def answer(self) -> bytes:
+        """The response, once it is there."""
+        return self.pool.answer(self.number)
 
 
 class Traveller(Protocol):
     """A call, to the lane that carries it."""
 
     lane: Lane | None
+    before: int
 
 
 class Lanes:
     """The lanes of a session.  There are as many as calls have been under way at once.
 
-    Whoever lends a lane, or frees one, has the lock of the session's calls.
+    `block` is the memory of their pool.  Whoever lends a lane, or gives one back, has the lock of
+    the session's calls.
     """
 
-    def __init__(self, bank: ContextBank, peer: Peer) -> None:
-        self._bank = bank
-        self._peer = peer
-        self._pool = Block(limits.SLOT * len(CONTEXT_NUMBERS), bank, peer)
+    def __init__(self, bank: ContextBank, peer: Peer, block: Block) -> None:
+        self._bank, self._peer, self._block = bank, peer, block
+        self._pool = peer.pool
         self._adding = threading.Lock()
-        self._lanes = [self._lane(index) for index in range(len(peer.endpoints))]
-
-    def _lane(self, index: int) -> Lane:
-        return Lane(
-            self._peer.endpoints[index], self._pool.memory.part(limits.SLOT * index, limits.SLOT)
-        )
+        self._lanes: list[Lane] = []
+        self.add(limits.LANES)
 
     def lend(self, call: Traveller) -> bool:
         """Lend a free lane to a call, if there is one."""
-        for lane in self._lanes:
+        for lane in self._lanes[: self._peer.lanes]:
             if lane.user is None:
+                # The lane is the call's before it is claimed: it is given back in any case.
+                call.before = lane.sent
                 lane.user = call
                 call.lane = lane
-                return True
+                if self._pool.claim(lane.number):
+                    return True
+                lane.user = call.lane = None
         return False
 
-    def add(self) -> None:
-        """Add a lane.  OSError, Died."""
+    @property
+    def lent_by_core(self) -> int:
+        """How many lanes carry calls of the core's own, see `Session.invoke`."""
+        return self._pool.calls
+
+    def add(self, count: int = 1) -> None:
+        """Add lanes.  OSError ENOSPC if there can be no more, ENODEV; Died."""
         with self._adding:
-            index = len(self._lanes)
-            if index == len(self._peer.endpoints):
-                self._peer.add_endpoint()
-            self._lanes.append(self._lane(index))
+            # They are of use as soon as the peer has them.
+            for number in range(len(self._lanes) + 1, self._peer.lanes + count + 1):
+                slot = self._block.memory.part(BLOCK * number, BLOCK)
+                self._lanes.append(Lane(self._pool, number, slot))
+            self._peer.add_lanes(count)
+
+    def give_back(self, call: Traveller) -> None:
+        """Take back the lane of a call; nothing if it has none any more."""
+        lane = call.lane
+        if lane is not None and lane.user is call:
+            self._pool.give_back(lane.number)
+            lane.user = None
 
     def message(self, call: Traveller, size: int) -> Memory:
         """Zeroed message memory for a call, at least `size` bytes.  OSError ENOMEM, ENODEV."""
         lane = call.lane
         assert lane is not None
         memory = lane.slot
-        if size > limits.SLOT:
+        if size > BLOCK:
             if lane.own is None or lane.own.memory.size < size:
                 self.trim(call, 0)
-                lane.own = Block(align(size, GRANULE), self._bank, self._peer)
+                lane.own = Block(align(size, GRANULE), self._bank)
+                lane.own.show(self._peer)
             memory = lane.own.memory
         memory.view[:size] = bytes(size)
         return memory
@@ -163,7 +201,7 @@ class Lanes:
         for lane in self._lanes:
             _trim(lane, 0)
             lane.slot.view.release()
-        self._pool.close()
+        self._block.close()
 
 
 def _trim(lane: Lane, keep: int) -> None:

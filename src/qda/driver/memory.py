@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from qda.core import Port, Woken
 from qda.linux import (
     Area,
     MapsFile,
@@ -26,9 +27,18 @@ from qda.linux import (
     write_memory,
 )
 from qda.memory import ClientAddress
-from qda.rpmsg import Endpoint
+from qda.rpmsg import PeerGone
 
-__all__ = ["KERNEL", "Client", "LocalClient", "MessageMemory", "Piece", "ProcessMemory"]
+__all__ = [
+    "KERNEL",
+    "Awaited",
+    "Client",
+    "LocalClient",
+    "MessageMemory",
+    "Piece",
+    "ProcessMemory",
+    "wait_for",
+]
 
 
 class MessageMemory(Protocol):
@@ -93,13 +103,43 @@ class Client(Protocol):
         `flags`; returns the client's number for it."""
         ...
 
-    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
-        """Receive a message on the client's behalf; returns its length.
+    @property
+    def port(self) -> Port | None:
+        """The client to the core, None if its calls have to be waited for here."""
+        ...
 
-        InterruptedError ends the wait when the client has to handle a signal first; PeerGone and
-        TimeoutError as `Endpoint.receive`.
+    def wait(self, answer: Awaited, timeout: float | None) -> None:
+        """Wait for an answer on the client's behalf, at most `timeout` seconds.
+
+        InterruptedError ends the wait when the client has to handle a signal first; PeerGone if
+        there will be no answer, TimeoutError when the time is over.
         """
         ...
+
+
+class Awaited(Protocol):
+    """An answer that a client waits for."""
+
+    def wait(self, also: int = -1, timeout: int = -1) -> int:
+        """Wait for it; returns a `Woken`.  `also` is a descriptor that ends the wait when it can
+        be read, `timeout` is in milliseconds; -1 for neither."""
+        ...
+
+
+def wait_for(answer: Awaited, timeout: float | None, also: int = -1) -> bool:
+    """Wait for an answer; False if the descriptor `also` has something to say before.
+
+    PeerGone if there will be none, TimeoutError after `timeout` seconds.
+    """
+    milliseconds = -1 if timeout is None else int(timeout * 1000)
+    woken: int = Woken.SIGNAL
+    while woken == Woken.SIGNAL:  # a handler has run, and raised nothing
+        woken = answer.wait(also, milliseconds)
+    if woken == Woken.DEAD:
+        raise PeerGone("the protection domain is gone")
+    if woken == Woken.LATE:
+        raise TimeoutError(errno.ETIMEDOUT, f"no answer within {timeout} s")
+    return woken == Woken.RUNG
 
 
 class ProcessMemory:
@@ -160,6 +200,7 @@ class LocalClient:
         self.structures: dict[int, bytearray] = {}
         self.fetch, self.store = self._memory.fetch, self._memory.store
         self.area = self._maps.area
+        self.port: Port | None = Port(self.pid, self.limit, self._maps.fileno())
 
     def read(self, address: ClientAddress, length: int) -> bytes | None:
         at_hand = self.structures.get(address)
@@ -190,8 +231,8 @@ class LocalClient:
         os.set_inheritable(number, not flags & os.O_CLOEXEC)
         return number
 
-    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
-        return endpoint.receive_into(buffer, timeout)
+    def wait(self, answer: Awaited, timeout: float | None) -> None:
+        wait_for(answer, timeout)
 
     def close(self) -> None:
         self._maps.close()
@@ -201,6 +242,7 @@ class _Kernel:
     """The driver itself, where a request has no caller: it has no memory and no descriptors."""
 
     pid = tid = 0
+    port = None
     comm = b""
     limit = 0
 
@@ -225,8 +267,8 @@ class _Kernel:
     def install(self, descriptor: int, flags: int) -> int:
         raise OSError(errno.EBADF, "the driver itself has no descriptors")
 
-    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
-        return endpoint.receive_into(buffer, timeout)
+    def wait(self, answer: Awaited, timeout: float | None) -> None:
+        wait_for(answer, timeout)
 
 
 KERNEL: Client = _Kernel()

@@ -14,8 +14,7 @@ from collections.abc import Callable
 from qda.driver.banks import Attachment
 from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
-from qda.rpmsg import Channel, Endpoint, PeerGone
-from qda.rpmsg.channel import Link
+from qda.rpmsg import Channel, Link, PeerGone, PoolMemory
 
 __all__ = ["Died", "Peer"]
 
@@ -31,13 +30,19 @@ class Died(Exception):
 
 
 class Peer:
-    """The protection domain of one client id, behind a link with some endpoints.
+    """The protection domain of one client id, behind a link with lanes in `memory`.
 
-    `dead` is True once no call will be answered any more.  OSError ENODEV if there is no DSP.
+    `tag` is the kind of protection domain that context words name.  `dead` is True once no call
+    will be answered any more.  OSError ENODEV if there is no DSP.
     """
 
     def __init__(
-        self, channel: Channel, client_id: int, kind: ProtectionDomain, endpoints: int
+        self,
+        channel: Channel,
+        client_id: int,
+        kind: ProtectionDomain,
+        tag: ProtectionDomain,
+        memory: PoolMemory,
     ) -> None:
         self.client_id = client_id
         self.kind = kind
@@ -47,18 +52,24 @@ class Peer:
         self._announcing = threading.Lock()
         self._known: set[Attachment] = set()
         try:
-            self._link = channel.connect(client_id, kind, endpoints)
+            self._link = channel.connect(client_id, kind, tag, memory)
         except PeerGone as error:
             raise OSError(errno.ENODEV, "the DSP is gone") from error
+        self.pool = self._link.pool
+        self._link.when_gone(self._end)
+
+    def _end(self) -> None:
+        self.dead = True
+        self.pool.kill()
 
     @property
-    def endpoints(self) -> list[Endpoint]:
-        """The endpoints for messages, each of which has a thread of its own on the DSP."""
-        return self._link.endpoints
+    def lanes(self) -> int:
+        """How many lanes there are, each with a thread of its own on the DSP."""
+        return self._link.lanes
 
-    def add_endpoint(self) -> None:
-        """Add one to `endpoints`.  OSError, Died."""
-        self._ask(lambda link: link.add_endpoint())
+    def add_lanes(self, count: int) -> None:
+        """Add lanes.  OSError, Died."""
+        self._ask(lambda link: link.add_lanes(count))
 
     # Memory that it may see.
 
@@ -122,8 +133,7 @@ class Peer:
         except OSError as error:
             _log.debug("disconnect of client %d: %s", self.client_id, error)
         self.dead = True
-        for endpoint in list(self.endpoints):
-            endpoint.shutdown()
+        self._link.hang_up()
 
     def close(self) -> None:
         """Close the link, on which nobody waits any more."""
@@ -131,6 +141,6 @@ class Peer:
         self._link.close()
 
     def disown(self) -> None:
-        """In a forked child: close the parent's endpoints without ending the conversation."""
+        """In a forked child: close the parent's descriptors without ending the conversation."""
         if self._connected:
             self._link.disown()

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import ExitStack
 
 from qda import limits
+from qda.core import POOL_SIZE
 from qda.driver.banks import Attachment, ContextBank
 from qda.driver.call import Call, Event, Key
-from qda.driver.calls import Calls, Keeper, drop, heard
-from qda.driver.lanes import Lanes, Memory
+from qda.driver.calls import Calls, Keeper, heard
+from qda.driver.lanes import Block, Lanes, Memory
 from qda.driver.memory import Client
 from qda.driver.peer import Peer
+from qda.driver.sharing import Uses
 from qda.errors import PROCESS_DIED
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.message import RESPONSE_MINIMUM
-from qda.rpmsg import Channel, PeerGone
+from qda.rpmsg import Channel, PeerGone, PoolMemory
 
 __all__ = ["Session"]
+
+
+class _Named:
+    """An object that the core knows by name: it holds it."""
+
+    def __init__(self, attachment: Attachment) -> None:
+        self._uses = Uses()
+        with attachment.lock:
+            self._uses.hold(attachment)
+
+    def __del__(self) -> None:
+        self._uses.release()
+
 
 _log = logging.getLogger("qda.driver")
 _SEND, _ANSWER = Event.SEND, Event.ANSWER
@@ -41,9 +56,15 @@ class Session:
         self.client_id = client_id
         self.tag = tag
         with ExitStack() as undo:
-            self._peer = Peer(channel, client_id, kind, limits.LANES)
+            block = Block(POOL_SIZE, bank)
+            undo.callback(block.close)
+            memory = block.memory
+            places = PoolMemory(block.descriptor, memory.process_address, memory.device_address)
+            self._peer = Peer(channel, client_id, kind, tag, places)
             undo.callback(self._peer.close)
-            self._lanes = Lanes(bank, self._peer)
+            block.show(self._peer)
+            self.pool = self._peer.pool
+            self._lanes = Lanes(bank, self._peer, block)
             undo.pop_all()
         self._calls = Calls(self._peer, self._lanes)
 
@@ -58,7 +79,26 @@ class Session:
         """Died, or OSError ENODEV, if no call can be answered any more."""
         self._peer.refuse_if_dead()
 
+    def name(self, number: int, attachment: Attachment) -> None:
+        """Let the core find an object by a handle, which does not name one for it yet."""
+        buffer = attachment.buffer
+        major, minor, inode = buffer.identity
+        owner = _Named(attachment)
+        self.pool.add(number, attachment.address, buffer.size, inode, major, minor, owner)
+
     # Calls.
+
+    def invoke(self, client: Client, key: Key) -> int | None:
+        """Carry out a call in the core, with no more than that; returns its result.
+
+        None if it has to go the long way, and nothing was sent.  OSError ENODEV, EFAULT.
+        """
+        port = client.port
+        if port is None:
+            return None
+        self._calls.tidy_up(key)
+        result = self.pool.invoke(port, *key)
+        return self._peer.gone(PROCESS_DIED) if result is False else result
 
     def call(self, key: Key | None = None) -> Keeper:
         """Begin a call: `with session.call(key) as call`.  `key` is None for the driver's own.
@@ -79,10 +119,7 @@ class Session:
     def send(self, call: Call, message: bytes) -> None:
         """Send the message of a call.  A failure shows in `wait`, like one a moment later."""
         assert call.lane is not None
-        try:
-            call.lane.endpoint.send_noted(message, call.departed)
-        except PeerGone:
-            self._peer.dead = True
+        call.lane.send(message)
         call.take(_SEND)
 
     def wait(self, call: Call, client: Client, timeout: float | None = None) -> int:
@@ -93,19 +130,18 @@ class Session:
         """
         assert call.lane is not None
         try:
-            while (result := heard(call)) is None:
-                if client.wait(call.lane.endpoint, call.answer, timeout) < RESPONSE_MINIMUM:
-                    drop(call, "a response that is too short")
+            client.wait(call.lane, timeout)
         except PeerGone:
             call.take(Event.DEATH)
             return self._peer.gone(PROCESS_DIED)
+        result = heard(call)
         call.take(_ANSWER)
         return call.finish(result) if call.finish else result
 
     @property
     def calls(self) -> int:
         """Number of calls under way, abandoned ones included."""
-        return len(self._calls)
+        return len(self._calls) + self.pool.calls
 
     # The end.
 
@@ -116,8 +152,13 @@ class Session:
         """
         if not self._calls.close():
             return
+        idle = threading.Event()
+        if self.pool.close(idle.set):
+            idle.set()
         self._peer.disconnect()
         left = self._calls.drain(limits.PATIENCE)
+        if not idle.wait(limits.PATIENCE):
+            left += self.pool.calls
         if left:
             _log.error("client %d: %d calls do not end", self.client_id, left)
             return

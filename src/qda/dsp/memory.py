@@ -12,12 +12,14 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import weakref
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from qda import limits
+from qda.core import Space
 from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
 from qda.linux import map_shared, reserve, unmap
 from qda.memory import PAGE, BusAddress, DspAddress, Ranges
@@ -44,13 +46,17 @@ class Region:
     view: memoryview
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class BusMemory(Region):
-    """What the driver has announced: bus addresses from `bus`."""
+    """What the driver has announced: bus addresses from `bus`.
+
+    Calls under way that reach it have it, too; when nobody has it any more it is taken away.
+    """
 
     bus: int
     descriptor: int
     client_id: int
+    ending: weakref.finalize[..., BusMemory] | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -66,10 +72,12 @@ class AddressSpace:
     """The memory of one protection domain.  Thread-safe.
 
     `window` is how many bytes of DSP addresses to reserve; OSError ENOMEM if they are not free.
+    `bus` is what messages may name, as the core has it.
     """
 
     def __init__(self, window: int = limits.WINDOW) -> None:
-        self._lock = threading.Lock()
+        self.bus = Space()
+        self._lock = threading.RLock()  # memory may end with any reference to it, also in here
         self._base, self._window = self._find_window(window), window
         self._ranges = Ranges(self._base, self._base + window, limits.GRANULE)
         self._bus_starts: list[int] = []
@@ -96,15 +104,22 @@ class AddressSpace:
             with self._lock:
                 self._remove(self._announced(client_id, bus))
                 start, view = self._place(size, descriptor, 0, 0)
+                memory = BusMemory(start, size, view, bus, descriptor, client_id)
+                memory.ending = weakref.finalize(memory, self._end, start, size, descriptor)
+                memory.ending.atexit = False
                 index = bisect_right(self._bus_starts, bus)
                 self._bus_starts.insert(index, bus)
-                self._bus.insert(index, BusMemory(start, size, view, bus, descriptor, client_id))
+                self._bus.insert(index, memory)
+                self.bus.add(bus, size, start, memory)
         except BaseException:
             os.close(descriptor)
             raise
 
     def withdraw(self, client_id: int, bus: int) -> None:
-        """Make bus memory of a client inaccessible.  OSError ENOENT if it is not there."""
+        """Make bus memory of a client inaccessible, to calls that use it when they have ended.
+
+        OSError ENOENT if it is not there.
+        """
         with self._lock:
             memory = self._announced(client_id, bus)
             if memory is None:
@@ -121,15 +136,14 @@ class AddressSpace:
         if memory is not None:
             index = self._bus.index(memory)
             del self._bus[index], self._bus_starts[index]
-            self._take_away(memory)
-            os.close(memory.descriptor)
+            self.bus.remove(memory)
 
     def forget(self, client_id: int) -> None:
         """Take away everything of a client that has gone."""
         with self._lock:
             for mapped in [m for m in self._mapped if m.client_id == client_id]:
                 self._mapped.remove(mapped)
-                self._take_away(mapped)
+                self._take_away(mapped.start, mapped.size)
             for memory in [m for m in self._bus if m.client_id == client_id]:
                 self._remove(memory)
 
@@ -195,7 +209,7 @@ class AddressSpace:
             for mapped in self._mapped:
                 if mapped.client_id == client_id and matches(mapped):
                     self._mapped.remove(mapped)
-                    self._take_away(mapped)
+                    self._take_away(mapped.start, mapped.size)
                     return
         raise StatusError(NO_SUCH_MAP, f"{what} is not mapped")
 
@@ -229,10 +243,16 @@ class AddressSpace:
             self._ranges.give_back(start)
             raise
 
-    def _take_away(self, region: Region) -> None:
+    def _end(self, start: int, size: int, descriptor: int) -> None:
+        """Nobody has bus memory any more."""
+        os.close(descriptor)
+        self._take_away(start, size)
+
+    def _take_away(self, start: int, size: int) -> None:
         """Put inaccessible memory in its place: whoever still holds a view of it faults."""
-        reserve(region.start, region.size, replace=True)
-        self._ranges.give_back(region.start)
+        with self._lock:
+            reserve(start, size, replace=True)
+            self._ranges.give_back(start)
 
     def __len__(self) -> int:
         return len(self._bus) + len(self._mapped)
@@ -241,6 +261,8 @@ class AddressSpace:
         """Give back the window and everything in it."""
         with self._lock:
             for memory in self._bus:
-                os.close(memory.descriptor)
+                if memory.ending is not None and memory.ending.detach():
+                    os.close(memory.descriptor)
+                self.bus.remove(memory)
             self._bus, self._bus_starts, self._mapped = [], [], []
             unmap(self._base, self._window)

@@ -237,10 +237,10 @@ class Process:
 
     # One call.
 
-    def run(self, session: Session, message: bytes) -> int:
-        """Run a call of a session; returns its result.  ClientFault."""
+    def run(self, session: Session, call: Call) -> int:
+        """Run a call of a session; returns its result, signed.  ClientFault."""
         try:
-            return self._call(session, Call.decode(message))
+            return self._call(session, call)
         except ClientFault:
             raise
         except StatusError as error:
@@ -253,12 +253,12 @@ class Process:
 
     def _call(self, session: Session, call: Call) -> int:
         self.running.thread = call.thread
-        if call.client_id != (0 if call.handle == Fixed.INIT else session.client_id):
-            raise StatusError(NO_SUCH_CLIENT, f"client {call.client_id} is not on this session")
+        if call.found == NO_SUCH_CLIENT:
+            raise StatusError(NO_SUCH_CLIENT, "the message is not of a client of this session")
         if not session.answers(call.handle):
             raise StatusError(BAD_STATE, f"the session answers no calls: {session.state.value}")
         scalars = Scalars.decode(call.word)
-        arguments = call.arguments(scalars, self.space)
+        arguments = call.arguments()
         module = self.modules.find(call.handle, session.client_id)
         result = operator.index(module.invoke(scalars, arguments))
         return as_signed(result & 0xFFFFFFFF)

@@ -1,21 +1,27 @@
-"""The threads of a protection domain: one behind each endpoint of its sessions.
+"""The threads of a protection domain: one for the control endpoint of each session, and one behind
+each of its lanes.
 
-The thread of a control endpoint does what frames say, that of any other endpoint takes a message,
-runs the call, and answers on the same endpoint; nothing is handed from thread to thread.
+The first does what frames say; the others wait for a message, run the call, and answer on the same
+lane.  Nothing is handed from thread to thread.
 """
 
 from __future__ import annotations
 
 import errno
+import mmap
 import os
+import stat
 import threading
 from collections.abc import Callable
 
+from qda.core import BLOCK, LANES, Arguments, Server, lane_address
+from qda.dsp.call import Call
 from qda.dsp.process import Process
 from qda.dsp.session import ClientFault, Pending, Session
 from qda.errors import as_signed
 from qda.fastrpc.domains import ProtectionDomain
-from qda.rpmsg import Endpoint, Frame, Operation, PeerGone, serve_frame
+from qda.linux import address_of
+from qda.rpmsg import Bells, Endpoint, Frame, Operation, PeerGone, serve_frame
 
 __all__ = ["Serving"]
 
@@ -30,7 +36,8 @@ class Serving:
     def __init__(self, process: Process, die: Callable[[], None] | None = None) -> None:
         self._process = process
         self._die = die or self._break_off
-        self._endpoints: set[Endpoint] = set()
+        self._controls: set[Endpoint] = set()
+        self._bells: set[Bells] = set()
 
     def serve(self, supervisor: Endpoint) -> None:
         """Serve the sessions that arrive on the supervisor's endpoint until it ends."""
@@ -40,64 +47,53 @@ class Serving:
             except PeerGone:
                 return
             try:
-                control, *endpoints = self._adopt_all(descriptors)
-                session = self._process.open(Frame.unpack(message).client_id, control)
+                self._open(Frame.unpack(message), descriptors)
             except (ValueError, OSError) as error:  # nobody is there whom it could be told
                 self._process.log.error("a session could not begin: %s", error)
-                continue
-            _start(self._serve_control, session)
-            for endpoint in endpoints:
-                _start(self._serve_calls, session, endpoint)
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+
+    def _open(self, frame: Frame, descriptors: list[int]) -> None:
+        if len(descriptors) not in frame.operation.descriptors:
+            raise ValueError(f"{len(descriptors)} descriptors came with {frame}")
+        words = mmap.mmap(descriptors[1], BLOCK)
+        control = Endpoint.adopt(descriptors.pop(0))
+        self._controls.add(control)
+        session = self._process.open(frame.client_id, control)
+        _start(self._serve_control, session, words)
 
     def disown(self) -> None:
-        """In a child that a skeleton has forked: close the endpoints."""
-        for endpoint in self._endpoints:
-            endpoint.close()
+        """In a child that a skeleton has forked: close what leads to the driver."""
+        for control in self._controls:
+            control.close()
+        for bells in self._bells:
+            bells.close()
 
     def _break_off(self) -> None:
-        for endpoint in list(self._endpoints):
-            endpoint.shutdown()
-
-    def _adopt_all(self, descriptors: list[int]) -> list[Endpoint]:
-        """Endpoints of all descriptors, or of none.  OSError."""
-        found: list[Endpoint] = []
-        try:
-            while descriptors:
-                found.append(self._adopt(descriptors.pop()))
-        except OSError:
-            for endpoint in found:
-                self._discard(endpoint)
-            for descriptor in descriptors:
-                os.close(descriptor)
-            raise
-        return found[::-1]
-
-    def _adopt(self, descriptor: int) -> Endpoint:
-        endpoint = Endpoint.adopt(descriptor)
-        self._endpoints.add(endpoint)
-        return endpoint
-
-    def _discard(self, endpoint: Endpoint) -> None:
-        self._endpoints.discard(endpoint)
-        endpoint.close()
+        for control in list(self._controls):
+            control.shutdown()
 
     # A control endpoint.
 
-    def _serve_control(self, session: Session) -> None:
+    def _serve_control(self, session: Session, words: mmap.mmap) -> None:
         def handle(frame: Frame, descriptors: list[int]) -> None:
-            self._handle(session, frame, descriptors)
+            self._handle(session, words, frame, descriptors)
 
         while True:
             try:
                 serve_frame(session.control, handle)
             except PeerGone:
                 break
+        self._controls.discard(session.control)
         session.control.close()
         self._process.go(session)
 
-    def _handle(self, session: Session, frame: Frame, descriptors: list[int]) -> None:
-        if frame.operation is Operation.ENDPOINT:
-            _start(self._serve_calls, session, self._adopt(descriptors.pop()))
+    def _handle(
+        self, session: Session, words: mmap.mmap, frame: Frame, descriptors: list[int]
+    ) -> None:
+        if frame.operation is Operation.LANES:
+            self._add_lanes(session, words, frame, descriptors)
         elif frame.operation is Operation.ANNOUNCE:
             space, descriptor = self._process.space, descriptors.pop()
             space.announce(session.client_id, frame.address, frame.size, descriptor)
@@ -106,23 +102,52 @@ class Serving:
         else:
             raise OSError(errno.EINVAL, f"a session cannot {frame}")
 
-    # An endpoint for calls.
+    # Lanes.
 
-    def _serve_calls(self, session: Session, endpoint: Endpoint) -> None:
+    def _add_lanes(
+        self, session: Session, words: mmap.mmap, frame: Frame, descriptors: list[int]
+    ) -> None:
+        if not 1 <= frame.address <= LANES + 1 - len(descriptors) // 2:
+            raise OSError(errno.EINVAL, f"there are no lanes from {frame.address} on")
+        if not all(stat.S_ISFIFO(os.fstat(descriptor).st_mode) for descriptor in descriptors):
+            raise OSError(errno.EINVAL, "bells are pipes")
+        number = frame.address
+        while descriptors:
+            bells = Bells(*descriptors[:2])
+            del descriptors[:2]
+            self._bells.add(bells)
+            _start(self._serve_lane, session, words, number, bells, frame.patience)
+            number += 1
+
+    def _serve_lane(
+        self, session: Session, words: mmap.mmap, number: int, bells: Bells, patience: int
+    ) -> None:
         self._process.running.session = session
-        while True:
-            try:
-                self._serve_call(session, endpoint, endpoint.receive())
-            except PeerGone:
-                self._discard(endpoint)
-                return
+        server = Server(
+            self._process.space.bus,
+            lane_address(address_of(words), number),
+            bells.sleep,
+            bells.wake,
+            session.client_id,
+            True,
+            patience,
+        )
 
-    def _serve_call(self, session: Session, endpoint: Endpoint, message: bytes) -> None:
-        pending = Pending(endpoint, int.from_bytes(message[8:16], "little"))
+        def run(handle: int, word: int, thread: int, found: Arguments) -> int:
+            return self._serve_call(session, server, Call(handle, word, thread, found))
+
+        try:
+            server.serve(run)
+        finally:
+            self._bells.discard(bells)
+            bells.close()
+
+    def _serve_call(self, session: Session, server: Server, call: Call) -> int:
+        pending = Pending(server)
         self._process.running.pending = pending
         session.begin(pending)
         try:
-            result = self._process.run(session, message)
+            result = self._process.run(session, call)
         except ClientFault as fault:
             self._process.log.info("%s", fault)
             result = as_signed(fault.status)
@@ -130,9 +155,10 @@ class Serving:
                 pending.answer(result)
                 self._die()
             self._process.leave()  # in the root protection domain others go on
+        pending.claim()
         if session.finish(pending):
             self._process.forget(session)
-        pending.answer(result)
+        return result
 
 
 def _start(target: Callable[..., None], *arguments: object) -> None:

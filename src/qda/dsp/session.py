@@ -24,19 +24,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from qda import limits
+from qda.core import Server
 from qda.dsp.hostlog import HostLog
 from qda.dsp.reverse_calls import ReverseCalls
 from qda.errors import BAD_STATE, StatusError, as_signed
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostlog import Level
-from qda.fastrpc.message import Response
 from qda.rpmsg import Endpoint
 from qda.states import Transitions
 
 __all__ = ["LIFE", "ClientFault", "Life", "LifeEvent", "Pending", "Session", "SessionLog"]
-
-
-_response = Response.codec
 
 
 class Life(enum.Enum):
@@ -108,17 +105,21 @@ class Pending:
     """A call that has not been answered yet.  It is answered once, by whoever comes first: its own
     thread, or the release of its session."""
 
-    endpoint: Endpoint
-    context: int
+    server: Server
     unanswered: list[bool] = field(default_factory=lambda: [True])
 
-    def answer(self, result: int) -> None:
-        """Send the response; nothing if it has been sent.  PeerGone."""
+    def claim(self) -> bool:
+        """Be the one who answers, from here on; false for all but the first."""
         try:
-            self.unanswered.pop()  # of several threads, one succeeds
+            self.unanswered.pop()
         except IndexError:
-            return
-        self.endpoint.send(_response.pack(self.context, result))
+            return False
+        return True
+
+    def answer(self, result: int) -> None:
+        """Send the response; nothing if somebody else does."""
+        if self.claim():
+            self.server.answer(result)
 
 
 class Session:

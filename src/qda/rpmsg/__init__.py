@@ -1,10 +1,21 @@
-"""The transport between the application processor and a DSP: endpoints that carry small messages,
-and descriptors of shared memory, between two processes.  What the messages say is not its concern.
+"""The transport between the application processor and a DSP: lanes in shared memory that carry
+calls, and endpoints that carry frames with descriptors.  What a call says is not its concern.
 """
 
-from qda.rpmsg.channel import Channel
+from qda.rpmsg.bells import Bells
+from qda.rpmsg.channel import Channel, Link, PoolMemory
 from qda.rpmsg.endpoint import Endpoint, PeerGone
 from qda.rpmsg.frame import Frame, Operation
 from qda.rpmsg.service import serve_frame
 
-__all__ = ["Channel", "Endpoint", "Frame", "Operation", "PeerGone", "serve_frame"]
+__all__ = [
+    "Bells",
+    "Channel",
+    "Endpoint",
+    "Frame",
+    "Link",
+    "Operation",
+    "PeerGone",
+    "PoolMemory",
+    "serve_frame",
+]

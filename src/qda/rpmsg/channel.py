@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import select
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from qda import limits
+from qda.core import LANES, Pool
+from qda.rpmsg.bells import Bells, make_bells
 from qda.rpmsg.endpoint import Endpoint
 from qda.rpmsg.frame import Frame, Operation, unpack_reply
+from qda.rpmsg.watch import Watch, has_gone
 
-__all__ = ["Channel", "Control", "Link"]
+__all__ = ["Channel", "Control", "Link", "PoolMemory"]
+
+
+class PoolMemory(NamedTuple):
+    """The memory of a session's lanes: its descriptor, and where it lies here and on the bus."""
+
+    descriptor: int
+    address: int
+    device: int
 
 
 class Control:
@@ -51,25 +62,51 @@ class Control:
 
 
 class Link:
-    """A session's connection to its protection domain: a control endpoint and more endpoints, each
-    of which has a thread of the protection domain behind it."""
+    """A session's connection to its protection domain: a control endpoint, and lanes, behind each
+    of which stands a thread of the protection domain.
 
-    def __init__(self, control: Control, endpoints: list[Endpoint]) -> None:
-        self.control = control
-        self.endpoints = endpoints
+    `pool` has the lanes; they are numbered from 1.
+    """
 
-    def add_endpoint(self) -> Endpoint:
-        """One more endpoint, ready for a message.  PeerGone, OSError."""
-        ours, theirs = Endpoint.pair()
+    def __init__(self, control: Control, pool: Pool, patience: int, watch: Watch) -> None:
+        self.control, self.pool = control, pool
+        self._patience, self._watch = patience, watch
+        self._bells: list[Bells] = []
+
+    def when_gone(self, gone: Callable[[], None]) -> None:
+        """Have `gone` called, in a thread of the channel, when the other end has gone."""
+        self._watch.add(self.control.fileno(), gone)
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes there are."""
+        return len(self._bells)
+
+    def add_lanes(self, count: int) -> None:
+        """Add lanes, up to 31 at once.  PeerGone, OSError; ENOSPC if a pool has no more."""
+        if self.lanes + count > LANES:
+            raise OSError(errno.ENOSPC, f"a session has {LANES} lanes at most")
+        assert 0 < 2 * count <= limits.DESCRIPTORS
+        ours: list[Bells] = []
+        theirs: list[Bells] = []
         try:
-            self.control.request(Frame(Operation.ENDPOINT), [theirs.fileno()])
+            for _ in range(count):
+                near, far = make_bells()
+                ours.append(near)
+                theirs.append(far)
+            first = self.lanes + 1
+            frame = Frame(Operation.LANES, 0, first, self._patience)
+            self.control.request(frame, [number for bells in theirs for number in bells])
         except BaseException:
-            ours.close()
+            for bells in ours:
+                bells.close()
             raise
         finally:
-            theirs.close()
-        self.endpoints.append(ours)
-        return ours
+            for bells in theirs:
+                bells.close()
+        for number, bells in enumerate(ours, first):
+            self._bells.append(bells)
+            self.pool.open(number, bells.sleep, bells.wake, self._patience)
 
     def announce(self, address: int, size: int, descriptor: int) -> None:
         """Let messages of this session name `size` bytes of shared memory at `address`."""
@@ -79,45 +116,58 @@ class Link:
         """Take back what `announce` allowed."""
         self.control.request(Frame(Operation.WITHDRAW, 0, address))
 
+    def hang_up(self) -> None:
+        """End the conversation: every thread that waits for an answer is told."""
+        self._watch.remove(self.control.fileno())
+        self.pool.kill()
+        self.control.close()
+
     def disown(self) -> None:
-        """In a forked child: close these copies of the endpoints."""
-        for endpoint in self.endpoints:
-            endpoint.close()
+        """In a forked child: close these copies of the descriptors."""
+        self._close_bells()
         self.control.disown()
 
     def close(self) -> None:
-        """End the conversation; every thread that waits on an endpoint gets PeerGone."""
-        for endpoint in self.endpoints:
-            endpoint.shutdown()
-            endpoint.close()
-        self.control.close()
+        """Close everything.  No thread may wait any more, see `hang_up`."""
+        self.hang_up()
+        self._close_bells()
+
+    def _close_bells(self) -> None:
+        while self._bells:
+            self._bells.pop().close()
 
 
 class Channel:
-    """The channel to one DSP, as its driver holds it.  `timeout` bounds, in seconds, the wait for
-    the answer to a frame."""
+    """The channel to one DSP, as its driver holds it.
 
-    def __init__(self, endpoint: Endpoint, timeout: float = limits.PATIENCE) -> None:
-        self._timeout = timeout
+    `timeout` bounds, in seconds, the wait for the answer to a frame.  `patience` is for how many
+    microseconds a side looks for the other's message before it sleeps.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, timeout: float = limits.PATIENCE, patience: int = 0
+    ) -> None:
+        self._timeout, self._patience = timeout, patience
         self._control = Control(endpoint, timeout)
+        self._watch = Watch()
 
-    def connect(self, client_id: int, kind: int, endpoints: int) -> Link:
-        """Open a session with that many endpoints in a protection domain of that kind.
+    def connect(self, client_id: int, kind: int, tag: int, memory: PoolMemory) -> Link:
+        """Open a session in a protection domain of that kind, whose lanes lie in `memory`.
 
-        PeerGone if the DSP is gone, OSError if it refuses.
+        `tag` stands in the context words of its calls.  PeerGone if the DSP is gone, OSError if it
+        refuses.
         """
-        with ExitStack() as undo, ExitStack() as theirs:
-            ours: list[Endpoint] = []
-            remote: list[int] = []
-            for _ in range(1 + endpoints):
-                near, far = Endpoint.pair()
-                undo.callback(near.close)
-                theirs.callback(far.close)
-                ours.append(near)
-                remote.append(far.fileno())
-            self._control.request(Frame(Operation.OPEN, client_id, 0, kind), remote)
-            undo.pop_all()
-            return Link(Control(ours[0], self._timeout), ours[1:])
+        near, far = Endpoint.pair()
+        try:
+            frame = Frame(Operation.OPEN, client_id, 0, kind)
+            self._control.request(frame, [far.fileno(), memory.descriptor])
+        except BaseException:
+            near.close()
+            raise
+        finally:
+            far.close()
+        pool = Pool(memory.address, memory.device, client_id, tag)
+        return Link(Control(near, self._timeout), pool, self._patience, self._watch)
 
     def disconnect(self, client_id: int) -> None:
         """Destroy what is left of a session on the DSP.  PeerGone if all of it is."""
@@ -129,14 +179,14 @@ class Channel:
         descriptor = self._control.fileno()
         if descriptor < 0:
             return False
-        poll = select.poll()
-        poll.register(descriptor, 0)
-        return not poll.poll(0)
+        return not has_gone(descriptor)
 
     def disown(self) -> None:
         """In a forked child: close this copy of the endpoint."""
         self._control.disown()
+        self._watch.disown()
 
     def close(self) -> None:
         """Shut the DSP down."""
         self._control.close()
+        self._watch.close()

@@ -1,10 +1,10 @@
 """Frames: what the two ends of the transport tell each other about the transport itself.
 
-    to the processor   OPEN client, kind, [control endpoint, endpoints...]   a session begins
-                       CLOSE client                                          destroy its process
-    to a session       ENDPOINT [endpoint]                                   one more to serve
-                       ANNOUNCE address, size, [memory]                      may appear in messages
-                       WITHDRAW address                                      may no longer
+    to the processor   OPEN client, kind, [control endpoint, pool]   a session begins
+                       CLOSE client                                  destroy its process
+    to a session       LANES first, patience, [sleep, wake, ...]     more lanes to serve
+                       ANNOUNCE address, size, [memory]              may appear in messages
+                       WITHDRAW address                              may no longer
 
 Each frame is answered with a 32-bit number, 0 or an errno, when its effect is complete.
 Descriptors in brackets travel with the frame.
@@ -27,7 +27,7 @@ class Operation(enum.IntEnum):
 
     OPEN = 1
     CLOSE = 2
-    ENDPOINT = 3
+    LANES = 3
     ANNOUNCE = 4
     WITHDRAW = 5
 
@@ -38,8 +38,8 @@ class Operation(enum.IntEnum):
 
 
 _DESCRIPTORS = {
-    Operation.OPEN: range(1, limits.DESCRIPTORS + 1),
-    Operation.ENDPOINT: range(1, 2),
+    Operation.OPEN: range(2, 3),
+    Operation.LANES: range(2, limits.DESCRIPTORS + 1, 2),
     Operation.ANNOUNCE: range(1, 2),
 }
 
@@ -72,6 +72,11 @@ class Frame(NamedTuple):
     @property
     def kind(self) -> int:
         """OPEN: the kind of protection domain that is asked for."""
+        return self.size
+
+    @property
+    def patience(self) -> int:
+        """LANES: for how many microseconds to look for a message before sleeping."""
         return self.size
 
 

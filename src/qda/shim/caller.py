@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 from collections.abc import Callable, Sequence
 
 from qda import limits
-from qda.driver.memory import LocalClient, MessageMemory, Piece
+from qda.driver.memory import Awaited, LocalClient, MessageMemory, Piece, wait_for
 from qda.linux import Area, MapsFile, cookie_of, name_of_thread, open_again, take_descriptor
 from qda.memory import ClientAddress
-from qda.rpmsg import Endpoint
 from qda.shim.connection import Connection
 from qda.shim.memory import CallerMemory
 from qda.shim.nodes import OpenNode
@@ -30,6 +28,7 @@ class Caller:
     server's."""
 
     limit = LocalClient.limit
+    port = None
 
     def __init__(self, pid: int, pidfd: int, connection: Connection) -> None:
         self.pid, self.tid = pid, 0
@@ -37,8 +36,6 @@ class Caller:
         self._memory = CallerMemory(pid)
         self._maps: MapsFile | None = None
         self._had: set[bytes] = set()  # tokens of nodes
-        self._poll = select.poll()
-        self._poll.register(connection.fileno(), select.POLLIN)
         self.read, self.fetch = self._memory.read, self._memory.fetch
         self.write: Callable[[int, bytes], bool] = self._memory.write
         self.store: Callable[[Sequence[Piece], MessageMemory], bool] = self._memory.store
@@ -117,23 +114,11 @@ class Caller:
         finally:
             os.close(again)
 
-    def wait(self, endpoint: Endpoint, buffer: bytearray, timeout: float | None) -> int:
+    def wait(self, answer: Awaited, timeout: float | None) -> None:
         """See `Client.wait`.  ConnectionResetError if the client is gone."""
-        answering = endpoint.fileno()
-        if answering < 0:
-            return endpoint.receive_into(buffer, timeout)  # PeerGone
-        self._poll.register(answering, select.POLLIN)
-        try:
-            while True:
-                ready = self._poll.poll(None if timeout is None else timeout * 1000)
-                if not ready:
-                    raise TimeoutError(errno.ETIMEDOUT, f"no answer within {timeout} s")
-                if any(number == answering for number, _ in ready):
-                    return endpoint.receive_into(buffer, timeout)
-                if self.connection.take_interrupt():
-                    raise InterruptedError(errno.EINTR, "a signal handler has run")
-        finally:
-            self._poll.unregister(answering)
+        while not wait_for(answer, timeout, self.connection.fileno()):
+            if self.connection.take_interrupt():
+                raise InterruptedError(errno.EINTR, "a signal handler has run")
 
     def close(self) -> None:
         """Forget the process."""

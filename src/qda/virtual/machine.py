@@ -10,6 +10,7 @@ import subprocess
 import threading
 from contextlib import suppress
 
+from qda import limits
 from qda.driver import Census, Channel, Device, Front, LocalNode
 from qda.dsp.boot import Endpoint, start_processor
 from qda.errors import UsageError
@@ -20,6 +21,9 @@ from qda.virtual.profile import DEFAULT, DspProfile, Profile, load
 __all__ = ["Machine", "machine"]
 
 _log = logging.getLogger("qda.virtual")
+
+PATIENCE = "QDA_PATIENCE"
+"""The variable that says for how many microseconds a side of a lane looks before it sleeps."""
 
 
 class Machine:
@@ -32,13 +36,16 @@ class Machine:
         self.profile = profile
         self._handed_over: dict[str, type] | None = {} if threads else None
         self.closed = False
+        self._patience = 0 if threads else int(os.environ.get(PATIENCE, limits.LOOK))
         self._lock = threading.Lock()
         self._processors: list[subprocess.Popen[bytes]] = []
         self.nodes = nodes_of(profile)
         self.devices = {dsp.name: self._device(dsp) for dsp in profile.dsps}
 
     def _device(self, dsp: DspProfile) -> Device:
-        return Device(dsp.name, dsp.limits, lambda: Channel(self._start(dsp)))
+        return Device(
+            dsp.name, dsp.limits, lambda: Channel(self._start(dsp), patience=self._patience)
+        )
 
     def _start(self, dsp: DspProfile) -> Endpoint:
         if self._handed_over is not None:

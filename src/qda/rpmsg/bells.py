@@ -1,0 +1,51 @@
+"""Bells: the pipes by which the two sides of a lane wake each other.
+
+The driver's ends are open for both reading and writing.  So its writes never meet a pipe without a
+reader, which would be a signal to the program, and it can wake its own sleepers when the other side
+has died.  The ends that the protection domain gets are one-way: it sees the end of the driver.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from qda.linux import open_again
+
+__all__ = ["Bells", "make_bells"]
+
+
+class Bells(NamedTuple):
+    """One side's ends: the pipe that it sleeps on, and the one by which it wakes the other."""
+
+    sleep: int
+    wake: int
+
+    def close(self) -> None:
+        """Close both."""
+        for descriptor in self:
+            os.close(descriptor)
+
+
+def make_bells() -> tuple[Bells, Bells]:
+    """The driver's ends, and those of the protection domain.  OSError."""
+    asked, asks = os.pipe()
+    try:
+        told, tells = os.pipe()
+    except BaseException:
+        os.close(asked)
+        os.close(asks)
+        raise
+    opened: list[int] = []
+    try:
+        opened.append(open_again(told, os.O_RDWR | os.O_CLOEXEC))
+        opened.append(open_again(asked, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
+        os.set_blocking(tells, False)
+    except BaseException:
+        for descriptor in (asked, tells, *opened):
+            os.close(descriptor)
+        raise
+    finally:
+        os.close(asks)
+        os.close(told)
+    return Bells(*opened), Bells(asked, tells)
