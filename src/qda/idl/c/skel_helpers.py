@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from qda.idl.c.blocks import memory_of_calls
 from qda.idl.c.helpers import Helper
 from qda.idl.c.text import code
 
@@ -170,37 +171,7 @@ HELPERS: Final = (
         """,
         needs=("adsp_mmap_fd_getinfo", "_skel_call"),
     ),
-    Helper(
-        ("_skel_block",),
-        """
-        union _skel_block {
-            union _skel_block* next;
-            uint64_t number;
-            double real;
-        };
-        """,
-    ),
-    Helper(
-        ("_skel_allocate",),
-        """
-        /* Memory until the end of the call, filled with zeros.  NULL for nothing. */
-        static void* _skel_allocate(struct _skel_call* call, size_t count, size_t size) {
-            union _skel_block* block = NULL;
-            if (call->error || !count) { return NULL; }
-            if (count <= (SIZE_MAX - sizeof *block) / size) {
-                block = (union _skel_block*)calloc(1, sizeof *block + count * size);
-            }
-            if (!block) {
-                call->error = -1;
-                return NULL;
-            }
-            block->next = call->blocks;
-            call->blocks = block;
-            return block + 1;
-        }
-        """,
-        needs=("_skel_call", "_skel_block"),
-    ),
+    *memory_of_calls("skel"),
     Helper(
         ("_skel_expect", "_skel_finish"),
         """

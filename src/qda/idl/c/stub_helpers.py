@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from qda.idl.c.blocks import memory_of_calls
 from qda.idl.c.helpers import Helper
 from qda.idl.c.text import code
 
@@ -39,6 +40,8 @@ def named_handle(name: str) -> list[str]:
     )
 
 
+_BLOCK, _ALLOCATE = memory_of_calls("stub")
+
 HELPERS: Final = (
     Helper(
         ("_stub_buffer",),
@@ -61,18 +64,13 @@ HELPERS: Final = (
         }
         """,
     ),
+    _BLOCK,
     Helper(
         ("_stub_call", "_stub_begin"),
         """
         /* A call whose number of buffers depends on its data.  They are collected in `args`, with
            gaps, in the order of travel: primIn, in-buffers, primROut, out-buffers, handles. */
         enum { _STUB_BUFFERS = 254, _STUB_HANDLES = 15 };
-
-        union _stub_block {
-            union _stub_block* next;
-            uint64_t number;
-            double real;
-        };
 
         /* Records that come back in a buffer, and the elements that they are about. */
         struct _stub_later {
@@ -106,29 +104,9 @@ HELPERS: Final = (
             return call;
         }
         """,
-        needs=("_stub_buffer",),
+        needs=("_stub_buffer", "_stub_block"),
     ),
-    Helper(
-        ("_stub_allocate",),
-        """
-        /* Memory until the end of the call, filled with zeros.  NULL for nothing. */
-        static void* _stub_allocate(struct _stub_call* call, size_t count, size_t size) {
-            union _stub_block* block = NULL;
-            if (call->error || !count) { return NULL; }
-            if (count <= (SIZE_MAX - sizeof *block) / size) {
-                block = (union _stub_block*)calloc(1, sizeof *block + count * size);
-            }
-            if (!block) {
-                call->error = -1;
-                return NULL;
-            }
-            block->next = call->blocks;
-            call->blocks = block;
-            return block + 1;
-        }
-        """,
-        needs=("_stub_call",),
-    ),
+    _ALLOCATE,
     Helper(
         ("_stub_in",),
         """
@@ -253,7 +231,7 @@ HELPERS: Final = (
             free(call);
         }
         """,
-        needs=("_stub_call",),
+        needs=("_stub_block", "_stub_call"),
     ),
 )
 """Each needs only earlier ones."""
