@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from rich.progress import Progress
 
 from benchmarks.cases import CASES, Case
-from benchmarks.clocks import Pace, Samples, take_turns
+from benchmarks.clocks import FEWEST, Pace, Samples, take_turns
 from benchmarks.contenders import Contender, LeftOut, Maker
 from benchmarks.floors import FLOORS
 from benchmarks.ours import OURS
@@ -78,7 +78,8 @@ def _measure(
     made = [(name, make(case)) for name, make in makers.items()]
     samples = [Samples(name, batch) for name, batch in made if batch is not None]
     with placed(column):
-        take_turns(samples, rounds, seconds)
+        # Of several runs each needs only one call, if calls are long.
+        take_turns(samples, rounds, seconds, 1 if column is Column.FREE else FEWEST)
     return samples
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Batch", "Call", "Pace", "Samples", "for_seconds", "take_turns", "timed"]
+__all__ = ["FEWEST", "Batch", "Call", "Pace", "Samples", "for_seconds", "take_turns", "timed"]
 
 Call = Callable[[], object]
 
@@ -27,8 +27,11 @@ MOST = 2000
 LONG = 0.05
 """Seconds; a call that takes longer needs no warming."""
 
+FEWEST = 3
+"""Calls of which a median is made, however long they take."""
+
 ENOUGH = 0.5
-"""Seconds in which a contender is measured, if three calls take no longer."""
+"""Seconds in which a contender is measured, if few calls take no longer."""
 
 
 class Pace(NamedTuple):
@@ -111,10 +114,10 @@ class Samples:
         self.batch(calls)
         return time.perf_counter() - start
 
-    def measure(self) -> None:
-        """One round, unless enough was measured.  The first calls bring its data back into the
-        caches, and do not count."""
-        if len(self.times) >= 3 and sum(self.times) > ENOUGH * 1e6:
+    def measure(self, fewest: int = FEWEST) -> None:
+        """One round, unless enough was measured, of so many calls at least.  The first calls bring
+        the data back into the caches, and do not count."""
+        if len(self.times) >= fewest and sum(self.times) > ENOUGH * 1e6:
             return
         if self.per_round > 10:
             self.batch(3)
@@ -129,10 +132,12 @@ class Samples:
         return float(np.percentile(self.times, 99))
 
 
-def take_turns(samples: Sequence[Samples], rounds: int, seconds: float) -> None:
+def take_turns(
+    samples: Sequence[Samples], rounds: int, seconds: float, fewest: int = FEWEST
+) -> None:
     """Measure the contenders, round by round."""
     for sample in samples:
         sample.warm_up(seconds)
     for _ in range(rounds):
         for sample in samples:
-            sample.measure()
+            sample.measure(fewest)
