@@ -372,6 +372,18 @@ def _with_types(module: ModuleType) -> Any:
     return remote
 
 
+def test_documentation_that_looks_like_code_declares_nothing() -> None:
+    """It is neither given out nor imported for."""
+    words = "How many.\nnote: Any number, np.nan\nother = 1\n"
+    text = f"/**\n{words}*/\nconst long COUNT = 3;\ninterface plain {{ long f(in long a); }};\n"
+    written = write_module(qda.idl.parse(text, name="plain.idl"))
+    assert words in written
+    names = written.partition("__all__ = [\n")[2].partition("]")[0]
+    assert names.split() == ['"COUNT",', '"IDL",', '"plain",', '"plain_Skeleton",']
+    assert "from typing import Final, TypeAlias\n" in written
+    assert "import numpy" not in written
+
+
 @pytest.mark.timeout(120)
 def test_a_written_module_passes_the_strict_type_checker(tmp_path: Path) -> None:
     """And so does a program that uses it; one that uses it wrongly does not."""

@@ -8,6 +8,7 @@ class of remote objects with its skeleton.  Names are those of C, so `struct poi
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import textwrap
@@ -52,6 +53,7 @@ _IMPORTS = {
     "from dataclasses": ("dataclass",),
     "from typing": ("Any", "Final", "NamedTuple", "TypeAlias"),
 }
+_THIRD = {"np": "import numpy as np", "NDArray": "from numpy.typing import NDArray"}
 
 
 def write_module(document: Document) -> str:
@@ -71,8 +73,16 @@ def write_module(document: Document) -> str:
 
 
 def _names(code: str) -> list[str]:
-    """The public names that the declarations make."""
-    return re.findall(r"^(?:class )?(?!_)(\w+)(?=[:(]| = )", code, re.MULTILINE)
+    """The public names that the declarations make, as Python itself reads them: documentation may
+    look like a declaration."""
+    made: list[str] = []
+    for one in ast.parse(code).body:
+        if isinstance(one, ast.ClassDef):
+            made.append(one.name)
+        elif isinstance(one, ast.Assign | ast.AnnAssign):
+            targets = one.targets if isinstance(one, ast.Assign) else [one.target]
+            made += [target.id for target in targets if isinstance(target, ast.Name)]
+    return [name for name in made if not name.startswith("_")]
 
 
 def _rank(name: str) -> tuple[int, str]:
@@ -83,13 +93,13 @@ def _rank(name: str) -> tuple[int, str]:
 
 def imports(code: str) -> str:
     """The import statements that the declarations need."""
+    used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     lines = []
     for source, names in _IMPORTS.items():
-        used = [name for name in names if re.search(rf"\b{name}\b", code)]
-        if used:
-            lines.append(f"{source} import {', '.join(used)}")
-    third = ["import numpy as np"] if "np." in code else []
-    third += ["from numpy.typing import NDArray"] if "NDArray[" in code else []
+        needed = [name for name in names if name in used]
+        if needed:
+            lines.append(f"{source} import {', '.join(needed)}")
+    third = [line for name, line in _THIRD.items() if name in used]
     blocks = ["\n".join(lines), "\n".join(third), "from qda.idl import runtime"]
     return "\n\n".join(block for block in blocks if block)
 
