@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from qda import limits
 from qda.errors import UsageError
 from qda.linux import address_of
-from qda.shim import DeviceServer, environment
+from qda.shim import DeviceServer, additions
 from qda.shim.library import find_library
 from qda.shim.protocol import Answer, Kind, Operation, Request, c_header
 from qda.uapi import drm
@@ -231,14 +231,14 @@ def test_library_without_a_server_does_nothing() -> None:
 @needs_library
 def test_library_goes_behind_others() -> None:
     """What is preloaded already stays, and comes first."""
-    made = environment(Path("/x"), {"LD_PRELOAD": "libother.so"})
+    made = additions(Path("/x"), {"LD_PRELOAD": "libother.so"})
     assert made["LD_PRELOAD"] == f"libother.so:{find_library()}"
-    assert environment(Path("/x"), {})["LD_PRELOAD"] == str(find_library())
+    assert additions(Path("/x"), {})["LD_PRELOAD"] == str(find_library())
 
 
 @needs_library
 def test_what_the_user_tells_address_sanitizer_comes_last() -> None:
     """Of two settings it takes the later one."""
-    made = environment(Path("/x"), {"ASAN_OPTIONS": "verify_asan_link_order=1"})
+    made = additions(Path("/x"), {"ASAN_OPTIONS": "verify_asan_link_order=1"})
     assert made["ASAN_OPTIONS"] == "verify_asan_link_order=0:verify_asan_link_order=1"
-    assert environment(Path("/x"), {})["ASAN_OPTIONS"] == "verify_asan_link_order=0"
+    assert additions(Path("/x"), {})["ASAN_OPTIONS"] == "verify_asan_link_order=0"

@@ -55,11 +55,10 @@ def additions(server: Path, given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def environment(server: Path, given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment (by default this process's) with the `additions` for programs that are to
-    see the nodes of a server."""
-    before = os.environ if given is None else given
-    return {**before, **additions(server, before)}
+def environment(server: Path) -> dict[str, str]:
+    """This process's environment, with the `additions` for programs that are to see the nodes of a
+    server."""
+    return {**os.environ, **additions(server, os.environ)}
 
 
 def run_program(command: Sequence[str], variables: Mapping[str, str]) -> int:

@@ -103,9 +103,11 @@ def _dsp(entry: object) -> DspProfile:
         raise ValueError(f"{name}: message_limit {message_limit!r}: bytes, 1 to 2147483648")
     capabilities = _take(name, {"capabilities": {}, **entry}, "capabilities", dict)
     for key, value in capabilities.items():
-        if not (key.isdecimal() and 1 <= int(key) <= 255 and _is_number(value, 0, 0xFFFFFFFF)):
+        known = key.isdecimal() and 1 <= int(key) <= limits.CAPABILITIES
+        if not (known and _is_number(value, 0, 0xFFFFFFFF)):
             raise ValueError(
-                f"{name}: capability {key} = {value!r}: attributes are 1 to 255, values 32 bits"
+                f"{name}: capability {key} = {value!r}: "
+                f"attributes are 1 to {limits.CAPABILITIES}, values 32 bits"
             )
     plain = entry.get("non_secure_domain", False)
     if not isinstance(plain, bool):
