@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ from benchmarks.results import Result
 __all__ = ["main"]
 
 THOROUGH = Pace(rounds=10, seconds=0.02, runs=5)
+Step = Callable[[Pace, Result, Progress], None]
+
 QUICK = Pace(rounds=2, seconds=0.002, runs=1, is_rough=True)
 
 
@@ -45,21 +47,23 @@ def measure(
     groups: Sequence[str], names: Sequence[str], pace: Pace, result: Result, progress: Progress
 ) -> None:
     """Measure these groups of rows."""
+    steps: dict[str, Step] = {
+        "threads": measure_threads,
+        "sessions": measure_sessions,
+        "quota": lambda *given: measure_quota(names, *given),
+        "looking": measure_looking,
+        **RESOURCES,
+    }
     with build() as has_compiler:
         if not has_compiler:
             result.left_out["what is in C"] = "there is no C compiler"
         measure_calls(groups, names, pace, result, progress)
-        if "threads" in groups:
-            measure_threads(pace, result, progress)
-        if "sessions" in groups:
-            measure_sessions(pace, result, progress)
-        if "quota" in groups:
-            measure_quota(names, pace, result, progress)
-        if "looking" in groups:
-            measure_looking(pace, result, progress)
-        for group, measure_group in RESOURCES.items():
+        for group, step in steps.items():
             if group in groups:
-                measure_group(pace, result, progress)
+                try:
+                    step(pace, result, progress)
+                except (RuntimeError, OSError) as error:  # the others are worth having
+                    result.failed[group] = f"{type(error).__name__}: {error}"
 
 
 def _groups(text: str) -> list[str]:
@@ -71,7 +75,7 @@ def _groups(text: str) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print; 130 after Ctrl-C.  Nothing is left behind."""
+    """Measure and print; 1 if a group of rows failed, 130 after Ctrl-C.  Nothing is left behind."""
     options = parser("benchmarks.invoke", __doc__)
     options.add_argument(
         "--only",
@@ -111,7 +115,8 @@ def main(arguments: list[str] | None = None) -> int:
             "bounds": [bound.for_programs() for bound in bounds],
         }
 
-    return run(chosen.json, work, lambda _, console: show(result, bounds_of(result), console))
+    status = run(chosen.json, work, lambda _, console: show(result, bounds_of(result), console))
+    return status or int(bool(result.failed))
 
 
 if __name__ == "__main__":

@@ -125,3 +125,5 @@ def show(result: Result, bounds: list[Bound], console: Console) -> None:
         console.print(sheet.as_table())
     for name, why in result.left_out.items():
         console.print(f"Left out: {name}, because {why}.")
+    for group, error in result.failed.items():
+        console.print(f"Failed: {group}, {error}")

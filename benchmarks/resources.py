@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rich.progress import Progress
@@ -27,6 +28,8 @@ AT_ONCE = 8
 FURTHER = 4
 """Sessions of one program after its first."""
 BUFFERS, MAPPINGS = 10_000, 1_000
+DESCRIPTORS_EACH, SPARE = 2, 100
+"""Descriptors that a buffer takes, and as many buffers fewer, so that others have some too."""
 LOADED = f"{QDA}, loaded"
 """The session that has them; a tenth of them in a quick run."""
 
@@ -126,15 +129,15 @@ def _fresh(pace: Pace, result: Result, progress: Progress) -> None:
 
 def _loaded(pace: Pace, result: Result, progress: Progress) -> None:
     """A call of a session with many buffers and mappings, beside one of a session with none."""
-    seconds = max(0.02, pace.seconds)
-    share = 10 if pace.is_rough else 1
-    buffers, mappings = BUFFERS // share, MAPPINGS // share
-    times: dict[tuple[str, str], list[float]] = {}
+    seconds, share = max(0.02, pace.seconds), 10 if pace.is_rough else 1
     cpu = max(os.sched_getaffinity(0))
-    with (
-        worker(QDA, cpu=cpu) as alone,
-        worker(QDA, cpu=cpu, buffers=buffers, mappings=mappings) as loaded,
-    ):
+    times: dict[tuple[str, str], list[float]] = {}
+    with ExitStack() as stack:
+        limit = stack.enter_context(_descriptors())
+        buffers = min(BUFFERS // share, limit // DESCRIPTORS_EACH - SPARE)
+        mappings = MAPPINGS // share
+        alone = stack.enter_context(worker(QDA, cpu=cpu))
+        loaded = stack.enter_context(worker(QDA, cpu=cpu, buffers=buffers, mappings=mappings))
         for _ in progress.track(range(pace.rounds), description="loaded"):
             for name, one in ((QDA, alone), (LOADED, loaded)):
                 for row in ("empty", "inline/32 B", "ends/4 KiB"):
@@ -142,6 +145,23 @@ def _loaded(pace: Pace, result: Result, progress: Progress) -> None:
                     times.setdefault((f"loaded/{row.partition('/')[0]}", name), []).append(median)
     for (row, name), values in times.items():
         result.add(Row(row, Column.ONE, name, statistics.median(values), samples=len(values)))
+    for what, count in (("buffers", buffers), ("mappings", mappings), ("RLIMIT_NOFILE", limit)):
+        result.add(Row(f"loaded/{what}", "", LOADED, count, "", samples=0))
+
+
+@contextmanager
+def _descriptors() -> Iterator[int]:
+    """Let processes that are started in the block have many descriptors; gives how many."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(DESCRIPTORS_EACH * (BUFFERS + SPARE), before[0])
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, before[1])))
+    except ValueError:  # more than an unprivileged user may have
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    try:
+        yield resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 RESOURCES: dict[str, Callable[[Pace, Result, Progress], None]] = {

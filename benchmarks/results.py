@@ -37,6 +37,8 @@ class Result:
 
     rows: list[Row] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Groups that came to an end with an error."""
 
     def add(self, row: Row) -> None:
         """Add a row."""
@@ -69,4 +71,5 @@ class Result:
         return {
             "rows": [{"group": row.group, **row._asdict()} for row in self.rows],
             "left_out": self.left_out,
+            "failed": self.failed,
         }

@@ -12,6 +12,7 @@ What is missing on this machine is left out, with a word.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -43,7 +44,9 @@ Counts = dict[str, float]
 def repeat(row: str, calls: int, *options: str, under: tuple[str | Path, ...] = ()) -> str:
     """Make so many calls in a new process, under a tool; returns what it prints."""
     command = [*under, sys.executable, "-m", "benchmarks.repeat", row, str(calls), *options]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    # NumPy's own threads look for work while they wait, and would be counted too.
+    variables = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=variables)
     return done.stdout
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -77,8 +76,6 @@ def worker(
 @contextmanager
 def _loaded(buffers: int, mappings: int) -> Iterator[Maker]:
     """A session with so many buffers, of which so many are mapped."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with qda.open("cdsp", device="virtual") as session, calls_of(session) as maker:
         held = [session.alloc(4096) for _ in range(buffers)]
         mapped = [session.map(buffer) for buffer in held[:mappings]]
