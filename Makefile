@@ -19,11 +19,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench docs format clean
+.PHONY: help demo test test-twin check bench docs format clean
 
 help:
 	@echo "make demo     set up, and run the main job: an image filter on the virtual DSP"
 	@echo "make test     set up, and run all checks and tests; ARGS='-k name' goes to pytest"
+	@echo "make test-twin     all tests with the core in Python instead of C"
 	@echo "make check    only the checks that need no test run: Ruff and mypy"
 	@echo "make bench    set up, and measure calls beside pipes and other RPC packages"
 	@echo "make docs     write the pages of docs that are made from code and data"
@@ -42,6 +43,9 @@ check: $(STAMP)+test
 
 test: check
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+
+test-twin: $(STAMP)+test
+	QDA_CORE=python $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 bench: $(STAMP)+bench
 	$(BIN)/python -m benchmarks.invoke $(ARGS)

@@ -64,6 +64,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "uapi",
             "fastrpc",
             "idl",
+            "core",
             "states",
             "pending",
             "layout",

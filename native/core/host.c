@@ -46,6 +46,13 @@ static long transfer(struct qda_port *port, const struct qda_piece *pieces, uint
 
 static long fetch(struct qda_port *port, const struct qda_piece *pieces, uint32_t count)
 {
+    struct qda_client *client = (struct qda_client *)(void *)port;
+    uint64_t offset = pieces->there - (uintptr_t)client->at_hand;
+    if (count == 1 && offset <= client->at_hand_size
+        && pieces->length <= client->at_hand_size - offset) {
+        memcpy(pieces->here, client->at_hand + offset, (size_t)pieces->length);
+        return 0;
+    }
     return transfer(port, pieces, count, process_vm_readv);
 }
 

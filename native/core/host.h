@@ -9,6 +9,8 @@ struct qda_client {
     struct qda_port port;
     int32_t pid;
     int maps; /* descriptor of /proc/PID/maps, which answers PROCMAP_QUERY */
+    const unsigned char *at_hand; /* memory of this process that is known to be there during a call */
+    uint64_t at_hand_size;
 };
 
 void qda_client_init(struct qda_client *client, int32_t pid, uint64_t limit, int maps);

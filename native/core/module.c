@@ -33,7 +33,7 @@ static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
 
 static int execute(PyObject *module)
 {
-    if (add_type(module, "Port", &qda_port_spec) || add_type(module, "Pool", &qda_pool_spec)
+    if (add_type(module, "Emitter", &qda_emitter_spec) || add_type(module, "Port", &qda_port_spec) || add_type(module, "Pool", &qda_pool_spec)
         || add_type(module, "Space", &qda_space_spec)
         || add_type(module, "Server", &qda_server_spec))
         return -1;

@@ -20,6 +20,6 @@ struct qda_port_object {
     struct qda_client client;
 };
 
-extern PyType_Spec qda_port_spec, qda_pool_spec, qda_space_spec, qda_server_spec;
+extern PyType_Spec qda_emitter_spec, qda_port_spec, qda_pool_spec, qda_space_spec, qda_server_spec;
 
 #endif

@@ -371,17 +371,26 @@ static PyObject *pool_invoke(PyObject *object, PyObject *arguments)
 {
     struct pool *self = (struct pool *)object;
     struct qda_port_object *client;
-    unsigned long long elements;
-    unsigned int handle, scalars;
+    Py_buffer request;
     int tid;
     int32_t result = 0;
-    if (!PyArg_ParseTuple(arguments, "OiIIK:invoke", &client, &tid, &handle, &scalars, &elements))
+    if (!PyArg_ParseTuple(arguments, "Oiy*:invoke", &client, &tid, &request))
         return NULL;
-    struct entry *entry = begin_call(self);
-    if (!entry)
+    struct entry *entry = (size_t)request.len < sizeof(struct qda_request) ? NULL : begin_call(self);
+    if (!entry) {
+        PyBuffer_Release(&request);
         Py_RETURN_NONE;
+    }
     struct qda_port *port = &client->client.port;
-    if (qda_driver_begin(&self->session, &entry->call, port, tid, handle, scalars, elements)) {
+    struct qda_request asked;
+    memcpy(&asked, request.buf, sizeof asked);
+    client->client.at_hand = request.buf;
+    client->client.at_hand_size = (uint64_t)request.len;
+    long begun = qda_driver_begin(&self->session, &entry->call, port, tid, asked.handle,
+                                  asked.scalars, asked.arguments);
+    client->client.at_hand_size = 0;
+    PyBuffer_Release(&request);
+    if (begun) {
         leave(self, entry);
         Py_RETURN_NONE;
     }
@@ -455,7 +464,7 @@ static PyMethodDef pool_methods[] = {
     { "remove", pool_remove, METH_O,
       "The name is given back; returns the owner, which calls under way keep, too." },
     { "invoke", pool_invoke, METH_VARARGS,
-      "invoke(port, tid, handle, scalars, elements): the result of a call; None if it has to\n"
+      "invoke(port, tid, request): the result of a call, whose structure is at hand; None if it has to\n"
       "go the long way and nothing was sent, False if nobody answers any more." },
     { "kill", pool_kill, METH_NOARGS, "Nobody will answer: all who wait are woken." },
     { "close", pool_close, METH_O, "No more calls, and no names; true if none is under way." },

@@ -14,6 +14,13 @@ struct qda_element {
     uint32_t attributes;
 };
 
+/* The structure of INVOKE. */
+struct qda_request {
+    uint32_t handle;
+    uint32_t scalars;
+    uint64_t arguments; /* address of the elements in the client */
+};
+
 /* Announces one call to the DSP. */
 struct qda_message {
     int32_t client_id;

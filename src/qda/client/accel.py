@@ -87,6 +87,9 @@ class AccelFile(DeviceFile):
         )
         return exported.fd
 
+    def _known_name(self, handle: int) -> int:
+        return 0 if self._by_dma_buf else handle
+
     def _close_handle(self, handle: int) -> None:
         try:
             self.run(drm.GEM_CLOSE, f"close handle {handle}", drm.GemClose(handle=handle))

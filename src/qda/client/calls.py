@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from qda.client.device import DeviceFile
+from qda.client.device import DeviceFile, PlainRequest
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
     DSP_OFFSET,
@@ -52,12 +52,22 @@ class Calls:
         """See `Session.invoke`."""
         try:
             results = [bytearray(out) if isinstance(out, int) else out for out in outs]
+        except (ValueError, OverflowError) as error:
+            raise _misused(handle, method, outs, error) from error
+        status = None
+        if not in_handles and not out_handles and timeout is None:
+            request = self._file.plain_request(handle, method, ins, results)
+            if request is not None:
+                status = self._issue_plain(label, handle, method, request)
+                if status == 0:
+                    return results
+        try:
             operation = label or f"invoke method {method} of handle {handle:#x}"
         except (ValueError, OverflowError) as error:
-            words = f"method {method!r} of handle {handle!r}, outputs {outs!r:.80}: {error}"
-            raise UsageError(words) from error
-        plan = make_plan(method, ins, results, in_handles, out_handles, self._file.find)
-        status = self._issue(operation, handle, plan, timeout)
+            raise _misused(handle, method, outs, error) from error
+        if status is None:
+            plan = make_plan(method, ins, results, in_handles, out_handles, self._file.find)
+            status = self._issue(operation, handle, plan, timeout)
         if status:
             # Only what has the DSP's offset has been said by its runtime, with a line in the log.
             log = self._log() if status & DSP_OFFSET == DSP_OFFSET else ()
@@ -97,6 +107,20 @@ class Calls:
         plan = make_plan(method, ins, outs, (), (), self._file.find)
         return as_unsigned(self._file.invoke(handle, plan))
 
+    def _issue_plain(
+        self, label: str | None, handle: int, method: int, request: PlainRequest
+    ) -> int:
+        """Make a call of plain memory; returns its status, unsigned.  DeviceError."""
+        self._begins()
+        try:
+            result = self._file.issue_plain(request)
+        except Refusal:
+            raise
+        except OSError as error:
+            operation = label or f"invoke method {method} of handle {handle:#x}"
+            raise DeviceError.of(operation, self._file.domain, error) from error
+        return as_unsigned(result) if result else 0
+
     def _issue(self, operation: str, handle: int, plan: Plan, timeout: float | None) -> int:
         """Make the call; returns its status, unsigned.  DeviceError, CallTimeout."""
         self._begins()
@@ -112,6 +136,11 @@ class Calls:
         except OSError as error:
             raise DeviceError.of(operation, self._file.domain, error) from error
         raise CallTimeout(f"{operation} on {self._file.domain}: no answer within {timeout} s")
+
+
+def _misused(handle: int, method: int, outs: Sequence[Bytes | int], error: Exception) -> UsageError:
+    words = f"method {method!r} of handle {handle!r}, outputs {outs!r:.80}: {error}"
+    return UsageError(words)
 
 
 @contextmanager

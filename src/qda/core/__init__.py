@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 from qda.core.layout import BLOCK, LANES, POOL_SIZE, Arguments, Side, Woken, lane_address
 
 if TYPE_CHECKING or os.environ.get("QDA_CORE") == "python":
-    from qda.core.twin import Pool, Port, Server, Space
+    from qda.core.twin import Emitter, Pool, Port, Server, Space
 
     IS_COMPILED = False
 else:
     try:
-        from qda.core._core import Pool, Port, Server, Space
+        from qda.core._core import Emitter, Pool, Port, Server, Space
 
         IS_COMPILED = True
     except ImportError:  # no compiler when the package was installed
-        from qda.core.twin import Pool, Port, Server, Space
+        from qda.core.twin import Emitter, Pool, Port, Server, Space
 
         IS_COMPILED = False
 
@@ -32,6 +32,7 @@ __all__ = [
     "LANES",
     "POOL_SIZE",
     "Arguments",
+    "Emitter",
     "Pool",
     "Port",
     "Server",

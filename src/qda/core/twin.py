@@ -13,7 +13,7 @@ import ctypes
 import os
 import select
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qda.core.layout import LANES, Arguments, Handle, Side, Woken, lane_address
@@ -23,7 +23,7 @@ from qda.fastrpc.message import InvokeMessage, Response
 from qda.fastrpc.payload import WireArgument, decode, metadata_size
 from qda.fastrpc.scalars import Scalars
 
-__all__ = ["Pool", "Port", "Server", "Space"]
+__all__ = ["Emitter", "Pool", "Port", "Server", "Space"]
 
 _message, _response = InvokeMessage.codec, Response.codec
 _PLACES = {field.name: field.offset for field in Side.fields}
@@ -97,6 +97,29 @@ class Waiter:
             if not os.read(self.sleep, 16):
                 self.dead = True
         return Woken.RUNG
+
+
+class Emitter:
+    """Writes the structures of a session's calls.  The twin leaves that to the client."""
+
+    def add(self, start: int, end: int, name: int) -> None:
+        """A buffer lies at [start, end); name 0 if it has to be asked for."""
+
+    def remove(self, start: int, name: int) -> None:
+        """It does no more."""
+
+    def request(
+        self,
+        handle: int,
+        method: int,
+        ins: Sequence[object],
+        outs: Sequence[object],
+        inputs: int,
+        outputs: int,
+    ) -> tuple[bytearray, object] | None:
+        """The structure of INVOKE with its elements behind it, and what keeps the memory of the
+        arguments; None if they are not all plain memory."""
+        return None
 
 
 class Port:
@@ -190,9 +213,12 @@ class Pool:
         """The name of an object is given back; returns its owner, None if there was none."""
         return None
 
-    def invoke(self, port: Port, tid: int, handle: int, scalars: int, elements: int) -> int | None:
-        """The result of a call, OSError EFAULT if an output cannot be written; None if it has to
-        go the long way and nothing was sent, False if nobody answers any more."""
+    def invoke(self, port: Port, tid: int, request: bytearray) -> int | None:
+        """The result of a call, whose structure is at hand.
+
+        None if it has to go the long way, and nothing was sent; False if nobody answers any more.
+        OSError EFAULT if an output cannot be written.
+        """
         return None
 
     def kill(self) -> None:

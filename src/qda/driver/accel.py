@@ -41,7 +41,7 @@ class AccelFront(FileFront[OpenFile]):
     """An open file of the accelerator's node, in one dialect."""
 
     def __init__(self, file: OpenFile, dialect: Interface) -> None:
-        super().__init__(file)
+        super().__init__(file, dialect.command(accel.INVOKE.key).code)
         self.dialect = dialect
 
     def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:

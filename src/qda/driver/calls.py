@@ -97,7 +97,8 @@ class Calls:
 
     def begin(self, call: Call, keeper: Keeper) -> None:
         """Reserve a context number and a lane for a call."""
-        self.tidy_up(call.key)
+        if self.is_untidy:
+            self.tidy(call.key.tid if call.key is not None else None)
         call.keeper = ref(keeper, self._dead.append)
         with self._lock:
             if self._closed:
@@ -160,22 +161,22 @@ class Calls:
 
     # The session's steps.
 
-    def tidy_up(self, key: Key | None = None) -> None:
-        """`tidy`, if there is anything to do."""
-        if self._loose or self._dead:
-            self.tidy(key)
+    @property
+    def is_untidy(self) -> bool:
+        """Whether there may be calls that no caller has."""
+        return bool(self._loose or self._dead)
 
-    def tidy(self, key: Key | None = None) -> None:
+    def tidy(self, tid: int | None = None) -> None:
         """Go on with the calls that no caller has: end those that the DSP has done with.
 
-        A thread that goes on to another call, that of `key`, will not come back to the one in
+        The thread `tid` goes on to another call: it will not come back to the one in
         which it was interrupted.
         """
         with self._tidying:
             for call in self._take_loose():
                 if call.state is not State.INTERRUPTED:
                     self._go_on(call)
-                elif key is not None and call.key is not None and call.key.tid == key.tid:
+                elif call.key is not None and call.key.tid == tid:
                     call.take(Event.LEAVE)
                     self._go_on(call)
 

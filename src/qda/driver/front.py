@@ -21,7 +21,8 @@ from qda.driver import control
 from qda.driver.file import OpenFile
 from qda.driver.handlers import Handler
 from qda.driver.interrupts import CtrlCWaits
-from qda.driver.memory import Client
+from qda.driver.invoke import invoke_at_once
+from qda.driver.memory import Client, LocalClient
 from qda.driver.peer import Died
 from qda.layout import Record
 from qda.memory import ClientAddress
@@ -50,6 +51,11 @@ class Front(Protocol):
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """Map `length` bytes at an offset of the node: `place` is given the descriptor of the
         memory and the length, and its result is returned.  OSError."""
+        ...
+
+    def at_once(self, client: LocalClient, code: int, data: bytearray) -> int | None:
+        """Carry out an ioctl of this process whose structure is at hand, and which needs no more
+        than the core; its result as that of `ioctl`, None if it has to go there."""
         ...
 
     def close(self, client: Client | None = None) -> None:
@@ -101,8 +107,9 @@ class _Running:
 class FileFront(Generic[F]):
     """What the fronts of a DSP's nodes share: commands that run on an open file, and its end."""
 
-    def __init__(self, file: F) -> None:
+    def __init__(self, file: F, invoke_code: int) -> None:
         self.file = file
+        self.invoke_code = invoke_code
         self._idle = threading.Condition()
         self._running: set[ref[_Running]] = set()
         self._closed = False
@@ -133,6 +140,18 @@ class FileFront(Generic[F]):
             if self._closed:
                 with self._idle:
                     self._idle.notify_all()
+
+    def at_once(self, client: LocalClient, code: int, data: bytearray) -> int | None:
+        """See `Front.at_once`: calls are such ioctls, most of them.  One that is under way when the
+        file is closed is waited for by its session."""
+        if code != self.invoke_code:
+            return None
+        try:
+            return invoke_at_once(self.file, client, data)
+        except Died as died:
+            return died.result
+        except OSError as error:
+            return self.failed(error)
 
     def failed(self, error: OSError) -> int:
         """The result of a command that has failed."""

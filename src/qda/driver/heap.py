@@ -7,7 +7,7 @@ import os
 from functools import partial
 
 from qda.driver.front import Place, T, as_result, copied_by_size
-from qda.driver.memory import Client
+from qda.driver.memory import Client, LocalClient
 from qda.driver.objects import create_memory
 from qda.memory import PAGE, ClientAddress, align
 from qda.uapi import dma_heap, ioctl_number
@@ -30,6 +30,10 @@ class HeapFront:
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """The heap itself cannot be mapped, only what it allocates.  OSError ENODEV."""
         raise OSError(errno.ENODEV, "a heap cannot be mapped, only what it allocates")
+
+    def at_once(self, client: LocalClient, code: int, data: bytearray) -> int | None:
+        """See `Front.at_once`: there is no core here."""
+        return None
 
     def close(self, client: Client | None = None) -> None:
         """See `Front.close`."""

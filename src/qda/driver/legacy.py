@@ -80,6 +80,9 @@ class LegacyFile(OpenFile):
 class LegacyFront(FileFront[LegacyFile]):
     """An open file of the older driver, as a program reaches it."""
 
+    def __init__(self, file: LegacyFile) -> None:
+        super().__init__(file, legacy.INVOKE.code)
+
     @classmethod
     def open(cls, device: Device, secure: bool) -> Self:
         """Open a node, the secure or the plain one.  OSError ENODEV, EBUSY."""

@@ -64,17 +64,22 @@ class LocalNode:
         OSError only for results -1 to -4095, as from the system call.
         """
         self._check()
+        result = self._front.at_once(self._client, code, data)
+        if result is None:
+            result = self._at_an_address(code, data)
+        if is_errno(result):
+            raise OSError(-result, os.strerror(-result))
+        return result
+
+    def _at_an_address(self, code: int, data: bytearray) -> int:
         if len(data) < ioctl_size(code):
             raise OSError(errno.EFAULT, f"{len(data)} bytes for a code of {ioctl_size(code)}")
         address = ClientAddress(address_of(data))
         self._client.structures[address] = data
         try:
-            result = self._front.ioctl(self._client, code, address)
+            return self._front.ioctl(self._client, code, address)
         finally:
             self._client.structures.pop(address, None)
-        if is_errno(result):
-            raise OSError(-result, os.strerror(-result))
-        return result
 
     def mmap(self, length: int, offset: int, kind: type[M]) -> M:
         """Map `length` bytes at an offset of the node.  OSError EINVAL, EACCES, ENODEV."""

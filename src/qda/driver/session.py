@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack
 
 from qda import limits
-from qda.core import POOL_SIZE
+from qda.core import POOL_SIZE, Port
 from qda.driver.banks import Attachment, ContextBank
 from qda.driver.call import Call, Event, Key
 from qda.driver.calls import Calls, Keeper, heard
@@ -88,16 +88,14 @@ class Session:
 
     # Calls.
 
-    def invoke(self, client: Client, key: Key) -> int | None:
+    def invoke(self, port: Port, tid: int, request: bytearray) -> int | None:
         """Carry out a call in the core, with no more than that; returns its result.
 
-        None if it has to go the long way, and nothing was sent.  OSError ENODEV, EFAULT.
+        None if it has to go the long way, and nothing was sent.  OSError ENODEV, EFAULT; Died.
         """
-        port = client.port
-        if port is None:
-            return None
-        self._calls.tidy_up(key)
-        result = self.pool.invoke(port, *key)
+        if self._calls.is_untidy:
+            self._calls.tidy(tid)
+        result = self.pool.invoke(port, tid, request)
         return self._peer.gone(PROCESS_DIED) if result is False else result
 
     def call(self, key: Key | None = None) -> Keeper:

@@ -12,8 +12,9 @@ import threading
 import traceback
 
 from qda import limits
+from qda.core import Arguments
 from qda.dsp.builtin import BuiltInLoader
-from qda.dsp.call import Call
+from qda.dsp.call import arguments_of
 from qda.dsp.files import FileLoader
 from qda.dsp.folders import FolderLoader
 from qda.dsp.host import Environment, Host
@@ -45,15 +46,25 @@ from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import Module
 from qda.rpmsg import Endpoint
 
-__all__ = ["Process"]
+__all__ = ["Process", "Served"]
+
+
+class Served:
+    """What a thread serves: the session of its lane, the call, the host's thread."""
+
+    __slots__ = ("pending", "session", "thread")
+
+    def __init__(self, session: Session | None = None) -> None:
+        self.session = session
+        self.pending: Pending | None = None
+        self.thread = 0
 
 
 class Running(threading.local):
-    """What runs in a thread: the session whose calls it serves, the call, the host's thread."""
+    """What runs in a thread: nothing in those of a skeleton's own."""
 
-    session: Session | None = None
-    pending: Pending | None = None
-    thread = 0
+    def __init__(self) -> None:
+        self.served = Served()
 
 
 class Process:
@@ -123,7 +134,7 @@ class Process:
     @property
     def session(self) -> Session:
         """The session of this thread's call.  StatusError outside of one."""
-        found = self.running.session
+        found = self.running.served.session
         if found is None:
             raise StatusError(NO_LISTENER, "outside of a call there is no client")
         return found
@@ -131,12 +142,12 @@ class Process:
     @property
     def thread(self) -> int:
         """The host's thread whose call runs in this thread."""
-        return self.running.thread
+        return self.running.served.thread
 
     @property
     def client_id(self) -> int:
         """The session of the call that runs in this thread, 0 outside of one."""
-        found = self.running.session
+        found = self.running.served.session
         return 0 if found is None else found.client_id
 
     def memory(self, address: int, length: int) -> memoryview:
@@ -168,7 +179,7 @@ class Process:
 
     def _any_session(self) -> Session | None:
         """The session of this thread's call; in a thread of a skeleton's own, the only one."""
-        session = self.running.session
+        session = self.running.served.session
         if session is None and self.kind is ProtectionDomain.USER:
             session = next(iter(self._sessions.values()), None)
         return session
@@ -202,7 +213,7 @@ class Process:
             return
         self._undefault(session)
         session.stop(LifeEvent.RELEASE)
-        session.answer_all(but=self.running.pending)
+        session.answer_all(but=self.running.served.pending)
         if self.kind is ProtectionDomain.USER:  # the process is destroyed after this
             self._close_modules(client_id)
 
@@ -237,10 +248,19 @@ class Process:
 
     # One call.
 
-    def run(self, session: Session, call: Call) -> int:
-        """Run a call of a session; returns its result, signed.  ClientFault."""
+    def run(self, session: Session, handle: int, word: int, found: Arguments) -> int:
+        """Run a call of a session; returns its result, signed.  `found` is what the core has found
+        of its arguments.  ClientFault."""
         try:
-            return self._call(session, call)
+            if found == NO_SUCH_CLIENT:
+                raise StatusError(NO_SUCH_CLIENT, "the message is not of a client of this session")
+            if not session.answers(handle):
+                words = f"the session answers no calls: {session.state.value}"
+                raise StatusError(BAD_STATE, words)
+            arguments = arguments_of(found)
+            module = self.modules.find(handle, session.client_id)
+            result = module.invoke(_decode(word), arguments)
+            return as_signed(operator.index(result) & 0xFFFFFFFF) if result else 0
         except ClientFault:
             raise
         except StatusError as error:
@@ -251,19 +271,8 @@ class Process:
             self.log.error("%s", "".join(lines).rstrip())
             return as_signed(SKELETON_RAISED)
 
-    def _call(self, session: Session, call: Call) -> int:
-        self.running.thread = call.thread
-        if call.found == NO_SUCH_CLIENT:
-            raise StatusError(NO_SUCH_CLIENT, "the message is not of a client of this session")
-        if not session.answers(call.handle):
-            raise StatusError(BAD_STATE, f"the session answers no calls: {session.state.value}")
-        scalars = Scalars.decode(call.word)
-        arguments = call.arguments()
-        module = self.modules.find(call.handle, session.client_id)
-        result = operator.index(module.invoke(scalars, arguments))
-        return as_signed(result & 0xFFFFFFFF)
 
-
+_decode = Scalars.decode
 _OUR_FRAMES = (__package__, "qda.idl.python", "qda.idl.wire")
 
 

@@ -15,8 +15,7 @@ import threading
 from collections.abc import Callable
 
 from qda.core import BLOCK, LANES, Arguments, Server, lane_address
-from qda.dsp.call import Call
-from qda.dsp.process import Process
+from qda.dsp.process import Process, Served
 from qda.dsp.session import ClientFault, Pending, Session
 from qda.errors import as_signed
 from qda.fastrpc.domains import ProtectionDomain
@@ -122,7 +121,7 @@ class Serving:
     def _serve_lane(
         self, session: Session, words: mmap.mmap, number: int, bells: Bells, patience: int
     ) -> None:
-        self._process.running.session = session
+        served = self._process.running.served = Served(session)
         server = Server(
             self._process.space.bus,
             lane_address(address_of(words), number),
@@ -134,7 +133,17 @@ class Serving:
         )
 
         def run(handle: int, word: int, thread: int, found: Arguments) -> int:
-            return self._serve_call(session, server, Call(handle, word, thread, found))
+            pending = served.pending = Pending(server)
+            served.thread = thread
+            session.begin(pending)
+            try:
+                result = self._process.run(session, handle, word, found)
+            except ClientFault as fault:
+                result = self._fault(pending, fault)
+            pending.claim()
+            if session.finish(pending):
+                self._process.forget(session)
+            return result
 
         try:
             server.serve(run)
@@ -142,22 +151,14 @@ class Serving:
             self._bells.discard(bells)
             bells.close()
 
-    def _serve_call(self, session: Session, server: Server, call: Call) -> int:
-        pending = Pending(server)
-        self._process.running.pending = pending
-        session.begin(pending)
-        try:
-            result = self._process.run(session, call)
-        except ClientFault as fault:
-            self._process.log.info("%s", fault)
-            result = as_signed(fault.status)
-            if self._process.kind is ProtectionDomain.USER:
-                pending.answer(result)
-                self._die()
-            self._process.leave()  # in the root protection domain others go on
-        pending.claim()
-        if session.finish(pending):
-            self._process.forget(session)
+    def _fault(self, pending: Pending, fault: ClientFault) -> int:
+        """A client has asked to end as by a fault; returns the result of its call."""
+        self._process.log.info("%s", fault)
+        result = as_signed(fault.status)
+        if self._process.kind is ProtectionDomain.USER:
+            pending.answer(result)
+            self._die()
+        self._process.leave()  # in the root protection domain others go on
         return result
 
 

@@ -20,7 +20,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from qda import limits
@@ -96,22 +95,27 @@ _ANSWERED: Final[dict[Life, frozenset[Fixed] | None]] = {
 """The handles that answer in a state, None for all of them (spec 6.6, 10)."""
 
 
+_GONE = Life.GONE  # a member of an enumeration is looked up by name each time
+
+
 class ClientFault(StatusError):
     """A client has asked to end as by a fault in its process."""
 
 
-@dataclass(eq=False, slots=True)
 class Pending:
     """A call that has not been answered yet.  It is answered once, by whoever comes first: its own
     thread, or the release of its session."""
 
-    server: Server
-    unanswered: list[bool] = field(default_factory=lambda: [True])
+    __slots__ = ("_unanswered", "server")
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._unanswered = [True]
 
     def claim(self) -> bool:
         """Be the one who answers, from here on; false for all but the first."""
         try:
-            self.unanswered.pop()
+            self._unanswered.pop()
         except IndexError:
             return False
         return True
@@ -158,14 +162,15 @@ class Session:
 
     def begin(self, pending: Pending) -> None:
         """A call begins to run."""
-        with self._lock:
-            self._pending.add(pending)
+        self._pending.add(pending)
 
     def finish(self, pending: Pending) -> bool:
         """A call runs no more; whether the session is to be forgotten with it."""
-        with self._lock:
-            self._pending.discard(pending)
-            return self.state is Life.GONE and self._forget()
+        self._pending.discard(pending)
+        if self.state is not _GONE:
+            return False
+        with self._lock:  # it went before this call was over, or in this moment
+            return self._forget()
 
     def answer_all(self, but: Pending | None) -> None:
         """Answer what runs with BAD_STATE, except one's own call."""
@@ -182,7 +187,7 @@ class Session:
 
     def _forget(self) -> bool:
         """Whether none of its methods runs any more, it having gone."""
-        if self._pending:
+        if self._pending or self.state is not _GONE:
             return False
         self._enter(LifeEvent.FORGET)
         return True

@@ -16,7 +16,7 @@ import errno
 import logging
 import os
 
-from qda.driver import Client
+from qda.driver import Client, LocalClient
 from qda.driver.accel import AccelFront
 from qda.driver.front import Place, T
 from qda.linux import identity_of
@@ -76,6 +76,10 @@ class MixedFront:
         result = -asked.breach() or self._front.carry_out(GEM_CREATE, client, asked)
         request.handle = asked.handle
         return result if client.write(address, request.pack()) else -errno.EFAULT
+
+    def at_once(self, client: LocalClient, code: int, data: bytearray) -> int | None:
+        """See `Front.at_once`: its clients are in other processes."""
+        return None
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """See `Front.mmap`."""

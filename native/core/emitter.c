@@ -1,0 +1,208 @@
+/* The client's side for Python: from arguments in memory to the structure of INVOKE.
+ *
+ * What is not plain is declined, and the client in Python does it: it has the errors. */
+#include "module.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A buffer of the client: [start, end), which elements name by a number. */
+struct place {
+    uint64_t start, end;
+    uint32_t name;
+};
+
+struct emitter {
+    PyObject_HEAD
+    struct place *places;
+    uint32_t count, room;
+};
+
+static PyObject *emitter_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
+{
+    (void)names;
+    if (!PyArg_ParseTuple(arguments, ":Emitter"))
+        return NULL;
+    return qda_allocate(type);
+}
+
+static void emitter_free(PyObject *object)
+{
+    free(((struct emitter *)object)->places);
+    qda_release(object);
+}
+
+/* How many places begin at that address or before it. */
+static uint32_t places_before(const struct emitter *self, uint64_t address)
+{
+    uint32_t low = 0, high = self->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (self->places[middle].start <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static PyObject *emitter_add(PyObject *object, PyObject *arguments)
+{
+    struct emitter *self = (struct emitter *)object;
+    unsigned long long start, end;
+    unsigned int name;
+    if (!PyArg_ParseTuple(arguments, "KKI:add", &start, &end, &name))
+        return NULL;
+    if (self->count == self->room) {
+        uint32_t room = self->room ? 2 * self->room : 16;
+        struct place *places = realloc(self->places, sizeof *places * room);
+        if (!places)
+            return PyErr_NoMemory();
+        self->places = places;
+        self->room = room;
+    }
+    uint32_t index = places_before(self, start);
+    memmove(self->places + index + 1, self->places + index,
+            sizeof *self->places * (self->count - index));
+    self->places[index] = (struct place){ start, end, name };
+    self->count++;
+    Py_RETURN_NONE;
+}
+
+static PyObject *emitter_remove(PyObject *object, PyObject *arguments)
+{
+    struct emitter *self = (struct emitter *)object;
+    unsigned long long start;
+    unsigned int name;
+    if (!PyArg_ParseTuple(arguments, "KI:remove", &start, &name))
+        return NULL;
+    uint32_t index = places_before(self, start);
+    while (index && self->places[index - 1].start == start
+           && self->places[index - 1].name != name)
+        index--;
+    if (index && self->places[index - 1].start == start) {
+        memmove(self->places + index - 1, self->places + index,
+                sizeof *self->places * (self->count - index));
+        self->count--;
+    }
+    Py_RETURN_NONE;
+}
+
+/* The memory of a call's arguments, until it is over. */
+struct kept {
+    uint32_t count;
+    Py_buffer views[];
+};
+
+static void forget(PyObject *capsule)
+{
+    struct kept *kept = PyCapsule_GetPointer(capsule, NULL);
+    while (kept->count)
+        PyBuffer_Release(&kept->views[--kept->count]);
+    free(kept);
+}
+
+/* Describe one argument.  0 if it is not plain memory. */
+static int emit(struct emitter *self, PyObject *item, int writable, struct kept *kept,
+                struct qda_element *element)
+{
+    Py_buffer *view = &kept->views[kept->count];
+    int flags = PyBUF_ANY_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
+
+    if (PyObject_GetBuffer(item, view, flags)) {
+        PyErr_Clear();
+        return 0;
+    }
+    kept->count++;
+    *element = (struct qda_element){ .fd = -1 };
+    if (view->format && strchr(view->format, 'O'))
+        return 0; /* the DSP cannot see Python objects */
+    if (!view->len)
+        return 1;
+    element->address = (uint64_t)(uintptr_t)view->buf;
+    element->length = (uint64_t)view->len;
+    uint32_t index = PyBytes_CheckExact(item) ? 0 : places_before(self, element->address);
+    if (index && element->address + element->length <= self->places[index - 1].end) {
+        if (!self->places[index - 1].name)
+            return 0; /* its name has to be asked for */
+        element->fd = (int32_t)self->places[index - 1].name;
+    }
+    return 1;
+}
+
+static int emit_all(struct emitter *self, PyObject *items, Py_ssize_t count, int writable,
+                    struct kept *kept, struct qda_element *elements)
+{
+    for (Py_ssize_t index = 0; index < count; index++) {
+        PyObject *item = PySequence_GetItem(items, index);
+        int plain = item && emit(self, item, writable, kept, &elements[index]);
+        Py_XDECREF(item);
+        if (!plain)
+            return 0;
+    }
+    return 1;
+}
+
+static PyObject *emitter_request(PyObject *object, PyObject *arguments)
+{
+    struct emitter *self = (struct emitter *)object;
+    PyObject *ins, *outs;
+    Py_ssize_t inputs, outputs;
+    unsigned long long handle, method; /* neither is checked for overflow when it is parsed */
+    if (!PyArg_ParseTuple(arguments, "KKOOnn:request", &handle, &method, &ins, &outs, &inputs,
+                          &outputs))
+        return NULL;
+    if (handle > UINT32_MAX || method > INT32_MAX || inputs > 255 || outputs > 255)
+        Py_RETURN_NONE;
+    Py_ssize_t count = inputs + outputs;
+    struct kept *kept = calloc(1, sizeof *kept + sizeof(Py_buffer) * (size_t)count);
+    PyObject *capsule = kept ? PyCapsule_New(kept, NULL, forget) : NULL;
+    PyObject *request = capsule
+        ? PyByteArray_FromStringAndSize(NULL, 16 + (Py_ssize_t)sizeof(struct qda_element) * count)
+        : NULL;
+    if (!request) {
+        if (!capsule)
+            free(kept);
+        Py_XDECREF(capsule);
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    }
+    char *bytes = PyByteArray_AsString(request);
+    struct qda_element *elements = (void *)(bytes + 16);
+    if (!emit_all(self, ins, inputs, 0, kept, elements)
+        || !emit_all(self, outs, outputs, 1, kept, elements + inputs)) {
+        Py_DECREF(request);
+        Py_DECREF(capsule);
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    uint32_t words[2] = { (uint32_t)handle,
+                          (uint32_t)(method < 31 ? method : 31) << 24 | (uint32_t)inputs << 16
+                              | (uint32_t)outputs << 8 };
+    uint64_t address = count ? (uint64_t)(uintptr_t)elements : 0;
+    memcpy(bytes, words, sizeof words);
+    memcpy(bytes + sizeof words, &address, sizeof address);
+    return Py_BuildValue("NN", request, capsule);
+}
+
+static PyMethodDef emitter_methods[] = {
+    { "add", emitter_add, METH_VARARGS,
+      "add(start, end, name): a buffer lies there; name 0 if it has to be asked for." },
+    { "remove", emitter_remove, METH_VARARGS, "remove(start, name): it does no more." },
+    { "request", emitter_request, METH_VARARGS,
+      "request(handle, method, ins, outs, inputs, outputs): the structure of INVOKE with its\n"
+      "elements behind it, and what keeps the memory of the arguments; None if they are not all\n"
+      "plain memory." },
+    { 0 },
+};
+
+static PyType_Slot emitter_slots[] = {
+    { Py_tp_doc, "Emitter(): writes the structures of a session's calls." },
+    { Py_tp_new, emitter_new },
+    { Py_tp_dealloc, emitter_free },
+    { Py_tp_methods, emitter_methods },
+    { 0, NULL },
+};
+
+PyType_Spec qda_emitter_spec = {
+    "qda.core._core.Emitter", sizeof(struct emitter), 0, Py_TPFLAGS_DEFAULT, emitter_slots,
+};
