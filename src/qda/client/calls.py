@@ -113,7 +113,7 @@ class Calls:
         """Make a call of plain memory; returns its status, unsigned.  DeviceError."""
         self._begins()
         try:
-            result = self._file.issue_plain(request)
+            result = self._file.node.ioctl(self._file.invoke_code, request[0])
         except Refusal:
             raise
         except OSError as error:

@@ -55,7 +55,7 @@ class DeviceFile(abc.ABC):
         self.node = node
         self.dialect = dialect
         self.domain = domain
-        self._invoke_code = dialect.command("INVOKE").code
+        self.invoke_code = dialect.command("INVOKE").code
         self._lock = threading.RLock()
         self._discarded: collections.deque[int] = collections.deque()
         self._ranges: list[_Range] = []
@@ -174,16 +174,14 @@ class DeviceFile(abc.ABC):
     def plain_request(
         self, handle: int, method: int, ins: Sequence[Bytes], outs: Sequence[Bytes]
     ) -> PlainRequest | None:
-        """A call whose arguments are all plain memory, which needs no plan; None if it needs one,
-        which also has the words for what is wrong."""
+        """A call whose arguments are all plain memory, to be issued with `invoke_code`.
+
+        None if it needs a plan, which also has the words for what is wrong.
+        """
         try:
             return self._emitter.request(handle, method, ins, outs, len(ins), len(outs))
         except (TypeError, OverflowError):
             return None
-
-    def issue_plain(self, request: PlainRequest) -> int:
-        """Issue such a call; returns the DSP's result, signed.  OSError from the node."""
-        return self.node.ioctl(self._invoke_code, request[0])
 
     def invoke(self, handle: int, plan: Plan) -> int:
         """Issue a planned call; returns the DSP's result, signed.  OSError from the node."""
@@ -193,7 +191,7 @@ class DeviceFile(abc.ABC):
             request = bytearray(Invoke.codec.pack(handle, plan.scalars, address))
         except struct.error as error:
             raise UsageError(f"handle {handle!r:.80}: {error}") from error
-        return self.node.ioctl(self._invoke_code, request)
+        return self.node.ioctl(self.invoke_code, request)
 
     @abc.abstractmethod
     def map(
