@@ -44,6 +44,7 @@ struct qda_served {
 
 /* Statuses of the DSP (qda.errors, which a test compares). */
 enum qda_status {
+    QDA_FAILED = 0x80000401,
     QDA_BAD_PARAMETER = 0x8000040e,
     QDA_BAD_ADDRESS = 0x80000483,
     QDA_NO_SUCH_CLIENT = 0x8000044a,

@@ -222,7 +222,7 @@ static void answer(struct server *self, int32_t result)
     Py_END_ALLOW_THREADS
 }
 
-static int call_method(struct server *self, PyObject *method)
+static void call_method(struct server *self, PyObject *method)
 {
     struct qda_served *served = &self->served;
     uint32_t status = qda_dsp_take(&self->space->space, served, self->lane, self->client_id,
@@ -236,12 +236,13 @@ static int call_method(struct server *self, PyObject *method)
                                        served->message.scalars, served->message.tid, arguments);
     if (result)
         number = (int32_t)PyLong_AsLong(result);
+    if (!result || PyErr_Occurred()) { /* the method answers for what it runs: this is our own */
+        PyErr_WriteUnraisable(method);
+        number = (int32_t)QDA_FAILED;
+    }
     Py_XDECREF(result);
     unpin(served);
-    if (!result || PyErr_Occurred())
-        return -1;
     answer(self, number);
-    return 0;
 }
 
 static PyObject *server_serve(PyObject *object, PyObject *method)
@@ -257,8 +258,7 @@ static PyObject *server_serve(PyObject *object, PyObject *method)
         if (woken == QDA_RUNG) {
             self->number++;
             self->answered = 0;
-            if (call_method(self, method))
-                return NULL;
+            call_method(self, method);
         } else if (PyErr_CheckSignals()) {
             return NULL;
         }
