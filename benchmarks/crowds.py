@@ -71,7 +71,7 @@ def _rate(module: qda.RemoteModule, threads: int, seconds: float) -> float:
 
     def work() -> int:
         calls = 0
-        while time.perf_counter() < end:
+        while not calls or time.perf_counter() < end:
             module.invoke(2)
             calls += 1
         return calls
