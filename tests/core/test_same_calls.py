@@ -1,0 +1,163 @@
+"""The same calls through the core and the long way: the same messages, results and memory."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import qda
+from qda.driver import session as driver_session
+from qda.fastrpc.payload import metadata_size
+from qda.fastrpc.scalars import Scalars
+from qda.linux import address_of
+from qda.uapi.accel import InvokeElement
+from tests.core.ends import needs_compiled
+from tests.system import new_machine, open_session
+
+ROOM = 4096
+BIG = 3 * 4096
+
+
+class Fill(qda.Skeleton):
+    """Writes into every output what it has read from all inputs."""
+
+    @qda.method(2)
+    def fill(self, *arguments: object) -> None:
+        views = [one for one in arguments if isinstance(one, memoryview)]
+        seen = sum(sum(view) for view in views if view.readonly)
+        for place, view in enumerate(view for view in views if not view.readonly):
+            view[:] = bytes((seen + place + at) % 256 for at in range(len(view)))
+
+
+class Bench:
+    """A session with memory whose addresses stay, and one way to make a raw call."""
+
+    def __init__(self) -> None:
+        self.machine = new_machine()
+        self.session = open_session(self.machine)
+        self.module = self.session.load(Fill)
+        self.memory = bytearray(ROOM)
+        self.buffer = self.session.alloc(BIG)
+        self.file = self.session.calls._file
+
+    def close(self) -> None:
+        self.session.close()
+        self.machine.close()
+
+    @property
+    def driver(self) -> driver_session.Session:
+        found = next(iter(self.machine.devices["cdsp"]._files)).session  # type: ignore[attr-defined]
+        assert isinstance(found, driver_session.Session)
+        return found
+
+    def call(self, scalars: int, elements: bytes, count: int) -> tuple[object, bytes, bytes, bytes]:
+        """Result or errno, the message in the lane's slot, and the memory afterwards."""
+        generator = random.Random(7)
+        self.memory[:] = generator.randbytes(ROOM)
+        self.buffer[:] = generator.randbytes(BIG)
+        request = bytearray(struct.pack("<IIQ", self.module.handle, scalars, 0) + elements)
+        struct.pack_into("<Q", request, 8, address_of(request) + 16)
+        try:
+            result: object = self.file.node.ioctl(self.file.invoke_code, request)
+        except OSError as error:
+            result = error.errno
+        slot = self.driver._lanes._lanes[0].slot.view
+        return result, bytes(slot[: metadata_size(count)]), bytes(self.memory), self.buffer[:]
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+kinds = st.sampled_from(["inline", "inline", "inline", "zero", "buffer", "buffer", "odd"])
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> tuple[Scalars, list[tuple[str, int, int, int]]]:
+    """A shape, and for each argument what it is, where, how long, and an fd for odd ones."""
+    scalars = Scalars(
+        2,
+        draw(st.integers(0, 4)),
+        draw(st.integers(0, 4)),
+        draw(st.integers(0, 1)),
+        draw(st.integers(0, 1)),
+    )
+    arguments = [
+        (
+            draw(kinds),
+            draw(st.integers(0, ROOM)),
+            draw(st.one_of(st.integers(0, 300), st.sampled_from([ROOM, BIG, 1 << 31, 1 << 63]))),
+            draw(st.sampled_from([0, -1, -2, 1, 77, 1 << 30])),
+        )
+        for _ in range(scalars.length)
+    ]
+    return scalars, arguments
+
+
+def elements_of(
+    bench: Bench, scalars: Scalars, arguments: list[tuple[str, int, int, int]]
+) -> bytes:
+    packed = []
+    memory, buffer = address_of(bench.memory), bench.buffer.address
+    for index, (kind, place, length, fd) in enumerate(arguments):
+        if index >= scalars.buffers:
+            name = bench.buffer.handle if kind == "buffer" else fd
+            packed.append(InvokeElement.codec.pack(place, length, name, 0))
+        elif kind == "buffer":
+            packed.append(InvokeElement.codec.pack(buffer + place, length, bench.buffer.handle, 0))
+        elif kind == "odd":
+            packed.append(InvokeElement.codec.pack(place << 30, length, fd, 0))
+        else:
+            short = min(length, ROOM - place)
+            packed.append(
+                InvokeElement.codec.pack(memory + place, short, 0 if kind == "zero" else -1, 0)
+            )
+    return b"".join(packed)
+
+
+@needs_compiled
+@given(calls())
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_both_ways_do_the_same(
+    bench: Bench, call: tuple[Scalars, list[tuple[str, int, int, int]]]
+) -> None:
+    """Overlaps, handles, faults and lengths: what the core makes of them the driver does, too."""
+    scalars, arguments = call
+    elements = elements_of(bench, scalars, arguments)
+    bench.call(scalars.word, elements, scalars.length)  # now the core knows the buffer by name
+    in_core = bench.call(scalars.word, elements, scalars.length)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver_session.Session, "invoke", lambda *_: None)
+        the_long_way = bench.call(scalars.word, elements, scalars.length)
+    if isinstance(in_core[0], int) and in_core[0] > 0:  # refused: what is in the slot is nobody's
+        assert in_core[0] == the_long_way[0]
+        assert in_core[2:] == the_long_way[2:]
+    else:
+        assert in_core == the_long_way
+
+
+@needs_compiled
+def test_the_core_declines_nothing_that_is_plain(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inline bytes and known buffers go through it: the long way is not taken."""
+    scalars = Scalars(2, 1, 2)
+    arguments = [("inline", 0, 32, 0), ("inline", 64, 32, 0), ("buffer", 0, BIG, 0)]
+    elements = elements_of(bench, scalars, arguments)
+    bench.call(scalars.word, elements, scalars.length)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the long way")
+
+    monkeypatch.setattr(driver_session.Session, "call", refuse)
+    assert bench.call(scalars.word, elements, scalars.length)[0] == 0
