@@ -15,9 +15,10 @@ struct qda_client {
 
 void qda_client_init(struct qda_client *client, int32_t pid, uint64_t limit, int maps);
 
-/* Whether looking for the other side's bell, before sleeping, has been worth it on this lane. */
+/* Whether looking for the other side's bell, before sleeping, has been worth it on this lane: looks
+ * in a row that found nothing; when looks are tried again; how many of those may be long. */
 struct qda_look {
-    uint32_t misses, calls;
+    uint32_t misses, calls, next, interval, trials;
 };
 
 enum qda_woken {

@@ -41,7 +41,6 @@ __all__ = [
     "reserve",
     "sealed_memory",
     "send_at_once",
-    "send_noted",
     "take_descriptor",
     "unload",
     "unmap",
@@ -87,13 +86,6 @@ _AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 def send_at_once(descriptor: int, message: bytes) -> bool:
     """Send a message if that needs no waiting; False if it was not sent, for whatever reason."""
     return bool(_send(descriptor, message, len(message), _AT_ONCE) >= 0)
-
-
-def send_noted(descriptor: int, message: bytes, note: list[int]) -> bool:
-    """As `send_at_once`, and append to `note` in the same instruction: a length if it was sent, or
-    a negative number.  A handler of signals that raises comes before both or after both."""
-    note.extend(map(_send, (descriptor,), (message,), (len(message),), (_AT_ONCE,)))
-    return note[-1] >= 0
 
 
 def open_again(descriptor: int, flags: int) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -79,17 +80,17 @@ class Waiter:
 
     def wait(self, number: int, context: int | None, also: int = -1, timeout: int = -1) -> int:
         """Wait for that; `also` and `timeout` (milliseconds) end the wait too, unless -1."""
+        end = time.monotonic() + timeout / 1000
         while not self.has_rung(number, context):
             if self.dead:
                 return Woken.DEAD
             if also >= 0 or timeout >= 0:
+                left = max(0.0, end - time.monotonic()) * 1000 if timeout >= 0 else None
                 poll = select.poll()
                 poll.register(self.sleep, select.POLLIN)
                 if also >= 0:
                     poll.register(also, select.POLLIN)
-                ready = [
-                    descriptor for descriptor, _ in poll.poll(timeout if timeout >= 0 else None)
-                ]
+                ready = [descriptor for descriptor, _ in poll.poll(left)]
                 if not ready:
                     return Woken.LATE
                 if self.sleep not in ready:

@@ -14,6 +14,7 @@ from typing import Protocol
 from qda import limits
 from qda.core import BLOCK, Pool
 from qda.driver.banks import ContextBank
+from qda.driver.interrupts import CtrlCWaits
 from qda.driver.objects import BufferObject
 from qda.driver.peer import Peer
 from qda.driver.sharing import Uses
@@ -22,7 +23,7 @@ from qda.memory import align
 
 __all__ = ["Block", "Lane", "Lanes", "Memory"]
 
-GRANULE = 1 << 20
+_WHOLE = 1 << 20
 """Own message memory has multiples of this size."""
 
 
@@ -167,7 +168,8 @@ class Lanes:
             for number in range(len(self._lanes) + 1, self._peer.lanes + count + 1):
                 slot = self._block.memory.part(BLOCK * number, BLOCK)
                 self._lanes.append(Lane(self._pool, number, slot))
-            self._peer.add_lanes(count)
+            with CtrlCWaits():  # either both sides have the lanes, or none has
+                self._peer.add_lanes(count)
 
     def give_back(self, call: Traveller) -> None:
         """Take back the lane of a call; nothing if it has none any more."""
@@ -184,7 +186,7 @@ class Lanes:
         if size > BLOCK:
             if lane.own is None or lane.own.memory.size < size:
                 self.trim(call, 0)
-                lane.own = Block(align(size, GRANULE), self._bank)
+                lane.own = Block(align(size, _WHOLE), self._bank)
                 lane.own.show(self._peer)
             memory = lane.own.memory
         memory.view[:size] = bytes(size)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -131,10 +132,11 @@ def wait_for(answer: Awaited, timeout: float | None, also: int = -1) -> bool:
 
     PeerGone if there will be none, TimeoutError after `timeout` seconds.
     """
-    milliseconds = -1 if timeout is None else int(timeout * 1000)
+    end = None if timeout is None else time.monotonic() + timeout
     woken: int = Woken.SIGNAL
     while woken == Woken.SIGNAL:  # a handler has run, and raised nothing
-        woken = answer.wait(also, milliseconds)
+        left = -1 if end is None else int(max(0.0, end - time.monotonic()) * 1000)
+        woken = answer.wait(also, left)
     if woken == Woken.DEAD:
         raise PeerGone("the protection domain is gone")
     if woken == Woken.LATE:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 
 from qda import limits
-from qda.linux import send_at_once, send_noted
+from qda.linux import send_at_once
 
 __all__ = ["Endpoint", "PeerGone"]
 
@@ -62,18 +62,6 @@ class Endpoint:
                 self._socket.send(message)
         except OSError as error:
             raise PeerGone(str(error)) from error
-
-    def send_noted(self, message: bytes, note: list[int]) -> None:
-        """Send a message, and append its length to `note` in the same instruction.
-
-        As `send`, for who must know whether the message has left if a signal handler raises just
-        then.  What else is appended is negative.
-        """
-        if not send_noted(self.fileno(), message, note):
-            try:
-                note.extend(map(self._socket.send, (message,)))
-            except OSError as error:
-                raise PeerGone(str(error)) from error
 
     def receive_into(self, buffer: bytearray, timeout: float | None = None) -> int:
         """Wait for a message and put it into `buffer`; returns its length.
