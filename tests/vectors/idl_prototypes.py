@@ -51,7 +51,7 @@ def check_prototype(types: Case, case: Case) -> Failures:
         (Options(standard_types=True), "c_params_stdint"),
     ):
         one = prototype(interface, method, options)
-        found = one.name, one.returns, list(one.parameters)
-        wanted = case["c_name"], case["c_return"], case[key]
+        found = one.name, one.returns, one.arguments
+        wanted = case["c_name"], case["c_return"], ", ".join(case[key])
         if found != wanted:
             yield f"{key}: {found}, not {wanted}"

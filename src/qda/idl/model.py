@@ -59,6 +59,9 @@ class Parameter:
     documentation: str = field(default="", compare=False)
     location: Location = field(default=NOWHERE, compare=False)
 
+    def __str__(self) -> str:
+        return f"{self.direction.value} {self.type} {self.name}"
+
 
 @dataclass(frozen=True)
 class Method:
@@ -81,7 +84,7 @@ class Method:
     location: Location = field(default=NOWHERE, compare=False)
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{one.direction.value} {one.type} {one.name}" for one in self.parameters)
+        shown = ", ".join(map(str, self.parameters))
         return f"{self.returns or 'void'} {self.name}({shown})"
 
 

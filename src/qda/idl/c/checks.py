@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from qda.idl.c.extents import extent
 from qda.idl.c.names import fail
 from qda.idl.c.options import Options
@@ -51,13 +49,11 @@ def _clash(function: Prototype) -> str:
     """Why C does not take the names of a function's parameters, or an empty string."""
     names: set[str] = set()
     for parameter in function.parameters:
-        *types, name = re.findall(r"\w+", parameter)
-        hidden = names.intersection(types)
-        if hidden:
-            return f'parameter "{hidden.pop()}" hides the type of parameter "{name}"'
-        if name in names:
-            return f'in C two parameters are called "{name}"'
-        names.add(name)
+        if parameter.type in names:
+            return f'parameter "{parameter.type}" hides the type of parameter "{parameter.name}"'
+        if parameter.name in names:
+            return f'in C two parameters are called "{parameter.name}"'
+        names.add(parameter.name)
     return ""
 
 

@@ -6,6 +6,7 @@ Header, stub and skeleton all print from here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from qda.idl.c.names import fail, identifier, type_name
 from qda.idl.c.options import Options
@@ -15,10 +16,10 @@ from qda.idl.types import Array, DmaHandle, Enum, Sequence, String, Struct, Unio
 
 __all__ = [
     "HANDLE",
+    "CParameter",
     "Prototype",
     "has_handle",
     "is_word",
-    "parameters_of",
     "prototype",
     "return_type",
 ]
@@ -27,18 +28,32 @@ HANDLE = "_h"
 """What the handle is called that methods of a handle64 interface have as first parameter."""
 
 
+class CParameter(NamedTuple):
+    """A parameter of a C function, such as `const int* vec`; `type` is the `int` in it."""
+
+    type: str
+    name: str
+    is_constant: bool = False
+    is_pointer: bool = False
+
+    def __str__(self) -> str:
+        constant = "const " if self.is_constant else ""
+        pointer = "*" if self.is_pointer else ""
+        return f"{constant}{self.type}{pointer} {self.name}"
+
+
 @dataclass(frozen=True)
 class Prototype:
-    """A C function; `parameters` are declarations such as `const int* vec`."""
+    """A C function."""
 
     name: str
     returns: str
-    parameters: tuple[str, ...]
+    parameters: tuple[CParameter, ...]
 
     @property
     def arguments(self) -> str:
         """What stands between the parentheses."""
-        return ", ".join(self.parameters)
+        return ", ".join(map(str, self.parameters)) or "void"
 
     def __str__(self) -> str:
         return f"{self.returns} {self.name}({self.arguments})"
@@ -70,33 +85,36 @@ def is_word(method: Method) -> bool:
 def prototype(interface: Interface, method: Method, options: Options | None = None) -> Prototype:
     """The C function of a method, own or inherited.  IdlError if a type has no name in C."""
     options = options or Options()
-    parameters = ["remote_handle64 " + HANDLE] if has_handle(interface, method) else []
+    parameters = []
+    if has_handle(interface, method):
+        parameters.append(CParameter("remote_handle64", HANDLE))
     if method.asynchronous:
-        parameters.append("fastrpc_async_descriptor_t* asyncDesc")
+        parameters.append(CParameter("fastrpc_async_descriptor_t", "asyncDesc", is_pointer=True))
     for parameter in method.parameters:
-        parameters += parameters_of(parameter, options)
+        parameters += _parameters_of(parameter, options)
     name = identifier(f"{interface.c_name}_{method.name}")
-    return Prototype(name, return_type(method, options), tuple(parameters) or ("void",))
+    return Prototype(name, return_type(method, options), tuple(parameters))
 
 
-def parameters_of(parameter: Parameter, options: Options) -> list[str]:
+def _parameters_of(parameter: Parameter, options: Options) -> list[CParameter]:
     """The C parameters of one of the IDL's."""
     kind, name = parameter.type, identifier(parameter.name)
     inner, place = kind.resolved, parameter.location
-    constant = "const " if parameter.direction is Direction.IN else ""
+    constant = parameter.direction is Direction.IN
+    length = CParameter("int", f"{name}Len")
     if isinstance(inner, String):
-        unit = "_wchar_t" if inner.wide else "char"
-        length = [] if constant else [f"int {name}Len"]
-        return [f"{constant}{unit}* {name}", *length]
+        pointer = CParameter("_wchar_t" if inner.wide else "char", name, constant, is_pointer=True)
+        return [pointer] if constant else [pointer, length]
     if isinstance(inner, Sequence):
         element = type_name(inner.element, options, place)
-        return [f"{constant}{element}* {name}", f"int {name}Len"]
+        return [CParameter(element, name, constant, is_pointer=True), length]
     if isinstance(inner, DmaHandle):
         word = "uint32_t" if options.standard_types else "uint32"
-        return [f"int {name}", f"{word} {name}Offset", f"{word} {name}Len"]
+        extent = [CParameter(word, f"{name}{what}") for what in ("Offset", "Len")]
+        return [CParameter("int", name), *extent]
     written = type_name(kind, options, place)
     if isinstance(inner, Array):
-        return [f"{constant}{written} {name}"]
+        return [CParameter(written, name, constant)]
     if isinstance(inner, Struct | Union):
-        return [f"{constant}{written}* {name}"]
-    return [f"{written} {name}" if constant else f"{written}* {name}"]
+        return [CParameter(written, name, constant, is_pointer=True)]
+    return [CParameter(written, name, is_pointer=not constant)]

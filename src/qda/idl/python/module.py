@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import textwrap
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from qda.idl.model import (
     Constant,
@@ -284,35 +284,49 @@ def _field(parameter: Parameter) -> str:
 
 def _declared(method: Method, indent: str) -> str:
     """A method as the IDL has it: what ends its docstring."""
-    line = f"{'async ' if method.asynchronous else ''}{method};"
+    before = "async " if method.asynchronous else ""
+    line = f"{before}{method};"
     if len(indent) + len(line) <= 95:
         return line
-    start, _, parameters = line.partition("(")
-    return "\n    ".join([f"{start}(", *re.split(r"(?<=,) (?=in |rout |inrout )", parameters)])
+    parameters = ",\n    ".join(map(str, method.parameters))
+    return f"{before}{method.returns or 'void'} {method.name}(\n    {parameters});"
 
 
-def _signature(name: str, arguments: list[str], result: str, indent: str) -> list[str]:
+class _Result(NamedTuple):
+    """The annotation of what a method returns: a type, or a tuple of more than one."""
+
+    types: list[str]
+    or_none: bool = False
+
+    def __str__(self) -> str:
+        inner = ", ".join(self.types)
+        return (inner if len(self.types) == 1 else f"tuple[{inner}]") + self._behind
+
+    @property
+    def _behind(self) -> str:
+        return " | None" if self.or_none else ""
+
+    def lines(self) -> list[str]:
+        """The annotation, with each type of a tuple on a line of its own."""
+        if len(self.types) == 1:
+            return [str(self)]
+        return ["tuple[", *(f"    {one}," for one in self.types), f"]{self._behind}"]
+
+
+def _signature(name: str, arguments: list[str], result: _Result, indent: str) -> list[str]:
     line = f"{indent}def {name}({', '.join(arguments)}) -> {result}:"
     if len(line) <= 100:
         return [line]
     end = [f"{indent}) -> {result}:"]
-    if len(end[0]) > 100 and result.startswith("tuple["):
-        inner, _, behind = result.removeprefix("tuple[").rpartition("]")
-        end = [
-            f"{indent}) -> tuple[",
-            *(f"{indent}    {one}," for one in _split(inner)),
-            f"{indent}]{behind}:",
-        ]
+    if len(end[0]) > 100:
+        first, *rest = result.lines()
+        end = [f"{indent}{line}" for line in (f") -> {first}", *rest)]
+        end[-1] += ":"
     return [
         f"{indent}def {name}(",
         *(f"{indent}    {argument}," for argument in arguments),
         *end,
     ]
-
-
-def _split(inner: str) -> list[str]:
-    """The parts between commas that stand in no bracket."""
-    return re.findall(r"(?:[^,\[]|\[(?:[^\[\]]|\[[^\]]*\])*\])+", inner.replace(", ", ","))
 
 
 def _remote_method(interface: Interface, method: Method) -> list[str]:
@@ -329,7 +343,7 @@ def _remote_method(interface: Interface, method: Method) -> list[str]:
     result = _result(interface, method)
     if method.asynchronous:
         result = f"runtime.Pending[{result}]"
-    lines = _signature(name, arguments, result, "    ")
+    lines = _signature(name, arguments, _Result([result]), "    ")
     lines += _docstring(method.documentation, indent, _declared(method, indent))
     call = f"self.{'_start' if method.asynchronous else '_call'}({', '.join(passed)})"
     if method.refusal:
@@ -364,16 +378,13 @@ def _skeleton_method(method: Method) -> list[str]:
     return [*lines, f"{indent}raise runtime.unimplemented(self, {_quoted(method.name)})"]
 
 
-def _returned(method: Method) -> str:
+def _returned(method: Method) -> _Result:
     """What an implementation may return; None leaves what it has filled in place."""
     found = results_of(method)
     if method.refusal or not found:
-        return "None"
-    shown = [_one_returned(one) for one in found]
-    if len(shown) == 1:
-        return shown[0]
-    result = f"tuple[{', '.join(shown)}]"
-    return result if any(one.type.is_simple for one in found) else f"{result} | None"
+        return _Result(["None"])
+    several_in_place = len(found) > 1 and not any(one.type.is_simple for one in found)
+    return _Result([_one_returned(one) for one in found], or_none=several_in_place)
 
 
 def _one_returned(parameter: Parameter) -> str:

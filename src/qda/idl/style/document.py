@@ -327,7 +327,7 @@ def _signature(method: Method) -> Iterator[str]:
     yield f"{before}{method.returns or 'void'} {method.name}("
     for position, one in enumerate(method.parameters, 1):
         comma = "," if position < len(method.parameters) else ""
-        yield f"    {one.direction.value} {one.type} {one.name}{comma}"
+        yield f"    {one}{comma}"
     yield ");"
 
 
