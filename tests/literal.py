@@ -10,9 +10,11 @@ answers.
 
 from __future__ import annotations
 
+import errno
 import mmap
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
@@ -24,15 +26,17 @@ from qda.driver import Channel, Client, Device, Limits
 from qda.driver.accel import AccelFront
 from qda.driver.banks import Attachment
 from qda.driver.file import OpenFile
+from qda.driver.memory import MessageMemory, Piece
 from qda.driver.session import Session
 from qda.driver.sharing import Uses
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import RESPONSE_MINIMUM, InvokeMessage, Response
+from qda.linux import Area
 from qda.memory import ClientAddress
 from qda.rpmsg import PeerGone, PoolMemory
 from qda.uapi import RFC
 
-__all__ = ["FakeChannel", "LiteralDriver", "StillWaiting", "answer_to"]
+__all__ = ["FakeChannel", "LiteralClient", "LiteralDriver", "StillWaiting", "answer_to"]
 
 Dsp = Callable[[bytes], list[bytes]]
 
@@ -40,6 +44,52 @@ Dsp = Callable[[bytes], list[bytes]]
 def answer_to(message: bytes, result: int = 0) -> bytes:
     """What a DSP answers that has nothing to say."""
     return Response(context=InvokeMessage.unpack(message).context, result=result).pack()
+
+
+class LiteralClient(ABC):
+    """A program that calls the driver: its memory is what a subclass says, it has no descriptors.
+
+    `areas` are its mappings, `stored` the pieces that were copied to it.
+    """
+
+    port = None
+
+    def __init__(self) -> None:
+        self.areas: list[Area] = []
+        self.stored: list[Piece] = []
+
+    @abstractmethod
+    def read(self, address: int, length: int) -> bytes | None:
+        """Bytes of its memory, None if not all of them are there."""
+
+    @abstractmethod
+    def write(self, address: int, data: bytes) -> bool:
+        """Store bytes in its memory.  False if not all of them can be."""
+
+    def fetch(self, pieces: Sequence[Piece], message: MessageMemory) -> bool:
+        for address, length, position in pieces:
+            data = self.read(address, length)
+            if data is None:
+                return False
+            message.view[position : position + length] = data
+        return True
+
+    def store(self, pieces: Sequence[Piece], message: MessageMemory) -> bool:
+        for piece in pieces:
+            data = bytes(message.view[piece.position : piece.position + piece.length])
+            if not self.write(piece.address, data):
+                return False
+            self.stored.append(piece)
+        return True
+
+    def area(self, address: int) -> Area | None:
+        return next((area for area in self.areas if area.start <= address < area.end), None)
+
+    def descriptor(self, number: int) -> int:
+        raise OSError(errno.EBADF, "it has no descriptors")
+
+    def install(self, descriptor: int, flags: int) -> int:
+        raise OSError(errno.EBADF, "it has no descriptors")
 
 
 class LiteralDriver:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Sequence
 
 from qda.driver.memory import Awaited, MessageMemory, Piece, wait_for
-from qda.linux import Area
-from qda.memory import ClientAddress
+from tests.literal import LiteralClient
 
 __all__ = ["MEMORY_AT", "FakeCaller"]
 
@@ -15,18 +13,17 @@ MEMORY_AT = 0x10000
 """Where a program has a page of memory."""
 
 
-class FakeCaller:
+class FakeCaller(LiteralClient):
     """A thread of a program.  What a method of its is about to do may be replaced by `trouble`."""
 
     pid = 100
     comm = b"caller"
     limit = 1 << 47
-    port = None
 
     def __init__(self, tid: int = 1) -> None:
+        super().__init__()
         self.tid = tid
         self.data = bytearray(4096)
-        self.areas: list[Area] = []
         self.trouble: dict[str, Callable[[], None]] = {}
 
     def _about_to(self, what: str) -> None:
@@ -46,28 +43,11 @@ class FakeCaller:
 
     def fetch(self, pieces: Sequence[Piece], message: MessageMemory) -> bool:
         self._about_to("fetch")
-        for address, length, position in pieces:
-            data = self.read(address, length)
-            if data is None:
-                return False
-            message.view[position : position + length] = data
-        return True
+        return super().fetch(pieces, message)
 
     def store(self, pieces: Sequence[Piece], message: MessageMemory) -> bool:
         self._about_to("store")
-        return all(
-            self.write(address, bytes(message.view[position : position + length]))
-            for address, length, position in pieces
-        )
-
-    def area(self, address: ClientAddress) -> Area | None:
-        return next((area for area in self.areas if area.start <= address < area.end), None)
-
-    def descriptor(self, number: int) -> int:
-        raise OSError(errno.EBADF, "it has no descriptors")
-
-    def install(self, descriptor: int, flags: int) -> int:
-        raise OSError(errno.EBADF, "it has no descriptors")
+        return super().store(pieces, message)
 
     def wait(self, answer: Awaited, timeout: float | None) -> None:
         self._about_to("wait")

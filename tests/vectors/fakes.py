@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
-from qda.driver.memory import Awaited, MessageMemory, Piece, wait_for
+from qda.driver.memory import Awaited, wait_for
 from qda.linux import Area
 from qda.memory import PAGE, ClientAddress
 from qda.uapi.accel import InvokeElement
+from tests.literal import LiteralClient
 
 Case = dict[str, Any]
 
@@ -33,12 +33,11 @@ class FakeMessage:
         self.device_address = device_address
 
 
-class FakeClient:
+class FakeClient(LiteralClient):
     """A client whose memory and mappings are those that a vector lists."""
 
-    port = None
-
     def __init__(self, given: Case, page_offset: int) -> None:
+        super().__init__()
         self.pid = self.tid = given["pid"]
         self.comm = given.get("comm", "app").encode()
         self.limit = page_offset
@@ -53,9 +52,7 @@ class FakeClient:
             else []
         )
         self._structure = (STRUCTURE_AT, bytearray(), False)
-        self.stored: list[Piece] = []
         self.interrupted = False
-        self.areas: list[Area] = []
 
     def place(self, structure: bytes) -> ClientAddress:
         """Have a structure in memory, for an ioctl; where it is."""
@@ -78,31 +75,6 @@ class FakeClient:
             return False
         found[0][found[1] : found[1] + len(data)] = data
         return True
-
-    def fetch(self, pieces: Sequence[Piece], message: MessageMemory) -> bool:
-        for address, length, position in pieces:
-            data = self.read(address, length)
-            if data is None:
-                return False
-            message.view[position : position + length] = data
-        return True
-
-    def store(self, pieces: Sequence[Piece], message: MessageMemory) -> bool:
-        for piece in pieces:
-            data = bytes(message.view[piece.position : piece.position + piece.length])
-            if not self.write(piece.address, data):
-                return False
-            self.stored.append(piece)
-        return True
-
-    def area(self, address: int) -> Area | None:
-        return next((area for area in self.areas if area.start <= address < area.end), None)
-
-    def descriptor(self, number: int) -> int:
-        raise OSError(9, "no descriptors in the vectors")
-
-    def install(self, descriptor: int, flags: int) -> int:
-        raise OSError(9, "no descriptors in the vectors")
 
     def wait(self, answer: Awaited, timeout: float | None) -> None:
         if self.interrupted:
