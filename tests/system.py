@@ -9,6 +9,7 @@ from pathlib import Path
 
 import qda
 from qda.client import RemoteModule, Session, device_file
+from qda.client.device import DeviceFile
 from qda.uapi import DIALECTS
 from qda.virtual import Machine, load_profile
 
@@ -19,6 +20,7 @@ __all__ = [
     "children_of",
     "load_without_host",
     "new_machine",
+    "open_file",
     "open_session",
 ]
 
@@ -56,8 +58,8 @@ class System(Machine):
     dialect = "rfc"
 
 
-def open_session(machine: Machine, dialect: str = "", domain: str = "cdsp") -> Session:
-    """A session with a user protection domain of the machine, in the test's dialect by default."""
+def open_file(machine: Machine, dialect: str = "", domain: str = "cdsp") -> DeviceFile:
+    """A file with a user protection domain of the machine, in the test's dialect by default."""
     dialect = dialect or getattr(machine, "dialect", System.dialect)
     file = device_file(machine.open(domain, dialect), DIALECTS[dialect], domain)
     try:
@@ -65,7 +67,12 @@ def open_session(machine: Machine, dialect: str = "", domain: str = "cdsp") -> S
     except BaseException:
         file.close()
         raise
-    return Session(file)
+    return file
+
+
+def open_session(machine: Machine, dialect: str = "", domain: str = "cdsp") -> Session:
+    """A session on such a file."""
+    return Session(open_file(machine, dialect, domain))
 
 
 def load_without_host(session: Session, uri: str) -> RemoteModule:

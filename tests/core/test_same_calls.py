@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 import struct
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import qda
+from qda.core import BLOCK
 from qda.driver import session as driver_session
 from qda.fastrpc.payload import metadata_size
 from qda.fastrpc.scalars import Scalars
 from qda.linux import address_of
+from qda.rpmsg import Channel, Link, PoolMemory
 from qda.uapi.accel import InvokeElement
 from tests.core.ends import needs_compiled
-from tests.system import new_machine, open_session
+from tests.system import new_machine, open_file
 
 ROOM = 4096
 BIG = 3 * 4096
@@ -39,21 +42,25 @@ class Bench:
 
     def __init__(self) -> None:
         self.machine = new_machine()
-        self.session = open_session(self.machine)
+        pools: list[PoolMemory] = []
+        connect = Channel.connect
+
+        def note(channel: Channel, client_id: int, kind: int, tag: int, memory: PoolMemory) -> Link:
+            pools.append(memory)
+            return connect(channel, client_id, kind, tag, memory)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Channel, "connect", note)
+            self.file = open_file(self.machine)
+        self.first_lane = pools[-1].address + BLOCK
+        self.session = qda.Session(self.file)
         self.module = self.session.load(Fill)
         self.memory = bytearray(ROOM)
         self.buffer = self.session.alloc(BIG)
-        self.file = self.session.calls._file
 
     def close(self) -> None:
         self.session.close()
         self.machine.close()
-
-    @property
-    def driver(self) -> driver_session.Session:
-        found = next(iter(self.machine.devices["cdsp"]._files)).session  # type: ignore[attr-defined]
-        assert isinstance(found, driver_session.Session)
-        return found
 
     def call(self, scalars: int, elements: bytes, count: int) -> tuple[object, bytes, bytes, bytes]:
         """Result or errno, the message in the lane's slot, and the memory afterwards."""
@@ -66,8 +73,8 @@ class Bench:
             result: object = self.file.node.ioctl(self.file.invoke_code, request)
         except OSError as error:
             result = error.errno
-        slot = self.driver._lanes._lanes[0].slot.view
-        return result, bytes(slot[: metadata_size(count)]), bytes(self.memory), self.buffer[:]
+        message = ctypes.string_at(self.first_lane, metadata_size(count))
+        return result, message, bytes(self.memory), self.buffer[:]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import qda
 from qda.driver import session as driver_session
 from qda.errors import BAD_STATE, PROCESS_DIED
 from qda.virtual import Machine, machine
-from tests.system import new_machine, open_session
+from tests.system import new_machine, open_file, open_session
 from tests.waiting import until
 
 
@@ -236,7 +236,8 @@ def test_threads_share_and_drop_buffers_without_losing_any(system: Machine) -> N
     """A buffer is found by its address from the first moment to the last, and imports are one."""
     import fcntl
 
-    with open_session(system, "v1") as session:
+    file = open_file(system, "v1")
+    with qda.Session(file) as session:
         fd = os.memfd_create("shared", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, 4096)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
@@ -246,9 +247,9 @@ def test_threads_share_and_drop_buffers_without_losing_any(system: Machine) -> N
         def work() -> None:
             for _ in range(200):
                 buffer = session.alloc(4096)
-                if session._file.find(buffer.address, 4096) is not buffer:
+                if file.find(buffer.address, 4096) is not buffer:
                     lost.append(buffer)
-                session._file.name_of(buffer)
+                file.name_of(buffer)
             imported = session.import_fd(fd)
             found.add(imported.handle)
 

@@ -503,7 +503,10 @@ def test_a_node_that_is_opened_during_restarts_always_leads_to_a_dsp() -> None:
 
 def is_alive(device: Device) -> bool:
     """Whether a device has a DSP that has not died."""
-    return device._channel is not None and device._channel.alive
+    try:
+        return device.channel.alive
+    except OSError:
+        return False
 
 
 STEPS: list[tuple[str, object, str]] = [

@@ -55,8 +55,8 @@ class OldHost:
         self.asked: list[tuple[int, Scalars, int]] = []
         self.failure: BaseException | None = None
         assert session.calls.status_of(entrance.handle, entrance.init2.method, (), ()) == 0
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
 
     def _run(self) -> None:
         try:
@@ -98,8 +98,8 @@ class OldHost:
     def end(self) -> None:
         """As a client ends: exit, and the thread is joined."""
         assert self._session.calls.status_of(4, 2, (), ()) == 0
-        self._thread.join(30)
-        assert not self._thread.is_alive()
+        self.thread.join(30)
+        assert not self.thread.is_alive()
         if self.failure is not None:
             raise self.failure
 
@@ -198,7 +198,7 @@ def test_a_host_that_ends_without_an_answer_ends_the_call(machine: Machine) -> N
     with open_session(machine) as session:
         host = OldHost(session, LISTENER, 256, unknown)
         loading = qda.start(load_without_host, session, URI)
-        host._thread.join(30)
+        host.thread.join(30)
         assert isinstance(host.failure, LookupError)
         assert session.calls.status_of(4, 2, (), ()) == 0
         with pytest.raises(qda.DspError):

@@ -22,7 +22,7 @@ from qda.idl import parse
 from qda.idl.model import Direction
 from qda.idl.types import Array, DmaHandle, Sequence, String, Struct, Type
 from qda.idl.wire.calls import InterfaceCodec, MethodCodec
-from qda.idl.wire.lifecycle import check_close, check_version, opened_uri
+from qda.idl.wire.lifecycle import CLOSE, check_version, opened_uri
 from qda.idl.wire.nodes import Dma
 from qda.idl.wire.records import MarshalError
 from qda.idl.wire.values import dtype_of
@@ -91,13 +91,13 @@ def check_call(text: str, case: Case) -> Failures:
     """One call through stub and skeleton."""
     interface = _codec(text, case["interface"])
     codec = interface.method(case["method_index"])
-    values, rooms = _arguments(codec, case["inputs"])
+    values, rooms = arguments(codec, case["inputs"])
     call = codec.pack(values, rooms)
     yield from _differ("scalars", hex(call.scalars.word), hex(int(case["sc"], 16)))
     found = [bytes(memoryview(buffer).cast("B")) if len(buffer) else b"" for buffer in call.ins]
     wanted = [bytes.fromhex(buffer) for buffer in case["in_bufs"]]
     masks = case.get("in_masks", {})
-    yield from _differ("in-buffers", _masked(found, masks), _masked(wanted, masks))
+    yield from _differ("in-buffers", masked(found, masks), masked(wanted, masks))
     sizes = [_bytes_in(buffer) for buffer in call.outs]
     yield from _differ("out-buffer sizes", sizes, case["out_buf_sizes"])
     for name, handles in (("in_handles", call.in_handles), ("out_handles", call.out_handles)):
@@ -122,7 +122,7 @@ def _check_skeleton(
 
     def run(inputs: dict[str, Any], targets: dict[str, Any]) -> dict[str, Any]:
         seen["inputs"], seen["targets"] = inputs, targets
-        results = _results(codec, case["server_sets"])
+        results = results_of(codec, case["server_sets"])
         if case["reply_rc"]:
             raise ImplementationFails
         return results
@@ -144,27 +144,27 @@ def _check_skeleton(
     for parameter in codec.method.parameters:
         name = parameter.name
         if parameter.direction.goes_in:
-            value = _plain(parameter.type, seen["inputs"][name])
+            value = plain(parameter.type, seen["inputs"][name])
             wanted = case["server_sees"][name]
-            if _has_handle(parameter.type):
+            if has_handle(parameter.type):
                 # Compiled skeletons drop the simple members of such a structure; ours do not.
-                wanted = _with_members_of(wanted, case["inputs"][name])
+                wanted = with_members_of(wanted, case["inputs"][name])
             if isinstance(wanted, dict) and set(wanted) == {"value", "cap"}:
                 wanted = wanted["value"]
-            yield from _same(f"{name} at the skeleton", value, _expected(parameter.type, wanted))
+            yield from same(f"{name} at the skeleton", value, expected(parameter.type, wanted))
     if not case["reply_rc"]:
         replies = [bytes(out).hex() for out in outs]
         yield from _differ("reply", replies, case["reply_out_bufs"])
 
 
-def _has_handle(kind: Type) -> bool:
+def has_handle(kind: Type) -> bool:
     resolved = kind.resolved
     return isinstance(resolved, Struct) and any(
         isinstance(member.type.resolved, DmaHandle) for member in resolved.members
     )
 
 
-def _with_members_of(seen: Case, sent: Case) -> Case:
+def with_members_of(seen: Case, sent: Case) -> Case:
     """What was sent, after a check that what was recorded is that or nothing."""
     for name, value in seen.items():
         assert value in (sent[name], 0)
@@ -180,9 +180,9 @@ def _check_results(codec: MethodCodec, case: Case, call: Any) -> Failures:
     outputs = codec.unpack(call)
     for parameter in codec.method.parameters:
         if parameter.direction.comes_out and parameter.name in case["outputs"]:
-            value = _plain(parameter.type, outputs[parameter.name])
-            wanted = _expected(parameter.type, case["outputs"][parameter.name])
-            yield from _same(f"{parameter.name} at the stub", value, wanted)
+            value = plain(parameter.type, outputs[parameter.name])
+            wanted = expected(parameter.type, case["outputs"][parameter.name])
+            yield from same(f"{parameter.name} at the stub", value, wanted)
 
 
 def check_request(text: str, case: Case) -> Failures:
@@ -225,8 +225,8 @@ def check_lifecycle(data: Case, case: Case) -> Failures:
             if version is not None:
                 check_version(uri, version)
             yield from _differ("URI", uri, case.get("open_sees_uri"))
-        else:
-            check_close(scalars)
+        elif scalars != CLOSE:
+            raise MarshalError(f"{scalars} does not close a skeleton")
         called, status = True, case["implementation_rc"]
     except MarshalError as error:
         status = as_unsigned(error.status) & ~DSP_OFFSET
@@ -237,7 +237,7 @@ def check_lifecycle(data: Case, case: Case) -> Failures:
 # --- values -----------------------------------------------------------------------------------
 
 
-def _arguments(codec: MethodCodec, inputs: Case) -> tuple[Case, Case]:
+def arguments(codec: MethodCodec, inputs: Case) -> tuple[Case, Case]:
     values, rooms = {}, {}
     for parameter in codec.method.parameters:
         given = inputs.get(parameter.name)
@@ -279,12 +279,12 @@ def _room(given: Any) -> Any:
     return given
 
 
-def _results(codec: MethodCodec, given: Case) -> Case:
+def results_of(codec: MethodCodec, given: Case) -> Case:
     kinds = {parameter.name: parameter for parameter in codec.method.parameters}
     return {name: _value(kinds[name].type, value) for name, value in given.items() if name in kinds}
 
 
-def _plain(kind: Type, value: Any) -> Any:
+def plain(kind: Type, value: Any) -> Any:
     """A value of the marshaller as lists, numbers, dictionaries and bytes."""
     resolved = kind.resolved
     if isinstance(resolved, String) and isinstance(value, str):
@@ -292,22 +292,22 @@ def _plain(kind: Type, value: Any) -> Any:
         return value.encode(*coding)
     if isinstance(value, np.ndarray):
         assert isinstance(resolved, Sequence | Array)
-        return [_plain(resolved.element, item) for item in value]
+        return [plain(resolved.element, item) for item in value]
     if isinstance(value, np.void):
         assert isinstance(resolved, Struct)
-        return {m.name: _plain(m.type, value[m.name]) for m in resolved.members}
+        return {m.name: plain(m.type, value[m.name]) for m in resolved.members}
     if isinstance(resolved, Array):
-        return [_plain(resolved.element, item) for item in value]
+        return [plain(resolved.element, item) for item in value]
     if isinstance(resolved, Sequence):
-        return [_plain(resolved.element, item) for item in value]
+        return [plain(resolved.element, item) for item in value]
     if isinstance(resolved, Struct):
-        return {m.name: _plain(m.type, value[m.name]) for m in resolved.members}
+        return {m.name: plain(m.type, value[m.name]) for m in resolved.members}
     if isinstance(value, Dma):
         return value._asdict()
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _expected(kind: Type, given: Any) -> Any:
+def expected(kind: Type, given: Any) -> Any:
     """A vector's value in the same form."""
     resolved = kind.resolved
     if isinstance(given, dict) and set(given) == {"hex"}:
@@ -316,15 +316,15 @@ def _expected(kind: Type, given: Any) -> Any:
     if isinstance(resolved, String) and isinstance(given, str):
         return given.encode(*(("utf-16-le", "surrogatepass") if resolved.wide else ("latin-1",)))
     if isinstance(resolved, Sequence | Array) and isinstance(given, list):
-        return [_expected(resolved.element, item) for item in given]
+        return [expected(resolved.element, item) for item in given]
     if isinstance(resolved, Struct):
-        return {m.name: _expected(m.type, given[m.name]) for m in resolved.members}
+        return {m.name: expected(m.type, given[m.name]) for m in resolved.members}
     if isinstance(given, dict) and "fd" in given:
         return {"fd": given["fd"], "offset": given["offset"], "length": given.get("len", 0)}
     return given
 
 
-def _same(what: str, found: Any, wanted: Any) -> Failures:
+def same(what: str, found: Any, wanted: Any) -> Failures:
     if not _equal(found, wanted):
         yield from _differ(what, found, wanted)
 
@@ -343,7 +343,7 @@ def _bytes_in(buffer: Any) -> int:
     return memoryview(buffer).nbytes
 
 
-def _masked(buffers: list[bytes], masks: Mapping[str, str]) -> list[str]:
+def masked(buffers: list[bytes], masks: Mapping[str, str]) -> list[str]:
     shown = []
     for index, buffer in enumerate(buffers):
         mask = bytes.fromhex(masks[str(index)]) if str(index) in masks else b"\xff" * len(buffer)

@@ -199,7 +199,7 @@ def check_call(bench: Bench, case: Case) -> Failures:
 
 def _check_stub(bench: Bench, case: Case) -> Failures:
     codec = bench.codec.method(case["method_index"])
-    values, rooms = idl_calls._arguments(codec, case["inputs"])
+    values, rooms = idl_calls.arguments(codec, case["inputs"])
     descriptor = (ctypes.c_uint64 * 8)()
     address = ctypes.addressof(descriptor) if codec.method.asynchronous else 0
     recorder = bench.recorder
@@ -220,7 +220,7 @@ def _check_stub(bench: Bench, case: Case) -> Failures:
     yield from _differ("scalars", seen["sc"], hex(int(case["sc"], 16)))
     masks = case.get("in_masks", {})
     wanted = [bytes.fromhex(buffer) for buffer in case["in_bufs"]]
-    found, wanted_shown = (idl_calls._masked(b, masks) for b in (seen["in_bufs"], wanted))
+    found, wanted_shown = (idl_calls.masked(b, masks) for b in (seen["in_bufs"], wanted))
     yield from _differ("in-buffers", found, wanted_shown)
     yield from _differ("out-buffer sizes", seen["out_buf_sizes"], case["out_buf_sizes"])
     for name in ("in_handles", "out_handles"):
@@ -232,9 +232,9 @@ def _check_stub(bench: Bench, case: Case) -> Failures:
     for parameter in codec.method.parameters:
         name = parameter.name
         if parameter.direction.comes_out and name in case["outputs"]:
-            value = idl_calls._plain(parameter.type, outputs[name])
-            expected = idl_calls._expected(parameter.type, case["outputs"][name])
-            yield from idl_calls._same(f"{name} at the stub", value, expected)
+            value = idl_calls.plain(parameter.type, outputs[name])
+            expected = idl_calls.expected(parameter.type, case["outputs"][name])
+            yield from idl_calls.same(f"{name} at the stub", value, expected)
 
 
 def _check_skeleton(bench: Bench, case: Case) -> Failures:
@@ -245,7 +245,7 @@ def _check_skeleton(bench: Bench, case: Case) -> Failures:
         seen["method"], seen["inputs"], seen["rooms"] = method, inputs, rooms
         if case["reply_rc"]:
             return int(case["reply_rc"])
-        return idl_calls._results(codec, case["server_sets"])
+        return idl_calls.results_of(codec, case["server_sets"])
 
     request = Request(
         Scalars.decode(int(case["sc"], 16)),
@@ -276,12 +276,12 @@ def _check_skeleton(bench: Bench, case: Case) -> Failures:
             continue
         if wanted is None:  # rout dmahandles, which the recording has as a result only
             wanted = case["inputs"][name]
-        if idl_calls._has_handle(parameter.type):
+        if idl_calls.has_handle(parameter.type):
             # Compiled skeletons drop the simple members of such a structure; ours do not.
-            wanted = idl_calls._with_members_of(wanted, case["inputs"][name])
-        value = idl_calls._plain(parameter.type, seen["inputs"][name])
-        expected = idl_calls._expected(parameter.type, wanted)
-        yield from idl_calls._same(f"{name} at the skeleton", value, expected)
+            wanted = idl_calls.with_members_of(wanted, case["inputs"][name])
+        value = idl_calls.plain(parameter.type, seen["inputs"][name])
+        expected = idl_calls.expected(parameter.type, wanted)
+        yield from idl_calls.same(f"{name} at the skeleton", value, expected)
     if not case["reply_rc"]:
         replies = [bytes(out).hex() for out in request.outs]
         yield from _differ("reply", replies, case["reply_out_bufs"])

@@ -137,7 +137,7 @@ def test_arbitrary_requests_never_crash_a_skeleton(
     """Random bytes in random buffers: the implementation runs, or the status says why not."""
     directions = st.sampled_from([Direction.IN, Direction.ROUT])
     codec = MethodCodec(method_of(*((data.draw(directions), kind) for kind in kinds)))
-    shape = codec._shape if data.draw(st.booleans()) else Scalars.decode(word)[1:5]
+    shape = codec.counts if data.draw(st.booleans()) else Scalars.decode(word)[1:5]
     scalars = Scalars(2, *(min(count, 6) for count in shape))
     ins = [memoryview(data.draw(st.binary(max_size=64))) for _ in range(scalars.in_buffers)]
     sizes = [data.draw(st.integers(0, 64)) for _ in range(scalars.out_buffers)]
