@@ -28,7 +28,6 @@ from qda.fastrpc.remotectl import (
     OpenAnswer,
     OpenRequest,
 )
-from qda.fastrpc.uri import skeleton_uri
 from tests.conformance.interface import OpenNode, Target, command, inline, invoke
 from tests.conformance.memory import Memory
 from tests.conformance.skeletons import Probe
@@ -181,7 +180,7 @@ def test_module_handle_of_another_attached_file_means_nothing(
 
 def test_plain_module_is_opened_by_its_name(session_node: OpenNode, probe: int) -> None:
     """Spec 1.7: a URI without version is the plain kind."""
-    uri = skeleton_uri(Probe.name, handle64=False)
+    uri = f"file:///lib{Probe.name}_skel.so?{Probe.name}_skel_invoke"
     handle = opened_module(session_node, REMOTECTL, uri)
     source, target = Memory(b"data"), Memory(4)
     assert invoke(session_node, handle, Probe.ECHO, [inline(source)], [inline(target)]) == 0

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qda import limits
 from qda.rpmsg import Channel, Endpoint, Frame, Operation, PeerGone, PoolMemory, serve_frame
 from qda.rpmsg.channel import Control
 from qda.rpmsg.frame import pack_reply, unpack_reply
@@ -119,12 +120,16 @@ def answering(theirs: Endpoint, answer: Callable[[Frame], list[int]]) -> threadi
     return thread
 
 
-def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one() -> None:
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """After a wait was broken off, the answers that are owed are skipped first."""
     ours, theirs = Endpoint.pair()
-    control = Control(ours, timeout=0.01)
-    with pytest.raises(TimeoutError):
-        control.request(Frame(Operation.WITHDRAW))
+    control = Control(ours)
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "PATIENCE", 0.01)
+        with pytest.raises(TimeoutError):
+            control.request(Frame(Operation.WITHDRAW))
     theirs.receive()
     theirs.send(pack_reply(errno.EIO))
     thread = answering(theirs, lambda frame: [0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ import pytest
 from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.errors import UsageError
 from qda.shim import DeviceServer, environment, find_library
+from qda.shim.protocol import NAME_PREFIX
 from qda.shim.requests import Observer
 from qda.uapi import DIALECTS
 from qda.uapi.header import header
@@ -166,8 +168,28 @@ class System:
             name: (census.files, census.objects, census.banks, census.calls)
             for name, census in self.machine.census().items()
         }
-        counts["nodes"] = (self.server.open_nodes, 0, 0, 0)
+        counts["nodes"] = (open_nodes(), 0, 0, 0)
         return {name: count for name, count in counts.items() if any(count)}
+
+
+def open_nodes() -> int:
+    """Number of nodes that servers of this process hold their ends of."""
+    return sum(_is_end_of_node(int(name)) for name in os.listdir("/proc/self/fd"))
+
+
+def _is_end_of_node(descriptor: int) -> bool:
+    try:
+        # A duplicate would stay in the server's epoll after the end itself is closed.
+        end = socket.socket(fileno=descriptor)
+    except OSError:  # no socket, or closed by now
+        return False
+    try:
+        name = end.getpeername()
+    except OSError:
+        return False
+    finally:
+        end.detach()
+    return isinstance(name, bytes) and name.startswith(b"\0" + NAME_PREFIX.encode())
 
 
 @contextmanager

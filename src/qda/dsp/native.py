@@ -55,8 +55,7 @@ class NativeLibrary:
     a skeleton has the names of its methods in common (clients.md 13.10).  `close` unloads it.
 
     `path` is where the file is, `name` what errors call it.  `services` answers the library's
-    questions outside of calls.  An `isolated` library prefers its own symbols to those of the
-    process; sanitizers do not bear that.  StatusError UNABLE_TO_LOAD.
+    questions outside of calls.  StatusError UNABLE_TO_LOAD.
     """
 
     def __init__(
@@ -64,11 +63,10 @@ class NativeLibrary:
         path: str | os.PathLike[str],
         name: str | None = None,
         services: DspServices | None = None,
-        *,
-        isolated: bool = True,
     ) -> None:
         self.name = name or os.fspath(path)
-        flags = _OWN_SYMBOLS if isolated else os.RTLD_NOW | os.RTLD_LOCAL
+        # musl has no RTLD_DEEPBIND: there a library prefers what the program itself has.
+        flags = os.RTLD_NOW | os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0)
         missing = load_runtime()
         try:
             self._library: ctypes.CDLL | None = ctypes.CDLL(os.fspath(path), flags)
@@ -121,9 +119,6 @@ class NativeLibrary:
             library, self._library = self._library, None
             unload(library)
 
-
-_OWN_SYMBOLS = os.RTLD_NOW | os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0)
-"""musl has no RTLD_DEEPBIND: there a library prefers what the program itself has."""
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 

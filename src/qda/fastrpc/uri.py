@@ -63,7 +63,8 @@ class ModuleUri:
         return stem.removeprefix("lib").removesuffix("_skel")
 
 
-def skeleton_uri(name: str, *, domain: str = "", handle64: bool = True) -> str:
-    """The URI by which the skeleton of interface `name` is opened, as the C stubs write it."""
-    style = "_skel_handle_invoke&_modver=1.0" if handle64 else "_skel_invoke"
-    return f"file:///lib{name}_skel.so?{name}{style}" + (f"&_dom={domain}" if domain else "")
+def skeleton_uri(name: str, *, domain: str = "") -> str:
+    """The URI by which the skeleton of interface `name`, which has handles, is opened, as the C
+    stubs write it."""
+    uri = f"file:///lib{name}_skel.so?{name}_skel_handle_invoke&_modver=1.0"
+    return uri + (f"&_dom={domain}" if domain else "")

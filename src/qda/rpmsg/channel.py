@@ -29,9 +29,8 @@ class PoolMemory(NamedTuple):
 class Control:
     """An endpoint on which frames are sent and answered, one at a time."""
 
-    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._timeout = timeout
         self._lock = threading.Lock()
         self._owed = 0  # answers still to come to requests whose wait was broken off
 
@@ -42,7 +41,7 @@ class Control:
             self._owed += 1
             error = 0
             while self._owed:
-                reply = self._endpoint.receive(self._timeout)
+                reply = self._endpoint.receive(limits.PATIENCE)
                 self._owed -= 1
                 error = unpack_reply(reply)
         if error:
@@ -140,15 +139,12 @@ class Link:
 class Channel:
     """The channel to one DSP, as its driver holds it.
 
-    `timeout` bounds, in seconds, the wait for the answer to a frame.  `patience` is for how many
-    microseconds a side looks for the other's message before it sleeps.
+    `patience` is for how many microseconds a side looks for the other's message before it sleeps.
     """
 
-    def __init__(
-        self, endpoint: Endpoint, timeout: float = limits.PATIENCE, patience: int = 0
-    ) -> None:
-        self._timeout, self._patience = timeout, patience
-        self._control = Control(endpoint, timeout)
+    def __init__(self, endpoint: Endpoint, patience: int = 0) -> None:
+        self._patience = patience
+        self._control = Control(endpoint)
         self._watch = Watch()
 
     def connect(self, client_id: int, kind: int, tag: int, memory: PoolMemory) -> Link:
@@ -167,7 +163,7 @@ class Channel:
         finally:
             far.close()
         pool = Pool(memory.address, memory.device, client_id, tag)
-        return Link(Control(near, self._timeout), pool, self._patience, self._watch)
+        return Link(Control(near), pool, self._patience, self._watch)
 
     def disconnect(self, client_id: int) -> None:
         """Destroy what is left of a session on the DSP.  PeerGone if all of it is."""

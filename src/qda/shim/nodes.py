@@ -149,9 +149,6 @@ class OpenNodes:
             self._released(node.path, node.opener)
         node.released.set()
 
-    def __len__(self) -> int:
-        return len(self._nodes)
-
     def close(self) -> None:
         """End all of them: their descriptors become useless.  No request may be under way."""
         with self._lock:

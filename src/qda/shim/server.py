@@ -191,11 +191,6 @@ class DeviceServer:
             thread.join(limits.SERVER_PATIENCE)
         self._nodes.settle(None)
 
-    @property
-    def open_nodes(self) -> int:
-        """Number of open nodes."""
-        return len(self._nodes)
-
     def close(self) -> None:
         """End it: every later request of a client fails with ENODEV.  Idempotent."""
         if self._closed:

@@ -50,9 +50,8 @@ class SkeletonLibrary:
         self._hooked = Hooked(path)
         hook_implementation(self._hooked, interface, implementation)
         self._lengths: Mapping[int, int] = {}
-        # Not isolated: it may have been compiled for sanitizers, and Bsymbolic does the same.
         self._module = NativeModule(
-            NativeLibrary(self._hooked.path, isolated=False),
+            NativeLibrary(self._hooked.path),
             interface.c_name,
             handle64=interface.is_handle64,
             length_of=self._length_of,

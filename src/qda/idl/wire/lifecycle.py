@@ -13,7 +13,7 @@ from qda.errors import VERSION_MISMATCH
 from qda.fastrpc.scalars import Scalars
 from qda.idl.wire.records import MarshalError
 
-__all__ = ["CLOSE", "OPEN", "VERSION_MISMATCH", "check_close", "check_version", "opened_uri"]
+__all__ = ["CLOSE", "OPEN", "VERSION_MISMATCH", "check_version", "opened_uri"]
 
 OPEN = Scalars(0, 2, 0, 0, 1)
 CLOSE = Scalars(1, 0, 0, 1, 0)
@@ -31,12 +31,6 @@ def opened_uri(scalars: Scalars, ins: Sequence[bytes | memoryview]) -> str:
     if not count or len(text) < count or text[-1]:
         raise MarshalError("the URI has no end mark")
     return text.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-
-
-def check_close(scalars: Scalars) -> None:
-    """MarshalError for a request that does not close a skeleton."""
-    if scalars != CLOSE:
-        raise MarshalError(f"{scalars} does not close a skeleton")
 
 
 def check_version(uri: str, version: str) -> None:
