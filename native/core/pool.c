@@ -1,6 +1,5 @@
-/* The driver's side for Python: `Port`, a process that calls, and `Pool`, the lanes of a session
- * with the buffer objects that its calls may name. */
-#include "module.h"
+/* The driver's side for Python: `Pool`, the lanes of a session and the calls on them. */
+#include "names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,35 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Port. */
-
-static PyObject *port_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
-{
-    static char *words[] = { "pid", "limit", "maps", NULL };
-    unsigned long long limit;
-    int pid, maps;
-    if (!PyArg_ParseTupleAndKeywords(arguments, names, "iKi:Port", words, &pid, &limit, &maps))
-        return NULL;
-    struct qda_port_object *self = qda_allocate(type);
-    if (self)
-        qda_client_init(&self->client, pid, limit, maps);
-    return (PyObject *)self;
-}
-
-static PyType_Slot port_slots[] = {
-    { Py_tp_doc, "Port(pid, limit, maps): a process whose memory calls name.  `maps` is a\n"
-                 "descriptor of its /proc/PID/maps, `limit` the first address above user space." },
-    { Py_tp_new, port_new },
-    { Py_tp_dealloc, qda_release },
-    { 0, NULL },
-};
-
-PyType_Spec qda_port_spec = {
-    "qda.core._core.Port", sizeof(struct qda_port_object), 0, Py_TPFLAGS_DEFAULT, port_slots,
-};
-
-/* Pool. */
 
 /* What a lane is used for.  The driver's table of states (qda.driver.call) has more; these are the
  * ones in which a call can be while C has it. */
@@ -46,11 +16,6 @@ struct entry {
     struct qda_call call;
     struct qda_waiter waiter;
     enum use use;
-};
-
-struct object {
-    struct qda_object object;
-    PyObject *owner;
 };
 
 struct pool {
@@ -83,24 +48,15 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *arguments, PyObject *nam
     return (PyObject *)self;
 }
 
-static void forget_object(struct object *object)
-{
-    PyObject *owner = object->owner;
-    free(object);
-    Py_XDECREF(owner);
-}
-
 static void pool_free(PyObject *object)
 {
     struct pool *self = (struct pool *)object;
     for (uint32_t number = 0; number <= QDA_LANES; number++) {
         if (self->lanes[number])
-            qda_driver_unpin(&self->lanes[number]->call);
+            qda_unpin(&self->lanes[number]->call);
         free(self->lanes[number]);
     }
-    for (uint32_t name = 0; name < self->session.names; name++)
-        if (self->session.objects[name])
-            forget_object((struct object *)self->session.objects[name]);
+    qda_names_clear(&self->session);
     free(self->session.objects);
     Py_XDECREF(self->idle);
     qda_release(object);
@@ -153,25 +109,15 @@ static PyObject *pool_open(PyObject *object, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
-/* A call is over: its objects go, and then its lane is free.  An object whose name was given back
- * meanwhile ends with its last call. */
+/* A call is over: its objects go, and its lane is free. */
 static void end_call(struct pool *self, struct entry *entry)
 {
-    struct object *last[QDA_BUFFERS + QDA_HANDLES];
-    uint32_t ended = 0, pins = entry->call.pins;
-    for (uint32_t i = 0; i < pins; i++) {
-        struct qda_object *object = entry->call.pinned[i];
-        if (!--object->users && !object->named)
-            last[ended++] = (struct object *)object;
-    }
-    entry->call.pins = 0;
     if (entry->use == CALLING)
         self->calling--;
     else if (entry->use == ABANDONED)
         self->abandoned--;
     set_free(self, entry);
-    while (ended)
-        forget_object(last[--ended]);
+    qda_unpin(&entry->call);
 }
 
 /* End the calls whose callers went away and which have been answered by now. */
@@ -284,58 +230,16 @@ static PyObject *pool_answer(PyObject *object, PyObject *number)
 
 static PyObject *pool_add(PyObject *object, PyObject *arguments)
 {
-    struct pool *self = (struct pool *)object;
-    unsigned long long device, size, inode;
-    unsigned int name, major, minor;
-    PyObject *owner;
-    if (!PyArg_ParseTuple(arguments, "IKKKIIO:add", &name, &device, &size, &inode, &major, &minor,
-                          &owner))
-        return NULL;
-    if (name >= self->session.names) {
-        uint32_t names = name < 64 ? 64 : (name | (name >> 1)) + 1;
-        size_t room = sizeof(struct qda_object *) * names;
-        if (name > 1 << 20)
-            Py_RETURN_NONE; /* its calls go the long way */
-        struct qda_object **objects = realloc(self->session.objects, room);
-        if (!objects)
-            return PyErr_NoMemory();
-        memset(objects + self->session.names, 0,
-               room - sizeof(struct qda_object *) * self->session.names);
-        self->session.objects = objects;
-        self->session.names = names;
-    }
-    if (self->session.objects[name])
-        return PyErr_Format(PyExc_ValueError, "name %u is taken", name);
-    struct object *added = calloc(1, sizeof *added);
-    if (!added)
-        return PyErr_NoMemory();
-    added->object = (struct qda_object){ device, size, inode, major, minor, 0, 1 };
-    added->owner = Py_NewRef(owner);
-    self->session.objects[name] = &added->object;
-    Py_RETURN_NONE;
-}
-
-/* A name is given back.  Returns the owner, which is the caller's to release. */
-static PyObject *take_name(struct pool *self, uint32_t name)
-{
-    struct object *removed = (struct object *)self->session.objects[name];
-    PyObject *owner = Py_NewRef(removed->owner);
-    self->session.objects[name] = NULL;
-    removed->object.named = 0;
-    if (!removed->object.users)
-        forget_object(removed);
-    return owner;
+    return qda_names_add(&((struct pool *)object)->session, arguments);
 }
 
 static PyObject *pool_remove(PyObject *object, PyObject *number)
 {
-    struct pool *self = (struct pool *)object;
     unsigned long name = PyLong_AsUnsignedLong(number);
     if (PyErr_Occurred())
         return NULL;
-    if (name >= self->session.names || !self->session.objects[name])
-        Py_RETURN_NONE;
-    return take_name(self, (uint32_t)name);
+    PyObject *owner = qda_names_take(&((struct pool *)object)->session, name);
+    return owner ? owner : Py_NewRef(Py_None);
 }
 
 static void leave(struct pool *self, struct entry *entry)
@@ -436,9 +340,7 @@ static PyObject *pool_close(PyObject *object, PyObject *idle)
     self->closed = 1;
     if (!self->idle)
         self->idle = Py_NewRef(idle);
-    for (uint32_t name = 0; name < self->session.names; name++)
-        if (self->session.objects[name])
-            Py_DECREF(take_name(self, name));
+    qda_names_clear(&self->session);
     return PyBool_FromLong(!self->calling);
 }
 
