@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from qda import limits
 from qda.dsp.memory import AddressFault, AddressSpace
 from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
+from qda.linux import MapsFile, address_of
 from qda.memory import BusAddress
 
 WINDOW = 64 << 20
@@ -197,3 +198,18 @@ def test_any_dsp_address_is_a_view_or_a_fault(address: int, length: int) -> None
             space.view(1, address, length)
     finally:
         space.close()
+
+
+def test_memory_that_a_call_still_has_when_the_window_goes_leaves_nothing() -> None:
+    """It is not put back as inaccessible memory, in addresses that are somebody else's by then."""
+    space = AddressSpace(1 << 20)
+    space.announce(1, 0x1000_0000, 4096, memory(4096))
+    view = space.resolve(0x1000_0000, 1)
+    kept = space._announced(1, 0x1000_0000)
+    place = address_of(view)
+    space.withdraw(1, 0x1000_0000)
+    space.close()
+    del kept
+    maps = MapsFile(os.getpid())
+    assert maps.area(place) is None
+    maps.close()

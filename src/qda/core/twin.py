@@ -326,6 +326,7 @@ class Server:
             except _Refused as refused:
                 arguments = refused.status
             self.answer(method(message.handle, message.scalars, message.tid, arguments))
+            del arguments, pinned  # the call is over: what was withdrawn meanwhile may go
 
     def answer(self, result: int) -> None:
         """Answer the call under way; nothing if it is answered."""

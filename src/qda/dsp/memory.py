@@ -83,6 +83,7 @@ class AddressSpace:
         self._bus_starts: list[int] = []
         self._bus: list[BusMemory] = []
         self._mapped: list[Mapped] = []
+        self._closed = False
 
     @staticmethod
     def _find_window(size: int) -> int:
@@ -249,8 +250,13 @@ class AddressSpace:
         self._take_away(start, size)
 
     def _take_away(self, start: int, size: int) -> None:
-        """Put inaccessible memory in its place: whoever still holds a view of it faults."""
+        """Put inaccessible memory in its place: whoever still holds a view of it faults.
+
+        When the window has been given back, there is nothing to take away.
+        """
         with self._lock:
+            if self._closed:
+                return
             reserve(start, size, replace=True)
             self._ranges.give_back(start)
 
@@ -265,4 +271,5 @@ class AddressSpace:
                     os.close(memory.descriptor)
                 self.bus.remove(memory)
             self._bus, self._bus_starts, self._mapped = [], [], []
+            self._closed = True
             unmap(self._base, self._window)
