@@ -120,9 +120,14 @@ static uint64_t lay_out(struct qda_call *call, struct qda_shape shape, uint32_t 
     return size;
 }
 
-static struct qda_object *find(struct qda_session *session, const struct qda_element *element)
+static struct qda_object *take(struct qda_session *session, int32_t name)
 {
-    return (uint32_t)element->fd < session->names ? session->objects[element->fd] : NULL;
+    if (session->take)
+        return session->take(session, name);
+    struct qda_object *object = (uint32_t)name < session->names ? session->objects[name] : NULL;
+    if (object)
+        object->users++;
+    return object;
 }
 
 /* Find the object of an argument and where in it the argument lies; keep it in place. */
@@ -130,12 +135,13 @@ static int pin(struct qda_session *session, struct qda_call *call, struct qda_po
                uint32_t index, int is_buffer)
 {
     const struct qda_element *element = &call->elements[index];
-    struct qda_object *object = find(session, element);
+    struct qda_object *object = take(session, element->fd);
     struct qda_area area;
     uint64_t offset = element->address;
 
     if (!object)
         return 0;
+    call->pinned[call->pins++] = object;
     if (is_buffer) {
         /* H09 to H12: the address lies in a mapping of this object, wherever that begins. */
         if (port->locate(port, element->address, &area) || area.inode != object->inode
@@ -147,8 +153,6 @@ static int pin(struct qda_session *session, struct qda_call *call, struct qda_po
         return 0; /* H11, H13 */
     call->backing[index].object = object;
     call->backing[index].offset = offset;
-    object->users++;
-    call->pinned[call->pins++] = object;
     return 1;
 }
 

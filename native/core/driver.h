@@ -33,11 +33,14 @@ struct qda_port {
     uint64_t limit; /* first address above user space */
 };
 
-/* A buffer object that arguments may name.  `users` counts the calls that have it in a message. */
+/* A buffer object that arguments may name.  `users` counts the calls that have it in a message;
+ * `named` is 0 once the name has been given back.  Whoever gives it back looks for users after that,
+ * and whoever uses it looks for the name after that: of two who pass each other, at least one sees
+ * the other. */
 struct qda_object {
     uint64_t device, size, inode;
-    uint32_t major, minor, users;
-    uint32_t named; /* 0 once the name has been given back */
+    uint32_t major, minor;
+    _Atomic uint32_t users, named;
 };
 
 /* A session as the core knows it. */
@@ -48,6 +51,9 @@ struct qda_session {
     uint32_t tag; /* kind of protection domain in context words */
     struct qda_object **objects; /* by name; NULL where there is none */
     uint32_t names;
+    /* Where the names are not in such a table: the object that a name means, with one user more, or
+     * NULL. */
+    struct qda_object *(*take)(struct qda_session *session, int32_t name);
 };
 
 /* A call on a lane, with the room that it works in: private to the driver. */
@@ -56,7 +62,7 @@ struct qda_call {
     uint64_t context;
     uint32_t outputs, pins;
     struct qda_object *pinned[QDA_BUFFERS + QDA_HANDLES];
-    struct qda_piece output[QDA_OUTPUTS];
+    struct qda_piece output[QDA_OUTPUTS + 1]; /* one more for whoever finishes the call */
     /* Only while the message is made: */
     struct qda_element elements[QDA_ARGUMENTS];
     struct qda_piece input[QDA_OUTPUTS];

@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -75,12 +76,12 @@ struct procmap_query {
 
 #define PROCMAP_QUERY _IOWR('f', 17, struct procmap_query)
 
-static long locate(struct qda_port *port, uint64_t address, struct qda_area *found)
+long qda_locate(int maps, uint64_t address, struct qda_area *found)
 {
-    struct qda_client *client = (struct qda_client *)(void *)port;
     struct procmap_query query = { .size = sizeof query, .query_addr = address };
 
-    if (ioctl(client->maps, PROCMAP_QUERY, &query))
+    /* Not by `ioctl`, which the preload library wraps. */
+    if (syscall(SYS_ioctl, maps, PROCMAP_QUERY, &query))
         return -errno;
     found->start = query.vma_start;
     found->end = query.vma_end;
@@ -89,6 +90,11 @@ static long locate(struct qda_port *port, uint64_t address, struct qda_area *fou
     found->major = query.dev_major;
     found->minor = query.dev_minor;
     return 0;
+}
+
+static long locate(struct qda_port *port, uint64_t address, struct qda_area *found)
+{
+    return qda_locate(((struct qda_client *)(void *)port)->maps, address, found);
 }
 
 void qda_client_init(struct qda_client *client, int32_t pid, uint64_t limit, int maps)

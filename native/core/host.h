@@ -13,6 +13,9 @@ struct qda_client {
     uint64_t at_hand_size;
 };
 
+/* The mapping that contains an address, by a descriptor of /proc/PID/maps; see `qda_port`. */
+long qda_locate(int maps, uint64_t address, struct qda_area *found);
+
 void qda_client_init(struct qda_client *client, int32_t pid, uint64_t limit, int maps);
 
 /* Whether looking for the other side's bell, before sleeping, has been worth it on this lane: looks

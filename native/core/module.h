@@ -20,6 +20,7 @@ struct qda_port_object {
     struct qda_client client;
 };
 
+extern PyMethodDef qda_word_functions[];
 extern PyType_Spec qda_emitter_spec, qda_port_spec, qda_pool_spec, qda_space_spec, qda_server_spec;
 
 #endif

@@ -177,6 +177,19 @@ static PyObject *pool_give_back(PyObject *object, PyObject *number)
     Py_RETURN_NONE;
 }
 
+/* Others have sent on the lane: what the DSP has answered is what has been sent. */
+static PyObject *pool_recount(PyObject *object, PyObject *number)
+{
+    struct entry *entry = lane_of((struct pool *)object, (int)PyLong_AsLong(number));
+    if (!entry)
+        return NULL;
+    uint32_t asked = atomic_load(&entry->waiter.mine->bell);
+    if (asked != atomic_load(&entry->waiter.other->bell))
+        Py_RETURN_FALSE;
+    entry->call.number = asked;
+    Py_RETURN_TRUE;
+}
+
 static PyObject *pool_send(PyObject *object, PyObject *arguments)
 {
     struct pool *self = (struct pool *)object;
@@ -357,6 +370,9 @@ static PyMethodDef pool_methods[] = {
     { "open", pool_open, METH_VARARGS, "open(lane, sleep, wake, patience): a lane to use." },
     { "claim", pool_claim, METH_O, "Take a lane if it is free; whether it was." },
     { "give_back", pool_give_back, METH_O, "Free a lane that was claimed; else nothing." },
+    { "recount", pool_recount, METH_O,
+      "Go on counting where others have, who sent on a claimed lane; false if a request of theirs\n"
+      "has not been answered." },
     { "send", pool_send, METH_VARARGS, "send(lane, message): put the message in, and ring." },
     { "sent", pool_sent, METH_O, "How many messages have been sent on a lane; of 32 bits." },
     { "wait", pool_wait, METH_VARARGS, "wait(lane, also=-1, timeout=-1): why the wait ended." },

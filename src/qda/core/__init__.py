@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 from qda.core.layout import BLOCK, LANES, POOL_SIZE, Arguments, Side, Woken, lane_address
 
 if TYPE_CHECKING or os.environ.get("QDA_CORE") == "python":
-    from qda.core.twin import Emitter, Pool, Port, Server, Space
+    from qda.core.twin import Emitter, Pool, Port, Server, Space, word_clear, word_set
 
     IS_COMPILED = False
 else:
     try:
-        from qda.core._core import Emitter, Pool, Port, Server, Space
+        from qda.core._core import Emitter, Pool, Port, Server, Space, word_clear, word_set
 
         IS_COMPILED = True
     except ImportError:  # no compiler when the package was installed
-        from qda.core.twin import Emitter, Pool, Port, Server, Space
+        from qda.core.twin import Emitter, Pool, Port, Server, Space, word_clear, word_set
 
         IS_COMPILED = False
 
@@ -40,4 +40,6 @@ __all__ = [
     "Space",
     "Woken",
     "lane_address",
+    "word_clear",
+    "word_set",
 ]

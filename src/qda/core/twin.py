@@ -24,7 +24,7 @@ from qda.fastrpc.message import InvokeMessage, Response
 from qda.fastrpc.payload import WireArgument, decode, metadata_size
 from qda.fastrpc.scalars import Scalars
 
-__all__ = ["Emitter", "Pool", "Port", "Server", "Space"]
+__all__ = ["Emitter", "Pool", "Port", "Server", "Space", "word_clear", "word_set"]
 
 _message, _response = InvokeMessage.codec, Response.codec
 _PLACES = {field.name: field.offset for field in Side.fields}
@@ -34,6 +34,23 @@ _BELL, _SLEEPS, _RECORD = (_PLACES[name] for name in ("bell", "sleeps", "record"
 def memory_at(address: int, length: int) -> memoryview:
     """`length` bytes of this process."""
     return memoryview((ctypes.c_ubyte * length).from_address(address)).cast("B")
+
+
+def word_set(address: int, bits: int) -> int:
+    """Set bits of a word of 32 bits; returns what it was before.
+
+    Here nobody else changes it meanwhile: the twin's words are not lent (`qda.shim.lending`).
+    """
+    word = memory_at(address, 4).cast("I")
+    before, word[0] = word[0], word[0] | bits
+    return before
+
+
+def word_clear(address: int, bits: int) -> int:
+    """Clear bits of a word of 32 bits; returns what it was before."""
+    word = memory_at(address, 4).cast("I")
+    before, word[0] = word[0], word[0] & ~bits
+    return before
 
 
 class Words:
@@ -175,6 +192,16 @@ class Pool:
     def give_back(self, lane: int) -> None:
         """Free a lane that was claimed; nothing for any other."""
         self._lane(lane).taken = False
+
+    def recount(self, lane: int) -> bool:
+        """Go on counting where others have, who sent on a claimed lane; False if a request of
+        theirs has not been answered."""
+        found = self._lane(lane)
+        asked = found.waiter.mine.bell
+        if asked != found.waiter.other.bell:
+            return False
+        found.number = asked
+        return True
 
     def _lane(self, number: int) -> _Lane:
         try:
