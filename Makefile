@@ -27,7 +27,7 @@ help:
 	@echo "make test-twin     all tests with the core in Python instead of C"
 	@echo "make check    only the checks that need no test run: Ruff and mypy"
 	@echo "make bench    set up, and measure calls beside pipes and other RPC packages"
-	@echo "make docs     write the pages of docs that are made from code and data"
+	@echo "make docs     write the pages and headers that are made from code and data"
 	@echo "make format   let Ruff format the sources"
 	@echo "make clean    remove what make and the tools have left here, .venv included"
 	@echo

@@ -1,7 +1,7 @@
-"""The pages of the documentation that are made from code and data: `python -m docs.generate`.
+"""The pages and C headers that are made from code and data: `python -m docs.generate`.
 
-A page that says what the code also says is not written by hand.  `PAGES` has a function for each;
-a test compares what stands in `docs` with what they return.
+What the code also says is not written by hand.  `PAGES` has a function for each; a test compares
+what stands in the checkout with what they return.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from docs.generate import architecture, limits, rules, states
+from qda.driver.call import CALL
 from qda.uapi import DIALECTS
 from qda.uapi.reference import reference
 
@@ -24,6 +25,7 @@ PAGES: dict[str, Callable[[], str]] = {
     architecture.PAGE: partial(architecture.page, ROOT),
     "docs/rules.md": partial(rules.page, ROOT),
     "docs/states.md": states.page,
+    "native/core/states.h": partial(CALL.c_header, "QDA_CALL"),
     **{f"docs/uapi-{name}.md": partial(reference, DIALECTS[name]) for name in DIALECTS},
 }
-"""What is generated: the path of each page below the checkout, and what makes its text."""
+"""What is generated: the path of each file below the checkout, and what makes its text."""

@@ -1,5 +1,6 @@
 /* The driver's side for Python: `Pool`, the lanes of a session and the calls on them. */
 #include "names.h"
+#include "states.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,14 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a lane is used for.  The driver's table of states (qda.driver.call) has more; these are the
- * ones in which a call can be while C has it. */
-enum use { ABSENT, FREE, TAKEN, CALLING, ABANDONED };
-
+/* A lane: it is free, carries a call of the core's own, or is claimed for one of Python's, who then
+ * has its state. */
 struct entry {
     struct qda_call call;
     struct qda_waiter waiter;
-    enum use use;
+    enum qda_call_state state; /* of the call of our own; QDA_CALL_OVER if there is none */
+    int claimed;
 };
 
 struct pool {
@@ -73,13 +73,11 @@ static struct entry *lane_of(struct pool *self, int number)
 
 static void set_free(struct pool *self, struct entry *entry)
 {
-    entry->use = FREE;
     self->free[entry->call.lane / 64] |= (uint64_t)1 << entry->call.lane % 64;
 }
 
-static void set_used(struct pool *self, struct entry *entry, enum use use)
+static void set_used(struct pool *self, struct entry *entry)
 {
-    entry->use = use;
     self->free[entry->call.lane / 64] &= ~((uint64_t)1 << entry->call.lane % 64);
 }
 
@@ -104,20 +102,32 @@ static PyObject *pool_open(PyObject *object, PyObject *arguments)
         .wake = wake,
         .patience = (uint32_t)patience,
     };
+    entry->state = QDA_CALL_OVER;
     self->lanes[number] = entry;
     set_free(self, entry);
     Py_RETURN_NONE;
 }
 
-/* A call is over: its objects go, and its lane is free. */
-static void end_call(struct pool *self, struct entry *entry)
+static uint32_t *counter_of(struct pool *self, enum qda_call_state state)
 {
-    if (entry->use == CALLING)
-        self->calling--;
-    else if (entry->use == ABANDONED)
-        self->abandoned--;
-    set_free(self, entry);
-    qda_unpin(&entry->call);
+    return state == QDA_CALL_ABANDONED ? &self->abandoned : &self->calling;
+}
+
+/* Make a step of the table, which `qda.driver.call` has with its rules.  What is over gives back
+ * its objects and its lane. */
+static void take(struct pool *self, struct entry *entry, enum qda_call_event event)
+{
+    int after = qda_call_after[entry->state][event];
+    if (after < 0)
+        Py_FatalError("qda: a call has made no legal step");
+    --*counter_of(self, entry->state);
+    entry->state = (enum qda_call_state)after;
+    if (entry->state != QDA_CALL_OVER) {
+        ++*counter_of(self, entry->state);
+    } else {
+        set_free(self, entry);
+        qda_unpin(&entry->call);
+    }
 }
 
 /* End the calls whose callers went away and which have been answered by now. */
@@ -126,11 +136,11 @@ static void reap(struct pool *self)
     int32_t result;
     for (uint32_t number = 1; number <= QDA_LANES && self->abandoned; number++) {
         struct entry *entry = self->lanes[number];
-        if (!entry || entry->use != ABANDONED)
+        if (!entry || entry->state != QDA_CALL_ABANDONED)
             continue;
         if (qda_has_rung(entry->waiter.other, entry->call.number, &entry->call.context)
             && qda_driver_answered(&self->session, &entry->call, &result))
-            end_call(self, entry);
+            take(self, entry, QDA_CALL_ANSWER);
     }
 }
 
@@ -145,7 +155,8 @@ static struct entry *begin_call(struct pool *self)
         if (!self->free[word])
             continue;
         uint32_t number = 64 * word + (uint32_t)__builtin_ctzll(self->free[word]);
-        set_used(self, self->lanes[number], CALLING);
+        set_used(self, self->lanes[number]);
+        self->lanes[number]->state = QDA_CALL_RESERVED;
         self->calling++;
         return self->lanes[number];
     }
@@ -160,9 +171,11 @@ static PyObject *pool_claim(PyObject *object, PyObject *number)
         return NULL;
     if (self->abandoned)
         reap(self);
-    int is_free = entry->use == FREE && !self->closed;
-    if (is_free)
-        set_used(self, entry, TAKEN);
+    int is_free = !entry->claimed && entry->state == QDA_CALL_OVER && !self->closed;
+    if (is_free) {
+        set_used(self, entry);
+        entry->claimed = 1;
+    }
     return PyBool_FromLong(is_free);
 }
 
@@ -172,8 +185,10 @@ static PyObject *pool_give_back(PyObject *object, PyObject *number)
     struct entry *entry = lane_of(self, (int)PyLong_AsLong(number));
     if (!entry)
         return NULL;
-    if (entry->use == TAKEN)
+    if (entry->claimed) {
+        entry->claimed = 0;
         set_free(self, entry);
+    }
     Py_RETURN_NONE;
 }
 
@@ -257,7 +272,7 @@ static PyObject *pool_remove(PyObject *object, PyObject *number)
 
 static void leave(struct pool *self, struct entry *entry)
 {
-    end_call(self, entry);
+    take(self, entry, QDA_CALL_LEAVE);
     if (self->closed && !self->calling && self->idle) {
         PyObject *done = PyObject_CallNoArgs(self->idle);
         if (!done)
@@ -311,14 +326,14 @@ static PyObject *pool_invoke(PyObject *object, PyObject *arguments)
         leave(self, entry);
         Py_RETURN_NONE;
     }
+    take(self, entry, QDA_CALL_SEND);
     qda_ring(&entry->waiter, ++entry->call.number);
     int answered = await_answer(self, entry, &result);
     if (answered < 0) { /* a signal handler raised: the DSP still has the call (H16) */
-        entry->use = ABANDONED;
-        self->calling--;
-        self->abandoned++;
+        take(self, entry, QDA_CALL_LEAVE);
         return NULL;
     }
+    take(self, entry, answered ? QDA_CALL_ANSWER : QDA_CALL_DEATH);
     long copied = answered ? qda_driver_finish(&entry->call, port) : 0;
     leave(self, entry);
     if (!answered)
