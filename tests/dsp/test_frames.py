@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,14 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qda import limits
-from qda.core import POOL_SIZE
+from qda.core import POOL_SIZE, Pool, Woken
 from qda.dsp.boot import Boot
 from qda.dsp.process import Process
 from qda.dsp.serving import Serving
 from qda.dsp.threaded import start_threads
+from qda.errors import BAD_STATE, as_signed
+from qda.fastrpc.control import ProcessMethod
 from qda.fastrpc.domains import ProtectionDomain
-from qda.rpmsg import Endpoint, Frame, Operation, PeerGone
+from qda.fastrpc.handles import Fixed
+from qda.fastrpc.message import InvokeMessage, Response
+from qda.fastrpc.scalars import Scalars
+from qda.linux import address_of
+from qda.rpmsg import Endpoint, Frame, Link, Operation, PeerGone
+from qda.rpmsg.channel import Control
 from qda.rpmsg.frame import unpack_reply
+from qda.rpmsg.watch import Watch
 
 CLIENT = 3
 
@@ -187,3 +197,40 @@ def test_a_session_that_cannot_begin_harms_no_other(count: int) -> None:
     with pytest.raises(PeerGone):
         near.receive()
     near.close()
+
+
+def test_a_process_that_dies_runs_no_call_any_more() -> None:
+    """Its client has been answered for its fault; what it calls next finds nobody, however long
+    dying takes."""
+    go = threading.Event()
+    supervisor, far = Endpoint.pair()
+    process = Process(ProtectionDomain.USER, "cdsp", {}, window=1 << 20)
+
+    def die() -> None:
+        go.wait()
+
+    serving = Serving(process, die=die)
+    thread = threading.Thread(target=serving.serve, args=(far,))
+    thread.start()
+    near, control = Endpoint.pair()
+    with pool() as memory, mmap.mmap(memory, POOL_SIZE) as mapped:
+        supervisor.send(Frame(Operation.OPEN, CLIENT).pack(), [control.fileno(), memory])
+        lanes = Pool(address_of(mapped), 1 << 32, CLIENT, 0)
+        link = Link(Control(near), lanes, 0, Watch())
+        link.add_lanes(2)
+        methods = (ProcessMethod.EXCEPTION, ProcessMethod.THREAD_EXIT)
+        for lane, method in enumerate(methods, 1):
+            scalars = Scalars(method).word
+            message = InvokeMessage(
+                client_id=CLIENT, context=lane << 4, handle=Fixed.CURRENT_PROCESS1, scalars=scalars
+            )
+            lanes.send(lane, message.pack())
+            assert lanes.wait(lane) == Woken.RUNG
+            assert Response.unpack(lanes.answer(lane)).result == as_signed(BAD_STATE)
+        go.set()
+        link.close()
+    control.close()
+    supervisor.close()
+    thread.join()
+    far.close()
+    process.end()

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from qda.core import BLOCK, LANES, Arguments, Server, lane_address
 from qda.dsp.process import Process, Served
 from qda.dsp.session import ClientFault, Pending, Session
-from qda.errors import as_signed
+from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
 from qda.linux import address_of
 from qda.rpmsg import Bells, Endpoint, Frame, Operation, PeerGone, serve_frame
@@ -28,13 +28,14 @@ __all__ = ["Serving"]
 class Serving:
     """Gives a protection domain its sessions, and their calls.
 
-    `die` ends the process as by a fault.  By default nobody gets an answer any more: where the
-    process is threads, these cannot be ended.
+    `die` ends the process as by a fault.  By default no call is run any more, and nobody gets an
+    answer: where the process is threads, these cannot be ended.
     """
 
     def __init__(self, process: Process, die: Callable[[], None] | None = None) -> None:
         self._process = process
         self._die = die or self._break_off
+        self._dead = False
         self._controls: set[Endpoint] = set()
         self._bells: set[Bells] = set()
 
@@ -133,6 +134,8 @@ class Serving:
         )
 
         def run(handle: int, word: int, thread: int, found: Arguments) -> int:
+            if self._dead:  # the driver has not heard of it yet
+                return as_signed(BAD_STATE)
             pending = served.pending = Pending(server)
             served.thread = thread
             session.begin(pending)
@@ -156,6 +159,7 @@ class Serving:
         self._process.log.info("%s", fault)
         result = as_signed(fault.status)
         if self._process.kind is ProtectionDomain.USER:
+            self._dead = True  # before the answer: the client's next call finds nobody
             pending.answer(result)
             self._die()
         self._process.leave()  # in the root protection domain others go on
