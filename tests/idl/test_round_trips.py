@@ -23,7 +23,7 @@ import qda
 from qda.idl import Document, Interface, Method, load_module
 from qda.idl.names import method_name, type_name
 from qda.idl.primitives import Kind, Primitive
-from qda.idl.python.binding import arguments_of, results_of
+from qda.idl.python.signature import arguments_of, results_of
 from qda.idl.types import Array, DmaHandle, InterfaceType, Sequence, Struct, Type
 from tests.idl.interface_files import DECLARED_ONLY, FILES, FOLDER, document_of
 from tests.idl.native import SessionTransport, Stub, build, build_all, c_skeleton, find_compiler

@@ -1,13 +1,6 @@
-"""Methods as Python functions: which arguments a method takes, and what it returns.
+"""Methods as Python functions: called with Python arguments, served by a Python function.
 
-One rule holds on both sides of a call, so that a method of a remote object and its implementation
-have one signature (spec/idl.md 5.1):
-
-- in and inrout parameters are arguments, in their order;
-- so are rout parameters that need room.  A caller gives a number of elements, or memory to fill;
-  an implementation gets the array to fill, or for a string the number of units that fit;
-- an inrout string may be given more room than it takes, by a further argument at the end;
-- simple, string and sequence results are returned in their order: none, one, or a named tuple.
+Which arguments and results these have, `qda.idl.python.signature` says.
 """
 
 from __future__ import annotations
@@ -17,49 +10,15 @@ from typing import NamedTuple, Protocol
 
 from qda.errors import UsageTypeError
 from qda.fastrpc.scalars import Scalars
-from qda.idl.model import Direction, Interface, Method, Parameter
+from qda.idl.model import Direction, Interface, Parameter
 from qda.idl.python.lift import Classes, Lift, Lifted, lift_of, room_of_target
-from qda.idl.types import DmaHandle, String
+from qda.idl.python.signature import arguments_of, capacities_of, result_name, results_of
+from qda.idl.python.straight import Caller, Server, Straight
+from qda.idl.types import String
 from qda.idl.wire.calls import InterfaceCodec, MethodCodec
 from qda.idl.wire.values import Bytes, Given, Handle, Value
 
-__all__ = [
-    "Binding",
-    "BoundMethod",
-    "Invoke",
-    "arguments_of",
-    "capacities_of",
-    "result_name",
-    "results_of",
-]
-
-
-def arguments_of(method: Method) -> list[Parameter]:
-    """The parameters that a caller gives something for."""
-    return [one for one in method.parameters if one.direction.goes_in or not one.type.is_simple]
-
-
-def capacities_of(method: Method) -> list[Parameter]:
-    """The parameters that may be given more room than they take on the way in."""
-    return [
-        one
-        for one in method.parameters
-        if one.direction is Direction.INROUT and isinstance(one.type.resolved, String)
-    ]
-
-
-def results_of(method: Method) -> list[Parameter]:
-    """The parameters that a method returns.  A dmahandle brings nothing back: its memory does."""
-    return [
-        one
-        for one in method.parameters
-        if one.direction.comes_out and not isinstance(one.type.resolved, DmaHandle)
-    ]
-
-
-def result_name(interface: Interface, method: Method) -> str:
-    """The class of the results of a method that has several."""
-    return f"{interface.c_name}_{method.name}_result"
+__all__ = ["Binding", "BoundMethod", "Invoke"]
 
 
 class Invoke(Protocol):
@@ -87,7 +46,12 @@ class _Given(NamedTuple):
 
 
 class BoundMethod:
-    """A method that can be called with Python arguments, and served by a Python function."""
+    """A method that can be called with Python arguments, and served by a Python function.
+
+    `caller` is given what invokes and the arguments, of which those of `capacities_of` come at the
+    end; it marshals, invokes, and unmarshals.  `server` serves what has the method's `counts` and
+    no more, None if that needs a walk; `serve` serves anything.
+    """
 
     def __init__(self, codec: MethodCodec, interface: Interface, classes: Classes) -> None:
         method = codec.method
@@ -105,11 +69,19 @@ class BoundMethod:
             for one in arguments_of(method)
         ]
         self._tuple = classes.get(result_name(interface, method), _as_tuple)
+        self.caller: Caller = lambda invoke, *arguments: self._call(invoke, arguments)
+        self.server: Server | None = None
+        straight = Straight(codec, classes, self.label, self._tuple)
+        if straight.fits:
+            scalars = Scalars(method.index, *codec.counts)
+            self.caller = straight.caller(self._call)
+            self.server = straight.server(
+                lambda function, buffers: self.serve(function, scalars, buffers)
+            )
 
     # The caller's side.
 
-    def call(self, invoke: Invoke, arguments: Sequence[Given]) -> Lifted:
-        """Marshal, invoke, and unmarshal; `arguments` has those of `capacities_of` at the end."""
+    def _call(self, invoke: Invoke, arguments: Sequence[Given]) -> Lifted:
         values: dict[str, Given] = {}
         rooms: dict[str, Given] = {}
         count = len(self._arguments)
@@ -144,20 +116,27 @@ class BoundMethod:
         self,
         function: Callable[..., Given],
         scalars: Scalars,
-        ins: list[memoryview],
-        outs: list[memoryview],
-        in_handles: list[Handle],
-        out_handles: list[Handle],
+        arguments: list[Bytes | Handle],
     ) -> None:
-        """Run an implementation with the arguments of a request.  MarshalError; UsageTypeError,
-        UsageError for results that do not fit; whatever the function raises."""
+        """Run an implementation with the arguments of a request, in wire order.  MarshalError;
+        UsageTypeError, UsageError for results that do not fit; whatever the function raises."""
 
         def run(inputs: dict[str, Value], targets: dict[str, Value]) -> dict[str, Given]:
             return self._by_name(
                 function(*(_argument(given, inputs, targets) for given in self._given))
             )
 
-        self.codec.serve(scalars, ins, outs, in_handles, out_handles, run)
+        ins_end = scalars.in_buffers
+        outs_end = ins_end + scalars.out_buffers
+        handles_end = outs_end + scalars.in_handles
+        self.codec.serve(
+            scalars,
+            arguments[:ins_end],
+            arguments[ins_end:outs_end],
+            arguments[outs_end:handles_end],
+            arguments[handles_end:],
+            run,
+        )
 
     def _by_name(self, returned: Given) -> dict[str, Given]:
         names = [name for name, _ in self._results]
@@ -201,10 +180,16 @@ def _as_tuple(*values: Lifted) -> tuple[Lifted, ...]:
 
 
 class Binding:
-    """The methods of an interface, by their index."""
+    """The methods of an interface, by their index.
+
+    `callers` and `servers` are those that have been used: the first by the method's index, the
+    others, with the method's name, by the scalars of a call that is in a straight line.
+    """
 
     def __init__(self, interface: Interface, classes: Classes) -> None:
         self.codec = InterfaceCodec(interface)
+        self.callers: dict[int, Caller] = {}
+        self.servers: dict[Scalars, tuple[Server, str]] = {}
         self._interface, self._classes = interface, classes
         self._methods: dict[int, BoundMethod] = {}
 
@@ -214,4 +199,5 @@ class Binding:
         if found is None:
             codec = self.codec.method(index)
             found = self._methods[index] = BoundMethod(codec, self._interface, self._classes)
+            self.callers[index] = found.caller
         return found

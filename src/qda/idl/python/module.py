@@ -26,7 +26,7 @@ from qda.idl.model import (
 )
 from qda.idl.names import argument_name, capacity_name, member_name, method_name, type_name
 from qda.idl.python import hints
-from qda.idl.python.binding import arguments_of, capacities_of, result_name, results_of
+from qda.idl.python.signature import arguments_of, capacities_of, result_name, results_of
 from qda.idl.types import Array, Enum, Member, Sequence, Struct, Type
 
 __all__ = ["body", "imports", "write_module"]

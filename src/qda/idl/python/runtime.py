@@ -138,7 +138,8 @@ class Remote(_Made):
             _remotes[id(cls.interface)] = cls
 
     def _call(self, index: int, *arguments: Given) -> Lifted:
-        return self._binding.method(index).call(self._module.invoke, arguments)
+        call = self._binding.callers.get(index) or self._binding.method(index).caller
+        return call(self._module.invoke, *arguments)
 
     def _start(self, index: int, *arguments: Given) -> Pending[Lifted]:
         return self._module.start(lambda: self._call(index, *arguments))
@@ -186,23 +187,25 @@ class Skeleton(_Made, AnySkeleton, Generic[R_co]):
         binding = self._bound
         if binding is None:
             binding = self._bound = _binding_of(type(self))
-        ins_end = scalars.in_buffers
-        outs_end = ins_end + scalars.out_buffers
-        handles_end = outs_end + scalars.in_handles
-        ins = arguments[:ins_end]
+        found = binding.servers.get(scalars)
+        if found is not None:
+            serve, name = found
+            serve(getattr(self, name), arguments)
+        else:
+            self._walk(binding, scalars, arguments)
+        return 0
+
+    def _walk(self, binding: Binding, scalars: Scalars, arguments: list[Bytes | Handle]) -> None:
+        """Serve a call of any method, and remember one that is in a straight line."""
+        ins = arguments[: scalars.in_buffers]
         index = binding.codec.requested(scalars, ins).method.index
         if index < 2 and self.interface.is_handle64:
             raise StatusError(UNSUPPORTED, f"method {index} is the loader's")
         bound = binding.method(index)
-        bound.serve(
-            getattr(self, method_name(bound.codec.method.name)),
-            scalars,
-            ins,
-            arguments[ins_end:outs_end],
-            arguments[outs_end:handles_end],
-            arguments[handles_end:],
-        )
-        return 0
+        name = method_name(bound.codec.method.name)
+        if bound.server is not None and scalars[1:5] == bound.codec.counts:
+            binding.servers[scalars] = bound.server, name
+        bound.serve(getattr(self, name), scalars, arguments)
 
 
 def remote_of(skeleton: type[_Made]) -> type[Remote] | None:

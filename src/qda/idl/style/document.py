@@ -15,7 +15,7 @@ from typing import Final
 from qda.fastrpc.scalars import EXTENDED_METHOD
 from qda.idl.c.constants import c_text
 from qda.idl.model import Constant, Declaration, Document, Interface, Method, Module, Typedef
-from qda.idl.python.binding import arguments_of, results_of
+from qda.idl.python.signature import arguments_of, results_of
 from qda.idl.style.comments import Explained, explained
 from qda.idl.types import (
     REMOTE_HANDLE64,
@@ -349,7 +349,7 @@ def _on_the_wire(method: Method) -> Iterator[str]:
 
 
 def _example(interface: Interface, method: Method) -> list[str]:
-    """A call in Python, by the rules of `qda.idl.python.binding`."""
+    """A call in Python, by the rules of `qda.idl.python.signature`."""
     results = ", ".join(one.name for one in results_of(method))
     given = ", ".join(one.name for one in arguments_of(method))
     call = f"{interface.name}.{method.name}({given})"

@@ -110,6 +110,11 @@ class MethodCodec:
         """In-buffers, out-buffers, in-handles, out-handles: at least; exactly, if it is plain."""
         return self._shape
 
+    @property
+    def records(self) -> tuple[Layout, Layout]:
+        """The records primIn and primROut."""
+        return self._in_layout, self._out_layout
+
     def _in_blocks(self) -> Iterable[Layout]:
         if self._extended:
             yield _WORD
