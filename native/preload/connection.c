@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -30,6 +31,7 @@ struct connection {
     pid_t owner, tid;
     uint32_t number;
     uint64_t cookie;
+    struct iovec enclosed; /* the structure that travels with the request and its answer */
 };
 
 static __thread struct connection own __attribute__((tls_model("initial-exec"))) = { -1 };
@@ -69,17 +71,18 @@ static void make_key(void)
     pthread_key_create(&at_end_of_thread, (void (*)(void *))disconnect);
 }
 
-/* Receive one message; returns its length or a negative errno.  A descriptor replaces *RECEIVED. */
-static long receive(int descriptor, struct qda_answer *answer, int *received)
+/* Receive one message; returns its length or a negative errno, -EFAULT for the answer that has come
+ * with a structure which cannot be written.  A descriptor replaces *RECEIVED. */
+static long receive(const struct connection *connection, struct qda_answer *answer, int *received)
 {
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int))];
     } control;
-    struct iovec part = { answer, sizeof *answer };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+    struct iovec parts[] = { { answer, sizeof *answer }, connection->enclosed };
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control,
                               .msg_controllen = sizeof control };
-    ssize_t length = recvmsg(descriptor, &message, MSG_CMSG_CLOEXEC);
+    ssize_t length = recvmsg(connection->descriptor, &message, MSG_CMSG_CLOEXEC);
     if (length < 0)
         return -errno;
     *received = -1;
@@ -88,16 +91,21 @@ static long receive(int descriptor, struct qda_answer *answer, int *received)
         memcpy(received, CMSG_DATA(found), sizeof *received);
     else if (message.msg_flags & MSG_CTRUNC)
         *received = -EMFILE; /* it was sent, and there was no number for it */
-    return length == sizeof *answer ? length : -ENODEV;
+    return length >= (ssize_t)sizeof *answer ? length : -ENODEV;
 }
 
-static long send_request(int descriptor, const struct qda_request *request)
+static long send_request(struct connection *connection, struct qda_request *request)
 {
+    struct iovec parts[] = { { request, sizeof *request }, connection->enclosed };
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = 1 };
     ssize_t length;
-    do
-        length = send(descriptor, request, sizeof *request, MSG_NOSIGNAL);
-    while (length < 0 && errno == EINTR);
-    return length == sizeof *request ? 0 : -ENODEV;
+    message.msg_iovlen += request->operation == QDA_OPERATION_IOCTL;
+    do {
+        length = sendmsg(connection->descriptor, &message, MSG_NOSIGNAL);
+        if (length < 0 && errno == EFAULT) /* whether that matters is decided by the driver */
+            parts[1] = connection->enclosed = (struct iovec){ 0 };
+    } while (length < 0 && (errno == EINTR || errno == EFAULT));
+    return length < 0 ? -ENODEV : 0;
 }
 
 /* Connect.  Returns 0 or a negative errno: -ENODEV if there is no server, or one that could be
@@ -126,7 +134,7 @@ static long connect_to_server(struct connection *connection)
     while (result && errno == EINTR);
     result = result ? -errno : 0;
     while (!result || result == -EINTR)
-        result = (int)receive(connection->descriptor, &welcome, &none);
+        result = (int)receive(connection, &welcome, &none);
     if (result < 0 || welcome.kind != QDA_KIND_WELCOME || welcome.number != QDA_VERSION
         || getsockopt(connection->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length)
         || (peer.uid && peer.uid != geteuid())) {
@@ -145,7 +153,15 @@ static void install(struct connection *connection, const struct qda_answer *answ
     if (received >= 0 && !(answer->flags & O_CLOEXEC))
         fcntl(received, F_SETFD, 0);
     done.descriptor = received;
-    send_request(connection->descriptor, &done);
+    send_request(connection, &done);
+}
+
+static struct iovec structure_of(const struct qda_request *request)
+{
+    struct iovec structure = { (void *)(uintptr_t)request->argument, _IOC_SIZE(request->code) };
+    /* A checker would complain of fields that nobody fills. */
+    int travels = request->operation == QDA_OPERATION_IOCTL && !CHECKED;
+    return travels && structure.iov_len <= QDA_ENCLOSED ? structure : (struct iovec){ 0 };
 }
 
 static long converse(struct connection *connection, struct qda_request *request, int *received)
@@ -155,16 +171,19 @@ static long converse(struct connection *connection, struct qda_request *request,
     request->number = ++connection->number;
     request->tid = connection->tid;
     request->wishes = CHECKED ? QDA_WISH_REPORT : 0;
-    long result = send_request(connection->descriptor, request);
+    connection->enclosed = structure_of(request);
+    long result = send_request(connection, request);
     while (!result) {
-        long length = receive(connection->descriptor, &answer, received);
+        long length = receive(connection, &answer, received);
         if (length == -EINTR) {
             /* A handler without SA_RESTART has run.  Whether that ends the call is decided by the
              * driver, and until it has, the call goes on. */
             struct qda_request stop = { .operation = QDA_OPERATION_INTERRUPT };
             stop.number = request->number;
             if (!interrupted++)
-                send_request(connection->descriptor, &stop);
+                send_request(connection, &stop);
+        } else if (length == -EFAULT) {
+            return length;
         } else if (length < 0) {
             result = length;
         } else if (answer.kind == QDA_KIND_INSTALL) {

@@ -414,6 +414,13 @@ NODES_REMEMBERED: Final = _connections.limit(
     "each request asks",
     "it is found out again",
 )
+ENCLOSED: Final = _connections.limit(
+    "ENCLOSED",
+    256,
+    "bytes of an ioctl's structure that travel with a request and its answer",
+    "the structures of all commands are shorter",
+    "the server reads and writes it in the program's memory",
+)
 SHORT_ACCESS: Final = _connections.limit(
     "SHORT_ACCESS",
     16 * KIB,

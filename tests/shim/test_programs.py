@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from qda.shim import Tracer
 from tests.shim.conftest import Systems
 from tests.shim.system import (
     SKELETONS,
@@ -51,6 +53,19 @@ def test_heap_memory_is_shared_with_a_device(
 ) -> None:
     """Spec 5.4; R2: a descriptor that the client has is imported by the device."""
     system.run(programs.build("heap", compiler=compiler))
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["", "traced"])
+def test_structures_are_copied_as_by_a_kernel(
+    programs: Programs, tmp_path: Path, traced: bool
+) -> None:
+    """Spec 4.1, R3: from and to memory of every kind, of every length, with the same errors
+    whether the structure travels with the request or the server fetches it."""
+    out = io.StringIO()
+    with serving(tmp_path, observer=Tracer(out, "rfc") if traced else None) as system:
+        system.run(programs.build("structures"))
+        system.settle()
+    assert ("DRM_IOCTL_QDA_GEM_MMAP_OFFSET, {handle=1, pad=0, offset=" in out.getvalue()) is traced
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

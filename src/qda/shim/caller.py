@@ -45,6 +45,20 @@ class Caller:
         self.tid = tid
         return os.path.exists(f"/proc/{self.pid}/task/{tid}")
 
+    def enclose(self, address: ClientAddress) -> None:
+        """Take the structure at `address` from the request, if it came with it, until `answer`."""
+        structure = self.connection.enclosed
+        if structure:
+            memory = self._memory
+            memory.place, memory.structure, memory.changed = address, structure, False
+
+    def answer(self, result: int) -> None:
+        """Answer an ioctl, with its structure if that is at hand and was written."""
+        memory = self._memory
+        changed = memory.place >= 0 and memory.changed
+        memory.place = -1
+        self.connection.answer(result, memory.structure if changed else b"")
+
     def report_writes(self) -> None:
         """From now on, tell the client what was written to its memory."""
         self.write, self.store = self._write_and_report, self._store_and_report

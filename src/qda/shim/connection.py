@@ -6,36 +6,40 @@ import errno
 import select
 import socket
 
+from qda import limits
 from qda.linux import send_at_once
 from qda.shim.protocol import Answer, Kind, Operation, Request
 
 __all__ = ["Connection"]
 
+_ROOM = Request.byte_size + limits.ENCLOSED
+_pack, _ANSWER = Answer.codec.pack, Kind.ANSWER.value
 _DURING_A_CALL = Operation.INTERRUPT, Operation.INSTALLED
 
 
 class Connection:
     """The server's end of the connection of one thread of process `pid`.
 
-    `number` is that of the request which is answered.
+    `number` is that of the request which is answered, `enclosed` the structure that came with it.
     """
 
     def __init__(self, stream: socket.socket, pid: int) -> None:
         self.pid = pid
         self._socket = stream
         self.fileno = stream.fileno
-        self.number = 0
+        self.number, self.enclosed = 0, b""
         self._state = select.poll()
         self._state.register(stream, 0)  # only its end is of interest
 
     def request(self) -> Request | None:
         """The next request; None when the client is gone or talks nonsense."""
         while True:
-            request = self._receive()
-            if request is None:
+            message = self._receive()
+            if message is None:
                 return None
+            request = Request.unpack(message)
             if request.operation not in _DURING_A_CALL:  # otherwise it came too late
-                self.number = request.number
+                self.number, self.enclosed = request.number, message[Request.byte_size :]
                 return request
 
     def take_interrupt(self) -> bool:
@@ -64,14 +68,19 @@ class Connection:
         message = self._receive()
         if message is None:
             raise ConnectionResetError(errno.ECONNRESET, "the client is gone")
-        return message
+        return Request.unpack(message)
 
-    def _receive(self) -> Request | None:
+    def _receive(self) -> bytes | None:
         try:
-            message = self._socket.recv(Request.byte_size)
+            message = self._socket.recv(_ROOM)
         except OSError:
             return None
-        return Request.unpack(message) if len(message) == Request.byte_size else None
+        return message if len(message) >= Request.byte_size else None
+
+    def answer(self, result: int, structure: bytes = b"") -> None:
+        """Send the answer to an ioctl, with its structure if that has changed; nothing happens if
+        the client is gone."""
+        self._send(_pack(_ANSWER, self.number, 0, 0, result, 0, 0) + structure)
 
     def send(
         self,
@@ -85,9 +94,11 @@ class Connection:
         length: int = 0,
         descriptor: int = -1,
     ) -> None:
-        """Send an answer; nothing happens if the client is gone."""
+        """Send a message of any kind; nothing happens if the client is gone."""
         asked = self.number if number is None else number
-        message = Answer.codec.pack(kind, asked, wishes, flags, result, address, length)
+        self._send(_pack(kind, asked, wishes, flags, result, address, length), descriptor)
+
+    def _send(self, message: bytes, descriptor: int = -1) -> None:
         if descriptor < 0 and send_at_once(self.fileno(), message):
             return
         try:

@@ -59,6 +59,7 @@ class OpenNodes:
         self._released = released
         self._lock = threading.Lock()
         self._nodes: dict[bytes, OpenNode] = {}
+        self._ended: set[OpenNode] = set()  # but not released
         self._ends = select.epoll()
         self.fileno = self._ends.fileno
 
@@ -117,6 +118,7 @@ class OpenNodes:
             by_end = by_end or {node.end.fileno(): node for node in self._nodes.values()}
             node = by_end[descriptor]
             node.ended = True
+            self._ended.add(node)
             if not node.uses:
                 self._release(node)
 
@@ -126,9 +128,7 @@ class OpenNodes:
         with self._lock:
             self._reap()
             closing = [
-                node
-                for node in self._nodes.values()
-                if node.ended and not node.uses and opener in (node.opener, None)
+                node for node in self._ended if not node.uses and opener in (node.opener, None)
             ]
         for node in closing:
             node.released.wait(limits.SERVER_PATIENCE)
@@ -144,6 +144,7 @@ class OpenNodes:
             _log.exception("%s does not close", node.path.path)
         with self._lock:
             self._nodes.pop(node.token, None)
+            self._ended.discard(node)
             node.end.close()
         if self._released is not None:
             self._released(node.path, node.opener)

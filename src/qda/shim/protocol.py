@@ -11,11 +11,13 @@ sends a request and gets answers until one is final:
     INTERRUPT, after a signal handler  ->  ANSWER    result
     MMAP token, length, offset         ->  ANSWER    result, with a descriptor to be mapped
 
-The argument of an ioctl is an address: the server reads and writes the structure, and whatever it
-points to, in the client's memory.  `token` names an open node, by the name that the server has
-given the program's end of the socket pair, so any process that holds the descriptor can tell.  So
-can everybody else, from /proc/net/unix: it opens nothing, the server looks whether the process has
-the descriptor.
+The argument of an ioctl is an address.  A structure of at most `limits.ENCLOSED` bytes follows the
+request, if it can be read, and what the driver makes of it follows the answer.  Any other
+structure, and whatever one points to, the server reads and writes in the client's memory.
+
+`token` names an open node, by the name that the server has given the program's end of the socket
+pair, so any process that holds the descriptor can tell.  So can everybody else, from
+/proc/net/unix: it opens nothing, the server looks whether the process has the descriptor.
 
 `python -m qda.shim.protocol` prints the C header of the library, `native/preload/protocol.h`.
 """
@@ -41,7 +43,7 @@ __all__ = [
     "c_header",
 ]
 
-VERSION = 1
+VERSION = 2
 """Changes when library and server no longer understand each other."""
 
 SOCKET_VARIABLE = "QDA_SOCKET"
@@ -130,6 +132,7 @@ def c_header() -> str:
         f'#define QDA_SOCKET_VARIABLE "{SOCKET_VARIABLE}"',
         f'#define QDA_MIRROR_SUFFIX "{MIRROR_SUFFIX}"',
         f'#define QDA_NAME_PREFIX "{NAME_PREFIX}"',
+        f"#define QDA_ENCLOSED {limits.ENCLOSED}",
         "",
     ]
     for numbers, word in ((Operation, "OPERATION"), (Kind, "KIND"), (Wish, "WISH")):

@@ -93,13 +93,13 @@ class Requests:
         try:
             node = self._nodes.enter(request.token)
         except OSError as error:
-            caller.connection.send(Kind.ANSWER, result=-(error.errno or errno.ENODEV))
+            caller.connection.answer(-(error.errno or errno.ENODEV))
             return True
         try:
             if refusal := caller.refusal(node, request.descriptor):
-                caller.connection.send(Kind.ANSWER, result=refusal)
+                caller.connection.answer(refusal)
             elif request.operation == Operation.IOCTL:
-                caller.connection.send(Kind.ANSWER, result=self._ioctl(request, caller, node))
+                caller.answer(self._ioctl(request, caller, node))
             else:
                 self._map(request, caller, node)
         finally:
@@ -137,7 +137,9 @@ class Requests:
                 return -errno.EIO
 
         if self._observer is None:
+            caller.enclose(address)
             return carry_out()
+        # An observer reads what the program has, before and after.
         return self._observer.ioctl(request, caller, node, carry_out)
 
     def _map(self, request: Request, caller: Caller, node: OpenNode) -> None:
