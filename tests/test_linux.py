@@ -173,3 +173,14 @@ def test_a_mapping_is_found_with_its_file_and_offset(
     assert maps.area((1 << 64) - 1) is None
     maps.close()
     os.close(descriptor)
+
+
+def test_a_mark_is_not_there_in_a_child() -> None:
+    """A child of a child has none either, unless it makes its own."""
+    mark = linux.mark_process()
+    assert mark[0] == 1
+    child = os.fork()
+    if not child:
+        os._exit(mark[0])
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert mark[0] == 1

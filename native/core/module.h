@@ -20,6 +20,9 @@ struct qda_port_object {
     struct qda_client client;
 };
 
+/* The number of the calling thread, as the kernel has it. */
+int32_t qda_this_thread(void);
+
 extern PyMethodDef qda_word_functions[];
 extern PyType_Spec qda_emitter_spec, qda_port_spec, qda_pool_spec, qda_space_spec, qda_server_spec;
 

@@ -299,14 +299,15 @@ static int await_answer(struct pool *self, struct entry *entry, int32_t *result)
     }
 }
 
-static PyObject *pool_invoke(PyObject *object, PyObject *arguments)
+static PyObject *pool_invoke(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
 {
     struct pool *self = (struct pool *)object;
-    struct qda_port_object *client;
     Py_buffer request;
-    int tid;
     int32_t result = 0;
-    if (!PyArg_ParseTuple(arguments, "Oiy*:invoke", &client, &tid, &request))
+    if (count != 2)
+        return PyErr_Format(PyExc_TypeError, "invoke of %zd arguments: it has 2", count);
+    struct qda_port_object *client = (struct qda_port_object *)arguments[0];
+    if (PyObject_GetBuffer(arguments[1], &request, PyBUF_SIMPLE))
         return NULL;
     struct entry *entry = (size_t)request.len < sizeof(struct qda_request) ? NULL : begin_call(self);
     if (!entry) {
@@ -318,8 +319,8 @@ static PyObject *pool_invoke(PyObject *object, PyObject *arguments)
     memcpy(&asked, request.buf, sizeof asked);
     client->client.at_hand = request.buf;
     client->client.at_hand_size = (uint64_t)request.len;
-    long begun = qda_driver_begin(&self->session, &entry->call, port, tid, asked.handle,
-                                  asked.scalars, asked.arguments);
+    long begun = qda_driver_begin(&self->session, &entry->call, port, qda_this_thread(),
+                                  asked.handle, asked.scalars, asked.arguments);
     client->client.at_hand_size = 0;
     PyBuffer_Release(&request);
     if (begun) {
@@ -396,9 +397,9 @@ static PyMethodDef pool_methods[] = {
       "add(name, device, size, inode, major, minor, owner): an object that calls may name." },
     { "remove", pool_remove, METH_O,
       "The name is given back; returns the owner, which calls under way keep, too." },
-    { "invoke", pool_invoke, METH_VARARGS,
-      "invoke(port, tid, request): the result of a call, whose structure is at hand; None if it has to\n"
-      "go the long way and nothing was sent, False if nobody answers any more." },
+    { "invoke", (PyCFunction)(void (*)(void))pool_invoke, METH_FASTCALL,
+      "invoke(port, request): the result of a call of this thread, whose structure is at hand; None\n"
+      "if it has to go the long way and nothing was sent, False if nobody answers any more." },
     { "kill", pool_kill, METH_NOARGS, "Nobody will answer: all who wait are woken." },
     { "close", pool_close, METH_O, "No more calls, and no names; true if none is under way." },
     { 0 },

@@ -33,6 +33,7 @@ __all__ = [
     "identity_of",
     "ioctl",
     "map_shared",
+    "mark_process",
     "name_of_thread",
     "name_process",
     "open_again",
@@ -97,6 +98,21 @@ def identity_of(descriptor: int) -> tuple[int, int, int]:
     """(device major, device minor, inode) of an open file, as in `/proc/PID/maps`."""
     status = os.fstat(descriptor)
     return os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
+
+
+_MADV_WIPEONFORK = 18
+"""linux `include/uapi/asm-generic/mman-common.h`, since 4.14."""
+
+
+def mark_process() -> mmap.mmap:
+    """Memory whose first byte is 1 here, and 0 in a child that forks off.  OSError.
+
+    Looking at it takes a tenth of the time that `os.getpid` takes.
+    """
+    mark = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    mark.madvise(_MADV_WIPEONFORK)
+    mark[0] = 1
+    return mark
 
 
 _SO_COOKIE = 57

@@ -382,6 +382,38 @@ def test_a_forked_child_does_not_own_the_parents_device() -> None:
     assert printed == "both\n"
 
 
+def test_calls_say_which_thread_makes_them() -> None:
+    """Each thread has its own number, and the one that goes on in a child has another one."""
+    printed = run("""
+        import os, threading, qda
+
+        class Skeleton(qda.Skeleton):
+            @qda.method(2)
+            def thread(self, result):
+                result[:] = self.dsp.thread.to_bytes(4, "little")
+
+        def call():
+            with qda.open("cdsp", device="virtual") as session, session.load(Skeleton) as module:
+                for _ in range(2):
+                    found = int.from_bytes(module.invoke(2, outs=[4])[0], "little")
+                    assert found == threading.get_native_id(), found
+
+        call()
+        other = threading.Thread(target=call)
+        other.start()
+        other.join()
+        child = os.fork()
+        if not child:
+            call()
+            from qda.virtual import machine
+            machine().close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        print("each")
+    """)
+    assert printed == "each\n"
+
+
 @pytest.mark.parametrize(
     "end", ["os._exit(0)", "os.kill(os.getpid(), 9)", "raise KeyboardInterrupt"]
 )

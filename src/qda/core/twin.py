@@ -241,8 +241,8 @@ class Pool:
         """The name of an object is given back; returns its owner, None if there was none."""
         return None
 
-    def invoke(self, port: Port, tid: int, request: bytearray) -> int | None:
-        """The result of a call, whose structure is at hand.
+    def invoke(self, port: Port, request: bytearray) -> int | None:
+        """The result of a call of this thread, whose structure is at hand.
 
         None if it has to go the long way, and nothing was sent; False if nobody answers any more.
         OSError EFAULT if an output cannot be written.

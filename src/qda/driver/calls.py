@@ -76,7 +76,8 @@ class Keeper:
 class Calls:
     """The calls of a session.  Thread-safe.
 
-    OSError ENODEV once it is closed, ENOSPC when 255 calls are under way.
+    OSError ENODEV once it is closed, ENOSPC when 255 calls are under way.  While both of `untidy`
+    are empty, there is no call that no caller has.
     """
 
     def __init__(self, peer: Peer, lanes: Lanes) -> None:
@@ -88,6 +89,7 @@ class Calls:
         self._active: set[Call] = set()
         self._loose: set[Call] = set()  # those that are in the session's hands
         self._dead: list[ref[object]] = []  # keepers that have died before their calls were left
+        self.untidy = self._loose, self._dead
         self._closed = False
 
     def __len__(self) -> int:
@@ -97,7 +99,7 @@ class Calls:
 
     def begin(self, call: Call, keeper: Keeper) -> None:
         """Reserve a context number and a lane for a call."""
-        if self.is_untidy:
+        if self._loose or self._dead:
             self.tidy(call.key.tid if call.key is not None else None)
         call.keeper = ref(keeper, self._dead.append)
         with self._lock:
@@ -160,11 +162,6 @@ class Calls:
         call.keeper = None
 
     # The session's steps.
-
-    @property
-    def is_untidy(self) -> bool:
-        """Whether there may be calls that no caller has."""
-        return bool(self._loose or self._dead)
 
     def tidy(self, tid: int | None = None) -> None:
         """Go on with the calls that no caller has: end those that the DSP has done with.

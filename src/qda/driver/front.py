@@ -21,7 +21,6 @@ from qda.driver import control
 from qda.driver.file import OpenFile
 from qda.driver.handlers import Handler
 from qda.driver.interrupts import CtrlCWaits
-from qda.driver.invoke import invoke_at_once
 from qda.driver.memory import Client, LocalClient
 from qda.driver.peer import Died
 from qda.layout import Record
@@ -144,10 +143,11 @@ class FileFront(Generic[F]):
     def at_once(self, client: LocalClient, code: int, data: bytearray) -> int | None:
         """See `Front.at_once`: calls are such ioctls, most of them.  One that is under way when the
         file is closed is waited for by its session."""
-        if code != self.invoke_code:
+        session, port = self.file.session, client.port
+        if code != self.invoke_code or session is None or port is None or not self.file.in_core:
             return None
         try:
-            return invoke_at_once(self.file, client, data)
+            return session.invoke(port, data)
         except Died as died:
             return died.result
         except OSError as error:

@@ -9,7 +9,7 @@ from qda import limits
 from qda.driver.call import Call, Key
 from qda.driver.file import OpenFile
 from qda.driver.lanes import Memory
-from qda.driver.memory import Client, LocalClient
+from qda.driver.memory import Client
 from qda.driver.packing import copy_back, pack
 from qda.driver.places import locate, select
 from qda.driver.session import Session
@@ -22,7 +22,7 @@ from qda.fastrpc.scalars import Scalars
 from qda.memory import ClientAddress
 from qda.uapi.accel import Invoke, InvokeElement
 
-__all__ = ["invoke", "invoke_at_once", "without_session"]
+__all__ = ["invoke", "without_session"]
 
 _WORD = (1 << 64) - 1
 _element = InvokeElement.codec
@@ -50,17 +50,6 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     with session.call(key) as call:
         _send(file, client, session, call, key, scalars, arguments)
         return session.wait(call, client)
-
-
-def invoke_at_once(file: OpenFile, client: LocalClient, data: bytearray) -> int | None:
-    """Carry out INVOKE, whose structure is at hand, in the core; returns the DSP's result.
-
-    None if it has to go the long way, and nothing was sent.  OSError ENODEV, EFAULT; Died.
-    """
-    session = file.session
-    if session is None or client.port is None or not file.in_core:
-        return None
-    return session.invoke(client.port, client.tid, data)
 
 
 def without_session(file: OpenFile) -> int:

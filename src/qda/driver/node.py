@@ -12,7 +12,7 @@ from typing import TypeVar
 from qda.driver.front import Front
 from qda.driver.memory import LocalClient
 from qda.errors import DeviceError, is_errno
-from qda.linux import address_of
+from qda.linux import address_of, mark_process
 from qda.memory import ClientAddress
 from qda.uapi import ioctl_size
 
@@ -41,6 +41,7 @@ class LocalNode:
         self.handed_over = handed_over
         self._reach = reach
         self._owner = os.getpid()
+        self._mark = mark_process()  # cleared when the node is closed, too: one look tells both
         self._client = LocalClient()
         try:
             self._front = reach(path)
@@ -63,11 +64,12 @@ class LocalNode:
 
         OSError only for results -1 to -4095, as from the system call.
         """
-        self._check()
+        if not self._mark[0]:
+            self._refuse()
         result = self._front.at_once(self._client, code, data)
         if result is None:
             result = self._at_an_address(code, data)
-        if is_errno(result):
+        if result < 0 and is_errno(result):
             raise OSError(-result, os.strerror(-result))
         return result
 
@@ -83,14 +85,14 @@ class LocalNode:
 
     def mmap(self, length: int, offset: int, kind: type[M]) -> M:
         """Map `length` bytes at an offset of the node.  OSError EINVAL, EACCES, ENODEV."""
-        self._check()
+        if not self._mark[0]:
+            self._refuse()
         return self._front.mmap(length, offset, kind)
 
-    def _check(self) -> None:
+    def _refuse(self) -> None:
         if self._closed:
             raise OSError(errno.EBADF, "the node is closed")
-        if self._owner != os.getpid():
-            raise OSError(errno.ENODEV, "a virtual device belongs to the process that opened it")
+        raise OSError(errno.ENODEV, "a virtual device belongs to the process that opened it")
 
     def close(self) -> None:
         """Close the file; idempotent."""
@@ -98,6 +100,7 @@ class LocalNode:
             if self._closed:
                 return
             self._closed = True
+            self._mark[0] = 0
         try:
             if self._owner == os.getpid():
                 self._front.close(self._client)

@@ -88,14 +88,15 @@ class Session:
 
     # Calls.
 
-    def invoke(self, port: Port, tid: int, request: bytearray) -> int | None:
-        """Carry out a call in the core, with no more than that; returns its result.
+    def invoke(self, port: Port, request: bytearray) -> int | None:
+        """Carry out a call of this thread in the core, with no more than that; returns its result.
 
         None if it has to go the long way, and nothing was sent.  OSError ENODEV, EFAULT; Died.
         """
-        if self._calls.is_untidy:
-            self._calls.tidy(tid)
-        result = self.pool.invoke(port, tid, request)
+        loose, dead = self._calls.untidy
+        if loose or dead:
+            self._calls.tidy(threading.get_native_id())
+        result = self.pool.invoke(port, request)
         return self._peer.gone(PROCESS_DIED) if result is False else result
 
     def call(self, key: Key | None = None) -> Keeper:
