@@ -143,55 +143,81 @@ static int emit_all(struct emitter *self, PyObject *items, Py_ssize_t count, int
     return 1;
 }
 
-static PyObject *emitter_request(PyObject *object, PyObject *arguments)
+/* Room for the views of so many arguments, in a capsule that gives them back.  NULL with an
+ * exception. */
+static PyObject *make_kept(Py_ssize_t count, struct kept **kept)
 {
-    struct emitter *self = (struct emitter *)object;
-    PyObject *ins, *outs;
-    Py_ssize_t inputs, outputs;
-    unsigned long long handle, method; /* neither is checked for overflow when it is parsed */
-    if (!PyArg_ParseTuple(arguments, "KKOOnn:request", &handle, &method, &ins, &outs, &inputs,
-                          &outputs))
-        return NULL;
-    if (handle > UINT32_MAX || method > INT32_MAX || inputs > 255 || outputs > 255)
-        Py_RETURN_NONE;
+    *kept = calloc(1, sizeof **kept + sizeof(Py_buffer) * (size_t)count);
+    if (!*kept)
+        return PyErr_NoMemory();
+    PyObject *capsule = PyCapsule_New(*kept, NULL, forget);
+    if (!capsule)
+        free(*kept);
+    return capsule;
+}
+
+/* Write the structure and its elements.  NULL, at times without an exception, if it cannot be. */
+static PyObject *write_request(struct emitter *self, uint32_t handle, uint32_t method,
+                               PyObject *ins, PyObject *outs, Py_ssize_t inputs,
+                               Py_ssize_t outputs)
+{
     Py_ssize_t count = inputs + outputs;
-    struct kept *kept = calloc(1, sizeof *kept + sizeof(Py_buffer) * (size_t)count);
-    PyObject *capsule = kept ? PyCapsule_New(kept, NULL, forget) : NULL;
+    struct kept *kept = NULL;
+    PyObject *capsule = count ? make_kept(count, &kept) : Py_NewRef(Py_None);
     PyObject *request = capsule
         ? PyByteArray_FromStringAndSize(NULL, 16 + (Py_ssize_t)sizeof(struct qda_element) * count)
         : NULL;
-    if (!request) {
-        if (!capsule)
-            free(kept);
+    PyObject *both = request ? PyTuple_New(2) : NULL;
+    if (!both) {
+        Py_XDECREF(request);
         Py_XDECREF(capsule);
-        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+        return NULL;
     }
+    PyTuple_SetItem(both, 0, request);
+    PyTuple_SetItem(both, 1, capsule);
     char *bytes = PyByteArray_AsString(request);
     struct qda_element *elements = (void *)(bytes + 16);
-    if (!emit_all(self, ins, inputs, 0, kept, elements)
-        || !emit_all(self, outs, outputs, 1, kept, elements + inputs)) {
-        Py_DECREF(request);
-        Py_DECREF(capsule);
-        PyErr_Clear();
-        Py_RETURN_NONE;
+    if (count
+        && (!emit_all(self, ins, inputs, 0, kept, elements)
+            || !emit_all(self, outs, outputs, 1, kept, elements + inputs))) {
+        Py_DECREF(both);
+        return NULL;
     }
-    uint32_t words[2] = { (uint32_t)handle,
-                          (uint32_t)(method < 31 ? method : 31) << 24 | (uint32_t)inputs << 16
+    uint32_t words[2] = { handle,
+                          (method < 31 ? method : 31) << 24 | (uint32_t)inputs << 16
                               | (uint32_t)outputs << 8 };
     uint64_t address = count ? (uint64_t)(uintptr_t)elements : 0;
     memcpy(bytes, words, sizeof words);
     memcpy(bytes + sizeof words, &address, sizeof address);
-    return Py_BuildValue("NN", request, capsule);
+    return both;
+}
+
+static PyObject *emitter_request(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 4)
+        return PyErr_Format(PyExc_TypeError, "request of %zd arguments: it has 4", count);
+    unsigned long handle = PyLong_AsUnsignedLong(arguments[0]);
+    unsigned long method = PyErr_Occurred() ? 0 : PyLong_AsUnsignedLong(arguments[1]);
+    Py_ssize_t inputs = PyErr_Occurred() ? -1 : PySequence_Size(arguments[2]);
+    Py_ssize_t outputs = inputs < 0 ? -1 : PySequence_Size(arguments[3]);
+    PyObject *request = NULL;
+    if (outputs >= 0 && handle <= UINT32_MAX && method <= INT32_MAX && inputs <= 255
+        && outputs <= 255)
+        request = write_request((struct emitter *)object, (uint32_t)handle, (uint32_t)method,
+                                arguments[2], arguments[3], inputs, outputs);
+    if (request)
+        return request;
+    PyErr_Clear(); /* a plan has the words for it */
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef emitter_methods[] = {
     { "add", emitter_add, METH_VARARGS,
       "add(start, end, name): a buffer lies there; name 0 if it has to be asked for." },
     { "remove", emitter_remove, METH_VARARGS, "remove(start, name): it does no more." },
-    { "request", emitter_request, METH_VARARGS,
-      "request(handle, method, ins, outs, inputs, outputs): the structure of INVOKE with its\n"
-      "elements behind it, and what keeps the memory of the arguments; None if they are not all\n"
-      "plain memory." },
+    { "request", (PyCFunction)(void (*)(void))emitter_request, METH_FASTCALL,
+      "request(handle, method, ins, outs): the structure of INVOKE with its elements behind it, and\n"
+      "what keeps the memory of the arguments; None if they are not all plain memory." },
     { 0 },
 };
 

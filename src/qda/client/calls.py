@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from qda.client.device import DeviceFile, PlainRequest
+from qda.client.device import DeviceFile
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
     DSP_OFFSET,
@@ -28,14 +28,13 @@ DeviceError, DspError, both with the operation in their text."""
 class Calls:
     """What makes the calls of a session.  Thread-safe.
 
-    `begins` is told of each call, in its thread, before it is issued.  `log` takes what the DSP has
-    logged, for the text of an error.
+    `log` takes what the DSP has logged, for the text of an error.  `begins`, if somebody sets it,
+    is told of each call, in its thread, before it is issued.
     """
 
-    def __init__(
-        self, file: DeviceFile, begins: Callable[[], None], log: Callable[[], Sequence[str]]
-    ) -> None:
-        self._file, self._begins, self._log = file, begins, log
+    def __init__(self, file: DeviceFile, log: Callable[[], Sequence[str]]) -> None:
+        self._file, self._log = file, log
+        self.begins: Callable[[], None] | None = None
 
     def invoke(
         self,
@@ -45,24 +44,32 @@ class Calls:
         outs: Sequence[Bytes | int] = (),
         in_handles: Sequence[HandleLike] = (),
         out_handles: Sequence[HandleLike] = (),
-        *,
         timeout: float | None = None,
         label: str | None = None,
     ) -> list[Bytes]:
         """See `Session.invoke`."""
         try:
-            results = [bytearray(out) if isinstance(out, int) else out for out in outs]
+            results = [bytearray(one) if isinstance(one, int) else one for one in outs]
         except (ValueError, OverflowError) as error:
             raise _misused(handle, method, outs, error) from error
         status = None
         if not in_handles and not out_handles and timeout is None:
-            request = self._file.plain_request(handle, method, ins, results)
+            request = self._file.emitter.request(handle, method, ins, results)
             if request is not None:
-                status = self._issue_plain(label, handle, method, request)
-                if status == 0:
+                if self.begins is not None:
+                    self.begins()
+                try:
+                    result = self._file.node.ioctl(self._file.invoke_code, request[0])
+                except Refusal:
+                    raise
+                except OSError as error:
+                    operation = label or _called(handle, method)
+                    raise DeviceError.of(operation, self._file.domain, error) from error
+                if not result:
                     return results
+                status = as_unsigned(result)
         try:
-            operation = label or f"invoke method {method} of handle {handle:#x}"
+            operation = label or _called(handle, method)
         except (ValueError, OverflowError) as error:
             raise _misused(handle, method, outs, error) from error
         if status is None:
@@ -107,23 +114,10 @@ class Calls:
         plan = make_plan(method, ins, outs, (), (), self._file.find)
         return as_unsigned(self._file.invoke(handle, plan))
 
-    def _issue_plain(
-        self, label: str | None, handle: int, method: int, request: PlainRequest
-    ) -> int:
-        """Make a call of plain memory; returns its status, unsigned.  DeviceError."""
-        self._begins()
-        try:
-            result = self._file.node.ioctl(self._file.invoke_code, request[0])
-        except Refusal:
-            raise
-        except OSError as error:
-            operation = label or f"invoke method {method} of handle {handle:#x}"
-            raise DeviceError.of(operation, self._file.domain, error) from error
-        return as_unsigned(result) if result else 0
-
     def _issue(self, operation: str, handle: int, plan: Plan, timeout: float | None) -> int:
         """Make the call; returns its status, unsigned.  DeviceError, CallTimeout."""
-        self._begins()
+        if self.begins is not None:
+            self.begins()
         try:
             if timeout is None:
                 return as_unsigned(self._file.invoke(handle, plan))
@@ -136,6 +130,10 @@ class Calls:
         except OSError as error:
             raise DeviceError.of(operation, self._file.domain, error) from error
         raise CallTimeout(f"{operation} on {self._file.domain}: no answer within {timeout} s")
+
+
+def _called(handle: int, method: int) -> str:
+    return f"invoke method {method} of handle {handle:#x}"
 
 
 def _misused(handle: int, method: int, outs: Sequence[Bytes | int], error: Exception) -> UsageError:

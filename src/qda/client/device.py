@@ -13,13 +13,12 @@ import errno
 import struct
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
 from typing import ClassVar, TypeVar, overload
 from weakref import ref
 
 from qda.client.buffer import Buffer
 from qda.client.node import Node, issue
-from qda.client.plan import Bytes, Plan, emit_elements
+from qda.client.plan import Plan, emit_elements
 from qda.core import Emitter
 from qda.errors import DeviceError, DspError, UsageError, as_unsigned
 from qda.fastrpc.mapping import MapKind
@@ -28,14 +27,10 @@ from qda.linux import address_of
 from qda.uapi import Command, Interface
 from qda.uapi.accel import Invoke
 
-__all__ = ["DeviceFile", "PlainRequest"]
+__all__ = ["DeviceFile"]
 
 R = TypeVar("R", bound=Record)
 _Range = tuple[int, int, "ref[Buffer]", int]
-
-
-PlainRequest = tuple[bytearray, object]
-"""The structure of INVOKE, and what keeps the memory of its arguments."""
 
 
 def _start(entry: _Range) -> int:
@@ -44,6 +39,9 @@ def _start(entry: _Range) -> int:
 
 class DeviceFile(abc.ABC):
     """A device node in use: `domain` is the DSP behind it, `dialect` how it is spoken to.
+
+    `emitter` writes the structures of calls whose arguments are all plain memory, to be issued
+    with `invoke_code`; it declines the others.
 
     DeviceError for what the device refuses, DspError for what the DSP refuses.
     """
@@ -59,7 +57,7 @@ class DeviceFile(abc.ABC):
         self._lock = threading.RLock()
         self._discarded: collections.deque[int] = collections.deque()
         self._ranges: list[_Range] = []
-        self._emitter = Emitter()
+        self.emitter = Emitter()
 
     @overload
     def run(self, command: Command[R], operation: str, request: R) -> R: ...
@@ -139,7 +137,7 @@ class DeviceFile(abc.ABC):
             entry = (buffer.address, buffer.address + len(buffer), ref(buffer), buffer.handle)
             # Readers take no lock: they see the old list or the new one.
             self._ranges = [*self._ranges[:index], entry, *self._ranges[index:]]
-            self._emitter.add(entry[0], entry[1], self._known_name(buffer.handle))
+            self.emitter.add(entry[0], entry[1], self._known_name(buffer.handle))
         return buffer
 
     def find(self, address: int, length: int) -> Buffer | None:
@@ -165,23 +163,11 @@ class DeviceFile(abc.ABC):
                 # By handle: a new buffer may have the address already.
                 for entry in self._ranges:
                     if entry[3] == handle:
-                        self._emitter.remove(entry[0], self._known_name(handle))
+                        self.emitter.remove(entry[0], self._known_name(handle))
                 self._ranges = [entry for entry in self._ranges if entry[3] != handle]
                 self._close_handle(handle)
 
     # Calls and mappings.
-
-    def plain_request(
-        self, handle: int, method: int, ins: Sequence[Bytes], outs: Sequence[Bytes]
-    ) -> PlainRequest | None:
-        """A call whose arguments are all plain memory, to be issued with `invoke_code`.
-
-        None if it needs a plan, which also has the words for what is wrong.
-        """
-        try:
-            return self._emitter.request(handle, method, ins, outs, len(ins), len(outs))
-        except (TypeError, OverflowError):
-            return None
 
     def invoke(self, handle: int, plan: Plan) -> int:
         """Issue a planned call; returns the DSP's result, signed.  OSError from the node."""

@@ -36,7 +36,7 @@ class RemoteModule:
     ) -> list[Bytes]:
         """Call a method; as `Session.invoke`."""
         return self._calls.invoke(
-            self.handle, method, ins, outs, in_handles, out_handles, timeout=timeout, label=label
+            self.handle, method, ins, outs, in_handles, out_handles, timeout, label
         )
 
     def start(self, call: Callable[[], T]) -> Pending[T]:

@@ -54,7 +54,7 @@ class Session:
         self._closed = False
         self._logger = logging.getLogger(f"qda.dsp.{file.domain}")
         self._memory = SessionMemory(file)
-        self.calls = Calls(file, begins=lambda: self._host.calling(), log=self.read_log)
+        self.calls = Calls(file, self.read_log)
         self.manager = ModuleManager(self.calls.call, file.domain)
         self.loader = Loader(self.calls.call_without_log, file.domain, file.node.handed_over)
         self._host = HostService(self, self.calls.status_of, self._memory, file.domain)
@@ -145,9 +145,7 @@ class Session:
         memory, until the DSP answers.  `label` is what errors call the call.  DspError has the
         method's own status, or the DSP's.  UsageError, UsageTypeError, DeviceError.
         """
-        return self.calls.invoke(
-            handle, method, ins, outs, in_handles, out_handles, timeout=timeout, label=label
-        )
+        return self.calls.invoke(handle, method, ins, outs, in_handles, out_handles, timeout, label)
 
     def read_log(self) -> list[str]:
         """Take what the DSP has logged for this session since the last time; oldest line first.
@@ -223,6 +221,7 @@ class Session:
         is not installed, because the DSP asks the host for its file, and by `provide`.  Idempotent.
         DspError if the DSP does not call hosts; DeviceError.
         """
+        self.calls.begins = self._host.calling
         with naming("serve the host's side", self.domain):
             self._host.start()
 

@@ -127,13 +127,7 @@ class Emitter:
         """It does no more."""
 
     def request(
-        self,
-        handle: int,
-        method: int,
-        ins: Sequence[object],
-        outs: Sequence[object],
-        inputs: int,
-        outputs: int,
+        self, handle: int, method: int, ins: Sequence[object], outs: Sequence[object]
     ) -> tuple[bytearray, object] | None:
         """The structure of INVOKE with its elements behind it, and what keeps the memory of the
         arguments; None if they are not all plain memory."""
