@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qda.core import Side, Woken, lane_address
-from qda.core.twin import memory_at
+from qda.core.side import memory_at
 from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT
 from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.scalars import Scalars
