@@ -2,6 +2,9 @@
  * same in Python and are its judge.  Nothing that the message says is believed. */
 #include "dsp.h"
 
+typedef int32_t (*qda_entry)(uint32_t, union qda_remote_argument *);
+typedef int32_t (*qda_handle_entry)(uint64_t, uint32_t, union qda_remote_argument *);
+
 /* The region that holds all of [bus, bus + length), NULL if there is none. */
 static struct qda_region *find(const struct qda_space *space, uint64_t bus, uint64_t length)
 {
@@ -96,24 +99,12 @@ static uint32_t take_handle(struct qda_space *space, struct qda_served *served, 
     return argument->bytes ? 0 : QDA_BAD_ADDRESS;
 }
 
-uint32_t qda_dsp_take(struct qda_space *space, struct qda_served *served, struct qda_lane *lane,
-                      int32_t client_id, int driver)
+static uint32_t take_arguments(struct qda_space *space, struct qda_served *served, uint32_t count)
 {
-    struct qda_message *message = &served->message;
-    memcpy(message, lane->driver.record, sizeof *message);
-    served->pins = 0;
-    served->shape = qda_shape_of(message->scalars);
-
-    int control = message->handle == QDA_CONTROL_HANDLE;
-    if ((control && !driver) || message->client_id != (control ? 0 : client_id))
-        return QDA_NO_SUCH_CLIENT;
-    uint32_t count = served->shape.arguments;
-    if (!count)
-        return 0;
     uint32_t needed = qda_metadata(count);
-    if (message->size < needed)
+    if (served->message.size < needed)
         return QDA_BAD_PARAMETER;
-    const unsigned char *metadata = reach(space, served, message->address, needed);
+    const unsigned char *metadata = reach(space, served, served->message.address, needed);
     if (!metadata)
         return QDA_BAD_ADDRESS;
     memcpy(served->metadata, metadata, QDA_PER_ARGUMENT * count);
@@ -126,6 +117,68 @@ uint32_t qda_dsp_take(struct qda_space *space, struct qda_served *served, struct
     return 0;
 }
 
+static struct qda_module *find_module(const struct qda_space *space, uint32_t handle,
+                                      int32_t client_id)
+{
+    uint32_t low = 0, high = space->opened;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (space->modules[middle]->handle < handle)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == space->opened || space->modules[low]->handle != handle
+        || space->modules[low]->client_id != client_id)
+        return NULL;
+    return space->modules[low];
+}
+
+uint32_t qda_dsp_take(struct qda_space *space, struct qda_served *served, struct qda_lane *lane,
+                      int32_t client_id, int driver)
+{
+    struct qda_message *message = &served->message;
+    memcpy(message, lane->driver.record, sizeof *message);
+    served->pins = 0;
+    served->module = NULL;
+    served->shape = qda_shape_of(message->scalars);
+
+    int control = message->handle == QDA_CONTROL_HANDLE;
+    if ((control && !driver) || message->client_id != (control ? 0 : client_id))
+        return QDA_NO_SUCH_CLIENT;
+    uint32_t count = served->shape.arguments;
+    if (count) {
+        uint32_t status = take_arguments(space, served, count);
+        if (status)
+            return status;
+    }
+    served->module = find_module(space, message->handle, message->client_id);
+    if (served->module)
+        served->module->users++;
+    return 0;
+}
+
+int32_t qda_dsp_run(struct qda_served *served)
+{
+    const struct qda_module *module = served->module;
+    uint32_t scalars = served->message.scalars;
+
+    for (uint32_t index = 0; index < served->shape.arguments; index++) {
+        const struct qda_argument *argument = &served->arguments[index];
+        union qda_remote_argument *remote = &served->remote[index];
+        if (index >= served->shape.buffers) {
+            remote->handle = argument->raw;
+        } else {
+            /* C may touch no byte of an empty buffer, and with NULL it is noticed if it does. */
+            remote->buffer.bytes = argument->length ? argument->bytes : NULL;
+            remote->buffer.length = (size_t)argument->length;
+        }
+    }
+    if (module->has_own)
+        return ((qda_handle_entry)module->entry)(module->own, scalars, served->remote);
+    return ((qda_entry)module->entry)(scalars, served->remote);
+}
+
 void qda_dsp_answer(const struct qda_served *served, struct qda_lane *lane, int32_t result)
 {
     struct qda_response response = { .context = served->message.context, .result = result };
@@ -134,6 +187,9 @@ void qda_dsp_answer(const struct qda_served *served, struct qda_lane *lane, int3
 
 void qda_dsp_unpin(struct qda_served *served)
 {
+    if (served->module)
+        served->module->users--;
+    served->module = NULL;
     while (served->pins)
         served->pinned[--served->pins]->users--;
 }

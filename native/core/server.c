@@ -1,134 +1,25 @@
-/* The DSP's side for Python: `Space`, what the messages of a protection domain may name, and
- * `Server`, which serves one lane. */
-#include "module.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-/* Space. */
-
-struct region {
-    struct qda_region region;
-    PyObject *owner;
-};
-
-struct space {
-    PyObject_HEAD
-    struct qda_space space;
-};
-
-static PyObject *space_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
-{
-    (void)names;
-    if (!PyArg_ParseTuple(arguments, ":Space"))
-        return NULL;
-    return qda_allocate(type);
-}
-
-static void forget_region(struct region *region)
-{
-    PyObject *owner = region->owner;
-    free(region);
-    Py_XDECREF(owner);
-}
-
-static void space_free(PyObject *object)
-{
-    struct space *self = (struct space *)object;
-    for (uint32_t i = 0; i < self->space.count; i++)
-        forget_region((struct region *)self->space.regions[i]);
-    free(self->space.regions);
-    qda_release(object);
-}
-
-/* The place of the first region behind that address. */
-static uint32_t place_of(const struct qda_space *space, uint64_t bus)
-{
-    uint32_t place = 0;
-    while (place < space->count && space->regions[place]->bus <= bus)
-        place++;
-    return place;
-}
-
-static PyObject *space_add(PyObject *object, PyObject *arguments)
-{
-    struct qda_space *space = &((struct space *)object)->space;
-    unsigned long long bus, size, address;
-    PyObject *owner;
-    if (!PyArg_ParseTuple(arguments, "KKKO:add", &bus, &size, &address, &owner))
-        return NULL;
-    struct region *added = calloc(1, sizeof *added);
-    size_t room = sizeof(struct qda_region *) * (space->count + 1);
-    struct qda_region **regions = realloc(space->regions, room);
-    if (regions)
-        space->regions = regions;
-    if (!added || !regions) {
-        free(added);
-        return PyErr_NoMemory();
-    }
-    added->region = (struct qda_region){ bus, size, (void *)(uintptr_t)address, 0, 0 };
-    added->owner = Py_NewRef(owner);
-    uint32_t place = place_of(space, bus);
-    memmove(regions + place + 1, regions + place, sizeof *regions * (space->count - place));
-    regions[place] = &added->region;
-    space->count++;
-    Py_RETURN_NONE;
-}
-
-static PyObject *space_remove(PyObject *object, PyObject *arguments)
-{
-    struct qda_space *space = &((struct space *)object)->space;
-    PyObject *owner;
-    if (!PyArg_ParseTuple(arguments, "O:remove", &owner))
-        return NULL;
-    for (uint32_t place = 0; place < space->count; place++) {
-        struct region *removed = (struct region *)space->regions[place];
-        if (removed->owner != owner)
-            continue;
-        space->count--;
-        memmove(space->regions + place, space->regions + place + 1,
-                sizeof *space->regions * (space->count - place));
-        removed->region.gone = 1;
-        if (!removed->region.users)
-            forget_region(removed);
-        Py_RETURN_NONE;
-    }
-    PyErr_SetString(PyExc_KeyError, "no such memory");
-    return NULL;
-}
-
-static PyMethodDef space_methods[] = {
-    { "add", space_add, METH_VARARGS,
-      "add(bus, size, address, owner): messages may name this memory, which lies at `address`." },
-    { "remove", space_remove, METH_VARARGS,
-      "remove(owner): they may no longer; calls under way keep the owner." },
-    { 0 },
-};
-
-static PyType_Slot space_slots[] = {
-    { Py_tp_doc, "Space(): the memory that messages to a protection domain may name." },
-    { Py_tp_new, space_new },
-    { Py_tp_dealloc, space_free },
-    { Py_tp_methods, space_methods },
-    { 0, NULL },
-};
-
-PyType_Spec qda_space_spec = {
-    "qda.core._core.Space", sizeof(struct space), 0, Py_TPFLAGS_DEFAULT, space_slots,
-};
-
-/* Server. */
+/* The DSP's side for Python: `Server`, which serves one lane.
+ *
+ * A call of a module in C is answered without the interpreter; all others, and what is not simply
+ * right, go to a method in Python.  The words that other threads use, too, are atomic: whether a
+ * call is under way, whether it is still to be answered, whether Python has to see them all. */
+#include "space.h"
 
 struct server {
     PyObject_HEAD
-    struct space *space;
+    struct qda_space_object *space;
     struct qda_lane *lane;
     struct qda_waiter waiter;
     struct qda_served served;
     int32_t client_id;
     int driver;
     uint32_t number; /* of the request that is served, or was last */
-    int answered;
+    int in_c; /* its method was run in C */
+    uint32_t status; /* why its arguments could not be found */
+    int32_t result;
+    _Atomic uint32_t unanswered;
+    _Atomic uint32_t running; /* from before `watched` is read until the call has ended */
+    _Atomic uint32_t watched; /* the method gets all calls, and `ended` is called after each */
     _Atomic uint32_t dead;
 };
 
@@ -145,7 +36,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *arguments, PyObject *n
     struct server *self = qda_allocate(type);
     if (!self)
         return NULL;
-    self->space = (struct space *)Py_NewRef(space);
+    self->space = (struct qda_space_object *)Py_NewRef(space);
     self->lane = (void *)(uintptr_t)address;
     self->waiter = (struct qda_waiter){
         .mine = &self->lane->dsp,
@@ -157,7 +48,6 @@ static PyObject *server_new(PyTypeObject *type, PyObject *arguments, PyObject *n
     };
     self->client_id = client_id;
     self->driver = driver;
-    self->answered = 1;
     return (PyObject *)self;
 }
 
@@ -165,19 +55,6 @@ static void server_free(PyObject *object)
 {
     Py_DECREF(((struct server *)object)->space);
     qda_release(object);
-}
-
-static void unpin(struct qda_served *served)
-{
-    struct region *last[QDA_ARGUMENTS + 1];
-    uint32_t ended = 0;
-    while (served->pins) {
-        struct qda_region *region = served->pinned[--served->pins];
-        if (!--region->users && region->gone)
-            last[ended++] = (struct region *)region;
-    }
-    while (ended)
-        forget_region(last[--ended]);
 }
 
 static PyObject *view_of(const struct qda_argument *argument, int readable_only)
@@ -210,24 +87,41 @@ static PyObject *arguments_of(const struct qda_served *served)
     return list;
 }
 
-/* Write the answer and ring, once for each call. */
+/* Write the answer and ring: whoever comes first, once for each call. */
 static void answer(struct server *self, int32_t result)
 {
-    if (self->answered)
+    if (!atomic_exchange(&self->unanswered, 0))
         return;
-    self->answered = 1;
     qda_dsp_answer(&self->served, self->lane, result);
-    Py_BEGIN_ALLOW_THREADS
     qda_ring(&self->waiter, self->number);
-    Py_END_ALLOW_THREADS
 }
 
-static void call_method(struct server *self, PyObject *method)
+/* Take the call whose bell has rung, and serve it if nobody in Python has to do anything for it;
+ * returns whether that was so.  Without the interpreter. */
+static int serve_in_c(struct server *self)
 {
     struct qda_served *served = &self->served;
-    uint32_t status = qda_dsp_take(&self->space->space, served, self->lane, self->client_id,
-                                   self->driver);
-    PyObject *arguments = status ? PyLong_FromUnsignedLong(status) : arguments_of(served);
+
+    self->number++;
+    self->status = qda_space_enter(self->space, served, self->lane, self->client_id, self->driver);
+    atomic_store(&self->running, 1);
+    atomic_store(&self->unanswered, 1);
+    self->in_c = served->module && !atomic_load(&self->watched);
+    if (!self->in_c)
+        return 0;
+    self->result = qda_dsp_run(served);
+    if (qda_space_leave(self->space, served))
+        return 0;
+    answer(self, self->result);
+    atomic_store(&self->running, 0);
+    return !atomic_load(&self->watched);
+}
+
+static int32_t call_method(struct server *self, PyObject *method)
+{
+    struct qda_served *served = &self->served;
+    PyObject *arguments = self->status ? PyLong_FromUnsignedLong(self->status)
+                                       : arguments_of(served);
     PyObject *result = NULL;
     int32_t number = 0;
 
@@ -241,27 +135,49 @@ static void call_method(struct server *self, PyObject *method)
         number = (int32_t)QDA_FAILED;
     }
     Py_XDECREF(result);
-    unpin(served);
-    answer(self, number);
+    return number;
 }
 
-static PyObject *server_serve(PyObject *object, PyObject *method)
+/* Serve what was not served in C, or do what is left of it.  What was withdrawn under a call goes
+ * before its answer, so that nobody is told too early. */
+static void serve_in_python(struct server *self, PyObject *method, PyObject *ended)
+{
+    if (!self->in_c) {
+        self->result = call_method(self, method);
+        qda_space_leave(self->space, &self->served);
+    }
+    qda_space_forget(&self->served);
+    Py_BEGIN_ALLOW_THREADS
+    answer(self, self->result);
+    Py_END_ALLOW_THREADS
+    atomic_store(&self->running, 0);
+    if (atomic_load(&self->watched)) {
+        PyObject *none = PyObject_CallNoArgs(ended);
+        if (!none)
+            PyErr_WriteUnraisable(ended);
+        Py_XDECREF(none);
+    }
+}
+
+static PyObject *server_serve(PyObject *object, PyObject *arguments)
 {
     struct server *self = (struct server *)object;
+    PyObject *method, *ended;
+    if (!PyArg_ParseTuple(arguments, "OO:serve", &method, &ended))
+        return NULL;
     for (;;) {
         enum qda_woken woken;
         Py_BEGIN_ALLOW_THREADS
-        woken = qda_await(&self->waiter, self->number + 1, NULL, -1, -1);
+        do
+            woken = qda_await(&self->waiter, self->number + 1, NULL, -1, -1);
+        while (woken == QDA_RUNG && serve_in_c(self));
         Py_END_ALLOW_THREADS
         if (woken == QDA_DEAD)
             Py_RETURN_NONE;
-        if (woken == QDA_RUNG) {
-            self->number++;
-            self->answered = 0;
-            call_method(self, method);
-        } else if (PyErr_CheckSignals()) {
+        if (woken == QDA_RUNG)
+            serve_in_python(self, method, ended);
+        else if (PyErr_CheckSignals())
             return NULL;
-        }
     }
 }
 
@@ -270,16 +186,50 @@ static PyObject *server_answer(PyObject *object, PyObject *result)
     long number = PyLong_AsLong(result);
     if (number == -1 && PyErr_Occurred())
         return NULL;
+    Py_BEGIN_ALLOW_THREADS
     answer((struct server *)object, (int32_t)number);
+    Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
 
+static PyObject *server_watch(PyObject *object, PyObject *nothing)
+{
+    (void)nothing;
+    atomic_store(&((struct server *)object)->watched, 1);
+    Py_RETURN_NONE;
+}
+
+static PyObject *server_runs(PyObject *object, PyObject *nothing)
+{
+    (void)nothing;
+    return PyBool_FromLong((long)atomic_load(&((struct server *)object)->running));
+}
+
+static PyObject *server_handles(PyObject *object, PyObject *nothing)
+{
+    (void)nothing;
+    const struct qda_served *served = &((struct server *)object)->served;
+    PyObject *list = PyList_New(0);
+    for (uint32_t index = served->shape.buffers; list && index < served->shape.arguments; index++) {
+        PyObject *item = handle_of(&served->arguments[index]);
+        if (!item || PyList_Append(list, item))
+            Py_CLEAR(list);
+        Py_XDECREF(item);
+    }
+    return list;
+}
+
 static PyMethodDef server_methods[] = {
-    { "serve", server_serve, METH_O,
-      "serve(method): run method(handle, scalars, tid, arguments) for each call until nobody can\n"
-      "ring any more.  It returns the result, signed; `arguments` is a status, an int, if they\n"
-      "could not be found." },
+    { "serve", server_serve, METH_VARARGS,
+      "serve(method, ended): serve calls until nobody can ring any more.  Those that are not for a\n"
+      "module in C go to method(handle, scalars, tid, arguments), which returns the result, signed;\n"
+      "`arguments` is a status, an int, if they could not be found." },
     { "answer", server_answer, METH_O, "Answer the call under way before its method has ended." },
+    { "watch", server_watch, METH_NOARGS,
+      "From now on all calls go to the method, and `ended` is called after each." },
+    { "runs", server_runs, METH_NOARGS, "Whether a call is under way." },
+    { "handles", server_handles, METH_NOARGS,
+      "The handle arguments of the call that runs in C in this thread." },
     { 0 },
 };
 

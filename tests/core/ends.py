@@ -77,26 +77,38 @@ class Ends:
 
 
 @contextmanager
-def connect(driver: Any, dsp: Any, method: Method, patience: int = 20) -> Iterator[Ends]:
-    """A lane between a pool of core `driver` and a server of core `dsp`, which runs `method`."""
+def connect(
+    driver: Any,
+    dsp: Any,
+    method: Method,
+    patience: int = 20,
+    *,
+    space: Any = None,
+    ended: Callable[[], None] = lambda: None,
+) -> Iterator[Ends]:
+    """A lane between a pool of core `driver` and a server of core `dsp`, which runs `method`.
+
+    `space` is a new one by default; the pool is added to it.
+    """
     memory = mmap.mmap(-1, POOL_SIZE)
     address = address_of(memory)
     asked, told = os.pipe(), os.pipe()
     for descriptor in (asked[1], told[1]):
         os.set_blocking(descriptor, False)
     wakes = os.open(f"/proc/self/fd/{told[0]}", os.O_RDWR)  # `kill` writes to it
-    space = dsp.Space()
+    space = space or dsp.Space()
     space.add(DEVICE, POOL_SIZE, address, memory)
     words = lane_address(address, 1)
     server = dsp.Server(space, words, asked[0], told[1], CLIENT, True, patience)
     pool = driver.Pool(address, DEVICE, CLIENT, 0)
     pool.open(1, wakes, asked[1], patience)
-    thread = threading.Thread(target=server.serve, args=(method,), daemon=True)
+    thread = threading.Thread(target=server.serve, args=(method, ended), daemon=True)
     thread.start()
     try:
         yield Ends(pool, server, space, memory, address, wakes, asked[1])
     finally:
         os.close(asked[1])
         thread.join()
+        space.remove(memory)
         for descriptor in (asked[0], *told, wakes):
             os.close(descriptor)

@@ -1,6 +1,6 @@
 /* The core under sanitizers, with no Python around it:
  *
- *     program calls SEED COUNT     random calls, good and bad, from elements to arguments
+ *     program calls SEED COUNT     random calls, good and bad, from elements to a method's arguments
  *     program lanes SEED COUNT     rings between two threads, with delays and numbers that wrap
  *     program hostile SEED COUNT   the same while a third thread writes nonsense into the lane
  */
@@ -119,10 +119,31 @@ static void compare(const struct qda_call *call, const struct qda_served *served
     }
 }
 
+enum { OWN = 3 };
+
+static struct qda_served served;
+static uint32_t served_in_c;
+
+/* A method in C gets what was found, and no address of an empty buffer. */
+static int32_t method(uint64_t own, uint32_t scalars, const union qda_remote_argument *remote)
+{
+    CHECK(own == OWN && scalars == served.message.scalars);
+    for (uint32_t i = 0; i < served.shape.arguments; i++) {
+        const struct qda_argument *argument = &served.arguments[i];
+        if (i >= served.shape.buffers) {
+            CHECK(remote[i].handle == argument->raw);
+            continue;
+        }
+        CHECK(remote[i].buffer.length == argument->length);
+        CHECK(remote[i].buffer.bytes == (argument->length ? argument->bytes : NULL));
+    }
+    served_in_c++;
+    return 5;
+}
+
 static void run_calls(uint32_t count)
 {
     static struct qda_call call;
-    static struct qda_served served;
     unsigned char *pool = calloc(1, QDA_POOL), *bytes = calloc(1, ROOM);
     struct qda_object object = { OBJECT, ROOM, 42, 1, 2, 0, 1 };
     struct qda_object *objects[] = { NULL, NULL, NULL, &object };
@@ -132,7 +153,9 @@ static void run_calls(uint32_t count)
         { OBJECT, ROOM, bytes, 0, 0 },
     };
     struct qda_region *known[] = { &regions[0], &regions[1] };
-    struct qda_space space = { known, 2 };
+    struct qda_module module = { 9, CLIENT, (void (*)(void))method, OWN, 1, 0, 0 };
+    struct qda_module *modules[] = { &module };
+    struct qda_space space = { known, modules, 2, 1 };
     struct qda_port port = { fetch, store, locate, 2 * ROOM };
     uint32_t done = 0;
 
@@ -156,6 +179,8 @@ static void run_calls(uint32_t count)
         struct qda_lane *lane = qda_lane_of(pool, call.lane);
         CHECK(!qda_dsp_take(&space, &served, lane, CLIENT, 0));
         compare(&call, &served, bytes);
+        CHECK(served.module == &module && module.users == 1);
+        CHECK(qda_dsp_run(&served) == 5);
         for (uint32_t j = served.shape.inputs; j < served.shape.buffers; j++)
             if (served.arguments[j].length)
                 memset(served.arguments[j].bytes, (int)any(256), served.arguments[j].length);
@@ -165,7 +190,7 @@ static void run_calls(uint32_t count)
         CHECK(qda_driver_answered(&session, &call, &result) && result == (int32_t)i);
         CHECK(!qda_driver_finish(&call, &port));
         qda_driver_unpin(&call);
-        CHECK(!object.users && !regions[0].users && !regions[1].users);
+        CHECK(!object.users && !regions[0].users && !regions[1].users && !module.users);
         done++;
 
         /* And a message that is nonsense, which must be refused or lie within what is known. */
@@ -177,11 +202,13 @@ static void run_calls(uint32_t count)
             for (uint32_t j = 0; j < served.shape.buffers; j++)
                 if (served.arguments[j].length)
                     served.arguments[j].bytes[served.arguments[j].length - 1]++;
+        CHECK(!served.module
+              || (served.message.handle == 9 && served.message.client_id == CLIENT));
         qda_dsp_unpin(&served);
-        CHECK(!regions[0].users && !regions[1].users);
+        CHECK(!regions[0].users && !regions[1].users && !module.users);
     }
     printf("%u of %u calls went through\n", done, count);
-    CHECK(done);
+    CHECK(done && served_in_c == done);
     free(pool);
     free(bytes);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,18 +19,23 @@ from tests.core.ends import CLIENT, DEVICE, compiled, connect, needs_compiled
 SLOT = 65536
 NEAR = DEVICE + SLOT
 
-addresses = st.one_of(
-    st.integers(NEAR, NEAR + SLOT),
-    st.integers(DEVICE - 4096, DEVICE + (17 << 20)),
-    st.integers(0, (1 << 64) - 1),
-)
 lengths = st.one_of(st.integers(0, 300), st.integers(0, (1 << 64) - 1))
 sizes = st.one_of(st.just(4096), st.integers(0, 8192), st.integers(0, (1 << 64) - 1))
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> tuple[InvokeMessage, bytes]:
-    """A message and the metadata in its slot, much of it nonsense."""
+def messages(
+    draw: st.DrawFn, handles: Sequence[int] = (5, 6, 1, 0xFFFFFFFF), lowest: int = DEVICE - 4096
+) -> tuple[InvokeMessage, bytes]:
+    """A message and the metadata in its slot, much of it nonsense.
+
+    `lowest` is the first address on the bus that it may name on purpose.
+    """
+    addresses = st.one_of(
+        st.integers(NEAR, NEAR + SLOT),
+        st.integers(lowest, DEVICE + (17 << 20)),
+        st.integers(0, (1 << 64) - 1),
+    )
     scalars = Scalars(
         2,
         draw(st.integers(0, 3)),
@@ -49,7 +55,7 @@ def messages(draw: st.DrawFn) -> tuple[InvokeMessage, bytes]:
         client_id=draw(st.sampled_from([CLIENT, CLIENT, CLIENT, 0, 8])),
         tid=draw(st.integers(-(1 << 31), (1 << 31) - 1)),
         context=1 << 4,
-        handle=draw(st.sampled_from([5, 6, 1, 0xFFFFFFFF])),
+        handle=draw(st.sampled_from(handles)),
         scalars=scalars.word,
         address=draw(st.one_of(st.just(NEAR), st.just(NEAR), addresses)),
         size=draw(st.sampled_from([4096, 4096, metadata_size(count), metadata_size(count) - 1, 0])),

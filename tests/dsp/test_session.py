@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from qda.core.twin import Server
-from qda.dsp.session import LIFE, Life, LifeEvent, Pending, Session
+from qda.dsp.session import LIFE, Life, LifeEvent, Session
 from qda.errors import BAD_STATE, StatusError, as_signed
 from qda.fastrpc.handles import Fixed
 from qda.rpmsg import Endpoint
@@ -16,14 +16,21 @@ STOPS = st.sampled_from([LifeEvent.EXIT, LifeEvent.RELEASE])
 STARTS = st.sampled_from([LifeEvent.CREATE, LifeEvent.ATTACH])
 
 
-class FakeServer(Server):
-    """The end of a lane that keeps what it is given to answer."""
+class FakeLane(Server):
+    """The end of a lane on which a call has come, which keeps what it is given to answer."""
 
     def __init__(self) -> None:
         self.answers: list[int] = []
+        self.running, self.watched = True, False
 
     def answer(self, result: int) -> None:
         self.answers.append(result)
+
+    def runs(self) -> bool:
+        return self.running
+
+    def watch(self) -> None:
+        self.watched = True
 
 
 class Walk(RuleBasedStateMachine):
@@ -33,9 +40,9 @@ class Walk(RuleBasedStateMachine):
         super().__init__()
         self.control, self.far = Endpoint.pair()
         self.session = Session(3, self.control)
-        self.server = FakeServer()
         self.state = LIFE.start
-        self.running: list[Pending] = []
+        self.lanes: list[FakeLane] = []
+        self.running: list[FakeLane] = []
         self.ended = False
         """Whether reverse calls have ended."""
         self.forgotten = 0
@@ -76,17 +83,19 @@ class Walk(RuleBasedStateMachine):
     @rule()
     def begin(self) -> None:
         """A call comes."""
-        pending = Pending(self.server)
-        self.session.begin(pending)
-        self.running.append(pending)
+        lane = FakeLane()
+        self.session.add(lane)
+        self.lanes.append(lane)
+        self.running.append(lane)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
         """A method returns; with the last one a session that has gone is forgotten."""
-        pending = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        lane = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        lane.running = False
         last = not self.running and self.expect(LifeEvent.FORGET)
-        assert self.session.finish(pending) == last
+        assert self.session.finish() == last
         self.forgotten += last
 
     @precondition(lambda self: LIFE.legal(self.state, LifeEvent.GO))
@@ -102,16 +111,16 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule()
     def answer_all(self) -> None:
-        """RELEASE answers what runs, once, and not the call that asks for it."""
+        """RELEASE answers what runs, and not the call that asks for it."""
         own, *others = self.running
         self.session.answer_all(but=own)
+        assert not own.answers
         for one in others:
-            one.answer(7)
-        assert self.server.answers == [as_signed(BAD_STATE)] * len(others)
-        self.server.answers.clear()
+            assert one.answers == [as_signed(BAD_STATE)]
+            one.answers.clear()
+            one.running = False
+            assert self.session.finish() is False
         self.running = [own]
-        for one in others:
-            assert self.session.finish(one) is False
 
     @invariant()
     def state_is_that_of_the_table(self) -> None:
@@ -128,6 +137,12 @@ class Walk(RuleBasedStateMachine):
         assert self.session.answers(0x201) == begun
         for handle in (Fixed.CURRENT_PROCESS1, Fixed.INIT):
             assert self.session.answers(handle) == after
+
+    @invariant()
+    def lanes_are_watched_from_the_first_call_that_is_refused(self) -> None:
+        """Until then they may answer without asking the session."""
+        begun = self.state in (Life.OPENED, Life.STARTED)
+        assert all(lane.watched != begun for lane in self.lanes)
 
     @invariant()
     def reverse_calls_end_with_the_client(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from qda.core.layout import BLOCK, LANES, POOL_SIZE, Arguments, Side, Woken, lane_address
+from qda.core.layout import BLOCK, LANES, POOL_SIZE, Arguments, Handle, Side, Woken, lane_address
 
 if TYPE_CHECKING or os.environ.get("QDA_CORE") == "python":
     from qda.core.twin import Emitter, Pool, Port, Server, Space, word_clear, word_set
@@ -33,6 +33,7 @@ __all__ = [
     "POOL_SIZE",
     "Arguments",
     "Emitter",
+    "Handle",
     "Pool",
     "Port",
     "Server",

@@ -181,7 +181,10 @@ class _Region:
 
 
 class Space:
-    """The memory that messages to a protection domain may name."""
+    """What messages to a protection domain may name: memory, and modules in C.
+
+    The twin leaves these to the method in Python, which can call them, too.
+    """
 
     def __init__(self) -> None:
         self._regions: list[_Region] = []
@@ -198,6 +201,13 @@ class Space:
                 self._regions.remove(region)
                 return
         raise KeyError("no such memory")
+
+    def open(self, handle: int, client_id: int, entry: int, own: int | None, owner: object) -> None:
+        """From now on calls of that client go to the function at `entry`, which gets the library's
+        own handle first, unless that is None."""
+
+    def close(self, handle: int) -> None:
+        """They do no longer; calls under way keep the owner."""
 
     def reach(self, bus: int, length: int) -> tuple[memoryview, object] | None:
         """The bytes at a bus address with their owner, None unless one region holds them all."""
@@ -241,14 +251,17 @@ class Server:
         self._client_id, self._driver = client_id, driver
         self._number, self._context = 0, 0
         self._answered = True
+        self._running, self._watched = False, False
 
-    def serve(self, method: Method) -> None:
-        """Run method(handle, scalars, tid, arguments) for each call until nobody can ring any
-        more.  It returns the result, signed; `arguments` is a status, an int, if they could not be
-        found."""
+    def serve(self, method: Method, ended: Callable[[], None]) -> None:
+        """Serve calls until nobody can ring any more.
+
+        Those that are not for a module in C go to method(handle, scalars, tid, arguments), which
+        returns the result, signed; `arguments` is a status, an int, if they could not be found.
+        """
         while self._waiter.wait(self._number + 1, None) is Woken.RUNG:
             self._number += 1
-            self._answered = False
+            self._running, self._answered = True, False
             message = InvokeMessage.unpack(bytes(self._waiter.other.record))
             self._context = message.context
             pinned: list[object] = []
@@ -259,6 +272,9 @@ class Server:
                 arguments = refused.status
             self.answer(method(message.handle, message.scalars, message.tid, arguments))
             del arguments, pinned  # the call is over: what was withdrawn meanwhile may go
+            self._running = False
+            if self._watched:
+                ended()
 
     def answer(self, result: int) -> None:
         """Answer the call under way; nothing if it is answered."""
@@ -266,6 +282,18 @@ class Server:
             self._answered = True
             self._waiter.mine.record[: _response.size] = _response.pack(self._context, result)
             self._waiter.ring(self._number)
+
+    def watch(self) -> None:
+        """From now on all calls go to the method, and `ended` is called after each."""
+        self._watched = True
+
+    def runs(self) -> bool:
+        """Whether a call is under way."""
+        return self._running
+
+    def handles(self) -> list[Handle]:
+        """The handle arguments of the call that runs in C in this thread."""
+        return []
 
     def _arguments(self, message: InvokeMessage, pinned: list[object]) -> list[memoryview | Handle]:
         control = message.handle == Fixed.INIT

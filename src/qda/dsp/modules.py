@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from qda.core import Space
+from qda.dsp.native import Entry, NativeModule, NativeSkeleton
 from qda.dsp.skeleton import DspServices
 from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError
 from qda.fastrpc.handles import FIRST_OPENED
@@ -97,10 +99,13 @@ class _Opened:
 
 class Modules:
     """The table of modules, by handle.  Handles of opened modules are never used again, so a stale
-    one is told from a live one.  Thread-safe."""
+    one is told from a live one.  Thread-safe.
 
-    def __init__(self, loaders: list[Loader]) -> None:
-        self._loaders = loaders
+    `space` is told of those in C, which lanes then call without coming here.
+    """
+
+    def __init__(self, space: Space, loaders: list[Loader]) -> None:
+        self._space, self._loaders = space, loaders
         self._fixed: dict[int, Module] = {}
         self._opened: dict[int, _Opened] = {}
         self._next = FIRST_OPENED
@@ -134,9 +139,12 @@ class Modules:
         else:
             places = "; ".join(searched)
             raise StatusError(UNABLE_TO_LOAD, f"{uri.file} not found; searched {places}")
+        entry = _entry_of(loaded[0])
         with self._lock:
             handle, self._next = self._next, self._next + 1
             self._opened[handle] = _Opened(client_id, *loaded)
+            if entry is not None:
+                self._space.open(handle, client_id, entry.address, entry.own, entry.library)
         return handle
 
     def close(self, client_id: int, handle: int) -> None:
@@ -146,6 +154,7 @@ class Modules:
             if opened is None or opened.client_id != client_id:
                 raise StatusError(BAD_HANDLE, f"handle {handle:#x} is not open")
             del self._opened[handle]
+        self._space.close(handle)
         opened.close()
 
     def close_all(self, client_id: int) -> list[BaseException]:
@@ -159,3 +168,8 @@ class Modules:
             except BaseException as error:  # a skeleton's close may raise anything
                 failures.append(error)
         return failures
+
+
+def _entry_of(module: Module) -> Entry | None:
+    """What lanes can call, of a module that is C and nothing else."""
+    return module.direct() if isinstance(module, NativeModule | NativeSkeleton) else None

@@ -7,8 +7,10 @@ A generated skeleton has one entry, which gets the scalars and the argument arra
     int calculator_skel_handle_invoke(remote_handle64 h, uint32_t scalars, remote_arg* arguments);
     int calculator_skel_invoke(uint32_t scalars, remote_arg* arguments);    without a handle
 
-The arguments are the memory that the caller shares, as for skeletons in Python.  While C runs, the
-interpreter serves other calls.  C that crashes ends its protection domain, and nothing else.
+The arguments are the memory that the caller shares, as for skeletons in Python.  Once a module is
+open the core calls its entry by itself (`Modules.open`); Python does so where the core has not been
+compiled.  In either case the interpreter serves other calls meanwhile.  C that crashes ends its
+protection domain, and nothing else.
 
 What a library asks of the DSP's runtime comes through pointers in it that `qda.dsp.runtime` fills
 in, as those of our headers do, or from the library `qda_runtime`.
@@ -21,8 +23,10 @@ import fcntl
 import os
 import threading
 import types
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from qda.dsp.remote_arg import RemoteArgument, remote_arguments
@@ -35,6 +39,7 @@ from qda.idl.wire.lifecycle import CLOSE, OPEN
 from qda.linux import sealed_memory, unload
 
 __all__ = [
+    "Entry",
     "NativeLibrary",
     "NativeModule",
     "NativeSkeleton",
@@ -46,6 +51,20 @@ __all__ = [
 
 def _nothing_mapped(fd: int) -> int:
     raise StatusError(BAD_PARAMETER, f"nothing is known about fd {fd}")
+
+
+class Loaded:
+    """Whoever has this has a library loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The function of a module: where it is, the library's own handle, which it gets first if there
+    is one, and what keeps its code."""
+
+    address: int
+    own: int | None
+    library: Loaded
 
 
 class NativeLibrary:
@@ -104,9 +123,20 @@ class NativeLibrary:
         try:
             yield
         finally:
-            with self._lock:
-                self._running -= 1
-                self._unload()
+            self._leave()
+
+    def keep(self) -> Loaded:
+        """What keeps it loaded as long as anybody has it."""
+        loaded = Loaded()
+        with self._lock:
+            self._running += 1
+        weakref.finalize(loaded, self._leave).atexit = False
+        return loaded
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._running -= 1
+            self._unload()
 
     def close(self) -> None:
         """Unload it as soon as none of its code runs.  Idempotent."""
@@ -180,6 +210,13 @@ class NativeModule:
             if status:
                 raise StatusError(as_unsigned(status), f"{self.name} failed to close")
 
+    def direct(self) -> Entry | None:
+        """What calls an opened module with no Python between; None if it is not open."""
+        if self.handle64 and self._handle is None:
+            return None
+        address = ctypes.cast(self._entry, ctypes.c_void_p).value or 0
+        return Entry(address, self._handle, self._library.keep())
+
     def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
         """Run one call; returns the skeleton's status, signed.  StatusError before any C runs."""
         if self.handle64 and self._handle is None:
@@ -226,6 +263,10 @@ class NativeSkeleton(Skeleton):
     def close(self) -> None:
         """Close it in C."""
         self._module.close()
+
+    def direct(self) -> Entry | None:
+        """What calls it with no Python between; None for a class that does more than this one."""
+        return self._module.direct() if type(self).invoke is NativeSkeleton.invoke else None
 
     def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
         """Call a method in C."""

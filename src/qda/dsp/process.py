@@ -12,7 +12,7 @@ import threading
 import traceback
 
 from qda import limits
-from qda.core import Arguments
+from qda.core import Arguments, Server
 from qda.dsp.builtin import BuiltInLoader
 from qda.dsp.call import arguments_of
 from qda.dsp.files import FileLoader
@@ -29,7 +29,7 @@ from qda.dsp.services import (
     RemoteControl,
     Utilities,
 )
-from qda.dsp.session import ClientFault, LifeEvent, Pending, Session, SessionLog
+from qda.dsp.session import ClientFault, LifeEvent, Session, SessionLog
 from qda.errors import (
     BAD_STATE,
     NO_LISTENER,
@@ -50,13 +50,12 @@ __all__ = ["Process", "Served"]
 
 
 class Served:
-    """What a thread serves: the session of its lane, the call, the host's thread."""
+    """What a thread serves: a lane with its session, and the host's thread that calls."""
 
-    __slots__ = ("pending", "session", "thread")
+    __slots__ = ("lane", "session", "thread")
 
-    def __init__(self, session: Session | None = None) -> None:
-        self.session = session
-        self.pending: Pending | None = None
+    def __init__(self, session: Session | None = None, lane: Server | None = None) -> None:
+        self.session, self.lane = session, lane
         self.thread = 0
 
 
@@ -94,12 +93,13 @@ class Process:
         self.environment = Environment(self.host)
         self.skeletons = SkeletonLoader(self)
         self.modules = Modules(
+            self.space.bus,
             [
                 self.skeletons,
                 BuiltInLoader(self._by_name()),
                 FolderLoader(self, lambda: self.reverse_calls),
                 FileLoader(self, lambda: self.reverse_calls),
-            ]
+            ],
         )
         for handle, module in self._by_handle(capabilities).items():
             self.modules.fix(handle, module)
@@ -213,7 +213,7 @@ class Process:
             return
         self._undefault(session)
         session.stop(LifeEvent.RELEASE)
-        session.answer_all(but=self.running.served.pending)
+        session.answer_all(but=self.running.served.lane)
         if self.kind is ProtectionDomain.USER:  # the process is destroyed after this
             self._close_modules(client_id)
 

@@ -28,6 +28,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from qda.core import Handle
 from qda.dsp.host import open_module
 from qda.dsp.remote_arg import RemoteArgument
 from qda.dsp.skeleton import DspServices, HandleArgument
@@ -47,6 +48,7 @@ __all__ = [
     "RUNTIME_LIBRARY",
     "LengthOf",
     "call_running",
+    "lane_serves",
     "load_runtime",
     "supply_runtime",
 ]
@@ -71,7 +73,8 @@ RUNTIME_LIBRARY: Final = "QDA_RUNTIME"
 """Environment variable that names the library `qda_runtime`, if it is not in the package."""
 
 _local = threading.local()
-"""`call`: arguments, `LengthOf` and services of the call that runs in this thread."""
+"""`call`: what gives the arguments of the call that runs in this thread, its `LengthOf`, and its
+services."""
 
 _loaded_by: list[DspServices] = []
 """The protection domain that has loaded the last library: for threads that C has started."""
@@ -83,11 +86,21 @@ def call_running(
 ) -> Iterator[None]:
     """While C runs a call in this thread: whose questions the runtime answers."""
     before = getattr(_local, "call", None)
-    _local.call = arguments, length_of, services
+    _local.call = lambda: arguments, length_of, services
     try:
         yield
     finally:
         _local.call = before
+
+
+def lane_serves(handles: Callable[[], list[Handle]], services: DspServices) -> None:
+    """The calls of this thread may run in C with no Python before it; `handles` are those of the
+    one that runs."""
+
+    def arguments() -> list[HandleArgument]:
+        return [HandleArgument(*one) for one in handles()]
+
+    _local.call = arguments, lambda fd: len(services.memory_of_fd(fd)), services
 
 
 def load_runtime() -> str:
@@ -180,8 +193,8 @@ def _functions() -> dict[str, Any]:
 
 def _fd_info(fd: int, length: Place) -> None:
     """The length under an fd: of a handle of the running call, else of a mapping."""
-    arguments, length_of, _ = getattr(_local, "call", None) or ((), None, None)
-    for argument in arguments:
+    arguments, length_of, _ = getattr(_local, "call", None) or (tuple, None, None)
+    for argument in arguments():
         if isinstance(argument, HandleArgument) and argument.fd == fd:
             length[0] = argument.length
             return

@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 from qda.core import BLOCK, LANES, Arguments, Server, lane_address
 from qda.dsp.process import Process, Served
-from qda.dsp.session import ClientFault, Pending, Session
+from qda.dsp.runtime import lane_serves
+from qda.dsp.session import ClientFault, Session
 from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
 from qda.linux import address_of
@@ -122,9 +123,9 @@ class Serving:
     def _serve_lane(
         self, session: Session, words: mmap.mmap, number: int, bells: Bells, patience: int
     ) -> None:
-        served = self._process.running.served = Served(session)
+        process = self._process
         server = Server(
-            self._process.space.bus,
+            process.space.bus,
             lane_address(address_of(words), number),
             bells.sleep,
             bells.wake,
@@ -132,35 +133,37 @@ class Serving:
             True,
             patience,
         )
+        served = process.running.served = Served(session, server)
+        lane_serves(server.handles, process)
+        session.add(server)
 
         def run(handle: int, word: int, thread: int, found: Arguments) -> int:
             if self._dead:  # the driver has not heard of it yet
                 return as_signed(BAD_STATE)
-            pending = served.pending = Pending(server)
             served.thread = thread
-            session.begin(pending)
             try:
-                result = self._process.run(session, handle, word, found)
+                return process.run(session, handle, word, found)
             except ClientFault as fault:
-                result = self._fault(pending, fault)
-            pending.claim()
-            if session.finish(pending):
-                self._process.forget(session)
-            return result
+                return self._fault(session, server, fault)
+
+        def ended() -> None:
+            if session.finish():
+                process.forget(session)
 
         try:
-            server.serve(run)
+            server.serve(run, ended)
         finally:
             self._bells.discard(bells)
             bells.close()
 
-    def _fault(self, pending: Pending, fault: ClientFault) -> int:
+    def _fault(self, session: Session, server: Server, fault: ClientFault) -> int:
         """A client has asked to end as by a fault; returns the result of its call."""
         self._process.log.info("%s", fault)
         result = as_signed(fault.status)
         if self._process.kind is ProtectionDomain.USER:
             self._dead = True  # before the answer: the client's next call finds nobody
-            pending.answer(result)
+            session.watch()
+            server.answer(result)
             self._die()
         self._process.leave()  # in the root protection domain others go on
         return result

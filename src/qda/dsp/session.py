@@ -32,7 +32,7 @@ from qda.fastrpc.hostlog import Level
 from qda.rpmsg import Endpoint
 from qda.states import Transitions
 
-__all__ = ["LIFE", "ClientFault", "Life", "LifeEvent", "Pending", "Session", "SessionLog"]
+__all__ = ["LIFE", "ClientFault", "Life", "LifeEvent", "Session", "SessionLog"]
 
 
 class Life(enum.Enum):
@@ -95,35 +95,8 @@ _ANSWERED: Final[dict[Life, frozenset[Fixed] | None]] = {
 """The handles that answer in a state, None for all of them (spec 6.6, 10)."""
 
 
-_GONE = Life.GONE  # a member of an enumeration is looked up by name each time
-
-
 class ClientFault(StatusError):
     """A client has asked to end as by a fault in its process."""
-
-
-class Pending:
-    """A call that has not been answered yet.  It is answered once, by whoever comes first: its own
-    thread, or the release of its session."""
-
-    __slots__ = ("_unanswered", "server")
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self._unanswered = [True]
-
-    def claim(self) -> bool:
-        """Be the one who answers, from here on; false for all but the first."""
-        try:
-            self._unanswered.pop()
-        except IndexError:
-            return False
-        return True
-
-    def answer(self, result: int) -> None:
-        """Send the response; nothing if somebody else does."""
-        if self.claim():
-            self.server.answer(result)
 
 
 class Session:
@@ -135,7 +108,7 @@ class Session:
         self._answered = _ANSWERED[self.state]
         self.reverse_calls = ReverseCalls()
         self._lock = threading.Lock()
-        self._pending: set[Pending] = set()
+        self._lanes: list[Server] = []
         self._log: collections.deque[str] = collections.deque(maxlen=limits.LOG_LINES)
         self._host_log = HostLog(self.reverse_calls)
 
@@ -160,24 +133,29 @@ class Session:
 
     # Its calls.
 
-    def begin(self, pending: Pending) -> None:
-        """A call begins to run."""
-        self._pending.add(pending)
+    def add(self, lane: Server) -> None:
+        """A lane begins to serve its calls."""
+        with self._lock:
+            self._lanes.append(lane)
+            if self._answered is not None:
+                lane.watch()
 
-    def finish(self, pending: Pending) -> bool:
-        """A call runs no more; whether the session is to be forgotten with it."""
-        self._pending.discard(pending)
-        if self.state is not _GONE:
-            return False
-        with self._lock:  # it went before this call was over, or in this moment
+    def watch(self) -> None:
+        """No lane serves a call any more without asking whether it may."""
+        for lane in self._lanes:
+            lane.watch()
+
+    def finish(self) -> bool:
+        """A call of a watched lane runs no more; whether the session is to be forgotten with it."""
+        with self._lock:
             return self._forget()
 
-    def answer_all(self, but: Pending | None) -> None:
-        """Answer what runs with BAD_STATE, except one's own call."""
+    def answer_all(self, but: Server | None) -> None:
+        """Answer what runs with BAD_STATE, except the call of one's own lane."""
         with self._lock:
-            left = self._pending - {but}
-        for pending in left:
-            pending.answer(as_signed(BAD_STATE))
+            lanes = [lane for lane in self._lanes if lane is not but]
+        for lane in lanes:
+            lane.answer(as_signed(BAD_STATE))
 
     def go(self) -> bool:
         """Its control endpoint has ended; whether the session is to be forgotten at once."""
@@ -187,7 +165,7 @@ class Session:
 
     def _forget(self) -> bool:
         """Whether none of its methods runs any more, it having gone."""
-        if self._pending or self.state is not _GONE:
+        if self.state is not Life.GONE or any(lane.runs() for lane in self._lanes):
             return False
         self._enter(LifeEvent.FORGET)
         return True
@@ -195,6 +173,8 @@ class Session:
     def _enter(self, event: LifeEvent) -> None:
         self.state = LIFE.after(self.state, event)
         self._answered = _ANSWERED[self.state]
+        if self._answered is not None:
+            self.watch()
 
     # Its log.
 
