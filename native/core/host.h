@@ -18,11 +18,12 @@ long qda_locate(int maps, uint64_t address, struct qda_area *found);
 
 void qda_client_init(struct qda_client *client, int32_t pid, uint64_t limit, int maps);
 
-/* Whether looking for the other side's bell, before sleeping, has been worth it on this lane: looks
- * in a row that found nothing; when looks are tried again; how many of those may be long. */
-struct qda_look {
+/* Whether to do something for a moment has been worth it on this lane: how often in a row it found
+ * nothing; when it is tried again; how many of those trials may be long. */
+struct qda_habit {
     uint32_t misses, calls, next, interval, trials;
 };
+
 
 enum qda_woken {
     QDA_RUNG = 0,
@@ -36,7 +37,8 @@ enum qda_woken {
 struct qda_waiter {
     struct qda_side *mine, *other;
     const _Atomic uint32_t *dead; /* the process's own mark */
-    struct qda_look look;
+    struct qda_habit looks; /* for the other side's bell, before sleeping */
+    struct qda_habit moments; /* waiting with the interpreter's lock */
     int sleep; /* read end of the pipe that the other side writes to */
     int wake; /* write end of the pipe that the other side sleeps on */
     uint32_t patience; /* microseconds to look at most; 0: never */
@@ -50,5 +52,10 @@ void qda_ring(struct qda_waiter *waiter, uint32_t number);
  * be read, -1 for none; `timeout`: milliseconds, -1 for ever. */
 enum qda_woken qda_await(struct qda_waiter *waiter, uint32_t number, const uint64_t *context,
                          int also, int timeout);
+
+/* Wait for a short answer: at most 50 us asleep, and not at all, QDA_LATE, on a lane whose answers
+ * have taken longer lately or that does not look. */
+enum qda_woken qda_await_a_moment(struct qda_waiter *waiter, uint32_t number,
+                                  const uint64_t *context);
 
 #endif

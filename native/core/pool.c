@@ -286,10 +286,14 @@ static void leave(struct pool *self, struct entry *entry)
 static int await_answer(struct pool *self, struct entry *entry, int32_t *result)
 {
     for (;;) {
-        enum qda_woken woken;
-        Py_BEGIN_ALLOW_THREADS
-        woken = qda_await(&entry->waiter, entry->call.number, &entry->call.context, -1, -1);
-        Py_END_ALLOW_THREADS
+        /* A short call is over before another thread could have used the lock. */
+        enum qda_woken woken =
+            qda_await_a_moment(&entry->waiter, entry->call.number, &entry->call.context);
+        if (woken == QDA_LATE) {
+            Py_BEGIN_ALLOW_THREADS
+            woken = qda_await(&entry->waiter, entry->call.number, &entry->call.context, -1, -1);
+            Py_END_ALLOW_THREADS
+        }
         if (woken == QDA_RUNG && qda_driver_answered(&self->session, &entry->call, result))
             return 1;
         if (woken == QDA_DEAD)

@@ -282,8 +282,10 @@ static void run_lanes(uint32_t count, int hostile)
     CHECK(!pipe(asked) && !pipe(told));
     struct ends ends = {
         .lane = lane,
-        .driver = { &lane->driver, &lane->dsp, &dead, { 0 }, told[0], asked[1], 20 },
-        .dsp = { &lane->dsp, &lane->driver, &dead, { 0 }, asked[0], told[1], 20 },
+        .driver = { .mine = &lane->driver, .other = &lane->dsp, .dead = &dead,
+                    .sleep = told[0], .wake = asked[1], .patience = 20 },
+        .dsp = { .mine = &lane->dsp, .other = &lane->driver, .dead = &dead,
+                 .sleep = asked[0], .wake = told[1], .patience = 20 },
         .first = (uint32_t)0 - count / 2, /* so that numbers wrap in the middle */
         .count = count,
         .hostile = hostile,
