@@ -2,11 +2,13 @@
  *
  *     program calls SEED COUNT     random calls, good and bad, from elements to a method's arguments
  *     program lanes SEED COUNT     rings between two threads, with delays and numbers that wrap
+ *     program moments SEED COUNT   short waits, for answers that come late and for some that are there
  *     program hostile SEED COUNT   the same while a third thread writes nonsense into the lane
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,16 +226,19 @@ struct ends {
 
 static _Atomic uint32_t dead, done;
 
-static void delay(uint32_t *seed)
+/* Wait a random while, and look or sleep at once in the next wait, so that one side rings while the
+ * other is about to sleep. */
+static void delay(uint32_t *seed, struct qda_waiter *waiter)
 {
     *seed = *seed * 1103515245 + 12345;
-    uint32_t kind = *seed >> 16 & 63;
-    if (kind < 4)
+    uint32_t kind = *seed >> 16 & 1023;
+    waiter->patience = *seed >> 30 ? 20 : 0;
+    if (kind < 16)
         sched_yield();
-    else if (kind < 24)
+    else if (kind < 512)
         for (volatile uint32_t i = 0; i < (*seed >> 8 & 255); i++)
             ;
-    else if (kind == 63)
+    else if (kind == 1023)
         usleep(30);
 }
 
@@ -252,7 +257,7 @@ static void *serve(void *given)
         memcpy(&message, ends->lane->driver.record, sizeof message);
         if (!ends->hostile)
             CHECK(message.handle == number);
-        delay(&seed);
+        delay(&seed, &ends->dsp);
         struct qda_response response = { message.context, (int32_t)message.handle, 0 };
         memcpy(ends->lane->dsp.record, &response, sizeof response);
         qda_ring(&ends->dsp, number);
@@ -293,6 +298,8 @@ static void run_lanes(uint32_t count, int hostile)
     pthread_t server, enemy;
     uint32_t seed = 2, late = 0;
     lane->driver.bell = lane->dsp.bell = ends.first - 1;
+    if (!hostile)
+        alarm(60 + count / 10000); /* a wake-up that is lost leaves both asleep for ever */
     CHECK(!pthread_create(&server, NULL, serve, &ends));
     if (hostile)
         CHECK(!pthread_create(&enemy, NULL, disturb, &ends));
@@ -302,16 +309,19 @@ static void run_lanes(uint32_t count, int hostile)
         struct qda_message message = { .context = context, .handle = number };
         memcpy(lane->driver.record, &message, sizeof message);
         qda_ring(&ends.driver, number);
-        enum qda_woken woken = qda_await(&ends.driver, number, &context, -1, hostile ? 2 : 10000);
+        enum qda_woken woken =
+            number & 1 ? QDA_LATE : qda_await_a_moment(&ends.driver, number, &context);
+        if (woken == QDA_LATE)
+            woken = qda_await(&ends.driver, number, &context, -1, hostile ? 2 : -1);
         if (!hostile) {
             struct qda_response response;
-            CHECK(woken == QDA_RUNG); /* else a wake-up was lost */
+            CHECK(woken == QDA_RUNG);
             memcpy(&response, lane->dsp.record, sizeof response);
             CHECK(response.context == context && (uint32_t)response.result == number);
         } else {
             late += woken != QDA_RUNG;
         }
-        delay(&seed);
+        delay(&seed, &ends.driver);
     }
     atomic_store(&done, 1);
     atomic_store(&dead, 1);
@@ -323,6 +333,33 @@ static void run_lanes(uint32_t count, int hostile)
     free(pool);
 }
 
+/* Answers that come late end the short waits; each that comes in time begins them anew. */
+static void run_moments(uint32_t count)
+{
+    int told[2];
+    CHECK(!pipe(told));
+    static struct qda_lane lane;
+    struct qda_waiter driver = {
+        .mine = &lane.driver, .other = &lane.dsp, .dead = &dead, .sleep = told[0], .patience = 20
+    };
+    uint32_t tried = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t before = driver.moments.misses + driver.moments.trials;
+        CHECK(qda_await_a_moment(&driver, 1, NULL) == QDA_LATE);
+        tried += driver.moments.misses + driver.moments.trials != before;
+        CHECK(!lane.driver.sleeps); /* nobody rings for who does not sleep */
+    }
+    CHECK(tried >= 8 && tried < count / 8);
+    lane.dsp.bell = 1;
+    uint32_t calls = 1;
+    while (qda_await_a_moment(&driver, 1, NULL) != QDA_RUNG)
+        CHECK(calls++ < 2 * count);
+    for (uint32_t i = 0; i < count; i++)
+        CHECK(qda_await_a_moment(&driver, 1, NULL) == QDA_RUNG);
+    driver.patience = 0; /* a side in the same process needs the lock to answer */
+    CHECK(qda_await_a_moment(&driver, 1, NULL) == QDA_LATE);
+}
+
 int main(int count, char **words)
 {
     CHECK(count == 4);
@@ -330,6 +367,8 @@ int main(int count, char **words)
     uint32_t times = (uint32_t)strtoul(words[3], NULL, 0);
     if (!strcmp(words[1], "calls"))
         run_calls(times);
+    else if (!strcmp(words[1], "moments"))
+        run_moments(times);
     else
         run_lanes(times, !strcmp(words[1], "hostile"));
     return 0;
