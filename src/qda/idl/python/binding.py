@@ -122,9 +122,10 @@ class BoundMethod:
         UsageTypeError, UsageError for results that do not fit; whatever the function raises."""
 
         def run(inputs: dict[str, Value], targets: dict[str, Value]) -> dict[str, Given]:
-            return self._by_name(
-                function(*(_argument(given, inputs, targets) for given in self._given))
-            )
+            returned = function(*(_argument(given, inputs, targets) for given in self._given))
+            results = self._by_name(returned)
+            self.codec.check_texts(results, targets)
+            return results
 
         ins_end = scalars.in_buffers
         outs_end = ins_end + scalars.out_buffers

@@ -17,15 +17,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from qda import limits
-from qda.errors import UNSUPPORTED, UsageError, UsageTypeError
+from qda.errors import UNSUPPORTED, UsageError
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 from qda.idl.model import Interface, Method, Parameter
-from qda.idl.types import DmaHandle, Struct, Type
-from qda.idl.types import Sequence as SequenceType
-from qda.idl.wire.marshal import node_of
+from qda.idl.types import DmaHandle, String, Type
+from qda.idl.wire.marshal import check, check_ends, holds, node_of
 from qda.idl.wire.nodes import AnyNode, Incoming, Outgoing
-from qda.idl.wire.records import Buffers, Layout, MarshalError, Row, stack
-from qda.idl.wire.values import Bytes, Given, Handle, Value, encode_simple
+from qda.idl.wire.records import REFUSALS, Buffers, Layout, MarshalError, Row, refusal, stack
+from qda.idl.wire.values import Bytes, Given, Handle, Value
 
 __all__ = ["InterfaceCodec", "MethodCodec", "PackedCall", "Run"]
 
@@ -91,7 +90,10 @@ class MethodCodec:
             node.out_layout for parameter, node in self._parameters if parameter.direction.comes_out
         )
         self._is_plain = all(node.is_plain for _, node in self._parameters)
-        self._takes_handles = any(_holds_handle(one.type) for one in method.parameters)
+        self._takes_handles = any(holds(one.type, DmaHandle) for one in method.parameters)
+        self._texts = [
+            one for one in method.parameters if one.direction.comes_out and holds(one.type, String)
+        ]
         self._shape = self._count_shape()
         # Of a plain method all calls have these; a call of another is counted.
         fits = max(self._shape[:2]) <= limits.BUFFERS and max(self._shape[2:]) <= limits.HANDLES
@@ -162,13 +164,13 @@ class MethodCodec:
                     node.send(values[name], fields, call)
                 if comes_out:
                     room = rooms.get(name) if needs_room else None
-                    if room is None and needs_room:
-                        if not goes_in:
-                            raise UsageError("no room is given for it")
-                        room = node.room_of(values[name])
+                    if needs_room and goes_in:
+                        room = _room_of_both(room, fields[-1])
+                    elif needs_room and room is None:
+                        raise UsageError("no room is given for it")
                     offered[name] = node.offer(room, fields, call)
-        except (UsageError, UsageTypeError) as error:
-            raise type(error)(f"{self.method.name}: parameter {name}: {error}") from None
+        except REFUSALS as error:
+            raise refusal(f"{self.method.name}: parameter {name}", error) from None
         if self._in_layout.size:
             call.ins[0] = self._pack_head(fields, values)
         scalars = self._scalars
@@ -183,14 +185,16 @@ class MethodCodec:
         try:
             return self._in_layout.pack(fields)
         except UsageError:
-            for parameter, _ in self._parameters:
-                if parameter.direction.goes_in and parameter.type.is_simple:
-                    try:
-                        encode_simple(parameter.type, values[parameter.name])
-                    except (UsageError, UsageTypeError) as error:
-                        words = f"{self.method.name}: parameter {parameter.name}: {error}"
-                        raise type(error)(words) from None
+            for one, _ in self._parameters:
+                if one.direction.goes_in:
+                    self._check(f"parameter {one.name}", one.type, values[one.name])
             raise
+
+    def _check(self, what: str, kind: Type, value: Given) -> None:
+        try:
+            check(kind, value)
+        except REFUSALS as error:
+            raise refusal(f"{self.method.name}: {what}", error) from None
 
     def _check_limits(self, ins: int, outs: int, in_handles: int, out_handles: int) -> None:
         for number, limit, what in (
@@ -262,12 +266,32 @@ class MethodCodec:
             for name, node, _, comes_out, _ in self._steps:
                 if comes_out:
                     node.write_out(results.get(name), targets[name], head)
-        except (UsageError, UsageTypeError) as error:
-            words = f"{self.method.name}: result {name}: {error}"
-            raise type(error)(words) from error
+        except REFUSALS as error:
+            raise refusal(f"{self.method.name}: result {name}", error) from error
         if first_out:
-            data = self._out_layout.pack(head)[: len(outs[0])]
+            data = self._pack_results(head, results)[: len(outs[0])]
             outs[0][: len(data)] = data
+
+    def _pack_results(self, head: Row, results: Mapping[str, Given]) -> bytes:
+        """The record primROut.  UsageError, UsageTypeError name the result that does not fit."""
+        try:
+            return self._out_layout.pack(head)
+        except UsageError:
+            for one, _ in self._parameters:
+                if one.direction.comes_out and results.get(one.name) is not None:
+                    self._check(f"result {one.name}", one.type, results[one.name])
+            raise
+
+    def check_texts(self, results: Mapping[str, Given], targets: Mapping[str, Value]) -> None:
+        """UsageError for a text that fills its room, and would lose its last unit.
+
+        C may do that, and knows (spec/idl.md 6.3); in Python nobody counts units.
+        """
+        for one in self._texts:
+            try:
+                check_ends(one.type, results.get(one.name), targets[one.name])
+            except REFUSALS as error:
+                raise refusal(f"{self.method.name}: result {one.name}", error) from None
 
     def _check_shape(self, scalars: Scalars) -> None:
         if scalars[1:5] == self._shape:
@@ -283,13 +307,14 @@ class MethodCodec:
             raise MarshalError(f"{self.method.name} has {self._shape}, the call {found}")
 
 
-def _holds_handle(kind: Type) -> bool:
-    resolved = kind.resolved
-    if isinstance(resolved, Struct):
-        return any(_holds_handle(member.type) for member in resolved.members)
-    if isinstance(resolved, SequenceType):
-        return _holds_handle(resolved.element)
-    return isinstance(resolved, DmaHandle)
+def _room_of_both(room: Given, count: int | float | bytes) -> Given:
+    """The room for an inrout parameter, which has to hold what it takes in: `count`, the field
+    that was appended last.  UsageError."""
+    if room is None:
+        return count
+    if isinstance(room, int) and isinstance(count, int) and room < count:
+        raise UsageError(f"room for {room} of the {count} elements or units that it takes in")
+    return room
 
 
 class InterfaceCodec:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from qda.idl.types import Enum, String, Type
 from qda.idl.wire.nodes import Dma, Incoming, Node, Outgoing, V
 from qda.idl.wire.records import Fields, Layout, MarshalError, Row
 from qda.idl.wire.values import (
+    OCTET_FORMATS,
     Elements,
     Given,
     Handle,
@@ -29,18 +32,20 @@ __all__ = ["COUNT", "BlockNode", "HandleNode", "NumberNode", "NumbersNode", "Tex
 COUNT = Layout("I", 4, 4)
 """A number of elements."""
 
+_MOST = (1 << 32) - 1
+
 
 class _InRecord(Node[V, None, None]):
     """A type that has neither buffers nor handles, and needs no room."""
-
-    def room_of(self, value: Given) -> None:
-        return None
 
     def offer(self, request: Given, fields: Row, call: Outgoing) -> None:
         return None
 
     def open_room(self, fields: Fields, call: Incoming) -> None:
         return None
+
+
+_PLAIN: Final[dict[Kind, type]] = {Kind.INTEGER: int, Kind.FLOAT: float}
 
 
 class NumberNode(_InRecord[int | float]):
@@ -52,14 +57,13 @@ class NumberNode(_InRecord[int | float]):
         self._kind = resolved
         code = resolved.code if isinstance(resolved, Primitive) else "i"
         self.in_layout = self.out_layout = Layout(code, kind.size, kind.alignment)
-        # Of numbers nothing needs to be changed, so that a record takes them as they are.
-        self._as_it_is = isinstance(resolved, Primitive) and resolved.kind in (
-            Kind.INTEGER,
-            Kind.FLOAT,
-        )
+        # A record takes these as they are; of all else `number_of` says what it means.
+        self._as_it_is = _PLAIN.get(resolved.kind) if isinstance(resolved, Primitive) else None
 
     def send(self, value: Given, fields: Row, call: Outgoing) -> None:
-        fields.append(value if self._as_it_is else number_of(self._kind, value))
+        if type(value) is not self._as_it_is:
+            value = number_of(self._kind, value)
+        fields.append(value)
 
     def collect(self, offered: None, fields: Fields) -> int | float:
         number: int | float = next(fields)
@@ -115,14 +119,9 @@ class NumbersNode(Node[Elements, Elements, Elements]):
         fields.append(len(value))
         call.ins.append(value)
 
-    def room_of(self, value: Given) -> int:
-        return len(value)
-
     def offer(self, request: Given, fields: Row, call: Outgoing) -> Elements:
-        if isinstance(request, int):
-            if request < 0:
-                raise UsageError(f"a capacity of {request}")
-            array = np.zeros(request, self._dtype)
+        if isinstance(request, (int, np.integer)):
+            array = np.zeros(_capacity(request), self._dtype)
         else:
             array = self._array(request)
         fields.append(array.size // self._per_element)
@@ -132,10 +131,15 @@ class NumbersNode(Node[Elements, Elements, Elements]):
     def _array(self, request: Given) -> Elements:
         """A caller's own memory for a result, as an array.  UsageTypeError if it does not fit."""
         dtype = self._dtype
-        try:
-            array = request if isinstance(request, np.ndarray) else np.frombuffer(request, dtype)
-        except (TypeError, ValueError, BufferError) as error:
-            raise UsageTypeError(f"{request!r:.80} cannot be filled: {error}") from error
+        array: Elements = request
+        if not isinstance(request, np.ndarray):
+            try:
+                with memoryview(request) as view:
+                    # Of other elements than bytes the memory would be given another meaning.
+                    raw = view.format in OCTET_FORMATS
+                array = np.frombuffer(request, dtype) if raw else np.asarray(request)
+            except (TypeError, ValueError, BufferError) as error:
+                raise UsageTypeError(f"{request!r:.80} cannot be filled: {error}") from error
         fits = array.shape[1:] == dtype.shape if dtype.shape else array.ndim > 0
         if (
             array.dtype != dtype.base
@@ -194,36 +198,55 @@ class TextNode(Node[str, bytearray, memoryview]):
 
     def _encode(self, value: Given) -> bytes:
         if isinstance(value, str):
-            value = value.encode(*self._coding)
-        if not isinstance(value, (bytes, bytearray)):
+            data = self._encode_text(value)
+        elif isinstance(value, (bytes, bytearray)):
+            data = bytes(value)
+        else:
             raise UsageTypeError(f"{value!r:.80} is no text")
-        if len(value) % self._unit:
+        if len(data) % self._unit:
             raise UsageError(f"{value!r:.80} ends within a unit of {self._unit} bytes")
-        return bytes(value) + bytes(self._unit)
+        end = self._end_of(data)
+        if end < len(data):
+            raise UsageError(
+                f"{value!r:.80} has a NUL at {end // self._unit}, where the text would end;"
+                " a sequence of octets holds any bytes"
+            )
+        return data + bytes(self._unit)
+
+    def _encode_text(self, value: str) -> bytes:
+        coding, _ = self._coding
+        try:
+            return value.encode(coding)
+        except UnicodeEncodeError:
+            pass  # surrogates: those that stand for themselves travel, as in file names
+        with suppress(UnicodeEncodeError):
+            data = value.encode(*self._coding)
+            if data.decode(*self._coding) == value:
+                return data
+        raise UsageError(f"{value!r:.80} has surrogates that would arrive as something else")
+
+    def _end_of(self, data: bytes) -> int:
+        """Where the text ends, in bytes: at its first NUL, or where `data` ends."""
+        if self._unit == 1:
+            end = data.find(0)
+            return len(data) if end < 0 else end
+        marks = np.flatnonzero(np.frombuffer(data, "<u2") == 0)
+        return 2 * int(marks[0]) if len(marks) else len(data)
 
     def _decode(self, data: bytes) -> str:
-        end = len(data)
-        if self._unit == 1:
-            end = data.find(0) if 0 in data else end
-        else:
-            units = np.frombuffer(data, "<u2")
-            marks = np.flatnonzero(units == 0)
-            end = 2 * int(marks[0]) if len(marks) else 2 * len(units)
-        return data[:end].decode(*self._coding)
+        return data[: self._end_of(data)].decode(*self._coding)
 
     def send(self, value: Given, fields: Row, call: Outgoing) -> None:
         data = self._encode(value)
         fields.append(len(data) // self._unit)
         call.ins.append(data)
 
-    def room_of(self, value: Given) -> int:
-        return len(self._encode(value)) // self._unit
-
     def offer(self, request: Given, fields: Row, call: Outgoing) -> bytearray:
-        if not isinstance(request, int) or request < 0:
+        if not isinstance(request, (int, np.integer)):
             raise UsageTypeError(f"{request!r:.80} is no capacity: a number of units with the NUL")
-        fields.append(request)
-        room = bytearray(request * self._unit)
+        capacity = _capacity(request)
+        fields.append(capacity)
+        room = bytearray(capacity * self._unit)
         call.outs.append(room)
         return room
 
@@ -255,9 +278,19 @@ class TextNode(Node[str, bytearray, memoryview]):
             return
         data = self._encode(value)
         if len(data) > len(target) + self._unit:
-            raise UsageError(f"{value!r:.80} does not fit into a room for {len(target)} bytes")
+            raise UsageError(self._too_long(value, data, target))
         data = data[: len(target)]
         target[: len(data)] = data
+
+    def check_end(self, value: Given, target: memoryview) -> None:
+        """UsageError for a text that leaves no room for its NUL, which replaces a unit (6.3)."""
+        data = self._encode(value)
+        if value and len(data) > len(target):
+            raise UsageError(self._too_long(value, data, target))
+
+    def _too_long(self, value: Given, data: bytes, target: memoryview) -> str:
+        needed, room = len(data) // self._unit, len(target) // self._unit
+        return f"{value!r:.80} needs a room for {needed} units with its NUL, and has {room}"
 
 
 class HandleNode(Node[Handle, Handle, Handle]):
@@ -274,9 +307,6 @@ class HandleNode(Node[Handle, Handle, Handle]):
         call.out_handles.append(_as_handle(request))
         return request
 
-    def room_of(self, value: Given) -> None:
-        return None
-
     def collect(self, offered: Handle, fields: Fields) -> Handle:
         return offered
 
@@ -288,6 +318,15 @@ class HandleNode(Node[Handle, Handle, Handle]):
 
     def open_room(self, fields: Fields, call: Incoming) -> Handle:
         return _take_handle(call.out_handles)
+
+
+def _capacity(request: int | np.integer[Any]) -> int:
+    """A number of elements that a caller has room for.  UsageError, UsageTypeError."""
+    if isinstance(request, bool):
+        raise UsageTypeError(f"{request} is no capacity: a number of elements")
+    if not 0 <= request <= _MOST:
+        raise UsageError(f"a capacity of {request}: 0 to {_MOST}")
+    return int(request)
 
 
 def _as_handle(value: Given) -> Handle:

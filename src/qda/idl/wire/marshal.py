@@ -21,10 +21,10 @@ from qda.idl.primitives import Primitive
 from qda.idl.types import DmaHandle, Enum, Sequence, String, Struct, Type
 from qda.idl.wire.leaves import COUNT, BlockNode, HandleNode, NumberNode, NumbersNode, TextNode
 from qda.idl.wire.nodes import AnyNode, Incoming, Node, Outgoing
-from qda.idl.wire.records import Fields, Layout, MarshalError, Row, stack
-from qda.idl.wire.values import Given, Value, member_of
+from qda.idl.wire.records import REFUSALS, Fields, Layout, MarshalError, Row, refusal, stack
+from qda.idl.wire.values import Given, Value, check_members, encode_simple, items_of, member_of
 
-__all__ = ["node_of"]
+__all__ = ["check", "check_ends", "holds", "node_of"]
 
 _Members: TypeAlias = dict[str, Value]
 """What the members of a structure have, by their name."""
@@ -43,6 +43,7 @@ class StructNode(Node[_Members, _Members, _Members]):
 
     def __init__(self, kind: Struct) -> None:
         self._members = [(member.name, node_of(member.type)) for member in kind.members]
+        self._names = frozenset(member.name for member in kind.members)
         # A caller says nothing about members that need no room.
         self._in_request = {member.name for member in kind.members if not member.type.is_simple}
         nodes = [node for _, node in self._members]
@@ -51,13 +52,16 @@ class StructNode(Node[_Members, _Members, _Members]):
         self.out_layout = stack(node.out_layout for node in nodes)
 
     def send(self, value: Given, fields: Row, call: Outgoing) -> None:
+        check_members(value, self._names)
         for name, node in self._members:
-            node.send(member_of(value, name), fields, call)
-
-    def room_of(self, value: Given) -> None:
-        return None
+            given = member_of(value, name)
+            try:
+                node.send(given, fields, call)
+            except REFUSALS as error:
+                raise refusal(f"member {name}", error) from None
 
     def offer(self, request: Given, fields: Row, call: Outgoing) -> _Members:
+        check_members(request, self._names)
         return {
             name: node.offer(member_of(request, name), fields, call)
             for name, node in self._members
@@ -74,9 +78,13 @@ class StructNode(Node[_Members, _Members, _Members]):
         return {name: node.open_room(fields, call) for name, node in self._members}
 
     def write_out(self, value: Given, target: _Members, fields: Row) -> None:
+        check_members(value, self._names)
         for name, node in self._members:
             given = None if value is None else member_of(value, name)
-            node.write_out(given, target[name], fields)
+            try:
+                node.write_out(given, target[name], fields)
+            except REFUSALS as error:
+                raise refusal(f"member {name}", error) from None
 
 
 class ItemsNode(Node[list[Value], _Offered, _Opened]):
@@ -92,21 +100,21 @@ class ItemsNode(Node[list[Value], _Offered, _Opened]):
         self._most = None if self._node.in_layout.size else limits.HANDLES
 
     def send(self, value: Given, fields: Row, call: Outgoing) -> None:
-        items, layout = list(value), self._node.in_layout
+        items, layout = items_of(value), self._node.in_layout
         fields.append(len(items))
         records = bytearray()
         if layout.size:
             call.ins.append(records)
-        for item in items:
+        for place, item in enumerate(items):
             row: Row = []
-            self._node.send(item, row, call)
-            records += layout.pack(row)
-
-    def room_of(self, value: Given) -> None:
-        return None
+            try:
+                self._node.send(item, row, call)
+                records += layout.pack(row)
+            except REFUSALS as error:
+                raise refusal(f"element {place}", error) from None
 
     def offer(self, request: Given, fields: Row, call: Outgoing) -> _Offered:
-        items = list(request)
+        items = items_of(request)
         fields.append(len(items))
         node = self._node
         rooms = bytearray()
@@ -146,16 +154,64 @@ class ItemsNode(Node[list[Value], _Offered, _Opened]):
 
     def write_out(self, value: Given, target: _Opened, fields: Row) -> None:
         records, items = target
-        values = [None] * len(items) if value is None else list(value)
+        values = [None] * len(items) if value is None else items_of(value)
         if len(values) > len(items):
             raise UsageError(f"{len(values)} elements do not fit into a room for {len(items)}")
         values += [None] * (len(items) - len(values))
         layout = self._node.out_layout
         for place, (item, room) in enumerate(zip(values, items, strict=True)):
             row: Row = []
-            self._node.write_out(item, room, row)
+            try:
+                self._node.write_out(item, room, row)
+                record = layout.pack(row)
+            except REFUSALS as error:
+                raise refusal(f"element {place}", error) from None
             if layout.size:
-                records[place * layout.size : (place + 1) * layout.size] = layout.pack(row)
+                records[place * layout.size : (place + 1) * layout.size] = record
+
+
+def check(kind: Type, value: Given) -> None:
+    """UsageError, UsageTypeError for a value with a part that its record cannot hold."""
+    resolved = kind.resolved
+    if kind.is_simple:
+        encode_simple(kind, value)
+    elif isinstance(resolved, Struct):
+        for member in resolved.members:
+            try:
+                check(member.type, member_of(value, member.name))
+            except REFUSALS as error:
+                raise refusal(f"member {member.name}", error) from None
+
+
+def check_ends(kind: Type, value: Given, target: Value) -> None:
+    """UsageError for a result with a text that leaves no room for its NUL."""
+    resolved = kind.resolved
+    if value is None or not holds(kind, String):
+        return
+    if isinstance(resolved, String):
+        TextNode(resolved).check_end(value, target)
+    elif isinstance(resolved, Struct):
+        for member in resolved.members:
+            try:
+                check_ends(member.type, member_of(value, member.name), target[member.name])
+            except REFUSALS as error:
+                raise refusal(f"member {member.name}", error) from None
+    elif isinstance(resolved, Sequence) and isinstance(value, (list, tuple)):
+        for place, (item, room) in enumerate(zip(value, target[1], strict=False)):
+            try:
+                check_ends(resolved.element, item, room)
+            except REFUSALS as error:
+                raise refusal(f"element {place}", error) from None
+
+
+def holds(kind: Type, what: type[String | DmaHandle]) -> bool:
+    """Whether a type is of `what`, or some part of it."""
+    resolved = kind.resolved
+    if isinstance(resolved, Struct):
+        return any(holds(member.type, what) for member in resolved.members)
+    if isinstance(resolved, Sequence):
+        return holds(resolved.element, what)
+    return isinstance(resolved, what)
 
 
 @cache

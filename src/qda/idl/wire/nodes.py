@@ -66,10 +66,6 @@ class Node(ABC, Generic[V, O, T]):
         """Stub: append layout I, and add the in-buffers and in-handles of a value."""
 
     @abstractmethod
-    def room_of(self, value: Given) -> int | None:
-        """Stub: the request that is just large enough for a value (of an inrout parameter)."""
-
-    @abstractmethod
     def offer(self, request: Given, fields: Row, call: Outgoing) -> O:
         """Stub: append layout C, and add the buffers for a result; returns what `collect` needs."""
 

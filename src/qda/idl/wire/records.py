@@ -9,18 +9,28 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from qda.errors import BAD_PARAMETER, StatusError, UsageError
+from qda.errors import BAD_PARAMETER, StatusError, UsageError, UsageTypeError
 from qda.memory import align
 
-__all__ = ["Buffers", "Fields", "Layout", "MarshalError", "Row", "stack"]
+__all__ = ["REFUSALS", "Buffers", "Fields", "Layout", "MarshalError", "Row", "refusal", "stack"]
 
 Row: TypeAlias = list[int | float | bytes]
 """The fields of a record, which are appended in their order."""
 
 Fields: TypeAlias = Iterator[Any]
 """The fields of a record that have not been read yet: numbers and bytes, as its layout says."""
+
+
+REFUSALS: Final = TypeError, ValueError, OverflowError, MemoryError
+"""What values raise that do not fit their type, ours or not."""
+
+
+def refusal(what: str, error: Exception) -> UsageError | UsageTypeError:
+    """What a value of `what` raises that does not fit: it says of which part the error is."""
+    kind = UsageTypeError if isinstance(error, TypeError) else UsageError
+    return kind(f"{what}: {error}")
 
 
 class MarshalError(StatusError):
@@ -54,7 +64,7 @@ class Layout:
         """A record of the fields' values.  UsageError for one that does not fit."""
         try:
             return self._writer.pack(*values)
-        except (struct.error, OverflowError) as error:
+        except (struct.error, OverflowError, TypeError, ValueError) as error:
             raise UsageError(f"a value does not fit its field: {error}") from error
 
     def unpack(self, record: memoryview) -> Fields:

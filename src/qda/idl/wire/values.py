@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,18 @@ from qda.idl.primitives import Kind, Primitive
 from qda.idl.types import Array, Enum, Struct, Type
 
 __all__ = [
+    "OCTET_FORMATS",
     "Bytes",
     "Elements",
     "Given",
     "Handle",
     "Simple",
     "Value",
+    "check_members",
     "decode_simple",
     "dtype_of",
     "encode_simple",
+    "items_of",
     "member_of",
     "number_of",
     "to_array",
@@ -52,7 +55,13 @@ Simple: TypeAlias = "int | float | list[Simple] | dict[str, Simple]"
 Elements: TypeAlias = NDArray[Any]
 """The elements of a sequence of a simple type, as NumPy's type for it."""
 
+OCTET_FORMATS: Final = frozenset("Bc")
+"""Formats of buffers whose elements are bytes, of which any 8-bit type can be made."""
+
 _DType: TypeAlias = np.dtype[Any]
+
+_EXACT: Final = {4: 1 << 24, 8: 1 << 53}
+"""Up to where a float of a size holds every integer."""
 
 
 @cache
@@ -84,12 +93,27 @@ def member_of(value: Given, name: str) -> Value:
         if name not in value:
             raise UsageError(f"{value!r:.80} has no member {name!r}")
         return value[name]
-    if isinstance(value, np.void):
-        return value[name]
     try:
-        return getattr(value, member_name(name))
-    except AttributeError as error:
+        return value[name] if isinstance(value, np.void) else getattr(value, member_name(name))
+    except (AttributeError, ValueError) as error:
         raise UsageTypeError(f"{value!r:.80} has no member {name!r}") from error
+
+
+def check_members(value: Given, names: Set[str]) -> None:
+    """UsageError for a structure that is given as a mapping with more than its members."""
+    if isinstance(value, Mapping) and not names >= value.keys():
+        stray = ", ".join(repr(name) for name in value if name not in names)
+        raise UsageError(f"{value!r:.80} has {stray}, which is no member; {sorted(names)} are")
+
+
+def items_of(value: Given) -> list[Given]:
+    """The elements of a sequence, in their order.  UsageTypeError for what has none."""
+    if isinstance(value, (str, Mapping, Set)):
+        raise UsageTypeError(f"{value!r:.80} is no sequence")
+    try:
+        return list(value)
+    except TypeError as error:
+        raise UsageTypeError(f"{value!r:.80} is no sequence") from error
 
 
 def encode_simple(kind: Type, value: Given) -> bytes:
@@ -110,16 +134,32 @@ def encode_simple(kind: Type, value: Given) -> bytes:
 
 
 def number_of(kind: Primitive | Enum, value: Given) -> int | float:
-    """What `struct` packs for a value: a character's or enumerator's number, 0 or 1 for a bool."""
+    """What `struct` packs for a value: a character's or enumerator's number, 0 or 1 for a bool.
+
+    UsageError, UsageTypeError for what would arrive as another value, or is no number.
+    """
+    if isinstance(value, np.ndarray):
+        if value.ndim:
+            raise UsageTypeError(f"an array of shape {value.shape} is no {kind}")
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)):
+        if isinstance(kind, Enum) or kind.kind not in (Kind.BOOLEAN, Kind.INTEGER):
+            raise UsageTypeError(f"{value} is no {kind}")
+        return int(value)  # a flag, for which C has int
     if isinstance(kind, Enum):
-        member = operator.index(value)
+        try:
+            member = operator.index(value)
+        except TypeError as error:
+            raise UsageTypeError(f"{value!r:.80} is no {kind}") from error
         return member - (1 << 32) if 1 << 31 <= member < 1 << 32 else member
-    if kind.kind in (Kind.CHAR, Kind.WCHAR) and isinstance(value, (str, bytes)):
+    if isinstance(value, (str, bytes)) and kind.kind in (Kind.CHAR, Kind.WCHAR):
+        if len(value) != 1:
+            raise UsageTypeError(f"{value!r:.80} is no {kind}: one character is")
         value = ord(value)
-    if kind.kind is Kind.CHAR and 127 < value < 256:
-        value = value - 256  # not in place: it may be an array
-    if kind.kind is Kind.BOOLEAN and isinstance(value, (bool, np.bool_)):
-        value = int(value)
+    if kind.kind is Kind.CHAR and isinstance(value, (int, np.integer)) and 127 < value < 256:
+        value = int(value) - 256
+    if kind.kind is Kind.FLOAT and isinstance(value, (int, np.integer)):
+        _check_rounding(dtype_of(kind), np.asarray([int(value)], object))
     number: int | float = value
     return number
 
@@ -151,67 +191,107 @@ def decode_simple(kind: Type, data: memoryview) -> Simple:
 def to_array(kind: Type, values: Given) -> Elements:
     """A sequence of a simple type as a contiguous array, without a copy where the layout allows.
 
-    8-bit sequences take any buffer; arrays of other integers are converted if each number fits.
+    8-bit sequences take any bytes; arrays of other integers are converted if each number fits.
     UsageError, UsageTypeError.
     """
     dtype = dtype_of(kind)
+    if not isinstance(values, (np.ndarray, list, tuple)):
+        values = _of_buffer(dtype, values)
     if isinstance(values, np.ndarray):
         if values.dtype == dtype and values.ndim == 1 and values.flags.c_contiguous:
-            return values
-        return _from_array(kind, dtype, values)
-    if dtype.itemsize == 1 and not isinstance(values, (list, tuple)):
-        try:
-            return np.frombuffer(values, dtype)
-        except (TypeError, ValueError, BufferError):
-            pass  # no buffer: any iterable of numbers, below
+            return _unmasked(values)
+        if not dtype.base.names:
+            return _from_array(kind, dtype, _flat(dtype, _unmasked(values)))
     resolved = kind.resolved
     if isinstance(resolved, Struct) or (isinstance(resolved, Array) and dtype.base.names):
-        items = list(values)
+        items = list(_flat(dtype, values)) if isinstance(values, np.ndarray) else items_of(values)
         array = np.zeros(len(items), dtype)
         for place, value in enumerate(items):
             _fill(resolved, array[place : place + 1], value)
         return array
-    return _from_numbers(kind, dtype, values)
+    return _from_array(kind, dtype, _flat(dtype, _of_numbers(kind, dtype, values)))
 
 
-def _from_numbers(kind: Type, dtype: _DType, values: Given) -> Elements:
+def _of_buffer(dtype: _DType, values: Given) -> Given:
+    """The array that a buffer is; anything else as it is.  Elements that are not bytes keep the
+    type that the buffer has for them."""
+    try:
+        view = memoryview(values)
+        raw = dtype.itemsize == 1 and view.format in OCTET_FORMATS and view.c_contiguous
+        return np.frombuffer(values, dtype) if raw else np.asarray(view)
+    except (TypeError, ValueError, BufferError):
+        return values
+
+
+def _unmasked(values: Elements) -> Elements:
+    if type(values) is np.ndarray:
+        return values
+    if np.ma.is_masked(values):
+        raise UsageError(f"{values!r:.80} is masked, and a mask does not travel")
+    return np.asarray(values)
+
+
+def _flat(dtype: _DType, values: Elements) -> Elements:
+    """A picture is a sequence of its pixels."""
+    return values.reshape(-1) if values.ndim > 1 and not dtype.shape else values
+
+
+def _of_numbers(kind: Type, dtype: _DType, values: Given) -> Elements:
     """An array of any iterable of numbers, or of equally long rows of them."""
-    items = values if isinstance(values, (list, tuple)) else list(values)
+    items = values if isinstance(values, (list, tuple)) else _numbers_in(values)
+    if not items:
+        return np.zeros((0, *dtype.shape), dtype.base)
     try:
         found = np.asarray(items)
         if found.dtype.kind in "USO":  # characters as text, or numbers of very different size
             found = np.asarray(_as_numbers(kind, items))
-        if found.dtype.kind == "f" and dtype.base == np.uint64:
-            found = _exact(items, found)
+        if found.dtype.kind == "f" and dtype.base.kind in "uif":
+            found = _exact(dtype.base, items, found)
     except (OverflowError, ValueError, TypeError) as error:
         raise UsageError(f"{values!r:.80} is no sequence of {kind}: {error}") from error
-    if not found.size:
-        found = np.zeros((len(items), *dtype.shape), dtype.base)
-    return _from_array(kind, dtype, found)
+    return found
 
 
-def _exact(items: Iterable[Given], found: Elements) -> Elements:
+def _numbers_in(values: Given) -> list[Given]:
+    """The elements of a sequence; of a text its characters."""
+    return list(values) if isinstance(values, str) else items_of(values)
+
+
+def _exact(base: _DType, items: Iterable[Given], found: Elements) -> Elements:
     """Integers of which NumPy has made floats, as it does with 0 and 2**63 side by side."""
+    if base.kind == "f" and np.abs(found).max() < _EXACT[base.itemsize]:
+        return found
     exact = np.asarray(items, object)
-    if all(isinstance(one, (int, np.integer)) for one in exact.flat):
+    whole = [one for one in exact.flat if isinstance(one, (int, np.integer))]
+    if base.kind == "f":
+        _check_rounding(base, np.asarray(whole, object))
+    elif len(whole) == exact.size:
         return exact.astype(np.uint64)
     return found
+
+
+def _check_rounding(base: _DType, values: Elements) -> None:
+    """UsageError for an integer that a float would round."""
+    most = _EXACT[base.itemsize]
+    for one in values[(values > most) | (values < -most)].tolist():
+        if int(base.type(one)) != one:
+            raise UsageError(f"{one} would be rounded; give it as a float if that is meant")
 
 
 def _as_numbers(kind: Type, items: Iterable[Given]) -> list[Given]:
     resolved = kind.resolved
     if isinstance(resolved, Array):
-        return [_as_numbers(resolved.element, list(item)) for item in items]
+        return [_as_numbers(resolved.element, _numbers_in(item)) for item in items]
     assert isinstance(resolved, Primitive | Enum)
     return [number_of(resolved, item) for item in items]
 
 
 def _from_array(kind: Type, dtype: _DType, values: Elements) -> Elements:
     base, shape = dtype.base, dtype.shape
-    if values.ndim > 1 and not shape:
-        values = values.reshape(-1)  # a picture is a sequence of its pixels
     if not values.ndim or values.shape[1:] != shape:
         raise UsageError(f"an array of shape {values.shape} is no sequence of {kind}")
+    if base.kind == "f" and values.dtype.kind in "iu":
+        _check_rounding(base, values)
     if values.dtype != base and not np.can_cast(values.dtype, base, "safe"):
         _check_range(kind, base, values)
     return np.ascontiguousarray(values.astype(base, copy=False))
@@ -220,10 +300,9 @@ def _from_array(kind: Type, dtype: _DType, values: Elements) -> Elements:
 def _check_range(kind: Type, base: _DType, values: Elements) -> None:
     """UsageError, UsageTypeError unless each number can be converted without loss of meaning."""
     if base.kind == "f" and values.dtype.kind in "iuf":
-        if (
-            values.dtype.kind == "f"
-            and not np.isfinite(values.astype(base)[np.isfinite(values)]).all()
-        ):
+        with np.errstate(over="ignore"):
+            found = values.astype(base)
+        if values.dtype.kind == "f" and not np.isfinite(found[np.isfinite(values)]).all():
             raise UsageError(f"a number is too large for a sequence of {kind}")
         return
     if base.kind not in "iu" or values.dtype.kind not in "biu":
@@ -249,7 +328,7 @@ def _wraps(kind: Type) -> bool:
 def _fill(kind: Struct | Array, place: Elements, value: Given) -> None:
     """Write a structure or array into the one element of `place`."""
     if isinstance(kind, Array):
-        items = list(value)
+        items = _numbers_in(value)
         if len(items) != kind.length:
             raise UsageError(f"{len(items)} values for {kind}")
         inner = kind.element.resolved
@@ -258,8 +337,10 @@ def _fill(kind: Struct | Array, place: Elements, value: Given) -> None:
             for index, item in enumerate(items):
                 _fill(inner, row[index : index + 1], item)
         else:
-            row[:] = _from_numbers(kind.element, dtype_of(kind.element), items)
+            dtype = dtype_of(kind.element)
+            row[:] = _from_array(kind.element, dtype, _of_numbers(kind.element, dtype, items))
         return
+    check_members(value, {member.name for member in kind.members})
     for member in kind.members:
         inner = member.type.resolved
         field = place[member.name]
@@ -267,4 +348,4 @@ def _fill(kind: Struct | Array, place: Elements, value: Given) -> None:
         if isinstance(inner, (Struct, Array)):
             _fill(inner, field, given)
         else:
-            field[:] = _from_numbers(member.type, dtype_of(member.type), [given])
+            field[:] = np.frombuffer(encode_simple(member.type, given), dtype_of(member.type))
