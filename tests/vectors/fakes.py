@@ -95,8 +95,10 @@ def areas_of(given: Case, identities: dict[int, tuple[int, int, int]]) -> list[A
     """The vector's mappings, each with the object that it shows.
 
     The vectors do not say which mapping belongs to which object; the sizes do: a run of mappings
-    that follow each other ends where its object does.  `identities` is by GEM handle.
+    that follow each other ends where its object does.  What has contents is ordinary memory.
+    `identities` is by GEM handle.
     """
+    ordinary = {entry["addr"] for entry in given["memory"]}
     left = {entry["handle"]: entry["size"] for entry in given["gem"]}
     found: list[Area] = []
     runs: list[list[list[int]]] = []
@@ -109,7 +111,8 @@ def areas_of(given: Case, identities: dict[int, tuple[int, int, int]]) -> list[A
             runs.append([vma])
     for run in runs:
         size = run[0][2] * PAGE + run[-1][1] - run[0][0]
-        handle = next((handle for handle, wanted in left.items() if wanted == size), 0)
+        is_ordinary = run[0][0] in ordinary
+        handle = next((n for n, wanted in left.items() if wanted == size and not is_ordinary), 0)
         left.pop(handle, None)
         identity = identities.get(handle, ORDINARY)
         found += [Area(start, end, offset * PAGE, identity) for start, end, offset in run]

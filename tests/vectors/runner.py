@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from tests.vectors import idl_calls, idl_grammar, idl_native, idl_prototypes
+from tests.vectors import core, idl_calls, idl_grammar, idl_native, idl_prototypes
 from tests.vectors.hazards import check_hazard, check_refused_control
 from tests.vectors.packing import Failures, check_control, check_invoke
 from tests.vectors.uapi import interface_cases
 
 Check = Callable[[], Failures]
+PackingCheck = Callable[[dict[str, Any], dict[str, Any]], Failures]
 
 IDL_CHECKS: Final[dict[str, Callable[[dict[str, Any]], Failures]]] = {
     "constant": idl_grammar.check_constant,
@@ -53,12 +54,25 @@ def cases_of(path: Path) -> dict[str, Check]:
 
 def _check(case: dict[str, Any], constants: dict[str, Any]) -> Check:
     if "hazard" in case:
-        return lambda: check_hazard(case, constants)
+        in_core = None if "ioctl" in case["in"] else core.check_hazard
+        return partial(_in_both, check_hazard, in_core, case, constants)
     if "method" not in case:
-        return lambda: check_invoke(case, constants)
+        return partial(_in_both, check_invoke, core.check_invoke, case, constants)
     if case["out"]["errno"]:
         return lambda: check_refused_control(case, constants)
     return lambda: check_control(case, constants)
+
+
+def _in_both(
+    check: PackingCheck,
+    in_core: PackingCheck | None,
+    case: dict[str, Any],
+    constants: dict[str, Any],
+) -> Failures:
+    """A call through the driver in Python, and through the core's if there is a compiler."""
+    yield from check(case, constants)
+    for line in in_core(case, constants) if in_core and core.is_there() else ():
+        yield f"in the core: {line}"
 
 
 def _idl_cases(vectors: list[dict[str, Any]]) -> dict[str, Check]:

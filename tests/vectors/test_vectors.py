@@ -28,7 +28,8 @@ def _compiled() -> None:
 def test_every_case_of_the_file_passes(path: Path) -> None:
     """Bytes are those of the original driver, outcomes on hostile input the careful ones.
 
-    Calls of interfaces go through Python, and through generated C where there is a compiler.
+    Calls of interfaces go through Python, and through generated C where there is a compiler; so
+    do messages through the driver in Python and through the core.
     """
     report = run(path)
     print(f"{path.name}: {report.cases} cases")
@@ -77,6 +78,14 @@ def test_a_wrong_outcome_in_c_is_a_failure(
     path.write_text(json.dumps(data))
     (found,) = run(path).failures.values()
     assert any(line.startswith(words) for line in found), found
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+def test_a_wrong_byte_of_the_core_is_a_failure(tmp_path: Path) -> None:
+    """It is compared as the driver in Python is."""
+    path = next(path for path in FILES if path.stem == "invoke_basic")
+    (found,) = run(_spoil(path, tmp_path)).failures.values()
+    assert any(line.startswith("in the core: wire message") for line in found), found
 
 
 def test_a_wrong_outcome_of_a_hazard_is_a_failure(tmp_path: Path) -> None:
