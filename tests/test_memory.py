@@ -23,7 +23,7 @@ def test_align_rounds_up_to_the_boundary(value: int, power: int) -> None:
 def test_ranges_never_overlap_and_never_leave_the_window(
     steps: list[tuple[bool, int, int]],
 ) -> None:
-    """Random takes, with and without a wish, and returns."""
+    """Random takes, with and without a wish, and returns; without one, the first gap is taken."""
     window = Ranges(0x1000, 0x10000, 0x100)
     taken: dict[int, int] = {}
     for take, length, wish in steps:
@@ -33,12 +33,15 @@ def test_ranges_never_overlap_and_never_leave_the_window(
             except MemoryError:
                 continue
             end = start + (length + 0xFF & -0x100)
+            if start != wish & -0x100:
+                for at in range(window.low, start, 0x100):  # it fits nowhere before
+                    assert any(low < at + end - start and at < high for low, high in taken.items())
             assert window.low <= start
             assert end <= window.high
             assert all(end <= low or high <= start for low, high in taken.items())
             taken[start] = end
         elif taken:
-            start = next(iter(taken))
+            start = list(taken)[wish % len(taken)]
             del taken[start]
             window.give_back(start)
     assert len(window) == len(taken)

@@ -38,6 +38,7 @@ class Ranges:
     def __init__(self, low: int, high: int, granule: int) -> None:
         self.low, self.high, self.granule = low, high, granule
         self._taken: list[tuple[int, int]] = []
+        self._dense = 0  # so many of them, from the first on, leave nothing free before or between
 
     def take(self, length: int, wish: int = 0) -> int:
         """Allocate `length` bytes, at `wish` if that is free.  MemoryError if nothing fits."""
@@ -45,10 +46,13 @@ class Ranges:
         if wish and not wish % self.granule and self._free(wish, wish + length):
             insort(self._taken, (wish, wish + length))
             return wish
-        start = self.low
-        for taken_start, taken_end in self._taken:
+        start = self._taken[self._dense - 1][1] if self._dense else self.low
+        for index in range(self._dense, len(self._taken)):
+            taken_start, taken_end = self._taken[index]
             if taken_start - start >= length:
                 break
+            if taken_start == start and index == self._dense:
+                self._dense += 1
             start = taken_end
         if self.high - start < length:
             raise MemoryError(f"no {length} bytes left in {self.low:#x}..{self.high:#x}")
@@ -61,6 +65,7 @@ class Ranges:
         if index < 0 or self._taken[index][0] != start:
             raise KeyError(start)
         del self._taken[index]
+        self._dense = min(self._dense, index)
 
     def __len__(self) -> int:
         return len(self._taken)
@@ -68,6 +73,7 @@ class Ranges:
     def _free(self, start: int, end: int) -> bool:
         if start < self.low or end > self.high:
             return False
-        return all(
-            end <= taken_start or taken_end <= start for taken_start, taken_end in self._taken
+        index = bisect_right(self._taken, (start, self.high))
+        return (not index or self._taken[index - 1][1] <= start) and (
+            index == len(self._taken) or end <= self._taken[index][0]
         )

@@ -57,6 +57,7 @@ class DeviceFile(abc.ABC):
         self._lock = threading.RLock()
         self._discarded: collections.deque[int] = collections.deque()
         self._ranges: list[_Range] = []
+        self._by_number: dict[int, _Range] = {}  # the same, by handle
         self.emitter = Emitter()
 
     @overload
@@ -125,18 +126,18 @@ class DeviceFile(abc.ABC):
         """Give back a buffer's handle."""
 
     def _by_handle(self, handle: int) -> Buffer | None:
-        for _, _, found, _ in self._ranges:
-            buffer = found()
-            if buffer is not None and buffer.handle == handle:
-                return buffer
-        return None
+        entry = self._by_number.get(handle)
+        return entry[2]() if entry is not None else None
 
     def _register(self, buffer: Buffer) -> Buffer:
         with self._lock:
+            self._forget(buffer.handle)  # of a buffer that is gone, and has not been collected
             index = bisect_right(self._ranges, buffer.address, key=_start)
             entry = (buffer.address, buffer.address + len(buffer), ref(buffer), buffer.handle)
             # Readers take no lock: they see the old list or the new one.
-            self._ranges = [*self._ranges[:index], entry, *self._ranges[index:]]
+            ranges = self._ranges.copy()
+            ranges.insert(index, entry)
+            self._ranges, self._by_number[buffer.handle] = ranges, entry
             self.emitter.add(entry[0], entry[1], self._known_name(buffer.handle))
         return buffer
 
@@ -160,12 +161,21 @@ class DeviceFile(abc.ABC):
             except IndexError:
                 return
             with self._lock:
-                # By handle: a new buffer may have the address already.
-                for entry in self._ranges:
-                    if entry[3] == handle:
-                        self.emitter.remove(entry[0], self._known_name(handle))
-                self._ranges = [entry for entry in self._ranges if entry[3] != handle]
+                self._forget(handle)
                 self._close_handle(handle)
+
+    def _forget(self, handle: int) -> None:
+        # By handle: a new buffer may have the address already.
+        entry = self._by_number.pop(handle, None)
+        if entry is None:
+            return
+        self.emitter.remove(entry[0], self._known_name(handle))
+        ranges = self._ranges.copy()
+        index = bisect_right(ranges, entry[0], key=_start) - 1
+        while ranges[index] is not entry:
+            index -= 1
+        del ranges[index]
+        self._ranges = ranges
 
     # Calls and mappings.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from qda import limits
@@ -57,6 +58,8 @@ class OpenFile:
         self.lock = threading.RLock()
         self.starting = threading.Lock()
         self._handles: dict[int, _Handle] = {}
+        self._numbers: dict[BufferObject, int] = {}  # the same, by what they name
+        self._next, self._given_back = 1, list[int]()  # a heap of those below that are free again
         self._closed = False
         # The core makes any message that fits a lane.
         self.in_core = device.limits.message >= limits.SLOT
@@ -75,24 +78,34 @@ class OpenFile:
         """The handle of an object, which the caller holds, in this file: a new one, the lowest
         that is free, if it has none yet."""
         with self.lock:
-            for number, handle in self._handles.items():
-                if handle.attachment.buffer is buffer:
-                    return number
-            number = next(number for number in range(1, 1 << 31) if number not in self._handles)
+            if buffer in self._numbers:
+                return self._numbers[buffer]
+            number = self._lowest_free()
             self.put_handle(number, buffer, without_bank)
             return number
 
+    def _lowest_free(self) -> int:
+        free = self._given_back
+        while free and free[0] in self._handles:
+            heappop(free)
+        while not free and self._next in self._handles:
+            self._next += 1
+        return free[0] if free else self._next
+
     def put_handle(self, number: int, buffer: BufferObject, without_bank: int) -> None:
-        """Let a number that is free name an object, which the caller holds."""
+        """Let a number that is free name an object that has none, which the caller holds."""
         with self.lock, Uses() as uses:
             attachment = self.take_bank(without_bank).attach(buffer, uses)
             self._handles[number] = _Handle(attachment, uses, [])
+            self._numbers[buffer] = number
+            if self._given_back[:1] == [number]:
+                heappop(self._given_back)
             uses.keep()
 
     def has(self, buffer: BufferObject) -> bool:
         """Whether a handle of this file names the object."""
         with self.lock:
-            return any(handle.attachment.buffer is buffer for handle in self._handles.values())
+            return buffer in self._numbers
 
     def hold(self, number: int, uses: Uses) -> Attachment:
         """Hold the object of a handle.  OSError ENOENT."""
@@ -135,6 +148,10 @@ class OpenFile:
         """Remove a handle.  OSError EINVAL if there is none."""
         with self.lock:
             handle = self._handles.pop(number, None)
+            if handle is not None:
+                del self._numbers[handle.attachment.buffer]
+                if number < self._next:
+                    heappush(self._given_back, number)
             named = self.session.pool.remove(number) if self.session is not None else None
         del named  # the core's use ends here, and not under the lock
         if handle is None:
@@ -180,6 +197,7 @@ class OpenFile:
         self.end_session()
         with self.lock:
             handles, self._handles = self._handles, {}
+            self._numbers.clear()
         self.mappings.release()
         for handle in handles.values():
             handle.uses.release()

@@ -77,6 +77,7 @@ class Objects:
         self.lock = threading.Lock()
         self._objects: dict[tuple[int, int, int], BufferObject] = {}
         self._offsets: dict[BufferObject, int] = {}
+        self._at_offset: dict[int, BufferObject] = {}
         self._next_offset = _FIRST_MMAP_OFFSET
 
     def create(self, size: int, uses: Uses) -> BufferObject:
@@ -120,24 +121,24 @@ class Objects:
     def forget(self, buffer: BufferObject) -> None:
         """Take out an object that nobody uses.  The caller has the lock."""
         self._objects.pop(buffer.identity, None)
-        self._offsets.pop(buffer, None)
+        self._at_offset.pop(self._offsets.pop(buffer, 0), None)
 
     def mmap_offset(self, buffer: BufferObject) -> int:
         """The fake offset by which the object is mapped through the device."""
         with self.lock:
             if buffer not in self._offsets:
                 self._offsets[buffer] = self._next_offset
+                self._at_offset[self._next_offset] = buffer
                 self._next_offset += align(buffer.size, _MMAP_GRANULE)
             return self._offsets[buffer]
 
     def at_mmap_offset(self, offset: int, uses: Uses) -> BufferObject | None:
         """The object that a fake offset names."""
         with self.lock:
-            for buffer, start in self._offsets.items():
-                if start == offset:
-                    uses.hold(buffer)
-                    return buffer
-        return None
+            buffer = self._at_offset.get(offset)
+            if buffer is not None:
+                uses.hold(buffer)
+            return buffer
 
     def counts(self) -> tuple[int, int]:
         """Number of objects, and of those that have an offset."""
