@@ -229,6 +229,7 @@ class FakeLink:
         self._memory = memory
         self._gone = False
         self.pool = FakePool(dsp)
+        self.patience = 0
 
     def when_gone(self, gone: Callable[[], None]) -> None:
         pass

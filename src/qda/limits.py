@@ -400,6 +400,34 @@ NODE_NAME: Final = _connections.limit(
     "the longest of ours is half of it",
     "the path is not a node of ours",
 )
+LENT_LANES: Final = _connections.limit(
+    "LENT_LANES",
+    16,
+    "lanes on which a program calls without the device server",
+    "more threads of it seldom call at once, and each takes two descriptors of the program",
+    "the call goes through the server",
+)
+LENT_OBJECTS: Final = _connections.limit(
+    "LENT_OBJECTS",
+    2048,
+    "buffers of an open node that such calls can name",
+    "a table that both share",
+    "the call goes through the server",
+)
+LEASES: Final = _connections.limit(
+    "LEASES",
+    8,
+    "times that a program is lent lanes of one open node",
+    "it may close the descriptors each time",
+    "its calls go through the server",
+)
+PARKED: Final = _connections.limit(
+    "PARKED",
+    0.5,
+    "seconds that a server which is to see all calls waits for those it does not see",
+    "a call that takes longer may be one that listens, for ever",
+    "it goes on without them",
+)
 BACKLOG: Final = _connections.limit(
     "BACKLOG",
     512,

@@ -40,6 +40,8 @@ _HANDLERS: Handlers[AccelFront] = Handlers()
 class AccelFront(FileFront[OpenFile]):
     """An open file of the accelerator's node, in one dialect."""
 
+    writes_back = True
+
     def __init__(self, file: OpenFile, dialect: Interface) -> None:
         super().__init__(file, dialect.command(accel.INVOKE.key).code)
         self.dialect = dialect

@@ -27,6 +27,7 @@ from qda.core import Woken
 from qda.driver.call import Call, Event, Key, State
 from qda.driver.interrupts import CtrlCWaits
 from qda.driver.lanes import Lanes
+from qda.driver.leases import Leases
 from qda.driver.peer import Peer
 from qda.fastrpc.message import Response
 
@@ -80,10 +81,10 @@ class Calls:
     are empty, there is no call that no caller has.
     """
 
-    def __init__(self, peer: Peer, lanes: Lanes) -> None:
+    def __init__(self, peer: Peer, lanes: Lanes, leases: Leases) -> None:
         self._peer = peer
-        self._lanes = lanes
-        self._lock = threading.Lock()
+        self._lanes, self._leases = lanes, leases
+        self._lock = lanes.lock
         self._idle = threading.Condition(self._lock)
         self._tidying = threading.RLock()
         self._active: set[Call] = set()
@@ -110,9 +111,17 @@ class Calls:
             self._active.add(call)
             carried = self._lanes.lend(call)
         while not carried:
-            self._lanes.add()
+            self._add_lane()
             with self._lock:
                 carried = self._lanes.lend(call)
+
+    def _add_lane(self) -> None:
+        """One lane more: a new one, or one that a program has and does not use."""
+        try:
+            self._lanes.add()
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not self._leases.recall():
+                raise
 
     def resume(self, key: Key) -> Keeper | None:
         """Take up the interrupted call of the same thread with the same request (R24)."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from qda import limits
 from qda.driver.banks import Attachment, ContextBank
 from qda.driver.device import Device
+from qda.driver.leases import Leases
 from qda.driver.mapping import Mappings
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
@@ -125,16 +126,20 @@ class OpenFile:
         with self.lock:
             return self.hold(self.handle_of(fd, client, address), uses)
 
-    def name(self, number: int, session: Session) -> None:
-        """Let the core find the object of a handle, for the calls to come.  Where buffers are named
-        by descriptors it cannot: a number may mean another one each time."""
-        if self.descriptors:
-            return
+    def name(self, number: int, attachment: Attachment, session: Session) -> None:
+        """Let the core, and programs that call by themselves, find the object of an fd field, for
+        the calls to come.  Where buffers are named by descriptors the core cannot: a number may
+        mean another one each time."""
         with self.lock:
-            handle = self._handles.get(number)
-            if handle is not None and not handle.named:
-                session.name(number, handle.attachment)
-                handle.named.append(True)
+            if not self.descriptors:
+                handle = self._handles.get(number)
+                if handle is not None and not handle.named:
+                    session.name(number, handle.attachment)
+                    handle.named.append(True)
+            if session.leases.exist:
+                for own, handle in self._handles.items():
+                    if handle.attachment is attachment:
+                        session.leases.show(own, attachment)
 
     def _handle_of(self, fd: int, client: Client, address: int) -> int:
         return self.import_descriptor(client.descriptor(fd)) if self.descriptors else fd
@@ -153,12 +158,23 @@ class OpenFile:
                 if number < self._next:
                     heappush(self._given_back, number)
             named = self.session.pool.remove(number) if self.session is not None else None
+            if handle is not None and self.session is not None:
+                self.session.leases.hide(number, handle.attachment)
         del named  # the core's use ends here, and not under the lock
         if handle is None:
             raise OSError(errno.EINVAL, f"no GEM handle {number} in this file")
         handle.uses.release()
+        if self.session is not None:
+            self.session.leases.reap()
 
     # Sessions.
+
+    @property
+    def leases(self) -> Leases | None:
+        """The leases of its session, None if the driver has to see all its calls."""
+        session = self.session
+        lends = session is not None and session.lends and self.in_core
+        return session.leases if session is not None and lends else None
 
     def start_session(self, kind: ProtectionDomain) -> Session:
         """Connect to a protection domain.  OSError ENODEV, ENOMEM."""

@@ -21,6 +21,7 @@ from qda.driver import control
 from qda.driver.file import OpenFile
 from qda.driver.handlers import Handler
 from qda.driver.interrupts import CtrlCWaits
+from qda.driver.leases import Direct
 from qda.driver.memory import Client, LocalClient
 from qda.driver.peer import Died
 from qda.layout import Record
@@ -106,6 +107,9 @@ class _Running:
 class FileFront(Generic[F]):
     """What the fronts of a DSP's nodes share: commands that run on an open file, and its end."""
 
+    writes_back = False
+    """Whether a structure is written back that a command has left as it was."""
+
     def __init__(self, file: F, invoke_code: int) -> None:
         self.file = file
         self.invoke_code = invoke_code
@@ -150,6 +154,23 @@ class FileFront(Generic[F]):
             return session.invoke(port, data)
         except Died as died:
             return died.result
+        except OSError as error:
+            return self.failed(error)
+
+    @property
+    def direct(self) -> Direct | None:
+        """How programs may call without the driver, None if they may not."""
+        leases = self.file.leases
+        if leases is None:
+            return None
+        return Direct(leases, self.invoke_code, self.writes_back, self.file.descriptors)
+
+    def lost(self) -> int:
+        """The result of a call that a program has made without the driver, and which nobody answers
+        any more.  EIO if somebody does."""
+        session = self.file.session
+        try:
+            return -errno.EIO if session is None else session.lost()
         except OSError as error:
             return self.failed(error)
 

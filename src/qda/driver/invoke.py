@@ -78,7 +78,7 @@ def _send(
         address = argument.address if is_buffer else 0
         attachment = file.hold_fd(argument.fd, client, call.uses, address)
         session.announce(attachment)
-        file.name(argument.fd, session)
+        file.name(argument.fd, attachment, session)
         return locate(argument, attachment, client) if is_buffer else select(argument, attachment)
 
     layout, message = pack(scalars, arguments, client, allocate, resolve)

@@ -132,13 +132,13 @@ class Traveller(Protocol):
 class Lanes:
     """The lanes of a session.  There are as many as calls have been under way at once.
 
-    `block` is the memory of their pool.  Whoever lends a lane, or gives one back, has the lock of
-    the session's calls.
+    `block` is the memory of their pool.  Whoever lends a lane, or gives one back, has `lock`.
     """
 
     def __init__(self, bank: ContextBank, peer: Peer, block: Block) -> None:
         self._bank, self._peer, self._block = bank, peer, block
         self._pool = peer.pool
+        self.lock = threading.Lock()
         self._adding = threading.Lock()
         self._lanes: list[Lane] = []
         self.add(limits.LANES)
@@ -177,6 +177,15 @@ class Lanes:
         if lane is not None and lane.user is call:
             self._pool.give_back(lane.number)
             lane.user = None
+
+    def take_over(self, leased: Traveller) -> bool:
+        """Take back a lane on which others have sent; false if the DSP still works on that."""
+        lane = leased.lane
+        assert lane is not None
+        if lane.user is leased and not self._pool.recount(lane.number):
+            return False
+        self.give_back(leased)
+        return True
 
     def message(self, call: Traveller, size: int) -> Memory:
         """Zeroed message memory for a call, at least `size` bytes.  OSError ENOMEM, ENODEV."""

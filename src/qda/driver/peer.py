@@ -14,7 +14,7 @@ from collections.abc import Callable
 from qda.driver.banks import Attachment
 from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
-from qda.rpmsg import Channel, Link, PeerGone, PoolMemory
+from qda.rpmsg import Bells, Channel, Link, PeerGone, PoolMemory
 
 __all__ = ["Died", "Peer"]
 
@@ -56,16 +56,39 @@ class Peer:
         except PeerGone as error:
             raise OSError(errno.ENODEV, "the DSP is gone") from error
         self.pool = self._link.pool
+        self._mourners: list[Callable[[], None]] = []
         self._link.when_gone(self._end)
 
-    def _end(self) -> None:
+    def when_dead(self, mourn: Callable[[], None]) -> None:
+        """Have `mourn` called when it has died, before those who wait for it are woken."""
+        self._mourners.append(mourn)
+
+    def _die(self) -> None:
         self.dead = True
+        for mourn in self._mourners:
+            mourn()
+
+    def _end(self) -> None:
+        self._die()
         self.pool.kill()
+
+    @property
+    def patience(self) -> int:
+        """For how many microseconds to look for an answer before sleeping."""
+        return self._link.patience
 
     @property
     def lanes(self) -> int:
         """How many lanes there are, each with a thread of its own on the DSP."""
         return self._link.lanes
+
+    def bells(self, number: int) -> Bells:
+        """The driver's ends of a lane's bells, opened again; owned by the caller.  OSError."""
+        return self._link.open_bells(number)
+
+    def rouse(self, number: int) -> None:
+        """Wake a program that waits for an answer on a lane."""
+        self._link.rouse(number)
 
     def add_lanes(self, count: int) -> None:
         """Add lanes.  OSError, Died."""
@@ -132,7 +155,7 @@ class Peer:
             self._channel.disconnect(self.client_id)
         except OSError as error:
             _log.debug("disconnect of client %d: %s", self.client_id, error)
-        self.dead = True
+        self._die()
         self._link.hang_up()
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from qda.driver.banks import Attachment, ContextBank
 from qda.driver.call import Call, Event, Key
 from qda.driver.calls import Calls, Keeper, heard
 from qda.driver.lanes import Block, Lanes, Memory
+from qda.driver.leases import Leases, Terms
 from qda.driver.memory import Client
 from qda.driver.peer import Peer
 from qda.driver.sharing import Uses
@@ -43,6 +45,7 @@ class Session:
 
     `bank` is where message memory gets its addresses.  `tag` is the kind of protection domain that
     the context ids of its calls name (spec 2.8).  OSError ENODEV without a DSP, ENOMEM.
+    `leases` has the lanes that programs call on by themselves.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class Session:
             self.pool = self._peer.pool
             self._lanes = Lanes(bank, self._peer, block)
             undo.pop_all()
-        self._calls = Calls(self._peer, self._lanes)
+        terms = Terms(block.descriptor, memory.device_address, client_id, tag, self._peer.patience)
+        self.leases = Leases(self._peer, self._lanes, terms)
+        self._calls = Calls(self._peer, self._lanes, self.leases)
 
     def announce(self, attachment: Attachment) -> None:
         """Make sure that the protection domain knows memory that a message will name.
@@ -85,6 +90,12 @@ class Session:
         major, minor, inode = buffer.identity
         owner = _Named(attachment)
         self.pool.add(number, attachment.address, buffer.size, inode, major, minor, owner)
+
+    @property
+    def lends(self) -> bool:
+        """Whether programs may call on lanes of their own.  A protection domain believes whoever
+        has one of its lanes, so it must be the program's alone."""
+        return self._peer.kind is ProtectionDomain.USER
 
     # Calls.
 
@@ -137,10 +148,16 @@ class Session:
         call.take(_ANSWER)
         return call.finish(result) if call.finish else result
 
+    def lost(self) -> int:
+        """The result of a call that the driver has not seen, after death.  OSError ENODEV, EIO."""
+        if not self._peer.dead:
+            raise OSError(errno.EIO, "the protection domain lives")
+        return self._peer.gone(PROCESS_DIED)
+
     @property
     def calls(self) -> int:
         """Number of calls under way, abandoned ones included."""
-        return len(self._calls) + self.pool.calls
+        return len(self._calls) + self.pool.calls + self.leases.calls
 
     # The end.
 
@@ -155,6 +172,7 @@ class Session:
         if self.pool.close(idle.set):
             idle.set()
         self._peer.disconnect()
+        self.leases.close()
         left = self._calls.drain(limits.PATIENCE)
         if not idle.wait(limits.PATIENCE):
             left += self.pool.calls

@@ -8,6 +8,7 @@ has died.  The ends that the protection domain gets are one-way: it sees the end
 from __future__ import annotations
 
 import os
+import select
 from typing import NamedTuple
 
 from qda.linux import open_again
@@ -20,6 +21,23 @@ class Bells(NamedTuple):
 
     sleep: int
     wake: int
+
+    def open_again(self) -> Bells:
+        """The driver's ends for another program: it only reads what it sleeps on, and so sees the
+        end of all who could wake it.  OSError."""
+        sleep = open_again(self.sleep, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return Bells(sleep, open_again(self.wake, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
+        except BaseException:
+            os.close(sleep)
+            raise
+
+    def rouse(self) -> None:
+        """Wake who sleeps on ours, as the other side would.  Never waits."""
+        room = select.poll()
+        room.register(self.sleep, select.POLLOUT)
+        if room.poll(0):  # a pipe without room has bytes, so nobody sleeps on it
+            os.write(self.sleep, b"\0")
 
     def close(self) -> None:
         """Close both."""

@@ -64,12 +64,12 @@ class Link:
     """A session's connection to its protection domain: a control endpoint, and lanes, behind each
     of which stands a thread of the protection domain.
 
-    `pool` has the lanes; they are numbered from 1.
+    `pool` has the lanes; they are numbered from 1.  `patience` is that of the channel.
     """
 
     def __init__(self, control: Control, pool: Pool, patience: int, watch: Watch) -> None:
         self.control, self.pool = control, pool
-        self._patience, self._watch = patience, watch
+        self.patience, self._watch = patience, watch
         self._bells: list[Bells] = []
 
     def when_gone(self, gone: Callable[[], None]) -> None:
@@ -94,7 +94,7 @@ class Link:
                 ours.append(near)
                 theirs.append(far)
             first = self.lanes + 1
-            frame = Frame(Operation.LANES, 0, first, self._patience)
+            frame = Frame(Operation.LANES, 0, first, self.patience)
             self.control.request(frame, [number for bells in theirs for number in bells])
         except BaseException:
             for bells in ours:
@@ -105,7 +105,16 @@ class Link:
                 bells.close()
         for number, bells in enumerate(ours, first):
             self._bells.append(bells)
-            self.pool.open(number, bells.sleep, bells.wake, self._patience)
+            self.pool.open(number, bells.sleep, bells.wake, self.patience)
+
+    def open_bells(self, number: int) -> Bells:
+        """Our ends of a lane's bells, opened again for a program that rings in our place.  It may
+        end at any time, so it has a file of its own, of which the flags are its own.  OSError."""
+        return self._bells[number - 1].open_again()
+
+    def rouse(self, number: int) -> None:
+        """Wake a program that sleeps on a lane of ours."""
+        self._bells[number - 1].rouse()
 
     def announce(self, address: int, size: int, descriptor: int) -> None:
         """Let messages of this session name `size` bytes of shared memory at `address`."""
