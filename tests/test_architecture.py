@@ -81,6 +81,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "driver",
             "uapi",
             "fastrpc",
+            "core",
             "rpmsg",
             "layout",
             "limits",

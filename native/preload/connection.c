@@ -2,7 +2,7 @@
  *
  * So a blocked call of one thread holds up no other, and the server knows who asks.  A connection
  * survives neither fork nor exec. */
-#include "preload.h"
+#include "lease.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,15 +14,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#if __has_include(<valgrind/memcheck.h>)
-#include <valgrind/memcheck.h>
-#define CHECKED RUNNING_ON_VALGRIND
-#define NOTE_WRITTEN(address, length) VALGRIND_MAKE_MEM_DEFINED(address, length)
-#else
-#define CHECKED 0
-#define NOTE_WRITTEN(address, length) ((void)(address), (void)(length))
-#endif
 
 enum { OUT_OF_THE_WAY = 100 }; /* programs expect their own descriptors to have low numbers */
 
@@ -71,13 +62,15 @@ static void make_key(void)
     pthread_key_create(&at_end_of_thread, (void (*)(void *))disconnect);
 }
 
+enum { DESCRIPTORS = 2 }; /* of a message, at most */
+
 /* Receive one message; returns its length or a negative errno, -EFAULT for the answer that has come
- * with a structure which cannot be written.  A descriptor replaces *RECEIVED. */
+ * with a structure which cannot be written.  Descriptors replace those RECEIVED. */
 static long receive(const struct connection *connection, struct qda_answer *answer, int *received)
 {
     union {
         struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
+        char room[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
     } control;
     struct iovec parts[] = { { answer, sizeof *answer }, connection->enclosed };
     struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control,
@@ -85,16 +78,16 @@ static long receive(const struct connection *connection, struct qda_answer *answ
     ssize_t length = recvmsg(connection->descriptor, &message, MSG_CMSG_CLOEXEC);
     if (length < 0)
         return -errno;
-    *received = -1;
+    received[0] = received[1] = -1;
     struct cmsghdr *found = CMSG_FIRSTHDR(&message);
     if (found && found->cmsg_level == SOL_SOCKET && found->cmsg_type == SCM_RIGHTS)
-        memcpy(received, CMSG_DATA(found), sizeof *received);
+        memcpy(received, CMSG_DATA(found), found->cmsg_len - CMSG_LEN(0));
     else if (message.msg_flags & MSG_CTRUNC)
-        *received = -EMFILE; /* it was sent, and there was no number for it */
+        received[0] = -EMFILE; /* it was sent, and there was no number for it */
     return length >= (ssize_t)sizeof *answer ? length : -ENODEV;
 }
 
-static long send_request(struct connection *connection, struct qda_request *request)
+static long send_request(struct connection *connection, struct qda_question *request)
 {
     struct iovec parts[] = { { request, sizeof *request }, connection->enclosed };
     struct msghdr message = { .msg_iov = parts, .msg_iovlen = 1 };
@@ -116,7 +109,7 @@ static long connect_to_server(struct connection *connection)
     struct qda_answer welcome;
     struct ucred peer;
     socklen_t length = sizeof peer;
-    int result, none = -1;
+    int result, none[DESCRIPTORS];
     int low = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (low < 0)
         return -errno;
@@ -134,7 +127,7 @@ static long connect_to_server(struct connection *connection)
     while (result && errno == EINTR);
     result = result ? -errno : 0;
     while (!result || result == -EINTR)
-        result = (int)receive(connection, &welcome, &none);
+        result = (int)receive(connection, &welcome, none);
     if (result < 0 || welcome.kind != QDA_KIND_WELCOME || welcome.number != QDA_VERSION
         || getsockopt(connection->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length)
         || (peer.uid && peer.uid != geteuid())) {
@@ -149,14 +142,14 @@ static long connect_to_server(struct connection *connection)
 /* Take up a descriptor that was sent for good, and tell the server its number. */
 static void install(struct connection *connection, const struct qda_answer *answer, int received)
 {
-    struct qda_request done = { .operation = QDA_OPERATION_INSTALLED, .number = answer->number };
+    struct qda_question done = { .operation = QDA_OPERATION_INSTALLED, .number = answer->number };
     if (received >= 0 && !(answer->flags & O_CLOEXEC))
         fcntl(received, F_SETFD, 0);
     done.descriptor = received;
     send_request(connection, &done);
 }
 
-static struct iovec structure_of(const struct qda_request *request)
+static struct iovec structure_of(const struct qda_question *request)
 {
     struct iovec structure = { (void *)(uintptr_t)request->argument, _IOC_SIZE(request->code) };
     /* A checker would complain of fields that nobody fills. */
@@ -164,13 +157,13 @@ static struct iovec structure_of(const struct qda_request *request)
     return travels && structure.iov_len <= QDA_ENCLOSED ? structure : (struct iovec){ 0 };
 }
 
-static long converse(struct connection *connection, struct qda_request *request, int *received)
+static long converse(struct connection *connection, struct qda_question *request, int *descriptor)
 {
     struct qda_answer answer;
-    int interrupted = 0;
+    int interrupted = 0, received[DESCRIPTORS];
     request->number = ++connection->number;
     request->tid = connection->tid;
-    request->wishes = CHECKED ? QDA_WISH_REPORT : 0;
+    request->wishes |= CHECKED ? QDA_WISH_REPORT : 0;
     connection->enclosed = structure_of(request);
     long result = send_request(connection, request);
     while (!result) {
@@ -178,7 +171,7 @@ static long converse(struct connection *connection, struct qda_request *request,
         if (length == -EINTR) {
             /* A handler without SA_RESTART has run.  Whether that ends the call is decided by the
              * driver, and until it has, the call goes on. */
-            struct qda_request stop = { .operation = QDA_OPERATION_INTERRUPT };
+            struct qda_question stop = { .operation = QDA_OPERATION_INTERRUPT };
             stop.number = request->number;
             if (!interrupted++)
                 send_request(connection, &stop);
@@ -188,9 +181,12 @@ static long converse(struct connection *connection, struct qda_request *request,
             result = length;
         } else if (answer.kind == QDA_KIND_INSTALL) {
             install(connection, &answer, *received);
+        } else if (answer.kind == QDA_KIND_LEASE || answer.kind == QDA_KIND_LANE) {
+            qda_lease_receive(request->token, &answer, received);
         } else if (answer.kind == QDA_KIND_WROTE) {
             NOTE_WRITTEN((void *)(uintptr_t)answer.address, answer.length);
         } else if (answer.kind == QDA_KIND_ANSWER && answer.number == request->number) {
+            *descriptor = received[0];
             return answer.result;
         }
     }
@@ -198,7 +194,7 @@ static long converse(struct connection *connection, struct qda_request *request,
     return -ENODEV; /* the server is gone */
 }
 
-long qda_ask(struct qda_request *request, int *received)
+long qda_ask(struct qda_question *request, int *received)
 {
     struct connection spare = { -1 };
     /* A signal handler may make a call in the middle of a call. */

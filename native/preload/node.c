@@ -2,7 +2,7 @@
  *
  * A node's descriptor is one end of a socket pair whose other end the server holds.  Its name is
  * "\0qda/TOKEN/MAJOR:MINOR"; when the last copy is closed the server sees the end of file. */
-#include "preload.h"
+#include "lease.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static int returned(long result)
 }
 
 /* Ask for a descriptor; it or a negative errno. */
-static int ask_for_descriptor(struct qda_request *request)
+static int ask_for_descriptor(struct qda_question *request)
 {
     int received;
     long result = qda_ask(request, &received);
@@ -59,7 +59,7 @@ static int ask_for_descriptor(struct qda_request *request)
 
 int qda_open_node(const char *name, int flags)
 {
-    struct qda_request request = { .operation = QDA_OPERATION_OPEN, .flags = (uint32_t)flags };
+    struct qda_question request = { .operation = QDA_OPERATION_OPEN, .flags = (uint32_t)flags };
     strncpy(request.name, name, sizeof request.name - 1);
     if (strlen(name) >= sizeof request.name)
         return returned(-ENOENT);
@@ -69,10 +69,10 @@ int qda_open_node(const char *name, int flags)
     return returned(descriptor);
 }
 
-static struct qda_request request_on(const struct qda_node *node, uint32_t operation,
+static struct qda_question request_on(const struct qda_node *node, uint32_t operation,
                                      int descriptor, uint64_t code, uint64_t argument)
 {
-    struct qda_request request = { .operation = operation, .descriptor = descriptor,
+    struct qda_question request = { .operation = operation, .descriptor = descriptor,
                                    .code = code, .argument = argument };
     memcpy(request.token, node->token, sizeof request.token);
     return request;
@@ -80,15 +80,14 @@ static struct qda_request request_on(const struct qda_node *node, uint32_t opera
 
 int qda_control(const struct qda_node *node, int descriptor, unsigned int code, void *argument)
 {
-    struct qda_request request =
+    struct qda_question request =
         request_on(node, QDA_OPERATION_IOCTL, descriptor, code, (uintptr_t)argument);
-    int none;
-    return returned(qda_ask(&request, &none));
+    return returned(qda_call(&request));
 }
 
 int qda_map(const struct qda_node *node, int descriptor, size_t length, off_t offset)
 {
-    struct qda_request request =
+    struct qda_question request =
         request_on(node, QDA_OPERATION_MMAP, descriptor, length, (uint64_t)offset);
     return returned(ask_for_descriptor(&request));
 }

@@ -1,16 +1,19 @@
 /* The parts of the preload library.
  *
- * The library makes the nodes of a virtual device appear in a program.  It knows descriptors and
- * memory, not devices: what a request means is decided by the device server.
+ * The library makes the nodes of a virtual device appear in a program.  It knows descriptors,
+ * memory and lanes, not devices: what a request means is decided by the device server, which also
+ * says which one is a call and lends lanes for it.
  *
  *     libc.c        the libc functions that are wrapped, as tables
  *     path.c        which paths are ours
  *     folder.c      listings of folders
  *     node.c        descriptors of nodes: open, ioctl, mmap
  *     connection.c  the conversation of a thread with the server
+ *     lease.h       lanes that the server lends, and calls on them
  *
- * No descriptor is remembered anywhere.  A node's descriptor is a socket whose name says what it
- * is, so dup, fork, exec, descriptor passing and close are the kernel's business alone. */
+ * No descriptor of a node is remembered anywhere.  It is a socket whose name says what it is, so
+ * dup, fork, exec, descriptor passing and close are the kernel's business alone.  What is lent
+ * belongs to the open node, which its name tells, and to this process. */
 #ifndef QDA_PRELOAD_H
 #define QDA_PRELOAD_H
 
@@ -66,7 +69,7 @@ const char *qda_redirect(int folder, const char *path, char *room);
 /* node.c */
 
 struct qda_node {
-    char token[sizeof(((struct qda_request *)0)->token)];
+    char token[sizeof(((struct qda_question *)0)->token)];
     unsigned int major, minor;
 };
 
@@ -84,6 +87,6 @@ int qda_map(const struct qda_node *node, int descriptor, size_t length, off_t of
 
 /* Ask the server; returns the result or a negative errno.  A descriptor that comes with the answer
  * is put into *RECEIVED, with close-on-exec. */
-long qda_ask(struct qda_request *request, int *received);
+long qda_ask(struct qda_question *request, int *received);
 
 #endif

@@ -16,26 +16,42 @@
 #define QDA_OPERATION_MMAP 3
 #define QDA_OPERATION_INTERRUPT 4
 #define QDA_OPERATION_INSTALLED 5
+#define QDA_OPERATION_RETURN 6
 
 #define QDA_KIND_WELCOME 1
 #define QDA_KIND_ANSWER 2
 #define QDA_KIND_INSTALL 3
 #define QDA_KIND_WROTE 4
+#define QDA_KIND_LEASE 5
+#define QDA_KIND_LANE 6
 
 #define QDA_WISH_TRACER 1
 #define QDA_WISH_REPORT 2
+#define QDA_WISH_LEASE 4
+#define QDA_WISH_LANE 8
+
+#define QDA_LANE_BUSY 1
+#define QDA_LANE_LEFT 2
+#define QDA_LANE_RECALLED 4
+
+#define QDA_LENT_LANES 16 /* of a process, at most */
+#define QDA_LENT_OBJECTS 2048 /* places of the table */
+#define QDA_LENT_PROBES 8 /* after the place that a name says */
+#define QDA_LEASE_WORDS 1024 /* where in the page the lanes' words begin */
+#define QDA_LEASE_OBJECTS 4096 /* where the table begins */
+#define QDA_LEASE_SIZE 102400
 
 /* One message to the server. */
-struct qda_request {
+struct qda_question {
     uint32_t operation; /* One of QDA_OPERATION_* */
     uint32_t number; /* Number of the request on its connection, which the answer repeats */
     int32_t tid; /* Thread that asks */
     int32_t descriptor; /* IOCTL, MMAP: the client's descriptor of the node; INSTALLED: the result */
     uint32_t wishes; /* QDA_WISH_* */
-    uint32_t flags; /* OPEN: as of open(2) */
+    uint32_t flags; /* OPEN: as of open(2); RETURN: 1 if nobody answers */
     uint64_t code; /* IOCTL: the code; MMAP: the length in bytes */
     uint64_t argument; /* IOCTL: the third argument; MMAP: the offset in bytes */
-    char token[32]; /* IOCTL, MMAP: which open node */
+    char token[32]; /* IOCTL, MMAP, RETURN: which open node */
     char name[64]; /* OPEN: name of the node below /dev, NUL-terminated */
 };
 
@@ -44,10 +60,34 @@ struct qda_answer {
     uint32_t kind; /* One of QDA_KIND_* */
     uint32_t number; /* Number of the request; WELCOME: version of the protocol */
     uint32_t wishes; /* QDA_WISH_* */
-    uint32_t flags; /* INSTALL: O_CLOEXEC if the descriptor is not for other programs */
+    uint32_t flags; /* INSTALL: O_CLOEXEC, or 0 if for other programs too; LANE: its number */
     int64_t result; /* ANSWER: result of the system call, -4095 to -1 for an errno */
     uint64_t address; /* WROTE: where in the client's memory */
     uint64_t length; /* WROTE: how much */
+};
+
+/* How a lease's page begins. */
+struct qda_lease {
+    uint32_t dead; /* 1: nobody answers calls any more */
+    uint32_t tag; /* Kind of protection domain, for context words */
+    int32_t client_id; /* As messages say it */
+    uint32_t patience; /* For how long to look for an answer before sleeping */
+    uint64_t device; /* Address of the pool on the bus */
+    uint64_t code; /* The ioctl that is a call */
+    uint32_t by_identity; /* 1: objects are named by their inode numbers, 0: by their handles */
+    uint32_t writes_back; /* 1: the structure of a call is written back after it */
+};
+
+/* A buffer object that calls may name; 0 in `named` if there is none. */
+struct qda_lent {
+    uint64_t name; /* What an fd field means */
+    uint64_t device; /* Its address on the bus */
+    uint64_t size; /* Its size */
+    uint64_t inode; /* Its memory, as in /proc/PID/maps */
+    uint32_t major; /* Its memory's device */
+    uint32_t minor; /* Its memory's device */
+    uint32_t users; /* Number of calls that have it: the program's */
+    uint32_t named; /* 1: calls may name it: the server's */
 };
 
 #endif

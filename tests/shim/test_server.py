@@ -35,9 +35,14 @@ def test_header_of_the_library_is_that_of_the_declarations() -> None:
 
 
 def test_preload_library_is_small() -> None:
-    """It knows descriptors and memory, not devices: about a thousand lines."""
-    sources = {*(ROOT / "native/preload").glob("*.[ch]")} - {ROOT / "native/preload/protocol.h"}
-    assert sum(len(source.read_text().splitlines()) for source in sources) < 1050
+    """It knows descriptors and memory, not devices: about a thousand lines, and under a thousand
+    for calls on lanes, which stand in files of their own."""
+    folder = ROOT / "native/preload"
+    sources = {*folder.glob("*.[ch]")} - {folder / "protocol.h"}
+    calling = {folder / name for name in ("direct.c", "kept.c", "lease.c", "lease.h")}
+    assert calling < sources
+    for part, limit in ((sources - calling, 1050), (calling, 1000)):
+        assert sum(len(source.read_text().splitlines()) for source in part) < limit
 
 
 def test_two_servers_do_not_share_a_place(machine: Machine, tmp_path: Path) -> None:

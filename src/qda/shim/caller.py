@@ -32,7 +32,7 @@ class Caller:
 
     def __init__(self, pid: int, pidfd: int, connection: Connection) -> None:
         self.pid, self.tid = pid, 0
-        self._pidfd, self.connection = pidfd, connection
+        self.pidfd, self.connection = pidfd, connection
         self._memory = CallerMemory(pid)
         self._maps: MapsFile | None = None
         self._had: set[bytes] = set()  # tokens of nodes
@@ -94,7 +94,7 @@ class Caller:
 
     def descriptor(self, number: int) -> int:
         """See `Client.descriptor`."""
-        return take_descriptor(self._pidfd, number)
+        return take_descriptor(self.pidfd, number)
 
     def refusal(self, node: OpenNode, number: int) -> int:
         """What is against a request on a node by descriptor `number`: 0, or -EBADF if the client

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import select
 import socket
+from collections.abc import Sequence
+from contextlib import suppress
 
 from qda import limits
 from qda.linux import send_at_once
@@ -108,6 +110,12 @@ class Connection:
                 socket.send_fds(self._socket, [message], [descriptor])
         except OSError:
             return  # the next receive finds out
+
+    def lend(self, kind: Kind, number: int, descriptors: Sequence[int]) -> None:
+        """Send what the client calls with by itself; nothing happens if it is gone."""
+        message = Answer.codec.pack(kind, self.number, 0, number, 0, 0, 0)
+        with suppress(OSError):
+            socket.send_fds(self._socket, [message], descriptors)
 
     @property
     def has_ended(self) -> bool:

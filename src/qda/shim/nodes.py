@@ -52,11 +52,16 @@ class OpenNode:
 class OpenNodes:
     """All open nodes of a server, by token.  Thread-safe.
 
-    `released` is told of every node that has been closed, and of its opener.
+    `released` is told of every node that has been closed, and of its opener.  `recall` is told of a
+    node whose last descriptor is gone; it says whether there are requests which the table does not
+    know of, and leaves the node for them.
     """
+
+    recall: Callable[[OpenNode], bool]
 
     def __init__(self, released: Callable[[NodePath, int], None] | None = None) -> None:
         self._released = released
+        self.recall = lambda node: False
         self._lock = threading.Lock()
         self._nodes: dict[bytes, OpenNode] = {}
         self._ended: set[OpenNode] = set()  # but not released
@@ -119,6 +124,7 @@ class OpenNodes:
             node = by_end[descriptor]
             node.ended = True
             self._ended.add(node)
+            node.uses += self.recall(node)
             if not node.uses:
                 self._release(node)
 

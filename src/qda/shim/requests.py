@@ -10,8 +10,10 @@ from typing import Protocol
 
 from qda.driver import Client, Front
 from qda.driver.accel import AccelFront
+from qda.driver.front import FileFront
 from qda.memory import ClientAddress
 from qda.shim.caller import Caller
+from qda.shim.lending import Lending
 from qda.shim.mirror import Mirror, name_below_dev
 from qda.shim.mixed import MixedFront
 from qda.shim.nodes import OpenNode, OpenNodes
@@ -28,6 +30,7 @@ _INVOKES = {interface.command("INVOKE").code for interface in DIALECTS.values()}
 """Codes of calls, which need nothing that a file which was closed before may still have."""
 
 _REPORT = Wish.REPORT.value
+_LANES = (Wish.LEASE | Wish.LANE).value
 _EXCLUSIVE = os.O_CREAT | os.O_EXCL
 
 
@@ -68,11 +71,13 @@ class Requests:
         machine: Machine,
         mirror: Mirror,
         nodes: OpenNodes,
+        lending: Lending,
         dialect: str,
         mixed: bool,
         observer: Observer | None,
     ) -> None:
         self._machine, self._folders, self._nodes = machine, mirror.folders, nodes
+        self._lending = lending
         self._dialect, self._mixed, self._observer = dialect, mixed, observer
         self._by_name = {name_below_dev(node): node for node in machine.nodes}
 
@@ -88,6 +93,9 @@ class Requests:
         if request.operation == Operation.OPEN:
             self._open(request, caller)
             return True
+        if request.operation == Operation.RETURN:
+            self._take_back(request, caller)
+            return True
         if request.operation not in (Operation.IOCTL, Operation.MMAP):
             return False
         try:
@@ -99,12 +107,28 @@ class Requests:
             if refusal := caller.refusal(node, request.descriptor):
                 caller.connection.answer(refusal)
             elif request.operation == Operation.IOCTL:
+                if request.wishes & _LANES:
+                    self._lending.offer(caller, node, request.code, request.wishes)
                 caller.answer(self._ioctl(request, caller, node))
             else:
                 self._map(request, caller, node)
         finally:
             self._nodes.leave(node)
         return True
+
+    def _take_back(self, request: Request, caller: Caller) -> None:
+        """A call that went without the server is over, or lost."""
+        self._lending.returned(caller.pid, request.token)
+        result = 0
+        if request.flags:
+            try:
+                node = self._nodes.enter(request.token)
+                front = node.front
+                result = front.lost() if isinstance(front, FileFront) else -errno.EIO
+                self._nodes.leave(node)
+            except OSError as error:
+                result = -(error.errno or errno.ENODEV)
+        caller.connection.send(Kind.ANSWER, result=result)
 
     def _open(self, request: Request, caller: Caller) -> None:
         name = request.name.partition(b"\0")[0].decode("utf-8", "replace")

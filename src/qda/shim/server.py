@@ -22,6 +22,7 @@ from qda.errors import UsageError
 from qda.linux import peer_of
 from qda.shim.caller import Caller
 from qda.shim.connection import Connection
+from qda.shim.lending import Lending
 from qda.shim.mirror import Mirror
 from qda.shim.nodes import OpenNodes
 from qda.shim.place import OWN_FILE
@@ -40,7 +41,8 @@ class DeviceServer:
 
     `dialect` is that of the accelerator's nodes.  `strangers` says that clients need not descend
     from this process; they are then asked to let it read them (Yama).  `observer` sees every
-    request.  `mixed` serves clients that mix dialects (`qda.shim.mixed`).
+    request.  `mixed` serves clients that mix dialects (`qda.shim.mixed`).  `lanes` lets programs
+    call without the server where nobody has to see that (`qda.shim.lending`).
     `also` are folders, empty but for the server, that go when it has ended.
 
     The server owns nothing of the machine; close it before the machine.  UsageError for a dialect
@@ -56,6 +58,7 @@ class DeviceServer:
         strangers: bool = False,
         observer: Observer | None = None,
         mixed: bool = False,
+        lanes: bool = True,
         also: Iterable[Path] = (),
     ) -> None:
         if dialect not in ACCEL_DIALECTS:
@@ -72,8 +75,13 @@ class DeviceServer:
             undo.callback(self._mirror.close)
             self.socket = self._mirror.socket
             self._nodes = OpenNodes(observer.released if observer else None)
+            self._lending = Lending(self._nodes.leave, lanes and observer is None and not mixed)
+            self._nodes.recall = self._lending.recall
+            undo.callback(self._lending.close)
             undo.callback(self._nodes.close)
-            self._requests = Requests(machine, self._mirror, self._nodes, dialect, mixed, observer)
+            self._requests = Requests(
+                machine, self._mirror, self._nodes, self._lending, dialect, mixed, observer
+            )
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             undo.callback(self._listener.close)
             os.fchmod(self._listener.fileno(), OWN_FILE)  # as which bind makes the path
@@ -85,7 +93,7 @@ class DeviceServer:
             undo.callback(self._stop.close)
             undo.callback(stopped.close)
             self._stopped = stopped
-            for watched in (self._listener, self._nodes, stopped):
+            for watched in (self._listener, self._nodes, self._lending, stopped):
                 self._watched.register(watched.fileno(), select.EPOLLIN)
             self._watcher = threading.Thread(target=self._watch, daemon=True, name="device server")
             self._watcher.start()
@@ -102,6 +110,8 @@ class DeviceServer:
                     self._accept()
                 elif descriptor == self._nodes.fileno():
                     self._nodes.reap()
+                elif descriptor == self._lending.fileno():
+                    self._lending.reap()
                 else:
                     self._process_died(descriptor)
 
@@ -167,6 +177,7 @@ class DeviceServer:
     def _forget(self, connection: Connection) -> None:
         """Close a connection; with the last one of a process, what is known of the process."""
         connection.close()
+        self._lending.look_at(connection.pid)
         with self._lock:
             self._connections.pop(connection, None)
             pidfd, connections = self._processes[connection.pid]
@@ -205,7 +216,9 @@ class DeviceServer:
             connection.end()
         for thread in connections.values():
             thread.join(limits.SERVER_PATIENCE)
+        self._lending.break_off()
         self._nodes.close()
+        self._lending.close()
         self._watched.close()
         self._stopped.close()
         self._mirror.close()

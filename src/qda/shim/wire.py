@@ -41,7 +41,9 @@ def trace_wire(device: Device, note: Callable[[str], None]) -> None:
     """Show by `note` what crosses the device's channel from now on: sessions that begin later."""
 
     class TracingSession(Session):
-        """A session that shows its messages."""
+        """A session that shows its messages, all of them."""
+
+        lends = False
 
         def send(self, call: Call, message: bytes) -> None:
             sent = InvokeMessage.unpack(message)

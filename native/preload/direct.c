@@ -1,0 +1,245 @@
+/* A call without the server: program, lane, protection domain, lane.
+ *
+ * The driver's side of the core runs in the program itself.  What is not simply right it declines
+ * before anything is sent, and the server carries the call out: it has the errors, in their order. */
+#include "lease.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Of the 47-bit address spaces that programs get unless they ask for more (qda.driver.memory). */
+#define USER_SPACE 0x7ffffffff000
+
+/* What a thread knows of itself. */
+static __thread struct {
+    int32_t process, tid;
+    struct qda_key interrupted; /* the call that the server has, and to which it may come back */
+    char token[sizeof(((struct qda_node *)0)->token)];
+} own __attribute__((tls_model("initial-exec")));
+
+/* The client of a direct call: this program. */
+
+static struct qda_kept *open_maps(void)
+{
+    _Atomic(struct qda_kept *) *maps = qda_lease_maps();
+    struct qda_kept *before = maps ? atomic_load(maps) : NULL;
+    if (before && qda_is_there(before))
+        return before;
+    if (!maps)
+        return NULL;
+    int descriptor = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    struct qda_kept *opened = descriptor < 0 ? NULL : qda_keep(descriptor);
+    if (opened && !atomic_compare_exchange_strong(maps, &before, opened))
+        qda_drop(opened); /* another thread was faster */
+    else if (opened && before)
+        qda_drop(before);
+    return atomic_load(maps);
+}
+
+static long locate(struct qda_port *port, uint64_t address, struct qda_area *found)
+{
+    struct qda_kept *file = open_maps();
+    (void)port;
+    return file ? qda_locate(file->number, address, found) : -ENOENT;
+}
+
+static int same(const struct qda_key *a, const struct qda_key *b)
+{
+    return a->tid == b->tid && a->handle == b->handle && a->scalars == b->scalars
+        && a->arguments == b->arguments;
+}
+
+static int32_t this_thread(int32_t process)
+{
+    if (own.process != process) {
+        memset(&own, 0, sizeof own);
+        own.tid = (int32_t)syscall(SYS_gettid);
+        own.process = process;
+    }
+    return own.tid;
+}
+
+/* Tell the server of a lane that it waits for; `lost` says that nobody answers its call.  Returns
+ * the call's result then. */
+static long tell(const char *token, int lost)
+{
+    struct qda_question question = { .operation = QDA_OPERATION_RETURN, .flags = (uint32_t)lost };
+    int none;
+    memcpy(question.token, token, sizeof question.token);
+    return qda_ask(&question, &none);
+}
+
+static void give_back(struct qda_leased *lease, struct qda_lent_lane *lane)
+{
+    if (qda_lane_give_back(lane))
+        tell(lease->token, 0);
+}
+
+/* Begin a call on a lane.  Returns 0, or QDA_DECLINED: then the lane is given back. */
+static long begin(struct qda_leased *lease, struct qda_lent_lane *lane, struct qda_port *port,
+                  const struct qda_request *request, uint32_t *wish)
+{
+    if (!qda_is_there(lane->sleep) || !qda_is_there(lane->wake)) {
+        qda_lease_give_up(lease);
+        *wish = QDA_WISH_LEASE;
+    } else if (!qda_driver_begin(&lease->session, lane->call, port, own.tid, request->handle,
+                                 request->scalars, request->arguments)) {
+        lane->call->number = atomic_load(&lane->waiter.mine->bell) + 1;
+        qda_ring(&lane->waiter, lane->call->number);
+        return 0;
+    }
+    give_back(lease, lane);
+    return QDA_DECLINED;
+}
+
+static void note_written(const struct qda_call *call)
+{
+    for (uint32_t i = 0; CHECKED && i < call->outputs; i++)
+        NOTE_WRITTEN((void *)(uintptr_t)call->output[i].there, call->output[i].length);
+}
+
+/* Wait for the answer of a call that was left.  The program may have closed the bells since. */
+static enum qda_woken await_again(struct qda_lent_lane *lane)
+{
+    static const struct timespec moment = { 0, 1000000 };
+    const struct qda_call *call = lane->call;
+    if (qda_is_there(lane->sleep))
+        return qda_await(&lane->waiter, call->number, &call->context, -1, -1);
+    while (!qda_has_rung(lane->waiter.other, call->number, &call->context)) {
+        if (atomic_load(lane->waiter.dead))
+            return QDA_DEAD;
+        if (nanosleep(&moment, NULL))
+            return QDA_SIGNAL;
+    }
+    return QDA_RUNG;
+}
+
+/* Wait for the answer of a call that has been sent, and take it. */
+static long finish(struct qda_leased *lease, struct qda_lent_lane *lane, struct qda_port *port,
+                   struct qda_request *request, uint64_t argument, const struct qda_key *key,
+                   enum qda_woken woken)
+{
+    struct qda_call *call = lane->call;
+    int32_t answer = 0;
+    if (woken == QDA_RUNG && !qda_driver_answered(&lease->session, call, &answer))
+        woken = QDA_DEAD; /* its context word has changed since: it can only be nonsense (H15) */
+    if (woken == QDA_SIGNAL) { /* a handler without SA_RESTART has run */
+        if (qda_lane_leave(lease, lane, key))
+            tell(lease->token, 0);
+        return -EINTR;
+    }
+    if (woken != QDA_RUNG)
+        call->outputs = 0;
+    if (lease->page->writes_back)
+        call->output[call->outputs++] =
+            (struct qda_piece){ argument, (unsigned char *)request, sizeof *request };
+    long result = qda_driver_finish(call, port) ? -EFAULT : answer;
+    note_written(call);
+    qda_driver_unpin(call);
+    if (woken != QDA_RUNG) {
+        qda_lane_give_back(lane);
+        return tell(lease->token, 1);
+    }
+    give_back(lease, lane);
+    return result;
+}
+
+/* What a call is to be found by.  Returns 0, or QDA_DECLINED if its structure cannot be read. */
+static long read_request(uint64_t argument, struct qda_client *client, struct qda_request *request,
+                         struct qda_key *key)
+{
+    struct qda_piece piece = { argument, (unsigned char *)request, sizeof *request };
+    int32_t process = qda_lease_process();
+
+    memset(client, 0, sizeof *client);
+    qda_client_init(client, process, USER_SPACE, -1);
+    client->port.locate = locate;
+    if (!process || client->port.fetch(&client->port, &piece, 1))
+        return QDA_DECLINED;
+    *key = (struct qda_key){ this_thread(process), request->handle, request->scalars,
+                             request->arguments };
+    return 0;
+}
+
+/* Carry a call out on a lane; QDA_DECLINED if nothing has been done, and then what would help. */
+static long call_on(struct qda_leased *lease, const char *token, uint64_t argument, uint32_t *wish)
+{
+    struct qda_client client;
+    struct qda_request request;
+    struct qda_leased *resumed;
+    struct qda_key key;
+
+    if (read_request(argument, &client, &request, &key))
+        return QDA_DECLINED;
+    if (own.interrupted.tid && same(&own.interrupted, &key)
+        && !memcmp(own.token, token, sizeof own.token))
+        return QDA_DECLINED; /* the server has this call */
+    struct qda_lent_lane *lane = qda_lane_resume(token, &key, &resumed);
+    if (lane) {
+        long result = finish(resumed, lane, &client.port, &request, argument, &key,
+                             await_again(lane));
+        qda_lease_leave(resumed);
+        return result;
+    }
+    qda_lane_forsake(lease, key.tid);
+    lane = qda_lane_take(lease);
+    if (!lane)
+        *wish = atomic_load(&lease->state) == QDA_LEASE_THERE ? QDA_WISH_LANE : QDA_WISH_LEASE;
+    if (!lane || begin(lease, lane, &client.port, &request, wish))
+        return QDA_DECLINED;
+    return finish(lease, lane, &client.port, &request, argument, &key,
+                  qda_await(&lane->waiter, lane->call->number, &lane->call->context, -1, -1));
+}
+
+/* Remember a call that a signal has interrupted while the server had it, until it is over. */
+static void note(const struct qda_question *question, long result)
+{
+    struct qda_client client;
+    struct qda_request request;
+    struct qda_key key;
+    if ((result != -EINTR && !own.interrupted.tid)
+        || read_request(question->argument, &client, &request, &key))
+        return;
+    if (result == -EINTR) {
+        own.interrupted = key;
+        memcpy(own.token, question->token, sizeof own.token);
+    } else if (same(&own.interrupted, &key)) {
+        own.interrupted.tid = 0;
+    }
+}
+
+static long ask(struct qda_question *question, uint32_t wish)
+{
+    int none;
+    question->wishes = qda_wish(question->token, wish);
+    uint32_t wished = question->wishes;
+    long result = qda_ask(question, &none);
+    if (wished)
+        qda_wish_over(question->token, wished);
+    note(question, result);
+    return result;
+}
+
+long qda_call(struct qda_question *question)
+{
+    struct qda_leased *lease = qda_lease_enter(question->token);
+    uint32_t wish = lease ? 0 : QDA_WISH_LEASE;
+    long result = QDA_DECLINED;
+    int cancel, before = errno;
+
+    if (lease) {
+        /* What is no cancellation point in libc must not become one. */
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+        if (question->code == lease->page->code)
+            result = call_on(lease, question->token, question->argument, &wish);
+        qda_lease_leave(lease);
+        pthread_setcancelstate(cancel, NULL);
+    }
+    errno = before;
+    return result == QDA_DECLINED ? ask(question, wish) : result;
+}
