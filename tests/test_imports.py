@@ -58,9 +58,9 @@ LANGUAGE = {"importlib.resources", "logging", "numpy", "tempfile"}
     [
         ("QdaError", set[str]()),
         ("explain", set[str]()),
-        ("method", LANGUAGE),
+        ("method", {"logging"}),
         ("idl", LANGUAGE),
-        ("open", {"logging", "numpy", "subprocess"}),
+        ("open", {"logging", "subprocess"}),
     ],
 )
 def test_a_name_loads_what_it_needs(name: str, needed: set[str]) -> None:
@@ -72,6 +72,31 @@ def test_a_session_needs_no_interface_language() -> None:
     """A program that calls modules by URI and numbers does without: also its buffers and errors."""
     loaded = loaded_by("import qda; qda.open, qda.Session, qda.Buffer, qda.start, qda.DspError")
     assert {"qda.idl", "qda.cli", "qda.shim"} & loaded == set()
+
+
+ASK = """
+import sys, qda
+class Loaded(qda.Skeleton):
+    @qda.method(2)
+    def count(self, names, total):
+        total[0] = sum(name in sys.modules for name in bytes(names).decode().split())
+with qda.open("cdsp", device="virtual") as session, session.load(Loaded) as module:
+    counts = [module.invoke(2, [name.encode()], [1])[0][0] for name in ("numpy", "qda.idl")]
+    print(counts, [int(name in sys.modules) for name in ("numpy", "qda.idl")])
+"""
+"""How many of two modules are there, on the DSP and in the program."""
+
+
+@pytest.mark.parametrize(
+    ("program", "counts"), [("", [0, 0]), ("import numpy", [1, 0]), ("import qda.idl", [1, 1])]
+)
+def test_a_dsp_loads_arrays_and_the_language_if_its_program_has_them(
+    program: str, counts: list[int]
+) -> None:
+    """A program without them makes sessions and calls, and neither side pays for them."""
+    command = [sys.executable, "-c", f"{program}\n{ASK}"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50).stdout
+    assert printed == f"{counts} {counts}\n"
 
 
 @pytest.mark.parametrize("statement", ["from qda.idl import runtime", "import qda.idl"])

@@ -28,6 +28,7 @@ __all__ = [
     "Area",
     "MapsFile",
     "address_of",
+    "address_of_view",
     "cookie_of",
     "die_with_parent",
     "identity_of",
@@ -205,6 +206,27 @@ def unmap(address: int, size: int) -> None:
 def address_of(buffer: bytearray | memoryview | mmap.mmap) -> int:
     """Where the bytes of a writable buffer are, 0 for none; it keeps its size while in use."""
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer)) if len(buffer) else 0
+
+
+class _PyBuffer(ctypes.Structure):
+    """Python's `Py_buffer`: where the bytes are, and ten more words."""
+
+    _fields_ = (("buf", _pointer), ("more", _pointer * 10))
+    buf: int
+
+
+_PYBUF_FULL_RO = 0x11C  # cpython Include/pybuffer.h: whatever its shape, also read-only
+_get_buffer, _release_buffer = _held.PyObject_GetBuffer, _held.PyBuffer_Release
+_get_buffer.argtypes = (ctypes.py_object, ctypes.POINTER(_PyBuffer), _int)
+_release_buffer.argtypes, _release_buffer.restype = (ctypes.POINTER(_PyBuffer),), None
+
+
+def address_of_view(view: memoryview) -> int:
+    """Where the bytes of a view are, which may be read-only; they stay there as long as it is."""
+    buffer = _PyBuffer()
+    _get_buffer(view, buffer, _PYBUF_FULL_RO)
+    _release_buffer(buffer)
+    return buffer.buf
 
 
 # The memory of a process.

@@ -18,11 +18,12 @@ import numpy as np
 
 from qda.errors import DSP_OFFSET, as_unsigned
 from qda.fastrpc.scalars import Scalars
+from qda.fastrpc.skeleton import CLOSE
 from qda.idl import parse
 from qda.idl.model import Direction
 from qda.idl.types import Array, DmaHandle, Sequence, String, Struct, Type
 from qda.idl.wire.calls import InterfaceCodec, MethodCodec
-from qda.idl.wire.lifecycle import CLOSE, check_version, opened_uri
+from qda.idl.wire.lifecycle import check_version, opened_uri
 from qda.idl.wire.nodes import Dma
 from qda.idl.wire.records import MarshalError
 from qda.idl.wire.values import dtype_of

@@ -6,10 +6,12 @@ import mmap
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from qda.linux import address_of
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 __all__ = ["Buffer", "Mapping"]
 
@@ -51,13 +53,15 @@ class Buffer(mmap.mmap):
     def bind(self, owner: Owner, handle: int) -> Self:
         """Tie the mapping to its handle; done once, by the session that makes the buffer."""
         self._owner, self.handle, self.dma_buf = owner, handle, -1
-        self.address = int(np.frombuffer(self, np.uint8).__array_interface__["data"][0])
+        self.address = address_of(self)
         # The collector may run anywhere, also inside the device: it only leaves a note.
         self._close_handle = weakref.finalize(self, owner.discard, handle)
         return self
 
-    def numpy(self, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
+    def numpy(self, dtype: DTypeLike = "u1") -> NDArray[Any]:
         """The whole buffer as a one-dimensional array; a rest that is no element is left out."""
+        import numpy as np  # see `qda.client.arrays`
+
         kind = np.dtype(dtype)
         return np.frombuffer(self, kind, len(self) // kind.itemsize)
 

@@ -6,19 +6,21 @@ import math
 import operator
 import sys
 from collections.abc import Sequence
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
+from qda.client.arrays import is_array
 from qda.client.buffer import Buffer, Mapping
 from qda.client.device import DeviceFile
 from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.mapping import MapFlag, MapKind
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+
 __all__ = ["SessionMemory", "Shape"]
 
-Shape = SupportsIndex | Sequence[SupportsIndex] | NDArray[np.integer[Any]]
+Shape: TypeAlias = "SupportsIndex | Sequence[SupportsIndex] | NDArray[np.integer[Any]]"
 """Length of an array, or its length in each dimension."""
 
 
@@ -37,6 +39,8 @@ class SessionMemory:
 
     def empty(self, shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
         """See `Session.empty`."""
+        import numpy as np  # see `qda.client.arrays`
+
         kind = np.dtype(dtype)
         if kind.hasobject:
             raise UsageTypeError(f"dtype {kind}: the DSP cannot see Python objects")
@@ -98,7 +102,7 @@ class SessionMemory:
     def _buffer_of(self, memory: Buffer | NDArray[Any]) -> tuple[Buffer, int]:
         if isinstance(memory, Buffer):
             return memory, 0
-        if isinstance(memory, np.ndarray):
+        if is_array(memory):
             address = memory.__array_interface__["data"][0]
             buffer = self._file.find(address, memory.nbytes)
             if buffer is not None:
@@ -109,7 +113,7 @@ class SessionMemory:
 def _lengths(shape: Shape) -> tuple[int, ...]:
     """The lengths of a shape as integers, as `numpy.empty` takes them.  UsageTypeError,
     UsageError."""
-    plain = shape.tolist() if isinstance(shape, np.ndarray) else shape
+    plain = shape.tolist() if is_array(shape) else shape
     each = plain if isinstance(plain, Sequence) else (plain,)
     lengths = tuple(_integer(length, "length") for length in each)
     if any(length < 0 for length in lengths):

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, TypeGuard
 
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.fastrpc.uri import ModuleUri, skeleton_uri
 
 if TYPE_CHECKING:
-    from qda.idl import Interface
+    from qda.idl import Interface, Remote
+    from qda.idl import Skeleton as InterfaceSkeleton
 
-__all__ = ["name_in", "name_of", "uri_of_interface", "uri_of_skeleton"]
+__all__ = ["is_remote", "is_typed", "name_in", "name_of", "uri_of_interface", "uri_of_skeleton"]
+
+
+def is_remote(module: object) -> TypeGuard[type[Remote]]:
+    """Whether it is an interface."""
+    return isinstance(module, type) and issubclass(module, _of_the_language("Remote"))
+
+
+def is_typed(skeleton: type) -> TypeGuard[type[InterfaceSkeleton[object]]]:
+    """Whether it is a skeleton of an interface."""
+    return issubclass(skeleton, _of_the_language("Skeleton"))
+
+
+def _of_the_language(name: str) -> tuple[type, ...]:
+    """A class of `qda.idl`.  Where that has not been loaded, which takes long, nothing is of it."""
+    found = getattr(sys.modules.get("qda.idl"), name, None)
+    return () if found is None else (found,)
 
 
 def name_of(skeleton: type[AnySkeleton]) -> str:
     """The name under which a skeleton is installed: its interface's, or its own, not that of a base
     class."""
-    from qda.idl import Skeleton as InterfaceSkeleton  # not for those who open modules by URI
-
-    if issubclass(skeleton, InterfaceSkeleton):
+    if is_typed(skeleton):
         return skeleton.name
     return str(vars(skeleton).get("name", skeleton.__name__))
 
@@ -40,8 +56,6 @@ def uri_of_interface(interface: Interface, domain: str) -> str:
 
 def uri_of_skeleton(skeleton: type[AnySkeleton], domain: str) -> str:
     """A skeleton of an interface is opened as that; any other has the style of handle64."""
-    from qda.idl import Skeleton as InterfaceSkeleton
-
-    if issubclass(skeleton, InterfaceSkeleton):
+    if is_typed(skeleton):
         return uri_of_interface(skeleton.interface, domain)
     return skeleton_uri(name_of(skeleton), domain=domain)

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from qda.client.arrays import is_array
 from qda.client.buffer import Buffer
 from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
+from qda.linux import address_of_view
 from qda.uapi.accel import InvokeElement
 
 __all__ = ["Bytes", "HandleLike", "Plan", "Planned", "emit_elements", "make_plan"]
@@ -104,15 +103,17 @@ def _place_handle(item: HandleLike, find: Find, alive: list[object]) -> Planned:
 
 def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
     """Address and length in bytes of an argument's memory, which `alive` then keeps."""
-    if isinstance(item, np.ndarray):
-        array: NDArray[Any] = item
-        if array.dtype.hasobject:
-            raise UsageTypeError(f"array of dtype {array.dtype}: the DSP cannot see Python objects")
-        if not (array.flags.c_contiguous or array.flags.f_contiguous):
+    kept: object = item
+    if is_array(item):
+        if item.dtype.hasobject:
+            raise UsageTypeError(f"array of dtype {item.dtype}: the DSP cannot see Python objects")
+        if not (item.flags.c_contiguous or item.flags.f_contiguous):
             raise UsageTypeError(
-                f"array of shape {array.shape} and strides {array.strides} is not contiguous: "
+                f"array of shape {item.shape} and strides {item.strides} is not contiguous: "
                 "use numpy.ascontiguousarray"
             )
+        address, read_only = item.__array_interface__["data"]
+        length = item.nbytes
     else:
         try:
             view = memoryview(item)
@@ -122,13 +123,12 @@ def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
             raise UsageTypeError(f"{item!r:.80} is not contiguous")
         if not view.nbytes:
             return 0, 0
-        array = np.frombuffer(view.cast("B"), np.uint8)
-    interface = array.__array_interface__
-    address, read_only = interface["data"]
+        address, read_only = address_of_view(view), view.readonly
+        kept, length = view, view.nbytes
     if written and read_only:
         raise UsageTypeError(f"{item!r:.80} cannot be written, and the DSP writes to it")
-    alive.append(array)
-    return address, array.nbytes
+    alive.append(kept)
+    return address, length
 
 
 _element = InvokeElement.codec

@@ -12,9 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeVar, overload
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
 from qda.client.buffer import Buffer, Mapping
 from qda.client.calls import Calls, naming
 from qda.client.device import DeviceFile
@@ -23,13 +20,22 @@ from qda.client.loader import Loader
 from qda.client.manager import ModuleManager
 from qda.client.memory import SessionMemory, Shape
 from qda.client.module import RemoteModule
-from qda.client.names import name_in, name_of, uri_of_interface, uri_of_skeleton
+from qda.client.names import (
+    is_remote,
+    is_typed,
+    name_in,
+    name_of,
+    uri_of_interface,
+    uri_of_skeleton,
+)
 from qda.client.plan import Bytes, HandleLike
 from qda.errors import Refusal, UsageTypeError
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.skeleton import AnySkeleton
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
     from qda.idl import Remote
     from qda.idl import Skeleton as InterfaceSkeleton
 
@@ -83,7 +89,7 @@ class Session:
         """
         return self._memory.alloc(size)
 
-    def empty(self, shape: Shape, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    def empty(self, shape: Shape, dtype: DTypeLike = float) -> NDArray[Any]:
         """Allocate an array on shared pages, zeros at first; it travels without a copy.
 
         The pages live as long as the array or a view of it.  UsageError, UsageTypeError for what
@@ -181,15 +187,15 @@ class Session:
         """
         if isinstance(module, str):
             return self._open(module)
-        from qda.idl import Remote  # the language, for those who have something of it
-        from qda.idl import Skeleton as InterfaceSkeleton
-        from qda.idl.python.runtime import remote_of
-
-        if isinstance(module, type) and issubclass(module, Remote):
+        if is_remote(module):
             return module(self._open(uri_of_interface(module.interface, self.domain)))
         self.install(module)
         opened = self._open(uri_of_skeleton(module, self.domain))
-        remote = remote_of(module) if issubclass(module, InterfaceSkeleton) else None
+        if not is_typed(module):
+            return opened
+        from qda.idl.python.runtime import remote_of  # the language, for those who have it
+
+        remote = remote_of(module)
         return remote(opened) if remote else opened
 
     def _open(self, uri: str) -> RemoteModule:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qda import limits
@@ -23,6 +24,11 @@ _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from qda.dsp.processor import main; main()"
 )
+
+_WARM = "numpy", "qda.idl"
+"""What a processor has before it forks protection domains if the program that starts it has it:
+skeletons on arrays, and of an interface, need these, and others would pay more for them than for
+all the rest of a DSP, in time and in memory."""
 
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """NumPy is imported before protection domains are forked, and must not have started threads."""
@@ -42,15 +48,15 @@ class Boot:
         if self.domain not in DOMAINS:
             raise UsageError(f"{self.domain!r} is no DSP: there are {', '.join(DOMAINS)}")
 
-    def pack(self) -> bytes:
-        """As a message."""
-        return json.dumps([self.domain, list(self.capabilities.items())]).encode()
+    def pack(self, warm: Sequence[str] = ()) -> bytes:
+        """As a message, with the names of modules that are to be loaded early."""
+        return json.dumps([self.domain, list(self.capabilities.items()), warm]).encode()
 
     @classmethod
-    def unpack(cls, message: bytes) -> Boot:
+    def unpack(cls, message: bytes) -> tuple[Boot, list[str]]:
         """The inverse of `pack`."""
-        domain, capabilities = json.loads(message)
-        return cls(domain, dict(capabilities))
+        domain, capabilities, warm = json.loads(message)
+        return cls(domain, dict(capabilities)), warm
 
 
 def start_processor(boot: Boot) -> tuple[subprocess.Popen[bytes], Endpoint]:
@@ -77,7 +83,7 @@ def start_processor(boot: Boot) -> tuple[subprocess.Popen[bytes], Endpoint]:
     finally:
         theirs.close()
     try:
-        ours.send(boot.pack())
+        ours.send(boot.pack([name for name in _WARM if name in sys.modules]))
         ours.receive(limits.BOOT)
     except BaseException:
         ours.close()

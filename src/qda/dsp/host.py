@@ -31,12 +31,12 @@ from qda.errors import (
 )
 from qda.fastrpc.remotectl import REMOTECTL, Answer, ManagerCall
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
-from qda.idl import Remote
-from qda.idl.python.system import SYSTEM_INTERFACES, system_interface
 from qda.pending import Pending
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
+
+    from qda.idl import Remote
 
 __all__ = ["Environment", "Host", "HostFile", "HostModule", "ask", "open_module"]
 
@@ -152,6 +152,8 @@ class Host:
         numbers.  It belongs to the session of this call; `close`, or the end of a `with` block,
         closes it.  HostError, StatusError.
         """
+        from qda.idl.python.system import SYSTEM_INTERFACES, system_interface  # see `qda.dsp.boot`
+
         if isinstance(interface, str) and interface not in SYSTEM_INTERFACES:
             return open_module(self._calls(), interface)
         made = system_interface(interface) if isinstance(interface, str) else interface

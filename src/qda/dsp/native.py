@@ -34,8 +34,8 @@ from qda.dsp.runtime import LengthOf, call_running, load_runtime, supply_runtime
 from qda.dsp.skeleton import DspServices, Skeleton
 from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError, as_unsigned
 from qda.fastrpc.scalars import Scalars
+from qda.fastrpc.skeleton import CLOSE, OPEN
 from qda.fastrpc.uri import ModuleUri
-from qda.idl.wire.lifecycle import CLOSE, OPEN
 from qda.linux import sealed_memory, unload
 
 __all__ = [

@@ -14,6 +14,7 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 
 from qda.dsp.boot import Boot
 from qda.dsp.domains import Domains
@@ -135,8 +136,8 @@ def main() -> None:
     """Run a processor on the channel whose descriptor is the first argument."""
     channel = Endpoint.adopt(int(sys.argv[1]))
     owner = os.pidfd_open(os.getppid())
-    boot = Boot.unpack(channel.receive())
-    for warm in ("numpy", "qda.dsp.serving", "cloudpickle"):
+    boot, warm = Boot.unpack(channel.receive())
+    for name in ("qda.dsp.serving", "cloudpickle", *warm):
         with suppress(ImportError):
-            __import__(warm)
+            import_module(name)
     Processor(channel, boot, owner).run()

@@ -19,11 +19,13 @@ from qda.dsp.skeleton import DspServices, Skeleton
 from qda.errors import UNABLE_TO_LOAD, StatusError
 from qda.fastrpc.skeleton import AnySkeleton, Module
 from qda.fastrpc.uri import ModuleUri
-from qda.idl import Skeleton as InterfaceSkeleton
 
 __all__ = ["PythonFile"]
 
 _numbers = count(1)
+
+_BASES = (AnySkeleton.__module__, Skeleton.__module__, "qda.idl.python.runtime")
+"""Where base classes are; the last, which a file of plain methods does without, by its name."""
 
 
 class PythonFile:
@@ -82,7 +84,7 @@ class PythonFile:
 
 def _is_implementation(one: type) -> bool:
     """Not a base class that comes with an interface, nor those of this package."""
-    return "interface" not in vars(one) and one not in (AnySkeleton, Skeleton, InterfaceSkeleton)
+    return "interface" not in vars(one) and one.__module__ not in _BASES
 
 
 def _inside(error: BaseException, name: str) -> TracebackType | None:

@@ -6,9 +6,8 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from qda.dsp.skeleton import HandleArgument
+from qda.linux import address_of_view
 
 __all__ = ["RemoteArgument", "remote_arguments"]
 
@@ -41,12 +40,6 @@ def remote_arguments(arguments: Sequence[Any]) -> ctypes.Array[RemoteArgument]:
         elif isinstance(argument, int):
             place.handle = argument
         elif argument.nbytes:
-            place.buffer.pv = _address(argument)
+            place.buffer.pv = address_of_view(argument)
             place.buffer.length = argument.nbytes
     return found
-
-
-def _address(view: memoryview) -> int:
-    """Where a view's bytes are.  NumPy says it of read-only memory too, ctypes does not."""
-    address: int = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
-    return address

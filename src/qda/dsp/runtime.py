@@ -26,8 +26,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import numpy as np
-
 from qda.core import Handle
 from qda.dsp.host import open_module
 from qda.dsp.remote_arg import RemoteArgument
@@ -43,6 +41,7 @@ from qda.errors import (
 from qda.fastrpc.hostlog import Level
 from qda.fastrpc.remotectl import REMOTECTL
 from qda.fastrpc.scalars import Scalars
+from qda.linux import address_of_view
 
 __all__ = [
     "RUNTIME_LIBRARY",
@@ -213,7 +212,7 @@ def _debug(level: int, file: bytes | None, line: int, text: bytes | None) -> Non
 
 def _find(fd: int, address: Place, size: Place) -> None:
     view = _services().memory_of_fd(fd)
-    address[0] = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
+    address[0] = address_of_view(view)
     size[0] = len(view)
 
 

@@ -6,11 +6,15 @@ DSP or provided to it, and an object of it is made when somebody opens it by nam
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from qda.fastrpc.scalars import Scalars
 
-__all__ = ["AnySkeleton", "Module"]
+__all__ = ["CLOSE", "OPEN", "AnySkeleton", "Module"]
+
+OPEN: Final = Scalars(0, 2, 0, 0, 1)
+CLOSE: Final = Scalars(1, 0, 0, 1, 0)
+"""Methods 0 and 1 of a module in the handle64 style: the loader calls them."""
 
 
 class Module(Protocol):

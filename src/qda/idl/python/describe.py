@@ -13,11 +13,12 @@ import numpy as np
 
 from qda.errors import as_unsigned, explain
 from qda.fastrpc.scalars import Scalars
+from qda.fastrpc.skeleton import CLOSE, OPEN
 from qda.idl.model import Direction
 from qda.idl.python.lift import lift_of, room_of_target
 from qda.idl.types import DmaHandle, Enum, Type
 from qda.idl.wire.calls import InterfaceCodec, MethodCodec
-from qda.idl.wire.lifecycle import CLOSE, OPEN, opened_uri
+from qda.idl.wire.lifecycle import opened_uri
 from qda.idl.wire.records import MarshalError
 from qda.idl.wire.values import Bytes, Handle, Value
 

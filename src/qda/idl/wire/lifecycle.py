@@ -11,12 +11,10 @@ from collections.abc import Sequence
 
 from qda.errors import VERSION_MISMATCH
 from qda.fastrpc.scalars import Scalars
+from qda.fastrpc.skeleton import OPEN
 from qda.idl.wire.records import MarshalError
 
-__all__ = ["CLOSE", "OPEN", "VERSION_MISMATCH", "check_version", "opened_uri"]
-
-OPEN = Scalars(0, 2, 0, 0, 1)
-CLOSE = Scalars(1, 0, 0, 1, 0)
+__all__ = ["VERSION_MISMATCH", "check_version", "opened_uri"]
 
 _VERSION = re.compile(r"_idlver=([^&]*)")
 _GREATEST_PART = 999
