@@ -11,6 +11,8 @@ BIN := $(ENVIRONMENT)/bin
 # The name of a stamp holds the checkout, so that two checkouts can take turns in one environment.
 STAMP := $(ENVIRONMENT)/.qda-accel$(subst /,-,$(CURDIR))
 
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
 # What is compiled by the set-up.
 C_SOURCES := $(wildcard native/*.[ch] native/*/*.[ch] native/cmake/CMakeLists.txt)
 
@@ -24,7 +26,7 @@ export PIP_ROOT_USER_ACTION := ignore
 help:
 	@echo "make demo     set up, and run the main job: an image filter on the virtual DSP"
 	@echo "make test     set up, and run all checks and tests; ARGS='-k name' goes to pytest"
-	@echo "make test-twin     all tests with the core in Python instead of C"
+	@echo "make test-twin  all tests with the core in Python; make test has the most telling of them"
 	@echo "make check    only the checks that need no test run: Ruff and mypy"
 	@echo "make bench    set up, and measure calls beside pipes and other RPC packages"
 	@echo "make docs     write the pages and headers that are made from code and data"
@@ -41,11 +43,13 @@ check: $(STAMP)+test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# What the core does is tried with its twin in Python, too: calls, hostile ones, signals and deaths.
 test: check
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	$(PYTEST) $(ARGS)
+	$(if $(ARGS),,QDA_CORE=python $(PYTEST) tests/core tests/conformance tests/driver)
 
 test-twin: $(STAMP)+test
-	QDA_CORE=python $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	QDA_CORE=python $(PYTEST) $(ARGS)
 
 bench: $(STAMP)+bench
 	$(BIN)/python -m benchmarks.invoke $(ARGS)
