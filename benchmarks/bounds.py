@@ -118,13 +118,22 @@ class _Judge:
             if eight is not None:
                 yield eight / best, column
 
+    def threads_placed(self) -> Iterator[Found]:
+        for column in Column:
+            for ratio in self._run_by_run("threads/8", "threads/1", column):
+                yield ratio, column
+
     def parked(self) -> Iterator[Found]:
         for column in Column:
             for count in COUNTS:
-                alone = self._result.value(f"threads/{count}", column, QDA)
-                beside = self._result.value(f"threads/{count}{PARKED}", column, QDA)
-                if alone is not None and beside is not None:
-                    yield alone / beside, f"{count} threads, {column}"
+                row = f"threads/{count}"
+                for ratio in self._run_by_run(row, row + PARKED, column):
+                    yield ratio, f"{count} threads, {column}"
+
+    def _run_by_run(self, above: str, below: str, column: str) -> Iterator[float]:
+        """Ratios of one run each: the scheduler places processes anew in the next."""
+        runs = (self._result.runs(row, column, QDA) for row in (above, below))
+        return (one / other for one, other in zip(*runs, strict=False))
 
     def two_sessions(self) -> Iterator[Found]:
         ratio = self.ratio("sessions/2", A_CPU_EACH, QDA, to_row="sessions/1")
@@ -191,6 +200,8 @@ def bounds_of(result: Result) -> list[Bound]:
         one(f"arguments-{key}", f"an argument into {words}", MOST, most, "us", slope)
         times(f"linear-{key}", f"off the line, arguments into {words}", MOST, 0.1, off)
     times("threads", "8 threads / best of one", LEAST, 0.9, least(judge.threads()))
+    placed = least(judge.threads_placed())
+    times("threads-placed", "8 threads / one, as placed", LEAST, 0.9, placed)
     times("parked", "alone / beside a parked call", MOST, 1.1, worst(judge.parked()))
     times("sessions-2", "2 sessions / one", LEAST, 1.7, least(judge.two_sessions()))
     times("sessions-8", "8 sessions / 8 pipe pairs", LEAST, 1, least(judge.eight_sessions()))

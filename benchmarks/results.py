@@ -62,6 +62,13 @@ class Result:
                 return one.value
         return None
 
+    def runs(self, row: str, column: str, contender: str) -> tuple[float, ...]:
+        """What each run gave there, in their order."""
+        for one in self.rows:
+            if (one.row, one.column, one.contender) == (row, column, contender):
+                return one.runs or (one.value,)
+        return ()
+
     def of_group(self, group: str) -> Iterator[Row]:
         """The rows of a group."""
         return (row for row in self.rows if row.group == group)

@@ -135,6 +135,17 @@ def test_a_figure_of_several_places_is_the_worst_and_says_where() -> None:
     assert bounds["threads"].figure == 0.8 and bounds["threads"].where == "unpinned"
 
 
+def test_runs_of_two_rows_are_compared_run_by_run() -> None:
+    """The scheduler places processes anew in each, so the worst of each row tells nothing."""
+    bounds = result_of(
+        Row("threads/1", Column.FREE, "QDA", 90.0, "calls/s", runs=(90.0, 200.0)),
+        Row("threads/8", Column.FREE, "QDA", 90.0, "calls/s", runs=(90.0, 190.0)),
+        Row("threads/1 beside a parked call", Column.FREE, "QDA", 90.0, "calls/s", runs=(90, 160)),
+    )
+    assert bounds["threads-placed"].figure == 0.95
+    assert bounds["parked"].figure == 1.25 and bounds["parked"].where == "1 threads, unpinned"
+
+
 def test_the_cost_of_an_argument_is_the_slope_of_a_line() -> None:
     """And what is off the line is a share of its rise."""
     slope, off = fitted((1, 2, 3), (10.5, 11.0, 11.5))
