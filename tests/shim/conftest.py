@@ -16,10 +16,13 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
 
 
 class Systems:
-    """Systems by the dialect of the accelerator's nodes, started when they are first asked for."""
+    """Systems by the dialect of the accelerator's nodes, started when they are first asked for.
 
-    def __init__(self, factory: pytest.TempPathFactory, stack: ExitStack) -> None:
-        self._factory, self._stack = factory, stack
+    `lanes` says whether programs may call without the server.
+    """
+
+    def __init__(self, factory: pytest.TempPathFactory, stack: ExitStack, lanes: bool) -> None:
+        self._factory, self._stack, self.lanes = factory, stack, lanes
         self._started: dict[str, System] = {}
 
     def of(self, dialect: str) -> System:
@@ -27,14 +30,19 @@ class Systems:
         accel = dialect if dialect == "v1" else "rfc"
         if accel not in self._started:
             folder = self._factory.mktemp(accel)
-            self._started[accel] = self._stack.enter_context(serving(folder, dialect=accel))
+            self._started[accel] = self._stack.enter_context(
+                serving(folder, dialect=accel, lanes=self.lanes)
+            )
         return self._started[accel]
 
 
-@pytest.fixture(scope="module")
-def systems(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+@pytest.fixture(scope="module", params=["lanes", "server"])
+def systems(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Systems]:
+    """Programs call on lanes, or each call goes through the server: the same tests for both."""
     with ExitStack() as stack:
-        yield Systems(tmp_path_factory, stack)
+        yield Systems(tmp_path_factory, stack, request.param == "lanes")
 
 
 @pytest.fixture

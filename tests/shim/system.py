@@ -199,6 +199,7 @@ def serving(
     dialect: str = "rfc",
     mixed: bool = False,
     observer: Observer | None = None,
+    lanes: bool = True,
     skeletons: Path = SKELETONS,
 ) -> Iterator[System]:
     """A system whose DSPs have the skeletons of a folder installed."""
@@ -209,7 +210,12 @@ def serving(
         machine = new_machine()
         stack.callback(machine.close)
         server = DeviceServer(
-            machine, folder / "server", dialect=dialect, mixed=mixed, observer=observer
+            machine,
+            folder / "server",
+            dialect=dialect,
+            mixed=mixed,
+            observer=observer,
+            lanes=lanes,
         )
         stack.callback(server.close)
         yield System(machine, server)

@@ -45,6 +45,13 @@ class ProgramOptions:
             help="Serve programs that mix GEM handles and descriptors; would fail on a kernel.",
         ),
     ] = False
+    lanes: Annotated[
+        bool,
+        typer.Option(
+            "--lanes/--no-lanes",
+            help="Lend programs lanes to call the DSP by themselves, or carry out each call.",
+        ),
+    ] = True
     trace: Annotated[
         Trace | None,
         typer.Option(help="Print every device call, with =wire also what crosses the transport."),

@@ -83,6 +83,7 @@ def _server(
             strangers=private is None,
             observer=tracer,
             mixed=options.mixed,
+            lanes=options.lanes,
             also=[private] if private else [],
         )
         stack.callback(server.close)

@@ -69,7 +69,7 @@ class Lending:
 
     def __init__(self, released: Callable[[OpenNode], None], lends: bool) -> None:
         self._released = released
-        self._lends = lends and IS_COMPILED
+        self._may = self._lends = lends and IS_COMPILED
         self._lock = threading.Lock()
         self._borrowers: dict[int, _Borrower] = {}
         self._waiting: list[OpenNode] = []
@@ -130,6 +130,8 @@ class Lending:
             number, bells = lent
             caller.connection.lend(Kind.LANE, number, bells)
             bells.close()
+        if not self._lends:  # any more
+            lease.recall()
 
     def returned(self, pid: int, token: bytes) -> None:
         """A program has ended a call on a lane that was recalled."""
@@ -157,7 +159,7 @@ class Lending:
 
     def start(self) -> None:
         """Lend again."""
-        self._lends = IS_COMPILED
+        self._lends = self._may
 
     def _all(self) -> list[tuple[OpenNode, ProgramLease]]:
         with self._lock:

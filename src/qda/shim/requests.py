@@ -64,6 +64,7 @@ class Requests:
     """Carries out requests on the nodes of a machine, whoever asks.  Thread-safe.
 
     `dialect` is that of the accelerator's nodes; with `mixed` they serve clients that mix dialects.
+    `observer` sees them.
     """
 
     def __init__(
@@ -74,12 +75,17 @@ class Requests:
         lending: Lending,
         dialect: str,
         mixed: bool,
-        observer: Observer | None,
     ) -> None:
         self._machine, self._folders, self._nodes = machine, mirror.folders, nodes
         self._lending = lending
-        self._dialect, self._mixed, self._observer = dialect, mixed, observer
+        self._dialect, self._mixed = dialect, mixed
+        self.observer: Observer | None = None
         self._by_name = {name_below_dev(node): node for node in machine.nodes}
+
+    def released(self, path: NodePath, opener: int) -> None:
+        """A node has been closed."""
+        if self.observer is not None:
+            self.observer.released(path, opener)
 
     def carry_out(self, request: Request, caller: Caller) -> bool:
         """Carry out a request and answer it; False for one that is nonsense."""
@@ -140,8 +146,8 @@ class Requests:
                 descriptor = self._nodes.add(path, self._front(path), caller.pid, request.flags)
             except OSError as error:
                 result = -(error.errno or errno.ENODEV)
-        if self._observer is not None:
-            self._observer.opened(request, caller, result)
+        if self.observer is not None:
+            self.observer.opened(request, caller, result)
         caller.connection.send(Kind.ANSWER, result=result, descriptor=descriptor)
         if descriptor >= 0:
             os.close(descriptor)
@@ -160,11 +166,12 @@ class Requests:
                 _log.exception("%s, ioctl %#x of process %d", node.path.path, code, caller.pid)
                 return -errno.EIO
 
-        if self._observer is None:
+        observer = self.observer
+        if observer is None:
             caller.enclose(address)
             return carry_out()
         # An observer reads what the program has, before and after.
-        return self._observer.ioctl(request, caller, node, carry_out)
+        return observer.ioctl(request, caller, node, carry_out)
 
     def _map(self, request: Request, caller: Caller, node: OpenNode) -> None:
         def place(memory: int, length: int) -> None:
@@ -176,8 +183,8 @@ class Requests:
         except OSError as error:
             result = -(error.errno or errno.EINVAL)
             caller.connection.send(Kind.ANSWER, result=result)
-        if self._observer is not None:
-            self._observer.mapped(request, caller, node, result)
+        if self.observer is not None:
+            self.observer.mapped(request, caller, node, result)
 
 
 def _open_refusal(path: NodePath | None, flags: int, is_folder: bool) -> int:

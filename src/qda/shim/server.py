@@ -74,14 +74,15 @@ class DeviceServer:
             self._mirror = Mirror(path, machine.nodes, also)
             undo.callback(self._mirror.close)
             self.socket = self._mirror.socket
-            self._nodes = OpenNodes(observer.released if observer else None)
-            self._lending = Lending(self._nodes.leave, lanes and observer is None and not mixed)
+            self._nodes = OpenNodes(lambda *node: self._requests.released(*node))
+            self._lending = Lending(self._nodes.leave, lanes and not mixed)
             self._nodes.recall = self._lending.recall
             undo.callback(self._lending.close)
             undo.callback(self._nodes.close)
             self._requests = Requests(
-                machine, self._mirror, self._nodes, self._lending, dialect, mixed, observer
+                machine, self._mirror, self._nodes, self._lending, dialect, mixed
             )
+            self.observe(observer)
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             undo.callback(self._listener.close)
             os.fchmod(self._listener.fileno(), OWN_FILE)  # as which bind makes the path
@@ -186,6 +187,19 @@ class DeviceServer:
                 os.close(pidfd)  # which ends its registration
             else:
                 self._processes[connection.pid] = pidfd, connections - 1
+
+    def observe(self, observer: Observer | None) -> None:
+        """Show every request from here on to an observer, or to none.
+
+        Calls that programs make without the server end first, but for those that take long
+        (`limits.PARKED`).
+        """
+        if observer is None:
+            self._requests.observer = None
+            self._lending.start()
+        else:
+            self._lending.stop()
+            self._requests.observer = observer
 
     # The end.
 
