@@ -11,6 +11,8 @@
  * is found, rows begin ever more seldom.  The rules were measured: two processes on one CPU made
  * 1,600 calls a second with a long look and 200,000 with none.
  *
+ * In poll mode the client has asked for a longer look, which the same rules bound.
+ *
  * By the same habit a caller keeps the interpreter's lock for the first moment of its wait, asleep
  * or not.  To give it up and take it back costs two more switches where other threads want it, and
  * with them each call goes on another lane, to another sleeping thread of the DSP: eight threads
@@ -199,6 +201,7 @@ static int look_for(struct qda_waiter *waiter, uint32_t number, const uint64_t *
         return 0;
     if (atomic_fetch_add(&looking, 1) < other_cpus()) {
         uint32_t patience = waiter->looks.trials ? LONGER * waiter->patience : waiter->patience;
+        patience = waiter->poll > patience ? waiter->poll : patience;
         uint64_t end = microseconds() + patience;
         do {
             for (int i = 0; i < PAUSES && !found; i++) {
@@ -270,7 +273,7 @@ enum qda_woken qda_await_a_moment(struct qda_waiter *waiter, uint32_t number,
                                   const uint64_t *context)
 {
     enum { MOMENT = 50 };
-    if (!waiter->patience || !is_worth(&waiter->moments))
+    if (!waiter->patience || waiter->poll || !is_worth(&waiter->moments))
         return QDA_LATE;
     enum qda_woken woken = await(waiter, number, context, -1, MOMENT);
     learn(&waiter->moments, woken == QDA_RUNG);

@@ -42,6 +42,7 @@ struct qda_waiter {
     int sleep; /* read end of the pipe that the other side writes to */
     int wake; /* write end of the pipe that the other side sleeps on */
     uint32_t patience; /* microseconds to look at most; 0: never */
+    uint32_t poll; /* to look for longer, as the client has asked; 0: it has not */
 };
 
 /* Tell the other side the number of a request, or of an answer. */
@@ -54,7 +55,7 @@ enum qda_woken qda_await(struct qda_waiter *waiter, uint32_t number, const uint6
                          int also, int timeout);
 
 /* Wait for a short answer: at most 50 us asleep, and not at all, QDA_LATE, on a lane whose answers
- * have taken longer lately or that does not look. */
+ * have taken longer lately, that does not look, or that is in poll mode. */
 enum qda_woken qda_await_a_moment(struct qda_waiter *waiter, uint32_t number,
                                   const uint64_t *context);
 

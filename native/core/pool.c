@@ -25,6 +25,7 @@ struct pool {
     uint64_t free[QDA_LANES / 64 + 1]; /* a bit for each lane that may be used */
     uint32_t abandoned, calling;
     int closed;
+    uint32_t poll; /* see `choose_look`; a lane that is lent out has it from its lease */
     PyObject *idle;
     _Atomic uint32_t dead;
 };
@@ -205,6 +206,27 @@ static PyObject *pool_recount(PyObject *object, PyObject *number)
     Py_RETURN_TRUE;
 }
 
+/* How long to wait awake for the answer of a call that begins.  Poll mode is for modules that were
+ * opened: a call of another may be parked for ever.  What was learned without it is forgotten. */
+static void choose_look(struct pool *self, struct entry *entry, uint32_t handle)
+{
+    enum { LAST_FIXED = 20 };
+    uint32_t poll = handle > LAST_FIXED ? self->poll : 0;
+    if (entry->waiter.poll != poll) {
+        entry->waiter.poll = poll;
+        entry->waiter.looks = (struct qda_habit){ 0 };
+    }
+}
+
+static PyObject *pool_poll(PyObject *object, PyObject *microseconds)
+{
+    unsigned long poll = PyLong_AsUnsignedLong(microseconds);
+    if (PyErr_Occurred())
+        return NULL;
+    ((struct pool *)object)->poll = (uint32_t)poll;
+    Py_RETURN_NONE;
+}
+
 static PyObject *pool_send(PyObject *object, PyObject *arguments)
 {
     struct pool *self = (struct pool *)object;
@@ -221,6 +243,9 @@ static PyObject *pool_send(PyObject *object, PyObject *arguments)
     memcpy(entry->waiter.mine->record, message, (size_t)length);
     memcpy(&entry->call.context, message + offsetof(struct qda_message, context),
            sizeof entry->call.context);
+    uint32_t handle;
+    memcpy(&handle, message + offsetof(struct qda_message, handle), sizeof handle);
+    choose_look(self, entry, handle);
     qda_ring(&entry->waiter, ++entry->call.number);
     Py_RETURN_NONE;
 }
@@ -332,6 +357,7 @@ static PyObject *pool_invoke(PyObject *object, PyObject *const *arguments, Py_ss
         Py_RETURN_NONE;
     }
     take(self, entry, QDA_CALL_SEND);
+    choose_look(self, entry, asked.handle);
     qda_ring(&entry->waiter, ++entry->call.number);
     int answered = await_answer(self, entry, &result);
     if (answered < 0) { /* a signal handler raised: the DSP still has the call (H16) */
@@ -394,6 +420,8 @@ static PyMethodDef pool_methods[] = {
       "Go on counting where others have, who sent on a claimed lane; false if a request of theirs\n"
       "has not been answered." },
     { "send", pool_send, METH_VARARGS, "send(lane, message): put the message in, and ring." },
+    { "poll", pool_poll, METH_O,
+      "From now on look for so many microseconds before sleeping, in calls of opened modules." },
     { "sent", pool_sent, METH_O, "How many messages have been sent on a lane; of 32 bits." },
     { "wait", pool_wait, METH_VARARGS, "wait(lane, also=-1, timeout=-1): why the wait ended." },
     { "answer", pool_answer, METH_O, "The 16 bytes of the lane's response." },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from qda.core.side import memory_at
 from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT
 from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.scalars import Scalars
-from tests.core.ends import CLIENT, DEVICE, PAIRS, connect
+from tests.core.ends import CLIENT, DEVICE, PAIRS, compiled, connect, needs_compiled
+from tests.waiting import until
 
 
 def signed(status: int) -> int:
@@ -211,3 +213,42 @@ def test_memory_that_is_withdrawn_is_kept_while_a_call_has_it(driver: Any, dsp: 
         go.set()
         assert ends.pool.wait(1) == Woken.RUNG
         assert ends.pool.answer(1)[8] == ord("*")
+
+
+FIXED, OPENED = 9, 0x201
+
+
+@needs_compiled
+@pytest.mark.skipif(os.cpu_count() == 1, reason="who waits on the only CPU does not look")
+@pytest.mark.parametrize(
+    ("poll", "handle", "sleeps"), [(10**8, OPENED, 0), (10**8, FIXED, 1), (0, OPENED, 1)]
+)
+def test_a_call_of_an_opened_module_waits_awake_in_poll_mode(
+    poll: int, handle: int, sleeps: int
+) -> None:
+    """versions.md 6: any other call may be parked for ever.  The twin never looks."""
+    go = threading.Event()
+
+    def method(handle: int, scalars: int, tid: int, arguments: Any) -> int:
+        go.wait()
+        return 5
+
+    with connect(compiled, compiled, method) as ends:
+        words = memory_at(lane_address(ends.address, 1), 2 * Side.byte_size).cast("I")
+        ends.pool.poll(10**8)
+        ends.pool.poll(poll)
+        words[Side.byte_size // 4 + 2] = 1000  # the DSP was last on another CPU
+        message = InvokeMessage(client_id=CLIENT, context=1 << 4, handle=handle)
+        ends.pool.send(1, message.pack())
+        waiter = threading.Thread(target=lambda: ends.pool.wait(1))
+        waiter.start()
+        if sleeps:
+            until(lambda: words[1] == 1)
+        else:
+            assert waiter.ident is not None
+            clock = time.pthread_getcpuclockid(waiter.ident)
+            until(lambda: time.clock_gettime(clock) > 0.02)
+            assert words[1] == 0
+        go.set()
+        waiter.join()
+        assert ends.pool.answer(1)[8:12] == bytes([5, 0, 0, 0])

@@ -124,6 +124,9 @@ class Pool:
         found.waiter.mine.record[:] = message
         found.waiter.ring(found.number)
 
+    def poll(self, microseconds: int) -> None:
+        """Look for so long before sleeping, in calls of opened modules.  The twin never looks."""
+
     def sent(self, lane: int) -> int:
         """How many messages have been sent on a lane, `invoke`'s included; of 32 bits."""
         return self._lane(lane).number & 0xFFFFFFFF
