@@ -28,6 +28,7 @@ _NUMBERED = {
 _DOCUMENTS = {
     "fastrpc": ("The protocol and its devices", "Cited as `spec/fastrpc.md`, or by the number."),
     "clients": ("What C clients were seen to do", "Cited as `spec/clients.md`."),
+    "versions": ("How the interface has moved on", "Cited as `spec/versions.md`."),
     "idl": (
         "The interface language",
         "Cited as `spec/idl.md`; in `src/qda/idl` and its tests by the number.",

@@ -193,6 +193,13 @@ class Field:
         """The value of a field that is not given."""
         return bytes(self.size) if self.count else 0
 
+    def is_legal(self, value: int | bytes) -> bool:
+        """Whether a value is legal; of an array, whether each of its numbers is."""
+        if isinstance(value, int):
+            return self.legal.holds(value)
+        numbers = struct.iter_unpack(f"<{self.scalar.code}", value)
+        return all(self.legal.holds(number) for (number,) in numbers)
+
     @property
     def type_name(self) -> str:
         """The type in the kernel's notation, "u32" or "u8[16]"."""
@@ -307,7 +314,7 @@ class Record:
     def breach(self) -> int:
         """The errno of the first field with an illegal value, or 0."""
         for field in self._checked:
-            if not field.legal.holds(getattr(self, field.name)):
+            if not field.is_legal(getattr(self, field.name)):
                 return field.breach
         return 0
 

@@ -313,6 +313,13 @@ LOOK: Final = _waiting.limit(
     "to wake a CPU takes longer; QDA_PATIENCE says another number",
     "it sleeps, and is woken",
 )
+POLL: Final = _waiting.limit(
+    "POLL",
+    10_000,
+    "microseconds that a call in poll mode looks for its answer before it sleeps",
+    "as a kernel does: the client has asked for it, and it takes a CPU",
+    "it sleeps, and is woken",
+)
 PATIENCE: Final = _waiting.limit(
     "PATIENCE",
     10.0,

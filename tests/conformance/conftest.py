@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _meant(item: pytest.Item, targets: list[Target]) -> list[Target]:
     """The targets that a test is for; all of them, and so a skip, if it is for none."""
     mark = item.get_closest_marker("dialects")
-    meant = [target for target in targets if not mark or target.dialect.name in mark.args]
+    meant = [target for target in targets if not mark or target.speaks(mark.args)]
     return meant or targets
 
 

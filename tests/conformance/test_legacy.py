@@ -87,17 +87,25 @@ def peek(node: OpenNode, probe: int, address: int, length: int) -> bytes | int:
 @pytest.mark.parametrize(
     "code",
     [
-        *(0xC0045202, 0xC020520C, 0xC0105200, 0xC010520E, 0x000052FF),
+        *(0xC0045202, 0xC018520C, 0xC0105200, 0xC010520E, 0x000052FF),
         *(0x80105203, 0x40105203, 0x00005203, 0xC0185203, 0xC00F5203, 0xC0105205),
         *(0x5205, 0x5209, 0xC0045204, 0x5206, 0xC0106447, 0xC0406400, 0xC0184800, 0),
     ],
     ids=hex,
 )
 def test_any_other_code_is_enotty(node: OpenNode, code: int) -> None:
-    """Spec 5.2: the whole code counts; FREE_DMA_BUFF and SET_OPTION are not there."""
+    """Spec 5.2: the whole code counts; FREE_DMA_BUFF is not there."""
     data = bytearray(b"\xa5" * 64)
     assert issue(node, code, data) == -ENOTTY
     assert data == b"\xa5" * 64
+
+
+def test_options_came_with_7_3(node: OpenNode) -> None:
+    """versions.md 6: before, the command is not there."""
+    data = bytearray(32)
+    expected = -EINVAL if node.dialect.has("SET_OPTION") else -ENOTTY
+    assert issue(node, 0xC020520C, data) == expected
+    assert data == bytes(32)
 
 
 def test_free_dma_buff_is_declared_and_enotty(node: OpenNode) -> None:

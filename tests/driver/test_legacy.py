@@ -25,6 +25,8 @@ from qda.layout import Record
 from qda.uapi import LEGACY
 from qda.uapi.accel import GEM_CREATE, GemCreate
 from qda.uapi.legacy import (
+    POLL_MODE,
+    SET_OPTION,
     AllocDmaBuffer,
     Capability,
     CreateLegacy,
@@ -32,6 +34,7 @@ from qda.uapi.legacy import (
     InvokeLegacy,
     MapFd,
     MapNew,
+    SetOption,
     UnmapFd,
 )
 from qda.virtual import Machine, load_profile
@@ -103,6 +106,32 @@ def test_every_message_names_the_kind_of_the_files_process(
     assert len(sent) == 4  # RELEASE is the last
     contexts = [ContextId.decode(message.context) for message in sent]
     assert {context.domain for context in contexts if context} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [("CREATE", [limits.POLL, 0, limits.POLL]), ("INIT_ATTACH", [0, 0, 0])]
+)
+def test_poll_mode_is_for_user_protection_domains(
+    machine: Machine,
+    client: LocalClient,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+    told: list[int],
+) -> None:
+    """versions.md 6: whether it was switched on before the session began or later."""
+    polls: list[int] = []
+    monkeypatch.setattr(driver_session.Session, "poll", lambda self, time: polls.append(time))
+    front = machine.open_node(NODE, "legacy-7.3")
+
+    def switch(value: int) -> int:
+        request = SetOption(request_id=POLL_MODE, value=value)
+        return structures.run(front, client, SET_OPTION, request)
+
+    assert switch(1) == 0
+    assert run(front, client, key, CreateLegacy(filefd=-1) if key == "CREATE" else None) == 0
+    assert [switch(0), switch(1), switch(2)] == [0, 0, -errno.EINVAL]
+    assert polls == told
+    front.close(client)
 
 
 def test_first_static_process_hands_the_remote_heap_over(client: LocalClient) -> None:

@@ -66,7 +66,7 @@ def test_constants_have_the_values_of_the_original(dialect: str) -> None:
     theirs = {plain(name): value for name, value in facts(dialect)["constants"].items()}
     ours = [c for _, group in uapi.DIALECTS[dialect].constants for c in group]
     common = [c for c in (*ours, *drm.CONSTANTS) if plain(c.spelling) in theirs]
-    prefixes = ("QDA_", "FASTRPC_") if dialect == "legacy" else ("QDA_",)
+    prefixes = ("QDA_", "FASTRPC_") if dialect.startswith("legacy") else ("QDA_",)
     assert all(c.spelling.startswith(prefixes) for c in ours)
     assert {c.spelling: c.value for c in common} == {
         c.spelling: theirs[plain(c.spelling)] for c in common
@@ -104,7 +104,7 @@ def test_commands_are_found_by_number_and_key(dialect: str) -> None:
         assert interface.command(command.key) is command
         assert ioctl_number(command.code) == command.number
         assert ioctl_size(command.code) == command.size
-    if dialect != "legacy":
+    if not dialect.startswith("legacy"):
         hole = interface.find(ioctl_code(Access.NONE, 0, "d", 0x43))
         assert interface.has("INIT_ATTACH") == (hole is not None)
     with pytest.raises(KeyError, match="NO_SUCH"):
@@ -180,6 +180,9 @@ RULES = [
     ("legacy", "MEM_MAP", "offset", -1, errno.EINVAL),
     ("legacy", "MEM_MAP", "version", 1, 0),
     ("legacy", "GET_DSP_INFO", "attribute_id", 256, errno.EOVERFLOW),
+    ("legacy-7.3", "SET_OPTION", "request_id", 0, errno.EINVAL),
+    ("legacy-7.3", "SET_OPTION", "request_id", 2, errno.EINVAL),
+    ("legacy-7.3", "SET_OPTION", "value", 2, errno.EINVAL),
 ]
 
 
@@ -230,7 +233,7 @@ def test_every_field_says_what_it_is() -> None:
 def commands() -> list[tuple[Command[Record], int]]:
     """All commands, each with the errno that says that the DSP is gone (spec 2.9), if it has."""
     accel = [*uapi.RFC.commands, *uapi.V1.commands, *drm.CORE.commands]
-    older = [command for command in uapi.LEGACY.commands if command.key != "FREE_DMA_BUFF"]
+    older = [command for command in uapi.LEGACY_73.commands if command.key != "FREE_DMA_BUFF"]
     return [
         *((command, errno.ENODEV) for command in accel),
         *((command, errno.EPIPE) for command in older),
@@ -256,12 +259,13 @@ def test_errors_are_named_and_in_number_order(command: Command[Record], gone: in
 def test_the_errors_of_hazards_are_documented(dialect: str) -> None:
     """R3, R8, H04 to H13, H22: a caller can read which errno each refusal has."""
     interface = uapi.DIALECTS[dialect]
-    unknown = {"rfc": errno.ENOENT, "v1": errno.EBADF, "legacy": errno.EINVAL}[dialect]
-    gone = errno.EPIPE if dialect == "legacy" else errno.ENODEV
+    older = dialect.startswith("legacy")
+    unknown = {"rfc": errno.ENOENT, "v1": errno.EBADF}.get(dialect, errno.EINVAL)
+    gone = errno.EPIPE if older else errno.ENODEV
     numbers = {c.key: {number for number, _ in c.errors} for c in interface.commands}
     expected = {errno.EFAULT, errno.EINTR, errno.EINVAL, errno.ENOMEM, gone, errno.ENOSPC}
     assert expected | {unknown} <= numbers["INVOKE"]
-    assert unknown in numbers["MEM_MAP" if dialect == "legacy" else "MAP"]
+    assert unknown in numbers["MEM_MAP" if older else "MAP"]
     assert errno.EBUSY in numbers["CREATE"]
 
 

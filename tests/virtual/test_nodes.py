@@ -105,7 +105,7 @@ def test_other_paths_are_enoent(machine: Machine, path: str) -> None:
 
 def test_accel_nodes_refuse_other_dialects(machine: Machine) -> None:
     """A mistake of whoever hosts the system."""
-    for dialect in ("legacy", "v9"):
+    for dialect in ("legacy", "legacy-7.3", "v9"):
         with pytest.raises(UsageError, match="speaks rfc and v1"):
             machine.open_node("/dev/accel/accel0", dialect)
 
@@ -119,7 +119,8 @@ def test_a_node_is_chosen_by_dialect(machine: Machine) -> None:
         assert node.name == "virtual cdsp"
         node.close()
     accel = "/dev/accel/accel1"
-    assert paths == {"rfc": accel, "v1": accel, "legacy": "/dev/fastrpc-cdsp-secure"}
+    older = "/dev/fastrpc-cdsp-secure"
+    assert paths == {"rfc": accel, "v1": accel, "legacy": older, "legacy-7.3": older}
 
 
 def test_plain_node_of_a_dsp_that_is_not_secure_takes_every_process(

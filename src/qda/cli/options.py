@@ -20,6 +20,7 @@ class Dialect(enum.StrEnum):
     RFC = "rfc"
     V1 = "v1"
     LEGACY = "legacy"
+    LEGACY_73 = "legacy-7.3"
 
 
 ProfileOption = Annotated[

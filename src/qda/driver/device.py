@@ -24,12 +24,14 @@ F = TypeVar("F", bound="File")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a device has and allows: stream ids of its context banks, bytes of one message, and
-    whether the older driver's plain node, if there is one, is for unsigned processes only."""
+    """What a device has and allows: stream ids of its context banks, bytes of one message, whether
+    the older driver's plain node, if there is one, is for unsigned processes only, and whether the
+    DSP has poll mode."""
 
     stream_ids: tuple[int, ...] = tuple(range(1, 9))
     message: int = limits.MESSAGE
     secure: bool = True
+    poll_mode: bool = True
 
 
 @dataclass(frozen=True, slots=True)

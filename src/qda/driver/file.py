@@ -63,6 +63,7 @@ class OpenFile:
         self._next, self._given_back = 1, list[int]()  # a heap of those below that are free again
         self._closed = False
         # The core makes any message that fits a lane.
+        self.polls = False
         self.in_core = device.limits.message >= limits.SLOT
 
     # Handles.
@@ -181,7 +182,19 @@ class OpenFile:
         bank = self.device.memory if self.bank is None else self.bank
         tag = kind if self.tags_calls else ProtectionDomain.ROOT
         start = self.device.session_type
-        return start(self.device.channel, self.client_id, kind, bank, tag)
+        session = start(self.device.channel, self.client_id, kind, bank, tag)
+        session.poll(self._poll_in(kind))
+        return session
+
+    def set_polls(self, polls: bool) -> None:
+        """Switch poll mode on or off: calls in a user protection domain then wait awake."""
+        with self.starting:
+            self.polls = polls
+            if self.session is not None:
+                self.session.poll(self._poll_in(self.session.kind))
+
+    def _poll_in(self, kind: ProtectionDomain) -> int:
+        return limits.POLL if self.polls and kind is ProtectionDomain.USER else 0
 
     @property
     def calls(self) -> int:

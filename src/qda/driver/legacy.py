@@ -31,7 +31,7 @@ from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.mapping import MapKind
 from qda.fastrpc.payload import PhysicalPage
 from qda.memory import ClientAddress, align
-from qda.uapi import LEGACY, legacy
+from qda.uapi import LEGACY, Interface, legacy
 
 __all__ = ["LegacyFile", "LegacyFront"]
 
@@ -80,18 +80,20 @@ class LegacyFile(OpenFile):
 class LegacyFront(FileFront[LegacyFile]):
     """An open file of the older driver, as a program reaches it."""
 
-    def __init__(self, file: LegacyFile) -> None:
+    def __init__(self, file: LegacyFile, dialect: Interface) -> None:
         super().__init__(file, legacy.INVOKE.code)
+        self.dialect = dialect
 
     @classmethod
-    def open(cls, device: Device, secure: bool) -> Self:
-        """Open a node, the secure or the plain one.  OSError ENODEV, EBUSY."""
-        return cls(device.open(lambda client_id: LegacyFile(device, client_id, secure)))
+    def open(cls, device: Device, secure: bool, dialect: Interface = LEGACY) -> Self:
+        """Open a node, the secure or the plain one, of a driver that speaks `dialect`.  OSError
+        ENODEV, EBUSY."""
+        return cls(device.open(lambda client_id: LegacyFile(device, client_id, secure)), dialect)
 
     def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
         """See `Front.ioctl`.  The command is found by its complete code; what it has changed in its
         structure is written back if it succeeds (spec/fastrpc.md 5.2)."""
-        command = LEGACY.find(code)
+        command = self.dialect.find(code)
         if command is None or command not in _HANDLERS:
             return -errno.ENOTTY
         handler = _HANDLERS[command]
@@ -123,6 +125,14 @@ def _alloc_dma_buff(front: LegacyFront, client: Client, request: legacy.AllocDma
     with Uses() as uses:  # from its end on the memory is the descriptor's
         attachment = front.file.allocate(request.size, uses)
         request.fd = client.install(attachment.buffer.descriptor, os.O_RDWR)
+    return 0
+
+
+@_HANDLERS.takes(legacy.SET_OPTION)
+def _set_option(front: LegacyFront, client: Client, request: legacy.SetOption) -> int:
+    if not front.file.device.limits.poll_mode:
+        raise OSError(errno.EOPNOTSUPP, "the DSP has no poll mode")
+    front.file.set_polls(bool(request.value))
     return 0
 
 

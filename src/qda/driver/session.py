@@ -99,6 +99,11 @@ class Session:
 
     # Calls.
 
+    def poll(self, microseconds: int) -> None:
+        """Look for so long before sleeping, in calls of opened modules; 0: as long as in others.
+        Concerns calls that begin later."""
+        self.pool.poll(microseconds)
+
     def invoke(self, port: Port, request: bytearray) -> int | None:
         """Carry out a call of this thread in the core, with no more than that; returns its result.
 
@@ -153,6 +158,11 @@ class Session:
         if not self._peer.dead:
             raise OSError(errno.EIO, "the protection domain lives")
         return self._peer.gone(PROCESS_DIED)
+
+    @property
+    def kind(self) -> ProtectionDomain:
+        """Which kind of protection domain it is with."""
+        return self._peer.kind
 
     @property
     def calls(self) -> int:

@@ -238,6 +238,10 @@ class CurrentProcess(BuiltIn, name="current process"):
         """End the client's work as a fault in its process would; the caller expects BAD_STATE."""
         raise ClientFault(BAD_STATE, "the client has asked for an exception")
 
+    @handles(Scalars(ProcessMethod.POLL_MODE, 1))
+    def set_poll_mode(self, request: memoryview) -> None:
+        """Accepted; an answer is in its lane before anybody is woken, and found by who looks."""
+
 
 class LoaderModule(BuiltIn, name="qda_loader"):
     """Installs skeleton classes that a client sends, and hands out the client's log."""

@@ -73,6 +73,7 @@ class ProcessMethod(enum.IntEnum):
     ADDRESS_SPACE = 5
     QUALITY_OF_SERVICE = 6
     EXCEPTION = 7
+    POLL_MODE = 9
 
 
 class ProcessAttribute(enum.IntFlag):

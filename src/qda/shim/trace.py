@@ -25,7 +25,7 @@ from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Request
-from qda.uapi import ACCEL_DIALECTS, LEGACY, Command, dma_heap, ioctl_number, ioctl_size
+from qda.uapi import ACCEL_DIALECTS, LEGACY, LEGACY_73, Command, dma_heap, ioctl_number, ioctl_size
 from qda.uapi.accel import Invoke
 from qda.uapi.legacy import InvokeLegacy
 from qda.virtual.nodes import NodeKind, NodePath
@@ -114,7 +114,7 @@ class Tracer:
         """The command that the node of that kind takes a code for."""
         if kind is NodeKind.HEAP:
             return next((c for c in dma_heap.HEAP.commands if c.number == ioctl_number(code)), None)
-        return (LEGACY if kind is NodeKind.FASTRPC else self._accel).find(code)
+        return (LEGACY_73 if kind is NodeKind.FASTRPC else self._accel).find(code)
 
     def _argument(self, command: Command[Record] | None, client: Client, request: Request) -> str:
         """The third argument of an ioctl, as its record says."""

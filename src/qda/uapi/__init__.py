@@ -9,12 +9,13 @@ from qda.uapi.accel import RFC, V1
 from qda.uapi.dialects import ACCEL_DIALECTS, DIALECTS
 from qda.uapi.interface import BuffersBy, Command, Constant, Family, Interface
 from qda.uapi.ioctl import Access, ioctl_copies, ioctl_number, ioctl_size
-from qda.uapi.legacy import LEGACY
+from qda.uapi.legacy import LEGACY, LEGACY_73
 
 __all__ = [
     "ACCEL_DIALECTS",
     "DIALECTS",
     "LEGACY",
+    "LEGACY_73",
     "RFC",
     "V1",
     "Access",

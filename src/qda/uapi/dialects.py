@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from qda.uapi.accel import RFC, V1
 from qda.uapi.interface import Family, Interface
-from qda.uapi.legacy import LEGACY
+from qda.uapi.legacy import LEGACY, LEGACY_73
 
 __all__ = ["ACCEL_DIALECTS", "DIALECTS"]
 
-DIALECTS: Mapping[str, Interface] = {spoken.name: spoken for spoken in (RFC, V1, LEGACY)}
-"""All dialects, that of the older driver's nodes included."""
+DIALECTS: Mapping[str, Interface] = {spoken.name: spoken for spoken in (RFC, V1, LEGACY, LEGACY_73)}
+"""All dialects, those of the older driver's nodes included."""
 
 ACCEL_DIALECTS: Mapping[str, Interface] = {
     name: spoken for name, spoken in DIALECTS.items() if spoken.family is Family.ACCEL

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import re
 import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -285,7 +286,7 @@ def _find(companion: Companion) -> list[str]:
 
 
 def _opening(interface: Interface) -> list[str]:
-    mark = f"QDA_DIALECT_{interface.name.upper()}"
+    mark = "QDA_DIALECT_" + re.sub(r"\W", "_", interface.name.upper())
     return [
         "/* SPDX-License-Identifier: BSD-3-Clause */",
         *_comment(

@@ -82,13 +82,16 @@ class Machine:
     def open_node(self, path: str, dialect: str = "rfc") -> Front:
         """Open the node at a path: the front behind it, for any client.
 
-        `dialect` is that of the accelerator's nodes; no other node looks at it.  OSError ENOENT if
-        there is no such node, ENODEV if its DSP does not come up, EBUSY if a node of the older
-        driver has no session left; UsageError for an accelerator's node and another dialect.
+        `dialect` is that of the accelerator's nodes, or of the older driver's if it is one of them;
+        otherwise these speak that of the profile.  OSError ENOENT if there is no such node, ENODEV
+        if its DSP does not come up, EBUSY if a node of the older driver has no session left;
+        UsageError for an accelerator's node and another dialect.
         """
+        older = dialect in DIALECTS and dialect not in ACCEL_DIALECTS
         for node in self.nodes:
             if node.path == path:
-                return open_node(node, self.devices, dialect)
+                fastrpc = dialect if older else self.profile.fastrpc
+                return open_node(node, self.devices, dialect, fastrpc)
         raise FileNotFoundError(errno.ENOENT, f"{self.profile.title} has no node {path}")
 
     @property

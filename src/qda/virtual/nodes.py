@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from qda.driver import Device, Front, HeapFront, LegacyFront, open_front
 from qda.errors import UsageError
-from qda.uapi import ACCEL_DIALECTS, DIALECTS, dma_heap
+from qda.uapi import ACCEL_DIALECTS, DIALECTS, LEGACY, dma_heap
 from qda.virtual.profile import Profile
 
 __all__ = ["SPOKEN", "NodeKind", "NodePath", "nodes_of", "open_node"]
@@ -73,8 +73,11 @@ def nodes_of(profile: Profile) -> tuple[NodePath, ...]:
     return (*accel, NodePath(dma_heap.PATH, NodeKind.HEAP, "", _HEAP_MAJOR, 0), *fastrpc)
 
 
-def open_node(node: NodePath, devices: Mapping[str, Device], dialect: str = "rfc") -> Front:
-    """Open a node: the front behind it.  `dialect` is that of the accelerator's nodes.
+def open_node(
+    node: NodePath, devices: Mapping[str, Device], dialect: str = "rfc", fastrpc: str = LEGACY.name
+) -> Front:
+    """Open a node: the front behind it.  `dialect` is that of the accelerator's nodes, `fastrpc`
+    that of the older driver's.
 
     OSError: ENODEV if the DSP does not come up, EBUSY if a node of the older driver has no free
     session.  UsageError for a dialect that these nodes do not speak.
@@ -83,7 +86,7 @@ def open_node(node: NodePath, devices: Mapping[str, Device], dialect: str = "rfc
         return HeapFront()
     device = devices[node.domain]
     if node.kind is NodeKind.FASTRPC:
-        return LegacyFront.open(device, node.secure)
+        return LegacyFront.open(device, node.secure, DIALECTS[fastrpc])
     if dialect not in ACCEL_DIALECTS:
         raise UsageError(f"{node.path} speaks {' and '.join(ACCEL_DIALECTS)}, not {dialect!r}")
     return open_front(device, ACCEL_DIALECTS[dialect])

@@ -12,6 +12,7 @@ from qda.driver import Limits
 from qda.dsp.boot import Boot
 from qda.errors import UsageError
 from qda.fastrpc.domains import COMPUTE
+from qda.uapi import DIALECTS, LEGACY, Family
 
 __all__ = ["DEFAULT", "DspProfile", "Profile", "load", "names"]
 
@@ -44,11 +45,13 @@ class DspProfile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A system: its DSPs in the order of their nodes, `accel0` first."""
+    """A system: its DSPs in the order of their nodes, `accel0` first, and the dialect that the
+    older driver's nodes speak to programs."""
 
     name: str
     title: str
     dsps: tuple[DspProfile, ...]
+    fastrpc: str = LEGACY.name
 
 
 def names() -> list[str]:
@@ -77,11 +80,17 @@ def load(profile: str) -> Profile:
 
 def _parse(name: str, table: dict[str, Any]) -> Profile:
     what = "the profile"
-    _refuse_unknown(what, table, {"title", "dsp"})
+    _refuse_unknown(what, table, {"title", "fastrpc", "dsp"})
+    fastrpc = table.get("fastrpc", LEGACY.name)
+    known = [spoken.name for spoken in DIALECTS.values() if spoken.family is Family.LEGACY]
+    if fastrpc not in known:
+        raise ValueError(
+            f"fastrpc {fastrpc!r}: the older driver's nodes speak {' or '.join(known)}"
+        )
     dsps = tuple(_dsp(entry) for entry in _take(what, table, "dsp", list))
     if not dsps or len({dsp.name for dsp in dsps}) != len(dsps):
         raise ValueError("a system has one or more DSPs, each once")
-    return Profile(name, _take(what, table, "title", str), dsps)
+    return Profile(name, _take(what, table, "title", str), dsps, fastrpc)
 
 
 def _dsp(entry: object) -> DspProfile:
@@ -91,7 +100,7 @@ def _dsp(entry: object) -> DspProfile:
     _refuse_unknown(
         name,
         entry,
-        {"name", "stream_ids", "message_limit", "non_secure_domain", "capabilities"},
+        {"name", "stream_ids", "message_limit", "non_secure_domain", "poll_mode", "capabilities"},
     )
     stream_ids = tuple(_take(name, entry, "stream_ids", list))
     if not all(_is_number(stream_id, 1, (1 << 31) - 1) for stream_id in stream_ids) or len(
@@ -109,11 +118,14 @@ def _dsp(entry: object) -> DspProfile:
                 f"{name}: capability {key} = {value!r}: "
                 f"attributes are 1 to {limits.CAPABILITIES}, values 32 bits"
             )
-    plain = entry.get("non_secure_domain", False)
-    if not isinstance(plain, bool):
-        raise ValueError(f"{name}: non_secure_domain {plain!r}: true or false")
+    flags = {"non_secure_domain": False, "poll_mode": True}
+    flags |= {key: entry[key] for key in flags if key in entry}
+    for key, value in flags.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name}: {key} {value!r}: true or false")
     boot = Boot(name, {int(key): value for key, value in capabilities.items()})
-    return DspProfile(Limits(stream_ids, message_limit, secure=not plain), boot)
+    secure, poll_mode = not flags["non_secure_domain"], flags["poll_mode"]
+    return DspProfile(Limits(stream_ids, message_limit, secure, poll_mode), boot)
 
 
 def _take(what: str, table: dict[str, Any], key: str, kind: type[T]) -> T:

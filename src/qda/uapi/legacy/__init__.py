@@ -9,8 +9,10 @@ Each command stands in one block, as in `qda.uapi.accel`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qda.uapi import dma_heap
-from qda.uapi.interface import BuffersBy, Family, Interface
+from qda.uapi.interface import BuffersBy, Family, Interface, altered
 from qda.uapi.legacy.buffers import (
     ALLOC_DMA_BUFF,
     FREE_DMA_BUFF,
@@ -31,6 +33,7 @@ from qda.uapi.legacy.mapping import (
     UnmapFd,
     UnmapNew,
 )
+from qda.uapi.legacy.options import OPTIONS, POLL_MODE, SET_OPTION, SetOption
 from qda.uapi.legacy.process import (
     ATTRIBUTES,
     CREATE,
@@ -53,9 +56,12 @@ __all__ = [
     "INIT_CREATE_STATIC",
     "INVOKE",
     "LEGACY",
+    "LEGACY_73",
     "MAP_NEW",
     "MEM_MAP",
     "MEM_UNMAP",
+    "POLL_MODE",
+    "SET_OPTION",
     "UNMAP_NEW",
     "AllocDmaBuffer",
     "Capability",
@@ -65,6 +71,7 @@ __all__ = [
     "InvokeLegacy",
     "MapFd",
     "MapNew",
+    "SetOption",
     "UnmapFd",
     "UnmapNew",
 ]
@@ -95,4 +102,13 @@ LEGACY = Interface(
     buffers_by=BuffersBy.DMA_BUF,
     image_limit=FILE_LIMIT,
     by_code=True,
+)
+
+LEGACY_73 = replace(
+    LEGACY,
+    name="legacy-7.3",
+    title="FastRPC, device interface of the driver in kernels since 7.3 (/dev/fastrpc-*)",
+    commands=altered(LEGACY.commands, SET_OPTION),
+    constants=(*LEGACY.constants, OPTIONS),
+    guide=replace(GUIDE, steps=("GET_DSP_INFO", "SET_OPTION", "CREATE", "ALLOC", "INVOKE")),
 )
