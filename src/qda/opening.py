@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from qda.client import (
+    POLLING,
     DeviceInfo,
     KernelNode,
     Node,
@@ -33,6 +34,7 @@ def open_session(
     shell: bytes | None = None,
     skeletons: Iterable[type[AnySkeleton]] = (),
     debug: bool = False,
+    poll: bool = False,
 ) -> Session:
     """Open a session with a DSP.
 
@@ -43,21 +45,26 @@ def open_session(
     `process` "user" makes a protection domain of our own, with `attributes` and the image `shell`
     (on a real DSP the installed one, if there is one; our own DSP needs none); "root" attaches to
     the root protection domain.  `skeletons` are classes that are installed in the session's process
-    from the beginning.  `dialect` is "rfc", "v1" or "legacy", the interface of `/dev/fastrpc-*`;
+    from the beginning.  `dialect` is "rfc", "v1", or of `/dev/fastrpc-*` "legacy" or "legacy-7.3";
     by default any node will do, and its dialect is found out.  `profile` is the system that is
     virtual.  With `debug` its DSP is threads of this process, so that
     `breakpoint()` works in a skeleton.
 
+    With `poll` calls wait awake for up to `limits.POLL` microseconds before they sleep: they return
+    sooner, and keep a CPU busy.  Only the driver of kernels since 7.3 has that ("legacy-7.3").
+
     UsageError for a DSP, profile or dialect that does not exist; DeviceError, DspError.
     """
     check_domain(domain)
+    if poll and dialect is None:
+        dialect = POLLING
     path = find_node(domain, dialect) if device is None else device
     node: Node
     if path is None or path == "virtual":
         node = machine(profile, threads=debug).open(domain, dialect or "rfc")
     else:
         node = KernelNode(path)
-    session = start_session(node, domain, dialect, process, attributes, shell)
+    session = start_session(node, domain, dialect, process, attributes, shell, poll)
     try:
         for skeleton in skeletons:
             session.install(skeleton)

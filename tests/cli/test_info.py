@@ -27,7 +27,16 @@ def test_info_asks_every_dsp() -> None:
 
 def test_info_prints_tables() -> None:
     printed = qda("info").stdout
-    for words in ("Generic system", "cdsp", "rfc, v1, legacy", "v73", "1-12 (12 banks)", "128 MiB"):
+    for words in (
+        "Generic system",
+        "cdsp",
+        "rfc, v1,",
+        "legacy-7.3",
+        "up to 10 ms",
+        "v73",
+        "1-12 (12 banks)",
+        "128 MiB",
+    ):
         assert words in printed
     assert "architecture version" in printed
     assert "0x73" in printed
@@ -61,6 +70,12 @@ def test_older_nodes_are_asked_without_a_session() -> None:
     assert systems.ask_driver(node, "adsp") == {6: 0x66}
     with pytest.raises(package.DeviceError, match="EBADF"):
         systems.ask_driver(node, "adsp")
+
+
+@pytest.mark.parametrize(("dialect", "has"), [("legacy", False), ("legacy-7.3", True)])
+def test_poll_mode_is_found_by_switching_it_off(dialect: str, has: bool) -> None:
+    """versions.md 6: a driver before 7.3 does not know the command."""
+    assert systems.has_poll_mode(machine().open("adsp", dialect), "adsp") is has
 
 
 def test_profiles_lists_every_system() -> None:

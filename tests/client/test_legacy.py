@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,14 @@ from qda.client import Node
 from qda.client.legacy import LegacyFile
 from qda.uapi import LEGACY, dma_heap
 from qda.virtual import machine
+
+SLOW = """
+title = "Slow"
+[[dsp]]
+name = "cdsp"
+stream_ids = [1]
+poll_mode = false
+"""
 
 
 class Echo(qda.Skeleton, name="legacy_echo"):
@@ -151,3 +160,22 @@ def test_root_process_and_debugging_work_as_in_other_dialects() -> None:
         assert module.invoke(2, [b"abc"], [3]) == [b"abc"]
     with qda.open("cdsp", debug=True, **options) as session, session.load(Echo) as module:
         assert module.invoke(2, [b"abc"], [3]) == [b"abc"]
+
+
+def test_poll_mode_is_asked_of_a_driver_that_has_it() -> None:
+    """versions.md 6: what calls return is the same, and whoever speaks another dialect is told."""
+    with qda.open("cdsp", device="virtual", poll=True) as session:
+        assert session.dialect == "legacy-7.3"
+        with session.load(Echo) as module:
+            assert module.invoke(2, [b"abc"], [3]) == [b"abc"]
+    for dialect in ("rfc", "v1", "legacy"):
+        with pytest.raises(qda.UsageError, match="has no poll mode"):
+            qda.open("cdsp", device="virtual", dialect=dialect, poll=True)
+
+
+def test_poll_mode_of_a_system_without_it_is_a_named_error(tmp_path: Path) -> None:
+    """versions.md 6: EOPNOTSUPP."""
+    profile = tmp_path / "slow.toml"
+    profile.write_text(SLOW)
+    with pytest.raises(qda.DeviceError, match="EOPNOTSUPP"):
+        qda.open("cdsp", device="virtual", profile=str(profile), poll=True)

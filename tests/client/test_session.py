@@ -203,7 +203,7 @@ def test_a_mapping_is_found_by_address(
 ) -> None:
     """Both kinds of MAP return an address that works; close ends it."""
     buffer = session.alloc(70_000)
-    if legacy and session.dialect == "legacy":
+    if legacy and session.dialect.startswith("legacy"):
         with pytest.raises(qda.UsageError, match="leave out legacy"):
             session.map(buffer, legacy=True)
         return
@@ -236,7 +236,9 @@ def test_dropped_buffers_give_their_handles_back(session: qda.Session) -> None:
         session.empty(4096, np.uint8)
     gc.collect()
     buffer = session.alloc(4096)
-    assert buffer.handle < 50 or session.dialect == "legacy"  # which has descriptors instead
+    assert buffer.handle < 50 or session.dialect.startswith(
+        "legacy"
+    )  # which has descriptors instead
     assert len(os.listdir("/proc/self/fd")) < before + 50
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ import qda
 from qda import limits
 from qda.client import KernelNode, Node
 from qda.client.legacy import LegacyFile
+from qda.errors import DeviceError
 from qda.fastrpc.control import capabilities
-from qda.uapi import DIALECTS, LEGACY, Family
+from qda.uapi import DIALECTS, LEGACY, LEGACY_73, Family
 from qda.virtual import load_profile
 
-__all__ = ["ATTRIBUTES", "Found", "ask_driver", "attribute_name", "survey"]
+__all__ = ["ATTRIBUTES", "Found", "ask_driver", "attribute_name", "has_poll_mode", "survey"]
 
 ATTRIBUTES = {
     1: "unsigned processes",
@@ -43,8 +45,9 @@ class Found:
     """A node, and what the DSP behind it says.
 
     `capabilities` are the attributes that are not 0, by number.  `stream_ids` (one for each context
-    bank) and `message_limit` in bytes are known of virtual devices only.  `problem` says what
-    keeps us from using the node, or is empty.
+    bank) and `message_limit` in bytes are known of virtual devices only.  `poll_mode` says whether
+    calls may wait awake there, in dialect legacy-7.3.  `problem` says what keeps us from using the
+    node, or is empty.
     """
 
     node: str
@@ -54,6 +57,7 @@ class Found:
     capabilities: dict[int, int] | None = None
     stream_ids: tuple[int, ...] | None = None
     message_limit: int | None = None
+    poll_mode: bool = False
 
     @property
     def architecture(self) -> str:
@@ -71,10 +75,12 @@ def survey(profile: str) -> Iterator[Found]:
     """Find all nodes and ask each DSP.  UsageError for a profile that does not exist."""
     limits = {dsp.name: dsp.limits for dsp in load_profile(profile).dsps}
     for device in qda.devices(profile):
-        capabilities, problem = None, device.problem
+        capabilities, polls, problem = None, False, device.problem
         if not problem:
             try:
                 capabilities = _ask(device, profile)
+                if _is_older(device):
+                    polls = has_poll_mode(KernelNode(device.path), device.domain)
             except qda.QdaError as error:
                 problem = str(error).splitlines()[0]
         limit = limits[device.domain] if device.path == "virtual" else None
@@ -86,18 +92,23 @@ def survey(profile: str) -> Iterator[Found]:
             capabilities,
             limit.stream_ids if limit else None,
             limit.message if limit else None,
+            limit.poll_mode if limit else polls,
         )
 
 
 def _ask(device: qda.DeviceInfo, profile: str) -> dict[int, int]:
-    spoken = DIALECTS.get(device.dialect)  # a virtual node names several
-    if spoken and spoken.family is Family.LEGACY:
+    if _is_older(device):
         return ask_driver(KernelNode(device.path), device.domain)
     asked = capabilities()
     with qda.open(device.domain, device=device.path, profile=profile) as session:
         answer = session.invoke(asked.handle, asked.method, asked.inputs, asked.outputs)[0]
     values = struct.unpack(f"<{limits.CAPABILITIES}I", answer)
     return {number: value for number, value in enumerate(values, 1) if value}
+
+
+def _is_older(device: qda.DeviceInfo) -> bool:
+    spoken = DIALECTS.get(device.dialect)  # a virtual node names several
+    return spoken is not None and spoken.family is Family.LEGACY
 
 
 def ask_driver(node: Node, domain: str) -> dict[int, int]:
@@ -109,3 +120,17 @@ def ask_driver(node: Node, domain: str) -> dict[int, int]:
     finally:
         file.close()
     return {attribute: value for attribute, value in values.items() if value}
+
+
+def has_poll_mode(node: Node, domain: str) -> bool:
+    """Whether the older driver, at that node, has poll mode; closes the node.  DeviceError."""
+    file = LegacyFile(node, LEGACY_73, domain)
+    try:
+        file.poll(False)  # as it is in a new file
+    except DeviceError as error:
+        if error.errno not in (errno.ENOTTY, errno.EOPNOTSUPP):
+            raise
+        return False
+    finally:
+        file.close()
+    return True

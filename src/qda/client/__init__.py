@@ -8,13 +8,14 @@ from qda.client.device import DeviceFile
 from qda.client.discovery import DeviceInfo, find_node, identify, kernel_devices
 from qda.client.module import RemoteModule
 from qda.client.node import KernelNode, Node
-from qda.client.opening import check_domain, device_file, start_session
+from qda.client.opening import POLLING, check_domain, device_file, start_session
 from qda.client.session import Session
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.mapping import MapFlag
 from qda.pending import Pending, start
 
 __all__ = [
+    "POLLING",
     "Buffer",
     "DeviceFile",
     "DeviceInfo",

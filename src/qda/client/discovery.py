@@ -17,8 +17,9 @@ from qda.client.node import KernelNode, Node, issue
 from qda.errors import DeviceError
 from qda.fastrpc.domains import DOMAINS
 from qda.linux import address_of
-from qda.uapi import DIALECTS, LEGACY, RFC, V1, Family, Interface, drm
+from qda.uapi import DIALECTS, LEGACY, LEGACY_73, RFC, V1, Family, Interface, drm
 from qda.uapi.accel import GEM_MMAP_OFFSET, GemMmapOffset
+from qda.uapi.legacy import SET_OPTION, SetOption
 
 __all__ = ["DeviceInfo", "find_node", "identify", "kernel_devices"]
 
@@ -100,13 +101,14 @@ def _is_legacy(path: str) -> bool:
 def identify(node: Node) -> DeviceInfo | None:
     """What a node is, None if it is neither driver's: other accelerators have nodes, too.
 
-    A node of the older driver does not tell which DSP it leads to; its name does.  Any other is
+    A node of the older driver does not tell which DSP it leads to; its name does, and an option
+    that there is not says how old the driver is.  Any other is
     asked for its driver's name, which every DRM driver answers (spec/fastrpc.md 4.1), then by
     QUERY.
     """
     legacy = _LEGACY_NAME.fullmatch(os.path.basename(os.path.realpath(node.path)))
     if legacy:
-        return DeviceInfo(node.name, legacy[1], LEGACY.name)
+        return DeviceInfo(node.name, legacy[1], _age_of(node).name)
     name = bytearray(32)
     version = drm.Version(name_len=len(name) - 1, name=address_of(name))
     try:
@@ -118,6 +120,16 @@ def identify(node: Node) -> DeviceInfo | None:
     except OSError:
         return None
     return DeviceInfo(node.name, domain, dialect.name)
+
+
+def _age_of(node: Node) -> Interface:
+    """Which age of the older driver a node is of, found without a side effect: it knows the command
+    for options since 7.3, and no option 0 (spec/versions.md 6)."""
+    try:
+        issue(node, SET_OPTION, SetOption())
+    except OSError as error:
+        return LEGACY if error.errno == errno.ENOTTY else LEGACY_73
+    return LEGACY_73
 
 
 def _probe_dialect(node: Node) -> Interface:

@@ -63,6 +63,12 @@ class LegacyFile(DeviceFile):
         )
         return answer.capability
 
+    def poll(self, on: bool) -> None:
+        """Switch poll mode on or off.  DeviceError ENOTTY of a driver before 7.3, EOPNOTSUPP of a
+        system without poll mode."""
+        request = legacy.SetOption(request_id=legacy.POLL_MODE, value=int(on))
+        self.run(legacy.SET_OPTION, f"switch poll mode {'on' if on else 'off'}", request)
+
     # Buffers.
 
     def allocate(self, size: int) -> Buffer:

@@ -14,9 +14,13 @@ from qda.client.session import Session
 from qda.errors import UsageError
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import DOMAINS, domain_id
-from qda.uapi import DIALECTS, Family, Interface
+from qda.uapi import DIALECTS, LEGACY_73, Family, Interface
+from qda.uapi.legacy import SET_OPTION
 
-__all__ = ["check_domain", "device_file", "start_session"]
+__all__ = ["POLLING", "check_domain", "device_file", "start_session"]
+
+POLLING = LEGACY_73.name
+"""The dialect that has poll mode."""
 
 SHELL_FOLDERS = ("/usr/lib/rfsa/adsp", "/usr/lib/dsp", "/vendor/dsp")
 """Where images of a DSP's shell are installed (spec/fastrpc.md 6.3)."""
@@ -35,6 +39,7 @@ def start_session(
     process: str,
     attributes: int,
     shell: bytes | None,
+    poll: bool = False,
 ) -> Session:
     """Start a session on an open node, which the session owns from here on, also on failure.
 
@@ -55,6 +60,12 @@ def start_session(
         if spoken.family is not DIALECTS[found.dialect].family:
             raise UsageError(f"{node.name} speaks {found.dialect}, not {spoken.name}")
         file = device_file(node, spoken, domain)
+        if poll:
+            if not (isinstance(file, LegacyFile) and spoken.has(SET_OPTION.key)):
+                raise UsageError(
+                    f"poll: dialect {spoken.name} has no poll mode, {LEGACY_73.name} has"
+                )
+            file.poll(True)
         if process == "root":
             file.attach()
         else:

@@ -8,10 +8,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from qda import limits
 from qda.cli import systems
 from qda.cli.options import JsonOption, ProfileOption
 from qda.cli.output import show, steps, write_json
 from qda.cli.words import ranges, size
+from qda.client import POLLING
 from qda.virtual import load_profile
 
 __all__ = ["app"]
@@ -34,6 +36,7 @@ def info(profile: ProfileOption = "generic", as_json: JsonOption = False) -> Non
     show(
         f"Virtual system: {escape(load_profile(profile).title)}",
         _nodes_table(found),
+        _poll_mode([system.domain for system in found if system.poll_mode]),
         _capabilities_table([system for system in found if not system.problem]),
     )
 
@@ -45,6 +48,15 @@ def _as_plain(system: systems.Found) -> dict[str, object]:
             systems.attribute_name(number): value for number, value in system.capabilities.items()
         }
     return {**plain, "architecture": system.architecture}
+
+
+def _poll_mode(domains: list[str]) -> str:
+    """Where calls may wait awake."""
+    where = ", ".join(dict.fromkeys(domains)) or "no DSP here"
+    return (
+        f"Poll mode (qda.open(..., poll=True), dialect {POLLING}): {where}. A call then looks for "
+        f"its answer for up to {limits.POLL / 1000:g} ms before it sleeps."
+    )
 
 
 def _nodes_table(found: list[systems.Found]) -> Table:
