@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from docs.generate import architecture, limits, rules, states
+from docs.generate import architecture, limits, rules, states, version
 from qda.driver.call import CALL
 from qda.uapi import DIALECTS
 from qda.uapi.reference import reference
@@ -26,6 +26,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/rules.md": partial(rules.page, ROOT),
     "docs/states.md": states.page,
     "native/core/states.h": partial(CALL.c_header, "QDA_CALL"),
+    "native/core/version.h": version.in_c,
+    "src/qda/core/version.py": version.in_python,
     **{f"docs/uapi-{name}.md": partial(reference, DIALECTS[name]) for name in DIALECTS},
 }
 """What is generated: the path of each file below the checkout, and what makes its text."""

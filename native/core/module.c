@@ -5,6 +5,7 @@
  * What threads of this process share is touched only while the interpreter is held; it is let go of
  * while a side waits, and taken once for a method. */
 #include "module.h"
+#include "version.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -36,6 +37,11 @@ static int execute(PyObject *module)
     if (add_type(module, "Emitter", &qda_emitter_spec) || add_type(module, "Port", &qda_port_spec) || add_type(module, "Pool", &qda_pool_spec)
         || add_type(module, "Space", &qda_space_spec)
         || add_type(module, "Server", &qda_server_spec))
+        return -1;
+    PyObject *version = PyLong_FromUnsignedLong(QDA_CORE_VERSION);
+    int failed = !version || PyModule_AddObjectRef(module, "VERSION", version);
+    Py_XDECREF(version);
+    if (failed)
         return -1;
     return 0;
 }

@@ -1,0 +1,7 @@
+"""What the compiled core and Python must agree about, as a digest; `make docs` prints it."""
+
+from __future__ import annotations
+
+__all__ = ["VERSION"]
+
+VERSION = 0x39E87BFA
