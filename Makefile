@@ -12,6 +12,8 @@ BIN := $(ENVIRONMENT)/bin
 STAMP := $(ENVIRONMENT)/.qda-accel$(subst /,-,$(CURDIR))
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+# What the twin is tried with each time; programs in C are not about it.
+TWIN := tests/core tests/conformance tests/driver --ignore=tests/core/test_in_c.py
 
 # What is compiled by the set-up.
 C_SOURCES := $(wildcard native/*.[ch] native/*/*.[ch] native/cmake/CMakeLists.txt)
@@ -46,7 +48,7 @@ check: $(STAMP)+test
 # What the core does is tried with its twin in Python, too: calls, hostile ones, signals and deaths.
 test: check
 	$(PYTEST) $(ARGS)
-	$(if $(ARGS),,QDA_CORE=python $(PYTEST) tests/core tests/conformance tests/driver)
+	$(if $(ARGS),,QDA_CORE=python $(PYTEST) $(TWIN))
 
 test-twin: $(STAMP)+test
 	QDA_CORE=python $(PYTEST) $(ARGS)
