@@ -31,26 +31,35 @@
 
 /* The client's memory. */
 
-enum { QDA_BATCH = 64 };
+enum { QDA_BATCH = 128 };
 
-static long transfer(struct qda_port *port, const struct qda_piece *pieces, uint32_t count,
-                     ssize_t (*move)(pid_t, const struct iovec *, unsigned long,
-                                     const struct iovec *, unsigned long, unsigned long))
+/* Most of what a copy of few bytes costs is to find their page.  So pieces in one page are read as
+ * one range, as where a byte of a page can be read all can; what lies between goes nowhere. */
+static long fetch_all(pid_t pid, const struct qda_piece *pieces, uint32_t count)
 {
-    struct qda_client *client = (struct qda_client *)(void *)port;
     struct iovec here[QDA_BATCH], there[QDA_BATCH];
+    unsigned char nowhere[QDA_PAGE];
 
-    for (uint32_t first = 0; first < count; first += QDA_BATCH) {
-        uint32_t some = count - first < QDA_BATCH ? count - first : QDA_BATCH;
-        uint64_t total = 0;
-        for (uint32_t i = 0; i < some; i++) {
-            const struct qda_piece *piece = &pieces[first + i];
-            here[i].iov_base = piece->here;
-            there[i].iov_base = (void *)(uintptr_t)piece->there;
-            here[i].iov_len = there[i].iov_len = (size_t)piece->length;
+    for (uint32_t next = 0; next < count;) {
+        uint32_t parts = 0, ranges = 0;
+        uint64_t end = 0, total = 0;
+        for (; next < count && parts < QDA_BATCH - 1; next++) {
+            const struct qda_piece *piece = &pieces[next];
+            uint64_t gap = piece->there - end;
+            if (ranges && piece->there >= end && piece->there / QDA_PAGE == (end - 1) / QDA_PAGE) {
+                if (gap)
+                    here[parts++] = (struct iovec){ nowhere, (size_t)gap };
+                there[ranges - 1].iov_len += (size_t)(gap + piece->length);
+                total += gap;
+            } else {
+                there[ranges++] = (struct iovec){ (void *)(uintptr_t)piece->there,
+                                                  (size_t)piece->length };
+            }
+            here[parts++] = (struct iovec){ piece->here, (size_t)piece->length };
             total += piece->length;
+            end = piece->there + piece->length;
         }
-        if (move(client->pid, here, some, there, some, 0) != (ssize_t)total)
+        if (process_vm_readv(pid, here, parts, there, ranges, 0) != (ssize_t)total)
             return -EFAULT;
     }
     return 0;
@@ -65,12 +74,27 @@ static long fetch(struct qda_port *port, const struct qda_piece *pieces, uint32_
         memcpy(pieces->here, client->at_hand + offset, (size_t)pieces->length);
         return 0;
     }
-    return transfer(port, pieces, count, process_vm_readv);
+    return fetch_all(client->pid, pieces, count);
 }
 
 static long store(struct qda_port *port, const struct qda_piece *pieces, uint32_t count)
 {
-    return transfer(port, pieces, count, process_vm_writev);
+    struct qda_client *client = (struct qda_client *)(void *)port;
+    struct iovec here[QDA_BATCH], there[QDA_BATCH];
+
+    for (uint32_t first = 0; first < count; first += QDA_BATCH) {
+        uint32_t some = count - first < QDA_BATCH ? count - first : QDA_BATCH;
+        uint64_t total = 0;
+        for (uint32_t i = 0; i < some; i++) {
+            const struct qda_piece *piece = &pieces[first + i];
+            here[i] = (struct iovec){ piece->here, (size_t)piece->length };
+            there[i] = (struct iovec){ (void *)(uintptr_t)piece->there, (size_t)piece->length };
+            total += piece->length;
+        }
+        if (process_vm_writev(client->pid, here, some, there, some, 0) != (ssize_t)total)
+            return -EFAULT;
+    }
+    return 0;
 }
 
 /* linux include/uapi/linux/fs.h, since 6.11. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import random
 import struct
 from collections.abc import Iterator
@@ -35,6 +36,15 @@ class Fill(qda.Skeleton):
         seen = sum(sum(view) for view in views if view.readonly)
         for place, view in enumerate(view for view in views if not view.readonly):
             view[:] = bytes((seen + place + at) % 256 for at in range(len(view)))
+
+
+class Join(qda.Skeleton):
+    """Says what it has read."""
+
+    @qda.method(2)
+    def join(self, *arguments: memoryview) -> None:
+        *given, result = arguments
+        result[:] = b"".join(given)
 
 
 class Bench:
@@ -168,3 +178,25 @@ def test_the_core_declines_nothing_that_is_plain(
 
     monkeypatch.setattr(driver_session.Session, "call", refuse)
     assert bench.call(scalars.word, elements, scalars.length)[0] == 0
+
+
+def test_small_arguments_of_one_page_arrive_each_in_its_place(bench: Bench) -> None:
+    """As many as there can be, beside each other and apart, up to the end of what can be read."""
+    generator = random.Random(3)
+    pages = mmap.mmap(-1, 3 * mmap.PAGESIZE)
+    address = address_of(pages)
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    assert not protect(ctypes.c_void_p(address + 2 * mmap.PAGESIZE), mmap.PAGESIZE, 0)
+    end = 2 * mmap.PAGESIZE
+    pages[:end] = generator.randbytes(end)
+    with bench.session.load(Join) as module:
+        for count in (1, 2, 63, 64, 65, 127, 128, 255):
+            for size, step in ((8, 8), (8, 24), (24, 32)):
+                end = 2 * mmap.PAGESIZE
+                places = [(end - size - step * at, size) for at in range(count)]
+                generator.shuffle(places)
+                words = [pages[place : place + size] for place, size in places]
+                given = [memoryview(pages)[place : place + size] for place, size in places]
+                assert module.invoke(2, given, [count * size])[0] == b"".join(words)
+    with pytest.raises(OSError, match="EFAULT"):
+        bench.session.load(Join).invoke(2, [memoryview(pages)[end - 8 : end + 8]], [16])
