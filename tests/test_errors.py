@@ -6,6 +6,7 @@ import copy
 import errno
 import pickle
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,8 +21,10 @@ from qda.errors import (
     CallTimeout,
     DeviceError,
     DspError,
+    HostError,
     QdaError,
     Refusal,
+    StatusError,
     UsageError,
     UsageTypeError,
     as_signed,
@@ -29,6 +32,9 @@ from qda.errors import (
     explain,
     is_errno,
 )
+from qda.idl import Diagnostic, IdlError, Location
+from qda.idl.diagnostics import NOWHERE
+from qda.idl.wire.records import MarshalError
 
 words = st.integers(-(2**31), 2**32 - 1)
 # -1 is an errno to whoever issued the ioctl (fastrpc.md 8.3).
@@ -267,12 +273,17 @@ def test_a_device_error_takes_errnos_only(number: int) -> None:
         UsageError("handle -3"),
         UsageTypeError("a str"),
         CallTimeout("invoke on cdsp: 2 s"),
+        HostError("apps_std.fopen", 2),
+        StatusError(0x8000040E, "as told"),
+        StatusError(-1, ""),
+        MarshalError("a record of 3 bytes"),
+        IdlError([Diagnostic(Location("a.idl", 1, 2), "wrong", "x y"), Diagnostic(NOWHERE, "b")]),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_errors_cross_process_borders_and_keep_their_notes(error: QdaError) -> None:
+def test_errors_cross_process_borders_and_keep_their_notes(error: Exception) -> None:
     error.add_note("while testing")
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(twin) is type(error)
         assert str(twin) == str(error)
         assert vars(twin) == vars(error)
@@ -297,6 +308,13 @@ def test_one_root_and_the_class_that_python_programmers_expect(
 ) -> None:
     assert issubclass(kind, QdaError)
     assert issubclass(kind, also)
+
+
+@pytest.mark.parametrize("status", [0, 0.0, False, 1 << 32, -1 - (1 << 31), "14", None, 1.5])
+def test_a_status_that_is_no_failure_ends_no_call(status: Any) -> None:
+    """0 would be success, and so would the low word of more than 32 bits."""
+    with pytest.raises((UsageError, UsageTypeError), match="status"):
+        StatusError(status, "told to succeed")
 
 
 def test_wrong_use_is_not_a_refusal() -> None:

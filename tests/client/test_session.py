@@ -18,6 +18,7 @@ import pytest
 import qda
 from qda.client import device_file
 from qda.client.plan import make_plan
+from qda.errors import SKELETON_RAISED
 from qda.uapi import DIALECTS
 from qda.virtual import machine
 
@@ -54,6 +55,14 @@ class Worker(qda.Skeleton, name="worker"):
     @qda.method(40)
     def above_31(self, number: memoryview, result: memoryview) -> None:
         result[:4] = number[:4]
+
+    @qda.method(23)
+    def returns(self, digits: memoryview) -> int:
+        return int(bytes(digits))
+
+    @qda.method(24)
+    def raises(self, digits: memoryview) -> None:
+        raise qda.StatusError(int(bytes(digits)), "as you wish")
 
     @qda.method(7)
     def logs(self) -> None:
@@ -267,6 +276,31 @@ def test_a_skeleton_may_refuse_to_be_opened(session: qda.Session, worker: qda.Re
     with pytest.raises(qda.DspError, match="not for you") as caught:
         session.load(uri)
     assert caught.value.status == 0x8000044E
+
+
+@pytest.mark.parametrize("number", [1 << 32, -(1 << 40), 1 << 63, (1 << 32) + 5])
+def test_a_result_of_more_than_a_word_is_a_failure(worker: qda.RemoteModule, number: int) -> None:
+    """Its low word could be 0, or mean something else."""
+    with pytest.raises(qda.DspError) as caught:
+        worker.invoke(23, [str(number).encode()])
+    assert caught.value.status == SKELETON_RAISED
+    assert any(str(number) in line for line in caught.value.log)
+
+
+def test_a_method_cannot_fail_with_success(worker: qda.RemoteModule) -> None:
+    """Neither by 0 nor by a multiple of a word."""
+    for number in (0, 1 << 32):
+        with pytest.raises(qda.DspError) as caught:
+            worker.invoke(24, [str(number).encode()])
+        assert caught.value.status == SKELETON_RAISED
+        assert any("is no failure" in line for line in caught.value.log)
+
+
+@pytest.mark.parametrize("name", ["wor\0ker", "worker\0", "file:///libx.so?worker\0&x", "\ud800"])
+def test_a_name_that_would_not_arrive_whole_is_refused(session: qda.Session, name: str) -> None:
+    """The DSP reads up to the first NUL, and would open another module."""
+    with pytest.raises(qda.UsageError, match=r"NUL|surrogates"):
+        session.load(name)
 
 
 def test_a_plain_skeleton_is_one_object_for_the_process(

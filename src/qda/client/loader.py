@@ -12,7 +12,7 @@ from qda.client.manager import ModuleManager
 from qda.client.pickling import forms
 from qda.errors import NO_SUCH_MODULE, DeviceError, DspError, Refusal, UsageTypeError
 from qda.fastrpc.loader import LOADER_URI, READ_LOG
-from qda.fastrpc.remotectl import text
+from qda.fastrpc.remotectl import ended, text
 
 __all__ = ["Loader"]
 
@@ -39,7 +39,7 @@ class Loader:
         operation = f"install skeleton {name}"
         room = bytearray(limits.LOADER_TEXT)
         try:
-            self._send(operation, skeleton, name.encode() + b"\0", room)
+            self._send(operation, skeleton, ended(name), room)
         except DspError as error:
             said = text(room)
             log = (said,) if said else self.read_log()

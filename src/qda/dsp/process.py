@@ -260,7 +260,7 @@ class Process:
             arguments = arguments_of(found)
             module = self.modules.find(handle, session.client_id)
             result = module.invoke(_decode(word), arguments)
-            return as_signed(operator.index(result) & 0xFFFFFFFF) if result else 0
+            return as_signed(operator.index(result)) if result else 0
         except ClientFault:
             raise
         except StatusError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import operator
 import os
+from typing import TypeVar
 
 __all__ = [
     "CallTimeout",
@@ -15,7 +17,24 @@ __all__ = [
 ]
 
 
-class QdaError(Exception):
+E = TypeVar("E", bound=BaseException)
+
+
+class _Travels(Exception):
+    """Pickled as it is: what the constructor takes may be more than it keeps in `args`."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _as_it_was, (type(self), self.args, vars(self))
+
+
+def _as_it_was(kind: type[E], args: tuple[object, ...], attributes: dict[str, object]) -> E:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(attributes)
+    return error
+
+
+class QdaError(_Travels):
     """Root of every exception that this package raises on purpose."""
 
 
@@ -31,13 +50,20 @@ class CallTimeout(QdaError, TimeoutError):
     """The time given for a call is over.  The call itself may still be running on the DSP."""
 
 
-class StatusError(Exception):
+class StatusError(_Travels):
     """Ends a call with a status: raised on the DSP, by a skeleton or by what serves it.
 
-    The caller sees `status` as a `DspError`; `text` goes to the DSP's log.
+    The caller sees `status` as a `DspError`; `text` goes to the DSP's log.  It is a word, signed or
+    not, but 0: that would be success.  UsageError, UsageTypeError.
     """
 
     def __init__(self, status: int, text: str) -> None:
+        try:
+            status = operator.index(status)
+        except TypeError as error:
+            raise UsageTypeError(f"status {status!r:.80} is no number") from error
+        if not status or not -(1 << 31) <= status < 1 << 32:
+            raise UsageError(f"status {status} is no failure: a word of 32 bits that is not 0")
         super().__init__(f"{status:#x}: {text}")
         self.status = status
         self.text = text

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from qda import limits
-from qda.errors import as_signed, as_unsigned
+from qda.errors import UsageError, as_signed, as_unsigned
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Record, s32, u32
@@ -36,6 +36,7 @@ __all__ = [
     "OpenAnswer",
     "OpenRequest",
     "Server",
+    "ended",
     "text",
 ]
 
@@ -122,7 +123,7 @@ class Manager:
 
     def ask_open(self, name: str, room: int = limits.C_ERROR_TEXT) -> ManagerCall:
         """The call that opens a module by URI or name; `room` is for an error text, in bytes."""
-        data = name.encode() + b"\0"
+        data = ended(name)
         request = OpenRequest(name_length=len(data), text_capacity=room).pack()
         return ManagerCall(self.handle, self.open, (request, data), OpenAnswer, room)
 
@@ -216,6 +217,17 @@ def _unpack(record: type[R], buffer: memoryview) -> R:
 def _check_room(buffer: memoryview, record: type[Record]) -> None:
     if len(buffer) < record.byte_size:
         raise ValueError(f"{len(buffer)} bytes have no room for {record.spelling}")
+
+
+def ended(text: str) -> bytes:
+    """A text with its NUL, as `text` reads it.  UsageError for one that would not arrive whole."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{text!r:.80} has surrogates, which are no characters") from error
+    if b"\0" in data:
+        raise UsageError(f"{text!r:.80} has a NUL, where the text would end")
+    return data + b"\0"
 
 
 def text(buffer: Memory) -> str:
