@@ -477,6 +477,9 @@ _idl = Subject("Texts in the interface language")
 IDL_INCLUDES: Final = _idl.limit(
     "IDL_INCLUDES", 64, "includes within includes", "a file may include itself", _AN_ERROR
 )
+IDL_FILE: Final = _idl.limit(
+    "IDL_FILE", 16 << 20, "bytes of a file", "what is larger is no interface", _AN_ERROR
+)
 IDL_BRACKETS: Final = _idl.limit(
     "IDL_BRACKETS", 100, "brackets within brackets", _NO_ATTACK, _AN_ERROR
 )

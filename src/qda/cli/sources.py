@@ -15,6 +15,7 @@ from pathlib import Path
 from qda.errors import UsageError
 from qda.idl import Diagnostic, Document, IdlError, Severity, parse
 from qda.idl.model import Declaration, Interface, Module
+from qda.idl.text.preprocessor import read_regular
 
 __all__ = ["Preprocessor", "Source", "in_words", "read_exactly", "replace_file", "undefined"]
 
@@ -105,7 +106,7 @@ def undefined(document: Document) -> Iterator[Diagnostic]:
 def read_exactly(file: str) -> str:
     """Return a file's text, "-" for standard input; bytes that are no UTF-8 survive writing."""
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        data = sys.stdin.buffer.read() if file == "-" else read_regular(file)
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from error
     return data.decode("utf-8", errors="surrogateescape")

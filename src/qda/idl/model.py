@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePath
 
 from qda.idl.diagnostics import NOWHERE, Diagnostic, Location
@@ -222,17 +223,22 @@ class Document:
         """The declarations that do not come from included files."""
         return tuple(one for one in self.declarations if one.location.file == self.file)
 
-    @property
+    @cached_property
     def interfaces(self) -> tuple[Interface, ...]:
         """All interfaces of the file itself, also in modules; no forward declarations."""
         return tuple(_interfaces(self.own_declarations))
 
     def interface(self, name: str) -> Interface:
         """The file's interface of a name, with or without its scope.  KeyError."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Interface]:
+        found: dict[str, Interface] = {}
         for one in self.interfaces:
-            if name in (one.c_name, one.full_name, one.name):
-                return one
-        raise KeyError(name)
+            for name in (one.c_name, one.full_name, one.name):
+                found.setdefault(name, one)
+        return found
 
 
 def _interfaces(declarations: tuple[Declaration, ...]) -> Iterator[Interface]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
 __all__ = [
+    "apart",
     "argument_name",
     "capacity_name",
     "member_name",
@@ -34,6 +36,22 @@ OF_CLASSES: Final = ANNOTATIONS | {
 }
 """What remote objects and skeletons have themselves."""
 
+OF_MODULES: Final = frozenset(
+    [
+        "Any",
+        "Final",
+        "IDL",
+        "NDArray",
+        "NamedTuple",
+        "Sequence",
+        "TypeAlias",
+        "dataclass",
+        "np",
+        "runtime",
+    ]
+)
+"""What a module of interfaces has itself."""
+
 OF_ENUMERATIONS: Final = frozenset(("mro", "name", "value"))
 
 
@@ -54,6 +72,16 @@ def argument_name(name: str) -> str:
     return _free(name, frozenset(("self",)))
 
 
+def apart(names: Iterable[str]) -> list[str]:
+    """Names as they are, but a further underscore behind one that stands before it."""
+    found: list[str] = []
+    for name in names:
+        while name in found:
+            name += "_"
+        found.append(name)
+    return found
+
+
 def capacity_name(name: str) -> str:
     """The name of the argument that offers room for more than an inrout string takes."""
     return f"{name}_capacity"
@@ -61,12 +89,14 @@ def capacity_name(name: str) -> str:
 
 def member_name(name: str, of_enumeration: bool = False) -> str:
     """The name of a structure's member or of an enumerator."""
+    if of_enumeration and re.fullmatch(r"_\w*_", name):
+        return f"{name}_"  # such names are reserved by `enum`
     return _free(name, OF_ENUMERATIONS if of_enumeration else ANNOTATIONS)
 
 
 def type_name(name: str) -> str:
     """The name of a class or constant, from its name in C: built-in functions stay reachable."""
-    return f"{name}_" if hasattr(builtins, name) else _free(name)
+    return f"{name}_" if hasattr(builtins, name) else _free(name, OF_MODULES)
 
 
 def module_name(library: str) -> str:

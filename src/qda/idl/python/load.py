@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from qda.errors import UsageError
-from qda.idl.model import Document
+from qda.idl.model import Document, Interface
 from qda.idl.names import type_name
 from qda.idl.python.module import body, imports
 from qda.idl.python.runtime import Remote
@@ -22,6 +22,9 @@ from qda.idl.text.preprocessor import Reader, read_file
 __all__ = ["load", "load_module"]
 
 _loading = threading.Lock()
+
+_SHOWN = 20
+"""How many interfaces an error names."""
 
 
 def load(
@@ -41,17 +44,19 @@ def load(
 
     Other parameters as in `parse`.  IdlError; UsageError for no or several interfaces.
     """
-    module = load_module(source, name=name, include_dirs=include_dirs, defines=defines, read=read)
-    document: Document = module.IDL
+    document = parse(source, name=name, include_dirs=include_dirs, defines=defines, read=read)
     found = document.interfaces
     if interface is not None:
         found = tuple(one for one in found if interface in (one.name, one.full_name, one.c_name))
     if len(found) != 1:
-        names = ", ".join(one.full_name for one in document.interfaces) or "none"
+        names = ", ".join(one.full_name for one in document.interfaces[:_SHOWN]) or "none"
+        more = len(document.interfaces) - _SHOWN
         raise UsageError(
-            f"{document.name} has these interfaces: {names}; "
+            f"{document.name} has these interfaces: {names}{f' and {more} more' * (more > 0)}; "
             + (f"not {interface!r}" if interface else "name the one that is meant")
         )
+    # Of the others there are only their types: a file may have thousands.
+    module = _module_of(document, found)
     remote: type[Remote] = getattr(module, type_name(found[0].c_name))
     _reach(remote, module)
     return remote
@@ -82,7 +87,11 @@ def load_module(
     as in `parse`.  IdlError.
     """
     document = parse(source, name=name, include_dirs=include_dirs, defines=defines, read=read)
-    code = body(document)
+    return _module_of(document, document.interfaces)
+
+
+def _module_of(document: Document, interfaces: Iterable[Interface]) -> ModuleType:
+    code = body(document, interfaces)
     text = f"from __future__ import annotations\n\n{imports(code)}\n\n\n{code}"
     module = ModuleType(document.name, f"Interfaces of {document.name}.")
     module.__dict__["IDL"] = document

@@ -24,9 +24,15 @@ from qda.idl.model import (
     Parameter,
     Typedef,
 )
-from qda.idl.names import argument_name, capacity_name, member_name, method_name, type_name
+from qda.idl.names import apart, member_name, method_name, type_name
 from qda.idl.python import hints
-from qda.idl.python.signature import arguments_of, capacities_of, result_name, results_of
+from qda.idl.python.signature import (
+    argument_names,
+    arguments_of,
+    result_field,
+    result_name,
+    results_of,
+)
 from qda.idl.types import Array, Enum, Member, Sequence, Struct, Type
 
 __all__ = ["body", "imports", "write_module"]
@@ -58,7 +64,7 @@ _THIRD = {"np": "import numpy as np", "NDArray": "from numpy.typing import NDArr
 
 def write_module(document: Document) -> str:
     """The text of a module that can be imported on its own."""
-    code = body(document)
+    code = body(document, document.interfaces)
     text = document.text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     names = sorted(["IDL", *_names(code)], key=_rank)
     head = _HEAD.format(
@@ -104,9 +110,10 @@ def imports(code: str) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def body(document: Document) -> str:
-    """The declarations of the module: what is below `IDL`, which is the document."""
-    own = {interface.c_name for interface in document.interfaces}
+def body(document: Document, interfaces: Iterable[Interface]) -> str:
+    """The declarations of the module: what is below `IDL`, which is the document.  Of its
+    interfaces it has `interfaces`, and the types of all."""
+    own = {interface.c_name for interface in interfaces}
     parts = list(_declarations(document.declarations, own))
     classes = [part for part in parts if part]
     return "\n\n".join(classes).replace("\n\n\n\n", "\n\n\n").strip() + "\n"
@@ -271,15 +278,11 @@ def _collect(kind: Type, found: dict[str, str]) -> None:
 def _result_tuple(interface: Interface, method: Method) -> str:
     lines = [f"\nclass {result_name(interface, method)}(NamedTuple):"]
     lines += [f'    """What {interface.c_name}.{method.name} returns."""', ""]
-    for parameter in results_of(method):
-        lines.append(f"    {_field(parameter)}: {hints.got(parameter.type)}")
+    found = results_of(method)
+    for parameter, name in zip(found, apart(map(result_field, found)), strict=True):
+        ignored = "  # type: ignore[assignment]" if hasattr(tuple, name) else ""
+        lines.append(f"    {name}: {hints.got(parameter.type)}{ignored}")
     return "\n".join(lines) + "\n"
-
-
-def _field(parameter: Parameter) -> str:
-    """A name that a named tuple accepts: none of its own, none with an underscore in front."""
-    name = argument_name(parameter.name)
-    return f"field{name}" if name.startswith("_") or name in ("count", "index") else name
 
 
 def _declared(method: Method, indent: str) -> str:
@@ -331,12 +334,12 @@ def _signature(name: str, arguments: list[str], result: _Result, indent: str) ->
 
 def _remote_method(interface: Interface, method: Method) -> list[str]:
     name, indent = method_name(method.name), "        "
+    given, names = arguments_of(method), argument_names(method)
+    capacities = names[len(given) :]
+    passed = [str(method.index), *names[: len(given)]]
     arguments = ["self"]
-    passed = [str(method.index)]
-    for parameter in arguments_of(method):
-        arguments.append(f"{argument_name(parameter.name)}: {hints.argument_given(parameter)}")
-        passed.append(argument_name(parameter.name))
-    capacities = [capacity_name(one.name) for one in capacities_of(method)]
+    for parameter, argument in zip(given, names, strict=False):
+        arguments.append(f"{argument}: {hints.argument_given(parameter)}")
     if capacities:
         arguments += ["*", *(f"{one}: int | None = None" for one in capacities)]
         passed += capacities
@@ -355,7 +358,7 @@ def _remote_method(interface: Interface, method: Method) -> list[str]:
         return [*lines, f"{indent}{call}"]
     if method.asynchronous:
         return [*lines, f"{indent}return {call}"]
-    local = "result" if "result" not in passed else "result_"
+    local = apart([*passed, "result"])[-1]
     return [*lines, f"{indent}{local}: {result} = {call}", f"{indent}return {local}"]
 
 
@@ -371,8 +374,8 @@ def _result(interface: Interface, method: Method) -> str:
 def _skeleton_method(method: Method) -> list[str]:
     name, indent = method_name(method.name), "        "
     arguments = ["self"]
-    for parameter in arguments_of(method):
-        arguments.append(f"{argument_name(parameter.name)}: {hints.argument_got(parameter)}")
+    for parameter, argument in zip(arguments_of(method), argument_names(method), strict=False):
+        arguments.append(f"{argument}: {hints.argument_got(parameter)}")
     lines = _signature(name, arguments, _returned(method), "    ")
     lines += _docstring(method.documentation, indent, _declared(method, indent))
     return [*lines, f"{indent}raise runtime.unimplemented(self, {_quoted(method.name)})"]

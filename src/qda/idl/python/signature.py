@@ -13,9 +13,17 @@ have one signature (spec/idl.md 5.1):
 from __future__ import annotations
 
 from qda.idl.model import Direction, Interface, Method, Parameter
+from qda.idl.names import apart, argument_name, capacity_name
 from qda.idl.types import DmaHandle, String
 
-__all__ = ["arguments_of", "capacities_of", "result_name", "results_of"]
+__all__ = [
+    "argument_names",
+    "arguments_of",
+    "capacities_of",
+    "result_field",
+    "result_name",
+    "results_of",
+]
 
 
 def arguments_of(method: Method) -> list[Parameter]:
@@ -32,6 +40,14 @@ def capacities_of(method: Method) -> list[Parameter]:
     ]
 
 
+def argument_names(method: Method) -> list[str]:
+    """The names of a method's arguments, then those of its capacities."""
+    return apart(
+        [argument_name(one.name) for one in arguments_of(method)]
+        + [capacity_name(one.name) for one in capacities_of(method)]
+    )
+
+
 def results_of(method: Method) -> list[Parameter]:
     """The parameters that a method returns.  A dmahandle brings nothing back: its memory does."""
     return [
@@ -39,6 +55,12 @@ def results_of(method: Method) -> list[Parameter]:
         for one in method.parameters
         if one.direction.comes_out and not isinstance(one.type.resolved, DmaHandle)
     ]
+
+
+def result_field(parameter: Parameter) -> str:
+    """The name of a result in a named tuple, which has none with an underscore in front."""
+    name = argument_name(parameter.name)
+    return f"field{name}" if name.startswith("_") else name
 
 
 def result_name(interface: Interface, method: Method) -> str:

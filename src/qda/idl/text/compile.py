@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePath
+from typing import Final
 
+from qda import limits
+from qda.errors import UsageError
 from qda.idl.diagnostics import Diagnostic, IdlError, Location, Severity
 from qda.idl.model import Document
 from qda.idl.text.preprocessor import Reader, Text, preprocess, read_file
 
 __all__ = ["parse"]
+
+_STRANGE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 def parse(
@@ -33,17 +39,21 @@ def parse(
     from qda.idl.text.parser import parse_text
     from qda.idl.text.semantics import understand
 
+    if name is not None and _STRANGE.search(name):
+        raise UsageError(f"{name!r} is no name of a file")
     if isinstance(source, str) and (name is not None or not source.endswith(".idl")):
         content, file = source, "interface.idl" if name is None else name
     else:
         file = os.fspath(source)
         found = read(file)
         if found is None:
-            message = "cannot read the file"
+            most = limits.IDL_FILE >> 20
+            message = f"cannot read the file; a regular one of at most {most} MiB is read"
             raise IdlError([Diagnostic(Location(file, 1), message)])
         content = found
     text = preprocess(content, file, [os.fspath(one) for one in include_dirs], defines, read)
     errors = [one for one in text.diagnostics if one.severity is Severity.ERROR]
+    errors += _strange(text)
     tree = parse_text(text)
     errors += tree.errors
     if not errors:
@@ -51,6 +61,21 @@ def parse(
         if not errors:
             return replace(document, text=_with_markers(text, file))
     raise IdlError(dict.fromkeys(errors))
+
+
+def _strange(text: Text) -> list[Diagnostic]:
+    """Errors for letters that no file of Python can have, not even in a comment."""
+    if not _STRANGE.search(text.content):
+        return []
+    return [
+        Diagnostic(
+            text.locate(number, found.start() + 1),
+            f"{found[0]!a} is no character of a text",
+            _STRANGE.sub("?", line),
+        )
+        for number, line in enumerate(text.lines, 1)
+        for found in _STRANGE.finditer(line)
+    ][: limits.IDL_ERRORS]
 
 
 def _with_markers(text: Text, file: str) -> str:

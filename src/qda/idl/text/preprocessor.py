@@ -11,19 +11,22 @@ the line it says.  A missing or stray `#endif` is no error there, so it is a war
 from __future__ import annotations
 
 import enum
+import errno
+import io
+import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Final
 
 from qda import limits
 from qda.idl.diagnostics import Diagnostic, Location, Severity
 from qda.idl.model import Include
 
-__all__ = ["Range", "Reader", "Text", "Use", "preprocess", "read_file"]
+__all__ = ["Range", "Reader", "Text", "Use", "preprocess", "read_file", "read_regular"]
 
 Reader = Callable[[str], str | None]
 """Returns the text of a file, or None if there is no such file."""
@@ -96,9 +99,24 @@ class Text:
 def read_file(name: str) -> str | None:
     """Return a file's text, or None if it cannot be read.  Foreign bytes are replaced."""
     try:
-        return Path(name).read_text(encoding="utf-8", errors="replace")
+        data = read_regular(name)
     except (OSError, ValueError):
         return None
+    with io.TextIOWrapper(io.BytesIO(data), "utf-8", "replace") as stream:
+        return stream.read()
+
+
+def read_regular(name: str) -> bytes:
+    """Return what is in a regular file.  OSError for a pipe, device or folder, of which nothing is
+    read since it may have no end, and for a file that is larger than any interface."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "no regular file")
+        if state.st_size > limits.IDL_FILE:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return stream.read(limits.IDL_FILE)
 
 
 @cache

@@ -1,0 +1,85 @@
+"""A text of any size takes work in proportion, and no file takes more than a limit."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from qda import limits
+from qda.errors import UsageError
+from qda.idl import IdlError, load, load_module, parse
+
+
+def work(function: Callable[[], object]) -> int:
+    """How many functions are called: a measure that no other program disturbs."""
+    count = 0
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def interfaces(number: int) -> str:
+    """A file with many interfaces."""
+    one = "interface i{} {{ long f(in long x, rout long y); }};"
+    return "\n".join(one.format(place) for place in range(number))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        interfaces,
+        lambda number: "\n".join(f"struct s{k} {{ long x; }};" for k in range(number)),
+        lambda number: "\n".join(f"const long c{k} = {k};" for k in range(number)),
+        lambda number: f"enum e {{ {', '.join(f'e{k}' for k in range(number))} }};",
+    ],
+    ids=["interfaces", "structures", "constants", "enumerators"],
+)
+def test_twice_the_declarations_are_twice_the_work(text: Callable[[int], str]) -> None:
+    """Of parsing, and of making the module."""
+    load_module(text(3), name="x.idl")  # what is done once
+    for made in (parse, load_module):
+        few, many = (work(partial(made, text(number), name="x.idl")) for number in (200, 400))
+        assert many < 2.4 * few
+
+
+def test_one_of_many_interfaces_is_made_without_the_others() -> None:
+    """A chain of 200 interfaces has 20,000 methods in all, and the last one 200."""
+    chain = "interface a0 { long f0(); };\n" + "\n".join(
+        f"interface a{k} : a{k - 1} {{ long f{k}(); }};" for k in range(1, 200)
+    )
+    last = load(chain, "a199", name="x.idl")
+    assert callable(last.f0)
+    assert not hasattr(last, "a3")
+    with pytest.raises(UsageError, match="and 180 more; name the one"):
+        load(chain, name="x.idl")
+
+
+@pytest.mark.timeout(20)
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """A pipe, a device and a folder may have no end."""
+    pipe = tmp_path / "pipe.idl"
+    os.mkfifo(pipe)
+    (tmp_path / "folder.idl").mkdir()
+    large = tmp_path / "large.idl"
+    with large.open("wb") as stream:
+        stream.truncate(limits.IDL_FILE + 1)
+    for path in (pipe, tmp_path / "folder.idl", large, Path("/dev/zero"), tmp_path / "none.idl"):
+        with pytest.raises(IdlError, match="cannot find"):
+            parse(f'#include "{path}"', name="x.idl")
+        with pytest.raises(IdlError, match="cannot read the file; a regular one"):
+            parse(path)
