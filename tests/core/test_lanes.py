@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 import time
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 
 from qda.core import Side, Woken, lane_address
-from qda.core.side import memory_at
+from qda.core.side import Waiter, Words, memory_at
 from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT
 from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.scalars import Scalars
+from qda.linux import address_of
 from tests.core.ends import CLIENT, DEVICE, PAIRS, compiled, connect, needs_compiled
 from tests.waiting import until
 
@@ -189,8 +191,6 @@ def test_memory_that_is_withdrawn_is_kept_while_a_call_has_it(driver: Any, dsp: 
     with connect(driver, dsp, method) as ends:
         room = memoryview(bytearray(b"*" * 8192))
         owner = Owner()
-        from qda.linux import address_of
-
         ends.space.add(DEVICE + (64 << 20), 8192, address_of(room), owner)
         metadata = ends.memory
         metadata[65536 + 8 : 65536 + 16] = (8).to_bytes(8, "little")
@@ -252,3 +252,22 @@ def test_a_call_of_an_opened_module_waits_awake_in_poll_mode(
         go.set()
         waiter.join()
         assert ends.pool.answer(1)[8:12] == bytes([5, 0, 0, 0])
+
+
+def test_numbers_wrap_in_the_twin() -> None:
+    """A bell has 32 bits; `program.c` lets those of the compiled core wrap."""
+    memory = mmap.mmap(-1, 2 * Side.byte_size)
+    asked, told = os.pipe(), os.pipe()
+    try:
+        near, far = (Words(address_of(memory) + place) for place in (0, Side.byte_size))
+        driver = Waiter(near, far, told[0], asked[1])
+        dsp = Waiter(far, near, asked[0], told[1])
+        for number in range((1 << 32) - 3, (1 << 32) + 3):
+            assert not dsp.has_rung(number, None)
+            driver.ring(number)
+            assert dsp.wait(number, None) == Woken.RUNG
+            dsp.ring(number)
+            assert driver.wait(number, None) == Woken.RUNG
+    finally:
+        for descriptor in (*asked, *told):
+            os.close(descriptor)
