@@ -161,7 +161,7 @@ os.posix_spawnp = posix_spawnp
 def test_a_program_is_started_without_arrays_tables_and_the_language() -> None:
     """What `qda run` has loaded when it starts the program: no client, no DSP, no compiler."""
     loaded = set(json.loads(qda_command("run", "--", "true", before=SPY).stdout))
-    heavy = {"PIL", "asyncio", "cloudpickle", "lark", "numpy", "rich"}
+    heavy = {"PIL", "asyncio", "cloudpickle", "lark", "numpy", "rich", "typer"}
     assert heavy & loaded == set()
     ours = {name for name in loaded if re.match(r"qda\.(client|idl|dsp\.process|opening)\b", name)}
     assert ours == set()

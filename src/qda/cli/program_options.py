@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from qda.cli.options import Dialect, ProfileOption
+from qda.cli.programs import Served
 
 __all__ = ["ProgramCommand", "ProgramOptions", "Trace"]
 
@@ -24,8 +25,8 @@ class Trace(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class ProgramOptions:
-    """What is served, and how."""
+class ProgramOptions(Served):
+    """What is served, and how, as options of a command."""
 
     profile: ProfileOption = "generic"
     dialect: Annotated[

@@ -10,10 +10,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from qda.cli.program_options import ProgramOptions, Trace
 from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.errors import UsageError
 from qda.shim import (
@@ -27,7 +27,21 @@ from qda.shim import (
 )
 from qda.virtual import Machine, load_profile
 
-__all__ = ["run", "serve"]
+__all__ = ["Served", "run", "serve"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """What is served to programs, and how; `qda.cli.program_options` says what each means."""
+
+    profile: str = "generic"
+    dialect: str = "rfc"
+    skeletons: list[Path] = field(default_factory=list)
+    mixed: bool = False
+    lanes: bool = True
+    trace: str | None = None
+    trace_file: Path | None = None
+
 
 _SEARCH_PATHS = (FOLDERS_VARIABLE, "DSP_LIBRARY_PATH")
 """For the DSP itself, and for the program, whose listener the DSP asks for files."""
@@ -36,7 +50,7 @@ _FALLBACK = Path("/tmp")  # paths of sockets are short, TMPDIR need not be
 _LONGEST_FOLDER = 60
 
 
-def run(command: list[str], options: ProgramOptions) -> int:
+def run(command: list[str], options: Served) -> int:
     """Run a program with a device server of its own; returns the program's exit status."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="qda-", dir=_short_folder()))
@@ -45,7 +59,7 @@ def run(command: list[str], options: ProgramOptions) -> int:
         return run_program(command, environment(server.socket))
 
 
-def serve(socket: Path, options: ProgramOptions, out: TextIO) -> None:
+def serve(socket: Path, options: Served, out: TextIO) -> None:
     """Serve until SIGTERM or SIGINT; tells by `out`, in words for a shell, how programs get in."""
     ended: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -59,9 +73,7 @@ def serve(socket: Path, options: ProgramOptions, out: TextIO) -> None:
 
 
 @contextmanager
-def _server(
-    options: ProgramOptions, socket: Path, private: Path | None = None
-) -> Iterator[DeviceServer]:
+def _server(options: Served, socket: Path, private: Path | None = None) -> Iterator[DeviceServer]:
     """A device server of a machine of its own; `private` says that only our program is its client,
     and is a folder that goes with it."""
     logging.basicConfig(format="qda: %(message)s", level=logging.WARNING)
@@ -72,14 +84,14 @@ def _server(
             out = stack.enter_context(options.trace_file.open("w"))
         machine = Machine(load_profile(options.profile))
         stack.callback(machine.close)
-        tracer = Tracer(out, options.dialect.value) if options.trace is not None else None
-        if tracer is not None and options.trace is Trace.WIRE:
+        tracer = Tracer(out, str(options.dialect)) if options.trace is not None else None
+        if tracer is not None and options.trace == "wire":
             for device in machine.devices.values():
                 trace_wire(device, tracer.note)
         server = DeviceServer(
             machine,
             socket,
-            dialect=options.dialect.value,
+            dialect=str(options.dialect),
             strangers=private is None,
             observer=tracer,
             mixed=options.mixed,

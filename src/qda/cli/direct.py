@@ -1,0 +1,59 @@
+"""`qda run` as it is mostly typed, understood without Typer, which takes longer to load than many a
+program to run.
+
+Only what is plainly right is understood here.  Everything else (help, a mistake, another command)
+is Typer's, which knows the same options from `qda.cli.program_options`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qda.cli.programs import Served
+
+__all__ = ["understand"]
+
+_WITH_VALUE = "--profile", "--dialect", "--skeletons", "--trace", "--trace-file"
+_DIALECTS = "rfc", "v1"
+_TRACES = "calls", "wire"
+
+
+def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
+    """The program, and what it is served, from what stands after `qda run`; None if it is not plain
+    what is meant."""
+    left = list(words)
+    given: dict[str, str] = {}
+    skeletons: list[Path] = []
+    mixed, lanes = False, True
+    while left and left[0].startswith("-"):
+        word = left.pop(0)
+        if word == "--":
+            break
+        name, equals, value = word.partition("=")
+        if name == "--mixed" and not equals:
+            mixed = True
+            continue
+        if word in ("--lanes", "--no-lanes"):
+            lanes = word == "--lanes"
+            continue
+        if name not in _WITH_VALUE:
+            return None
+        if not equals:
+            if name == "--trace":
+                value = "calls"
+            elif not left:
+                return None
+            else:
+                value = left.pop(0)
+        if name == "--skeletons":
+            skeletons.append(Path(value))
+        else:
+            given[name] = value
+    dialect, trace = given.get("--dialect", "rfc"), given.get("--trace")
+    if not left or dialect not in _DIALECTS or (trace is not None and trace not in _TRACES):
+        return None
+    file = given.get("--trace-file")
+    trace_file = None if file is None else Path(file)
+    profile = given.get("--profile", "generic")
+    return left, Served(profile, dialect, skeletons, mixed, lanes, trace, trace_file)

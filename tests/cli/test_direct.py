@@ -1,0 +1,73 @@
+"""`qda run` without Typer means what it means with it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from typer.testing import CliRunner
+
+from qda.cli import programs
+from qda.cli.app import app
+from qda.cli.direct import understand
+from qda.cli.programs import Served
+
+PLAIN = [
+    ["true"],
+    ["--", "true"],
+    ["sh", "-c", "exit 7"],
+    ["--", "--trace"],
+    ["echo", "--trace", "--profile", "--help"],
+    ["--mixed", "--dialect=v1", "true", "--mixed"],
+    ["--no-lanes", "true"],
+    ["--no-lanes", "--lanes", "true"],
+    ["--trace", "true"],
+    ["--trace=wire", "--trace-file", "calls", "true"],
+    ["--trace", "--trace-file=calls", "--", "true", "--"],
+    ["--profile", "--trace", "true"],
+    ["--profile", "--", "true"],
+    ["--profile=a", "--profile=b", "true"],
+    ["--skeletons", "a b", "--skeletons=c", "--", "true"],
+    ["--skeletons=", "--trace-file=", "--profile=", "true"],
+]
+OTHER = [
+    [],
+    ["--"],
+    ["--help"],
+    ["-h"],
+    ["-", "true"],
+    ["--nothing", "true"],
+    ["--mixed=yes", "true"],
+    ["--trace="],
+    ["--trace=some", "true"],
+    ["--dialect=legacy", "true"],
+    ["--profile"],
+]
+
+
+@pytest.mark.parametrize("words", PLAIN, ids=" ".join)
+def test_what_is_understood_means_the_same(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Option by option, and the program's own words stay its own."""
+    ran: list[tuple[list[str], dict[str, object]]] = []
+
+    def run(command: list[str], served: Served) -> int:
+        ran.append((command, values_of(served)))
+        return 0
+
+    monkeypatch.setattr(programs, "run", run)
+    assert CliRunner().invoke(app, ["run", *words]).exit_code == 0
+    found = understand(words)
+    assert found is not None
+    assert ran == [(found[0], values_of(found[1]))]
+
+
+def values_of(served: Served) -> dict[str, object]:
+    return {field.name: getattr(served, field.name) for field in fields(Served)}
+
+
+@pytest.mark.parametrize("words", OTHER, ids=" ".join)
+def test_help_and_mistakes_are_left_to_typer(words: list[str]) -> None:
+    """It has the words for them."""
+    assert understand(words) is None
