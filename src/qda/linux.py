@@ -208,13 +208,7 @@ def address_of(buffer: bytearray | memoryview | mmap.mmap) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer)) if len(buffer) else 0
 
 
-class _PyBuffer(ctypes.Structure):
-    """Python's `Py_buffer`: where the bytes are, and ten more words."""
-
-    _fields_ = (("buf", _pointer), ("more", _pointer * 10))
-    buf: int
-
-
+_PyBuffer = ctypes.c_size_t * 11  # Python's `Py_buffer`, whose first word says where the bytes are
 _PYBUF_FULL_RO = 0x11C  # cpython Include/pybuffer.h: whatever its shape, also read-only
 _get_buffer, _release_buffer = _held.PyObject_GetBuffer, _held.PyBuffer_Release
 _get_buffer.argtypes = (ctypes.py_object, ctypes.POINTER(_PyBuffer), _int)
@@ -226,7 +220,7 @@ def address_of_view(view: memoryview) -> int:
     buffer = _PyBuffer()
     _get_buffer(view, buffer, _PYBUF_FULL_RO)
     _release_buffer(buffer)
-    return buffer.buf
+    return buffer[0]
 
 
 # The memory of a process.
