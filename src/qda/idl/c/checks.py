@@ -5,7 +5,7 @@ from __future__ import annotations
 from qda.idl.c.extents import extent
 from qda.idl.c.names import fail
 from qda.idl.c.options import Options
-from qda.idl.c.prototypes import Prototype, prototype
+from qda.idl.c.prototypes import clash, prototype
 from qda.idl.diagnostics import Diagnostic, IdlError
 from qda.idl.model import Interface, Method
 from qda.idl.types import Sequence
@@ -34,27 +34,15 @@ def check_interface(interface: Interface, options: Options) -> None:
             found.append(Diagnostic(method.location, message))
             continue
         try:
-            clash = _clash(prototype(interface, method, options))
+            found_clash = clash(prototype(interface, method, options))
         except IdlError as error:
             found += error.diagnostics
             continue
-        if clash:
-            message = f'method "{method.name}": {clash}; choose another name'
+        if found_clash:
+            message = f'method "{method.name}": {found_clash}; choose another name'
             found.append(Diagnostic(method.location, message))
     if found:
         raise IdlError(found)
-
-
-def _clash(function: Prototype) -> str:
-    """Why C does not take the names of a function's parameters, or an empty string."""
-    names: set[str] = set()
-    for parameter in function.parameters:
-        if parameter.type in names:
-            return f'parameter "{parameter.type}" hides the type of parameter "{parameter.name}"'
-        if parameter.name in names:
-            return f'in C two parameters are called "{parameter.name}"'
-        names.add(parameter.name)
-    return ""
 
 
 def _late_results(method: Method) -> str:

@@ -8,11 +8,13 @@ from pathlib import PurePath
 from typing import Final
 
 from qda.idl.c.checks import refuse_ext_params
+from qda.idl.c.clashes import clashes
 from qda.idl.c.constants import c_text
 from qda.idl.c.names import declare, element_name, identifier, type_name
 from qda.idl.c.options import Options
 from qda.idl.c.prototypes import prototype
 from qda.idl.c.text import block, comment, finish, guarded
+from qda.idl.diagnostics import IdlError
 from qda.idl.model import Constant, Declaration, Document, Interface, Method, Module, Typedef
 from qda.idl.primitives import Kind, Primitive
 from qda.idl.types import (
@@ -42,6 +44,9 @@ _SIDES: Final = ("HEADER", "IMPL", "STUB", "SKEL")
 def header(document: Document, options: Options | None = None) -> str:
     """The header of a file.  IdlError for what C cannot say."""
     options = options or Options()
+    found = clashes(document)
+    if found:
+        raise IdlError(found)
     own = document.own_declarations
     types = list(_types_in(own))
     lines = [

@@ -18,6 +18,7 @@ __all__ = [
     "HANDLE",
     "CParameter",
     "Prototype",
+    "clash",
     "has_handle",
     "is_word",
     "prototype",
@@ -57,6 +58,18 @@ class Prototype:
 
     def __str__(self) -> str:
         return f"{self.returns} {self.name}({self.arguments})"
+
+
+def clash(function: Prototype) -> str:
+    """Why C does not take the names of a function's parameters, or an empty string."""
+    names: set[str] = set()
+    for parameter in function.parameters:
+        if parameter.type in names:
+            return f'parameter "{parameter.type}" hides the type of parameter "{parameter.name}"'
+        if parameter.name in names:
+            return f'in C two parameters are called "{parameter.name}"'
+        names.add(parameter.name)
+    return ""
 
 
 def has_handle(interface: Interface, method: Method) -> bool:

@@ -12,6 +12,7 @@ from qda.cli.options import with_options
 from qda.cli.output import write_json
 from qda.cli.sources import Source
 from qda.idl import Diagnostic, Severity
+from qda.idl.c.clashes import clashes
 
 __all__ = ["check"]
 
@@ -24,12 +25,14 @@ def check(
 ) -> None:
     """Say what is wrong with interface files, or likely not meant; status 1 if there are errors."""
     sources = [Source.read(one, includes.include_dirs, includes.defines) for one in files]
+    in_c = [one for source in sources if source.document for one in clashes(source.document)]
     findings = [one for source in sources for one in (*source.findings, *_without_form(source))]
+    findings += in_c
     if as_json:
         write_json([_as_plain(one) for one in dict.fromkeys(findings)])
     else:
         say(findings)
-    if any(source.document is None for source in sources):
+    if in_c or any(source.document is None for source in sources):
         raise typer.Exit(1)
 
 

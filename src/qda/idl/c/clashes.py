@@ -1,0 +1,122 @@
+"""Names that the C of a file has twice: the IDL knows scopes, C has one for all, and adds its own.
+
+A structure's `string name` is two members, `name` and `nameLen`; a method is a function with the
+interface's name in front; an interface has an entry point and a macro; and a constant is a macro,
+which replaces every word that is like it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from qda.idl.c.names import element_name, identifier
+from qda.idl.c.prototypes import clash, prototype
+from qda.idl.diagnostics import Diagnostic, IdlError, Location
+from qda.idl.model import Constant, Declaration, Document, Interface, Method, Module, Typedef
+from qda.idl.types import Enum, Member, Sequence, String, Struct
+
+__all__ = ["clashes"]
+
+
+class _Name(NamedTuple):
+    """A name in C, what it is the name of, and where that stands."""
+
+    name: str
+    what: str
+    location: Location
+
+
+def clashes(document: Document) -> list[Diagnostic]:
+    """Errors for what C would not take, or take for something else; each with its place."""
+    own = list(_flat(document.own_declarations))
+    found = list(_twice(name for one in own for name in _of_file(one)))
+    for one in own:
+        if isinstance(one, Struct):
+            found += _twice(name for member in one.members for name in _of_member(member))
+        elif isinstance(one, Interface) and not one.is_local:
+            found += (error for method in one.own_methods for error in _of_method(one, method))
+    return [*found, *_replaced(own)]
+
+
+def _flat(declarations: Iterable[Declaration]) -> Iterator[Declaration]:
+    for one in declarations:
+        yield one
+        if isinstance(one, Module) or (isinstance(one, Interface) and not one.is_forward):
+            yield from _flat(one.declarations)
+
+
+def _twice(names: Iterable[_Name]) -> Iterator[Diagnostic]:
+    first: dict[str, _Name] = {}
+    for one in names:
+        before = first.setdefault(one.name, one)
+        if before is not one:
+            words = f'in C {one.what} and {before.what} are both called "{one.name}"'
+            yield Diagnostic(one.location, f"{words}; choose another name")
+
+
+def _of_file(one: Declaration) -> Iterator[_Name]:
+    """The names that a declaration has in the whole file."""
+    if isinstance(one, Constant):
+        yield _Name(identifier(one.c_name), f'constant "{one.name}"', one.location)
+    elif isinstance(one, Struct | Enum):
+        yield _Name(identifier(one.c_name), f'type "{one.name}"', one.location)
+        for member in one.members if isinstance(one, Enum) else ():
+            yield _Name(identifier(member.name), f'enumerator "{member.name}"', one.location)
+    elif isinstance(one, Typedef):
+        yield _Name(identifier(one.type.c_name), f'type "{one.name}"', one.location)
+        if isinstance(one.type.type, Sequence):
+            tag = f"_{one.type.c_name}__seq_{element_name(one.type.type.element)}"
+            yield _Name(tag, f'the sequence of type "{one.name}"', one.location)
+    elif isinstance(one, Interface) and not one.is_forward and not one.is_local:
+        yield from _of_interface(one)
+
+
+def _of_interface(one: Interface) -> Iterator[_Name]:
+    for method in one.methods:
+        place = method.location if method in one.own_methods else one.location
+        words = f'method "{method.name}" of "{one.name}"'
+        yield _Name(identifier(f"{one.c_name}_{method.name}"), words, place)
+    entry = f"{one.c_name}_skel_{'handle_' * one.is_handle64}invoke"
+    for suffix in ("", "_qaic_version", "_uri"):
+        yield _Name(entry + suffix, f'the entry of interface "{one.name}"', one.location)
+    if one.is_handle64:
+        yield _Name(f"{one.c_name}_URI", f'the URI of interface "{one.name}"', one.location)
+
+
+def _of_member(member: Member) -> Iterator[_Name]:
+    name = identifier(member.name)
+    yield _Name(name, f'member "{member.name}"', member.location)
+    if isinstance(member.type.resolved, Sequence | String):
+        yield _Name(f"{name}Len", f'the length of member "{member.name}"', member.location)
+
+
+def _of_method(interface: Interface, method: Method) -> Iterator[Diagnostic]:
+    if method.refusal:
+        return
+    try:
+        words = clash(prototype(interface, method))
+    except IdlError:
+        return  # it has no form in C, which is said where C is asked for
+    if words:
+        message = f'method "{method.name}": {words}; choose another name'
+        yield Diagnostic(method.location, message)
+
+
+def _replaced(own: list[Declaration]) -> Iterator[Diagnostic]:
+    """Errors for members, parameters and enumerators with the name of a macro."""
+    macros = {identifier(one.c_name): one for one in own if isinstance(one, Constant)}
+    for one in own:
+        parts: list[tuple[str, str, Location]] = []
+        if isinstance(one, Struct):
+            parts = [(part.name, "member", part.location) for part in one.members]
+        elif isinstance(one, Interface) and not one.is_forward:
+            parts = [
+                (part.name, "parameter", part.location)
+                for method in one.own_methods
+                for part in method.parameters
+            ]
+        for name, what, location in parts:
+            if identifier(name) in macros:
+                words = f'in C constant "{name}" is a macro, which would replace {what} "{name}"'
+                yield Diagnostic(location, f"{words}; choose another name")
