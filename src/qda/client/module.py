@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Self, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 from qda.client.calls import Calls
 from qda.client.plan import Bytes, HandleLike
+from qda.errors import UsageTypeError
 from qda.pending import Pending, start
 
 __all__ = ["RemoteModule"]
@@ -48,6 +49,12 @@ class RemoteModule:
         close, self._close = self._close, None
         if close is not None:
             close()
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageTypeError(
+            f"{self!r} belongs to the session of one process: open a session in the other one, and"
+            " load the module there"
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 
 from qda.client.buffer import Buffer, Mapping
 from qda.client.calls import Calls, naming
@@ -254,6 +254,9 @@ class Session:
             self._host.close()
         finally:
             self._file.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageTypeError(f"{self!r} belongs to one process: open a session in the other one")
 
     def __enter__(self) -> Self:
         return self

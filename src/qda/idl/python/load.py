@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import inspect
 import linecache
 import os
@@ -9,19 +11,23 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, SupportsIndex
+from weakref import WeakValueDictionary
 
 from qda.errors import UsageError
 from qda.idl.model import Document, Interface
 from qda.idl.names import type_name
 from qda.idl.python.module import body, imports
-from qda.idl.python.runtime import Remote
+from qda.idl.python.runtime import Remote, Skeleton
 from qda.idl.text.compile import parse
 from qda.idl.text.preprocessor import Reader, read_file
 
 __all__ = ["load", "load_module"]
 
 _loading = threading.Lock()
+
+_travelling: WeakValueDictionary[tuple[str, str, str], Any] = WeakValueDictionary()
+"""Classes of values that were made here, by the name and text of their file and their own name."""
 
 _SHOWN = 20
 """How many interfaces an error names."""
@@ -110,4 +116,37 @@ def _module_of(document: Document, interfaces: Iterable[Interface]) -> ModuleTyp
                 del sys.modules[module.__name__]
             else:
                 sys.modules[module.__name__] = before
+    for one in list(vars(module).values()):
+        if inspect.isclass(one) and one.__module__ == module.__name__ and not _has_calls(one):
+            _travelling[document.name, document.text, one.__name__] = one
+            made: Any = one
+            made._idl_source = document.name, document.text
+            made.__reduce_ex__ = _reduce
     return module
+
+
+def _has_calls(kind: type) -> bool:
+    return issubclass(kind, (Remote, Skeleton))
+
+
+def _reduce(value: Any, protocol: SupportsIndex) -> Any:
+    """How a structure, enumerator or tuple of results is pickled: with the text of its interface,
+    since its class can be imported nowhere."""
+    kind = type(value)
+    name, text = kind._idl_source
+    if _travelling.get((name, text, kind.__name__)) is not kind:
+        return super(kind, value).__reduce_ex__(protocol)  # a class that a program has derived
+    if isinstance(value, enum.Enum):
+        parts: Iterable[Any] = (value.value,)
+    elif isinstance(value, tuple):
+        parts = value
+    else:
+        parts = (getattr(value, one.name) for one in dataclasses.fields(value))
+    return _restore, (name, text, kind.__name__, *parts)
+
+
+def _restore(name: str, text: str, made: str, *parts: Any) -> Any:
+    kind = _travelling.get((name, text, made))
+    if kind is None:
+        kind = getattr(load_module(text, name=name), made)
+    return kind(*parts)

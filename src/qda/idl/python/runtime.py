@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qda.errors import UNSUPPORTED, StatusError, UsageError
+from qda.errors import UNSUPPORTED, StatusError, UsageError, UsageTypeError
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.idl.model import Document, Interface
@@ -152,6 +152,12 @@ class Remote(_Made):
     def close(self) -> None:
         """Close the module; idempotent."""
         self._module.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageTypeError(
+            f"{self!r} belongs to the session of one process: open a session in the other one, and"
+            " load the interface there"
+        )
 
     def __enter__(self) -> Self:
         return self

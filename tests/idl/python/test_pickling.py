@@ -1,0 +1,62 @@
+"""What crosses processes: values of interfaces do, what belongs to one process says why not."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import qda
+from qda.errors import UsageTypeError
+
+TEXT = """interface pickled {
+    enum colour { red, green };
+    struct point { long x; float y; };
+    struct shape { string name; colour paint; sequence<point> points; };
+    long describe(in long a, rout shape one, rout colour two, rout long count);
+};"""
+
+
+def values() -> list[Any]:
+    """One of each kind."""
+    made = qda.idl.load(TEXT, name="pickled.idl")
+    shape = made.shape("s", made.colour.green, [made.point(1, 2.5)])
+    result = made.describe_result(shape, made.colour(77), 3)
+    return [made.colour.green, made.colour(77), made.point(1, 2.5), shape, result]
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_values_pickle_and_copy(place: int) -> None:
+    """As objects of the same class; an enumerator stays itself."""
+    value = values()[place]
+    for twin in (pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value)):
+        assert type(twin) is type(value)
+        assert repr(twin) == repr(value)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_another_process_reads_them(protocol: int) -> None:
+    """It has not loaded the interface."""
+    kept = values()
+    program = "import pickle, sys; print(pickle.load(sys.stdin.buffer))"
+    data = pickle.dumps(kept, protocol)
+    done = subprocess.run([sys.executable, "-c", program], input=data, capture_output=True)
+    assert done.stdout.decode().strip() == repr(kept), done.stderr.decode()
+
+
+def test_what_belongs_to_a_process_says_so() -> None:
+    """A session, a module, a remote object."""
+    made = qda.idl.load(TEXT, name="pickled.idl")
+
+    class Mine(made.Skeleton):  # type: ignore[misc, name-defined]
+        """Nothing is called."""
+
+    with qda.open("cdsp", device="virtual") as session:
+        remote = session.load(Mine)
+        for one in (session, remote, remote._module):
+            with pytest.raises(UsageTypeError, match=r"belongs to .*one process.*: open a session"):
+                pickle.dumps(one)
