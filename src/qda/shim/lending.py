@@ -27,6 +27,7 @@ from qda.core import IS_COMPILED
 from qda.driver.front import FileFront
 from qda.driver.leases import Direct
 from qda.driver.peer import Died
+from qda.linux import has_ended
 from qda.shim.caller import Caller
 from qda.shim.lease import ProgramLease
 from qda.shim.nodes import OpenNode
@@ -102,6 +103,10 @@ class Lending:
             borrower = self._borrowers.get(caller.pid)
             if not wishes & Wish.LEASE:
                 return borrower.find(node) if borrower is not None else None
+            if borrower is not None and has_ended(borrower.pidfd):  # the number is another's now
+                gone, borrower = self._forget(caller.pid), None
+                for _, left in gone.leases:
+                    left.leave()
             if borrower is None:
                 borrower = self._borrowers[caller.pid] = _Borrower(caller.pidfd)
                 self._ends.register(borrower.pidfd, select.EPOLLIN | select.EPOLLONESHOT)
@@ -214,12 +219,18 @@ class Lending:
         with self._lock:
             ended = {descriptor for descriptor, _ in self._ends.poll(0)}
             pids = [pid for pid, one in self._borrowers.items() if one.pidfd in ended]
-            gone = [self._borrowers.pop(pid) for pid in pids]
+            gone = [self._forget(pid) for pid in pids]
         for borrower in gone:
-            os.close(borrower.pidfd)  # which ends its registration
             for _, lease in borrower.leases:
                 lease.leave()
         self._look()
+
+    def _forget(self, pid: int) -> _Borrower:
+        """Forget a process; the caller has the lock."""
+        borrower = self._borrowers.pop(pid)
+        self._ends.unregister(borrower.pidfd)  # others may have a copy of it
+        os.close(borrower.pidfd)
+        return borrower
 
     def break_off(self) -> None:
         """The server ends: every call of a program that waits ends with ENODEV, as those do for
@@ -231,9 +242,8 @@ class Lending:
     def close(self) -> None:
         """End it, when no node is open any more."""
         with self._lock:
-            gone, self._borrowers = list(self._borrowers.values()), {}
+            gone = [self._forget(pid) for pid in list(self._borrowers)]
         for borrower in gone:
-            os.close(borrower.pidfd)
             for _, lease in borrower.leases:
                 with suppress(OSError):
                     lease.end()

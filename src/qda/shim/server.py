@@ -14,12 +14,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from qda import limits
 from qda.errors import UsageError
-from qda.linux import peer_of
+from qda.linux import has_ended, peer_of
 from qda.shim.caller import Caller
 from qda.shim.connection import Connection
 from qda.shim.lending import Lending
@@ -155,8 +155,9 @@ class DeviceServer:
     def _process_died(self, pidfd: int) -> None:
         """End the connections of a process: a forked child may still have copies of their other
         ends."""
-        with self._lock:
-            pids = [pid for pid, (known, _) in self._processes.items() if known == pidfd]
+        with self._lock:  # the number may be another process's since the event was seen
+            of_it = [pid for pid, (known, _) in self._processes.items() if known == pidfd]
+            pids = of_it if of_it and has_ended(pidfd) else []
             ended = [connection for connection in self._connections if connection.pid in pids]
         for connection in ended:
             connection.end()
@@ -184,7 +185,9 @@ class DeviceServer:
             pidfd, connections = self._processes[connection.pid]
             if connections == 1:
                 del self._processes[connection.pid]
-                os.close(pidfd)  # which ends its registration
+                with suppress(OSError, ValueError):  # it has been told, or the watch has ended
+                    self._watched.unregister(pidfd)
+                os.close(pidfd)
             else:
                 self._processes[connection.pid] = pidfd, connections - 1
 

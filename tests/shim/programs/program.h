@@ -32,7 +32,17 @@ static void fail(const char *file, int line, const char *what)
 #endif
 
 /* The calculator: methods of tests/shim/programs/skeletons. */
-enum { SUM = 2, MAX = 3, ENTERED = 4, PARK = 5, RELEASE = 6, PARKED = 7 };
+enum {
+    SUM = 2,
+    MAX = 3,
+    ENTERED = 4,
+    PARK = 5,
+    RELEASE = 6,
+    PARKED = 7,
+    CLOSE_GATE = 8,
+    COUNT = 9,
+    COUNTED = 10,
+};
 
 static ELEMENT inline_part(const void *data, size_t length)
 {

@@ -13,6 +13,7 @@ class Calculator(qda.Skeleton, name="calculator"):
         self._gate = threading.Event()
         self._entered = 0
         self._parked = 0
+        self._counted = 0
 
     @qda.method(2)
     def sum(self, count: memoryview, numbers: memoryview, total: memoryview) -> None:
@@ -40,3 +41,15 @@ class Calculator(qda.Skeleton, name="calculator"):
     @qda.method(7)
     def parked(self, answer: memoryview) -> None:
         answer[:] = struct.pack("<I", self._parked)
+
+    @qda.method(8)
+    def close_gate(self) -> None:
+        self._gate.clear()
+
+    @qda.method(9)
+    def count(self) -> None:
+        self._counted += 1
+
+    @qda.method(10)
+    def counted(self, answer: memoryview) -> None:
+        answer[:] = struct.pack("<I", self._counted)
