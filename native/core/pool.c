@@ -25,7 +25,9 @@ struct pool {
     uint64_t free[QDA_LANES / 64 + 1]; /* a bit for each lane that may be used */
     uint32_t abandoned, calling;
     int closed;
-    uint32_t poll; /* see `choose_look`; a lane that is lent out has it from its lease */
+    /* See `choose_look`.  Lanes that are lent out have none yet: it belongs on the page of their
+     * lease, beside the patience, and is to be chosen where a direct call begins. */
+    uint32_t poll;
     PyObject *idle;
     _Atomic uint32_t dead;
 };
