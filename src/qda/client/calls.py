@@ -128,7 +128,7 @@ class Calls:
         except Refusal:
             raise
         except OSError as error:
-            raise DeviceError.of(operation, self._file.domain, error) from error
+            raise self._file.refusal(operation, error) from error
         raise CallTimeout(f"{operation} on {self._file.domain}: no answer within {timeout} s")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import collections
 import errno
+import os
 import struct
 import threading
 from bisect import bisect_right
@@ -59,6 +60,8 @@ class DeviceFile(abc.ABC):
         self._ranges: list[_Range] = []
         self._by_number: dict[int, _Range] = {}  # the same, by handle
         self.emitter = Emitter()
+        self._process = os.getpid()
+        self._closed = False
 
     @overload
     def run(self, command: Command[R], operation: str, request: R) -> R: ...
@@ -78,10 +81,19 @@ class DeviceFile(abc.ABC):
         except struct.error as error:  # a number of the program's that no field holds
             raise UsageError(f"{operation}: {error}: {vars(request)}") from error
         except OSError as error:
-            raise DeviceError.of(operation, self.domain, error) from error
+            raise self.refusal(operation, error) from error
         if result:
             raise DspError(operation, self.domain, as_unsigned(result))
         return request
+
+    def refusal(self, operation: str, error: OSError) -> DeviceError:
+        """What a program is told of an error of the node: whose it is, or that it is closed."""
+        if error.errno == errno.EBADF and self._closed:
+            return DeviceError(operation, self.domain, errno.EBADF, "the session is closed")
+        if error.errno == errno.ENODEV and os.getpid() != self._process:
+            words = f"this session belongs to process {self._process}: open one in this process"
+            return DeviceError(operation, self.domain, errno.ENODEV, words)
+        return DeviceError.of(operation, self.domain, error)
 
     @abc.abstractmethod
     def attach(self) -> None:
@@ -202,4 +214,5 @@ class DeviceFile(abc.ABC):
 
     def close(self) -> None:
         """Close the node; idempotent."""
+        self._closed = True
         self.node.close()

@@ -60,3 +60,45 @@ def test_what_belongs_to_a_process_says_so() -> None:
         for one in (session, remote, remote._module):
             with pytest.raises(UsageTypeError, match=r"belongs to .*one process.*: open a session"):
                 pickle.dumps(one)
+
+
+def test_calls_after_the_end_say_that_the_session_is_closed() -> None:
+    """Of a module, of memory, of opening."""
+    made = qda.idl.load(TEXT, name="pickled.idl")
+
+    class Mine(made.Skeleton):  # type: ignore[misc, name-defined]
+        """Nothing is called."""
+
+    session = qda.open("cdsp", device="virtual")
+    remote = session.load(Mine)
+    session.close()
+    for use in (lambda: remote.describe_(1, {"name": 9, "points": 1}), lambda: session.alloc(1)):
+        with pytest.raises(qda.DeviceError, match="the session is closed"):
+            use()
+
+
+def test_a_forked_child_is_told_whose_session_it_has() -> None:
+    """The DSP is not gone: the parent's session lives on."""
+    program = """
+import os, qda
+made = qda.idl.load("interface x { long f(); };", name="x.idl")
+class Mine(made.Skeleton):
+    def f(self): pass
+session = qda.open("cdsp", device="virtual")
+remote = session.load(Mine)
+child = os.fork()
+for use in (remote.f, lambda: session.alloc(10), lambda: session.load("x")) if not child else ():
+    try:
+        use()
+    except qda.DeviceError as error:
+        print("belongs to process %d" % os.getppid() in str(error).splitlines()[0], flush=True)
+if child:
+    os.waitpid(child, 0)
+    remote.f()
+    session.close()
+else:
+    os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["True"] * 3, done
+    assert done.returncode == 0
