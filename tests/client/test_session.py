@@ -189,7 +189,7 @@ def test_a_buffer_is_memory_in_every_way(session: qda.Session) -> None:
 def test_an_imported_descriptor_shares_pages_with_its_exporter(
     session: qda.Session, worker: qda.RemoteModule
 ) -> None:
-    """A memfd that can no longer shrink; importing it twice gives the same buffer."""
+    """A memfd that can no longer shrink; importing it twice gives two buffers of the same pages."""
     import fcntl
 
     fd = os.memfd_create("mine", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -198,7 +198,10 @@ def test_an_imported_descriptor_shares_pages_with_its_exporter(
         session.import_fd(fd)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
     buffer = session.import_fd(fd)
-    assert session.import_fd(fd) is buffer
+    with session.import_fd(fd) as again:
+        assert again is not buffer
+        again[:3] = b"abc"
+    assert buffer[:3] == b"abc"
     worker.invoke(4, [b"z"], out_handles=[buffer])
     assert os.pread(fd, 3, 0) == b"zzz"
     os.close(fd)

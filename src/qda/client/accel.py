@@ -53,7 +53,7 @@ class AccelFile(DeviceFile):
         try:
             return self._map(created.handle, size)
         except BaseException:
-            self._close_handle(created.handle)
+            self._close_unused(created.handle)
             raise
 
     def _map(self, handle: int, size: int) -> Buffer:
@@ -62,23 +62,23 @@ class AccelFile(DeviceFile):
             pages = self.node.mmap(size, placed.offset, Buffer)
         except OSError as error:
             raise DeviceError.of("map a buffer", self.domain, error) from error
-        return self._register(pages.bind(self, handle))
+        return self._register(pages, handle)
 
     def _import(self, fd: int) -> Buffer:
-        imported = self.run(drm.PRIME_FD_TO_HANDLE, f"import fd {fd}", drm.PrimeHandle(fd=fd))
-        known = self._by_handle(imported.handle)
-        if known is not None:
-            return known
-        try:
-            size = os.lseek(fd, 0, os.SEEK_END)
-            pages = Buffer(fd, size)
-        except OSError as error:
-            self._close_handle(imported.handle)
-            raise DeviceError.of("map an import", self.domain, error) from error
-        return self._register(pages.bind(self, imported.handle))
+        # An object has one handle in a file, however often it is imported.  Who gives handles back
+        # waits meanwhile: a buffer may die before this one has its share in the handle.
+        with self._lock:
+            imported = self.run(drm.PRIME_FD_TO_HANDLE, f"import fd {fd}", drm.PrimeHandle(fd=fd))
+            try:
+                size = os.lseek(fd, 0, os.SEEK_END)
+                return self._register(Buffer(fd, size), imported.handle)
+            except BaseException as error:
+                self._close_unused(imported.handle)
+                if isinstance(error, OSError):
+                    raise DeviceError.of("map an import", self.domain, error) from error
+                raise
 
-    def export(self, buffer: Buffer) -> int:
-        """See `DeviceFile.export`."""
+    def _export(self, buffer: Buffer) -> int:
         handle = buffer.handle
         exported = self.run(
             drm.PRIME_HANDLE_TO_FD,
@@ -107,17 +107,15 @@ class AccelFile(DeviceFile):
         """See `DeviceFile.name_of`."""
         return self.dma_buf(buffer) if self._by_dma_buf else buffer.handle
 
-    def map(
-        self, buffer: Buffer, kind: MapKind, offset: int, size: int, hint: int, flags: int
-    ) -> int:
+    def map(self, name: int, kind: MapKind, offset: int, size: int, hint: int, flags: int) -> int:
         """See `DeviceFile.map`."""
         mapped = self.run(
             accel.MAP,
-            f"map {size} bytes from {offset} of handle {buffer.handle}",
+            f"map {size} bytes from {offset} of {'fd' if self._by_dma_buf else 'handle'} {name}",
             accel.MemMap(
                 request=kind,
                 flags=flags,
-                fd=self.name_of(buffer),
+                fd=name,
                 offset=offset,
                 vaddrin=hint,
                 size=size,
@@ -125,12 +123,10 @@ class AccelFile(DeviceFile):
         )
         return mapped.vaddrout
 
-    def unmap(self, buffer: Buffer, kind: MapKind, address: int, size: int) -> None:
+    def unmap(self, name: int, kind: MapKind, address: int, size: int) -> None:
         """See `DeviceFile.unmap`."""
         self.run(
             accel.MUNMAP,
             f"unmap {address:#x}",
-            accel.MemUnmap(
-                request=kind, fd=self.name_of(buffer), vaddr=address, vaddrout=address, size=size
-            ),
+            accel.MemUnmap(request=kind, fd=name, vaddr=address, vaddrout=address, size=size),
         )

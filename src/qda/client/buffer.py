@@ -6,14 +6,38 @@ import mmap
 import os
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from qda.errors import UsageError
 from qda.linux import address_of
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Buffer", "Mapping"]
+__all__ = ["Buffer", "Mapping", "Place", "refuse_foreign"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a buffer is mapped, [start, end), and its handle, which other buffers may have, too:
+    every import of a memory is a buffer of its own.
+
+    `buffer` is the buffer as long as there is one.
+    """
+
+    start: int
+    end: int
+    handle: int
+    buffer: weakref.ref[Buffer]
+
+
+class _Descriptor:
+    """A descriptor that is closed when nobody has it any more."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        weakref.finalize(self, os.close, number)
 
 
 class Owner(Protocol):
@@ -23,7 +47,7 @@ class Owner(Protocol):
         """A DMA-BUF descriptor of a buffer, owned by the caller."""
         ...
 
-    def discard(self, handle: int) -> None:
+    def discard(self, place: Place) -> None:
         """Note that a buffer is gone, wherever the program is just now."""
         ...
 
@@ -37,26 +61,35 @@ class Buffer(mmap.mmap):
     buffer protocol, `numpy()` and DLPack, all on the shared pages.
 
     `handle` is its GEM handle, or a number of the client's own where there are no such handles;
-    `address` where it is mapped, `dma_buf` a descriptor of it or -1, `len(buffer)` its size in
-    bytes.
+    `address` where it is mapped, `len(buffer)` its size in bytes, `owner` the device file that it
+    belongs to.
     `close`, or the end of a `with` block, gives the handle back; the pages go when the last array
     or view of them does.  A buffer that is simply dropped is closed some time later.
     """
 
+    owner: Owner
     handle: int
     address: int
-    _close_handle: Callable[[], object]
-    _close_dma_buf: Callable[[], object] | None = None
-    _owner: Owner
-    dma_buf: int
+    descriptor: _Descriptor | None = None
+    _discard: weakref.finalize[..., Buffer]
 
-    def bind(self, owner: Owner, handle: int) -> Self:
-        """Tie the mapping to its handle; done once, by the session that makes the buffer."""
-        self._owner, self.handle, self.dma_buf = owner, handle, -1
-        self.address = address_of(self)
+    def bind(self, owner: Owner, handle: int) -> Place:
+        """Tie the mapping to its handle; done once, by the device file that makes the buffer."""
+        self.owner, self.handle, self.address = owner, handle, address_of(self)
+        place = Place(self.address, self.address + len(self), handle, weakref.ref(self))
         # The collector may run anywhere, also inside the device: it only leaves a note.
-        self._close_handle = weakref.finalize(self, owner.discard, handle)
-        return self
+        self._discard = weakref.finalize(self, owner.discard, place)
+        return place
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the handle has been given back; arrays of the memory may be there still."""
+        return not self._discard.alive
+
+    @property
+    def dma_buf(self) -> int:
+        """A descriptor of the buffer, or -1; it lives as long as the buffer and its mappings."""
+        return -1 if self.descriptor is None else self.descriptor.number
 
     def numpy(self, dtype: DTypeLike = "u1") -> NDArray[Any]:
         """The whole buffer as a one-dimensional array; a rest that is no element is left out."""
@@ -75,20 +108,17 @@ class Buffer(mmap.mmap):
 
     def export_fd(self) -> int:
         """A DMA-BUF descriptor of the buffer, which the caller owns.  DeviceError."""
-        return self._owner.export(self)
+        return self.owner.export(self)
 
     def keep_dma_buf(self, descriptor: int) -> None:
         """Own a DMA-BUF descriptor of the buffer from here on, in `dma_buf`."""
-        self.dma_buf = descriptor
-        self._close_dma_buf = weakref.finalize(self, os.close, descriptor)
+        self.descriptor = _Descriptor(descriptor)
 
     def close(self) -> None:
         """Give the handle back; unmap unless there are arrays of the memory.  Idempotent."""
-        self._close_handle()
-        self._owner.collect()
-        if self._close_dma_buf is not None:
-            self.dma_buf = -1
-            self._close_dma_buf()
+        self._discard()
+        self.owner.collect()
+        self.descriptor = None
         try:
             super().close()
         except BufferError:
@@ -102,6 +132,22 @@ class Buffer(mmap.mmap):
 
     def __repr__(self) -> str:
         return f"<Buffer handle {self.handle}, at {self.address:#x}>"
+
+
+def refuse_foreign(memory: object, owner: Owner | None = None) -> None:
+    """UsageError if memory is, or lies in, a buffer that is closed, or that somebody else than
+    `owner` has: its number may mean another buffer there."""
+    while not isinstance(memory, Buffer):
+        memory = getattr(memory, "obj" if isinstance(memory, memoryview) else "base", None)
+        if memory is None:
+            return
+    if memory.is_closed:
+        raise UsageError(f"{memory!r} is closed")
+    if memory.owner is not owner:
+        raise UsageError(
+            f"{memory!r} belongs to another session: "
+            "`session.import_fd(buffer.export_fd())` makes a buffer of this one of it"
+        )
 
 
 class Mapping:

@@ -15,9 +15,8 @@ import struct
 import threading
 from bisect import bisect_right
 from typing import ClassVar, TypeVar, overload
-from weakref import ref
 
-from qda.client.buffer import Buffer
+from qda.client.buffer import Buffer, Place
 from qda.client.node import Node, issue
 from qda.client.plan import Plan, emit_elements
 from qda.core import Emitter
@@ -31,11 +30,10 @@ from qda.uapi.accel import Invoke
 __all__ = ["DeviceFile"]
 
 R = TypeVar("R", bound=Record)
-_Range = tuple[int, int, "ref[Buffer]", int]
 
 
-def _start(entry: _Range) -> int:
-    return entry[0]
+def _start(place: Place) -> int:
+    return place.start
 
 
 class DeviceFile(abc.ABC):
@@ -56,9 +54,9 @@ class DeviceFile(abc.ABC):
         self.domain = domain
         self.invoke_code = dialect.command("INVOKE").code
         self._lock = threading.RLock()
-        self._discarded: collections.deque[int] = collections.deque()
-        self._ranges: list[_Range] = []
-        self._by_number: dict[int, _Range] = {}  # the same, by handle
+        self._discarded: collections.deque[Place] = collections.deque()
+        self._places: list[Place] = []
+        self._by_handle: dict[int, list[Place]] = {}  # the same: who has a handle
         self.emitter = Emitter()
         self._process = os.getpid()
         self._closed = False
@@ -112,18 +110,24 @@ class DeviceFile(abc.ABC):
     def import_fd(self, fd: int) -> Buffer:
         """A buffer of a DMA-BUF; the descriptor stays the caller's.
 
-        It is mapped through its exporter, which every dialect allows (R12).
+        It is mapped through its exporter, which every dialect allows (R12).  Each import is a
+        buffer of its own, also of memory that the session has: it is closed by itself.
         """
-        with self._lock:  # a descriptor that is imported twice has one handle, and one buffer
-            self.collect()
-            return self._import(fd)
+        self.collect()
+        return self._import(fd)
 
     @abc.abstractmethod
     def _import(self, fd: int) -> Buffer: ...
 
-    @abc.abstractmethod
     def export(self, buffer: Buffer) -> int:
-        """A DMA-BUF descriptor of a buffer, owned by the caller."""
+        """A DMA-BUF descriptor of a buffer, owned by the caller.  A handle that has been given back
+        may be another buffer's by now: DeviceError EBADF."""
+        if buffer.is_closed:
+            raise DeviceError("export a buffer that is closed", self.domain, errno.EBADF)
+        return self._export(buffer)
+
+    @abc.abstractmethod
+    def _export(self, buffer: Buffer) -> int: ...
 
     @abc.abstractmethod
     def name_of(self, buffer: Buffer) -> int:
@@ -137,57 +141,55 @@ class DeviceFile(abc.ABC):
     def _close_handle(self, handle: int) -> None:
         """Give back a buffer's handle."""
 
-    def _by_handle(self, handle: int) -> Buffer | None:
-        entry = self._by_number.get(handle)
-        return entry[2]() if entry is not None else None
-
-    def _register(self, buffer: Buffer) -> Buffer:
+    def _register(self, pages: Buffer, handle: int) -> Buffer:
+        """Make a mapping the buffer of a handle, which the caller may still give back, by
+        `_close_unused`, as long as this has not succeeded."""
         with self._lock:
-            self._forget(buffer.handle)  # of a buffer that is gone, and has not been collected
-            index = bisect_right(self._ranges, buffer.address, key=_start)
-            entry = (buffer.address, buffer.address + len(buffer), ref(buffer), buffer.handle)
+            place = pages.bind(self, handle)
             # Readers take no lock: they see the old list or the new one.
-            ranges = self._ranges.copy()
-            ranges.insert(index, entry)
-            self._ranges, self._by_number[buffer.handle] = ranges, entry
-            self.emitter.add(entry[0], entry[1], self._known_name(buffer.handle))
-        return buffer
+            places = self._places.copy()
+            places.insert(bisect_right(places, place.start, key=_start), place)
+            self._by_handle.setdefault(handle, []).append(place)
+            self._places = places
+            self.emitter.add(place.start, place.end, self._known_name(handle))
+        return pages
 
     def find(self, address: int, length: int) -> Buffer | None:
         """The buffer that holds all of [address, address + length)."""
-        ranges = self._ranges
-        index = bisect_right(ranges, address, key=_start) - 1
-        if index < 0 or address + length > ranges[index][1]:
+        places = self._places
+        index = bisect_right(places, address, key=_start) - 1
+        if index < 0 or address + length > places[index].end:
             return None
-        return ranges[index][2]()
+        return places[index].buffer()
 
-    def discard(self, handle: int) -> None:
+    def discard(self, place: Place) -> None:
         """Note that a buffer is gone; its handle is closed by `collect`."""
-        self._discarded.append(handle)
+        self._discarded.append(place)
 
     def collect(self) -> None:
         """Close the handles of buffers that are gone."""
         while self._discarded:
-            try:
-                handle = self._discarded.popleft()
-            except IndexError:
-                return
             with self._lock:
-                self._forget(handle)
-                self._close_handle(handle)
+                if self._discarded:
+                    self._forget(self._discarded[0])
+                    self._discarded.popleft()
 
-    def _forget(self, handle: int) -> None:
-        # By handle: a new buffer may have the address already.
-        entry = self._by_number.pop(handle, None)
-        if entry is None:
+    def _forget(self, place: Place) -> None:
+        """The buffer is gone; the last one of a handle takes it along."""
+        users = self._by_handle.get(place.handle, [])
+        if place not in users:
             return
-        self.emitter.remove(entry[0], self._known_name(handle))
-        ranges = self._ranges.copy()
-        index = bisect_right(ranges, entry[0], key=_start) - 1
-        while ranges[index] is not entry:
-            index -= 1
-        del ranges[index]
-        self._ranges = ranges
+        users.remove(place)
+        self.emitter.remove(place.start, self._known_name(place.handle))
+        self._places = [other for other in self._places if other is not place]
+        self._close_unused(place.handle)
+
+    def _close_unused(self, handle: int) -> None:
+        """Close a handle if there is no buffer of it."""
+        with self._lock:
+            if not self._by_handle.get(handle):
+                self._by_handle.pop(handle, None)
+                self._close_handle(handle)
 
     # Calls and mappings.
 
@@ -202,15 +204,13 @@ class DeviceFile(abc.ABC):
         return self.node.ioctl(self.invoke_code, request)
 
     @abc.abstractmethod
-    def map(
-        self, buffer: Buffer, kind: MapKind, offset: int, size: int, hint: int, flags: int
-    ) -> int:
-        """Map a buffer into the DSP's address space; returns the address.  MapKind.LEGACY knows
-        no offset."""
+    def map(self, name: int, kind: MapKind, offset: int, size: int, hint: int, flags: int) -> int:
+        """Map the buffer of that name into the DSP's address space; returns the address.
+        MapKind.LEGACY knows no offset."""
 
     @abc.abstractmethod
-    def unmap(self, buffer: Buffer, kind: MapKind, address: int, size: int) -> None:
-        """Undo `map`."""
+    def unmap(self, name: int, kind: MapKind, address: int, size: int) -> None:
+        """Undo `map`, with the name that was given to it."""
 
     def close(self) -> None:
         """Close the node; idempotent."""

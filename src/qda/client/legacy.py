@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from weakref import WeakValueDictionary
 
 from qda.client.buffer import Buffer
 from qda.client.device import DeviceFile
@@ -30,7 +29,6 @@ class LegacyFile(DeviceFile):
         self._heap: Node | None = None
         self._heap_is_missing = False
         self._handles = itertools.count(1)
-        self._known: WeakValueDictionary[tuple[int, int], Buffer] = WeakValueDictionary()
 
     def attach(self) -> None:
         """See `DeviceFile.attach`."""
@@ -99,28 +97,25 @@ class LegacyFile(DeviceFile):
 
     def _import(self, fd: int) -> Buffer:
         try:
-            known = self._known.get(_identity(fd))
-            if known is not None and known.dma_buf >= 0:
-                return known
             size = os.lseek(fd, 0, os.SEEK_END)
             buffer = self._adopt(os.dup(fd), size)
-            try:  # so that what cannot be shared is refused here, as in other dialects
-                kind = MapKind.ATTR
-                self.unmap(buffer, kind, self.map(buffer, kind, 0, size, 0, MapFlag.STATIC), size)
-            except BaseException:
-                buffer.close()
-                raise
-        except DspError:
-            raise
         except OSError as error:
             raise DeviceError.of(f"import fd {fd}", self.domain, error) from error
+        try:  # so that what cannot be shared is refused here, as in other dialects
+            name, kind = buffer.dma_buf, MapKind.ATTR
+            self.unmap(name, kind, self.map(name, kind, 0, size, 0, MapFlag.STATIC), size)
+        except BaseException as error:
+            buffer.close()
+            if isinstance(error, OSError) and not isinstance(error, DspError):
+                raise DeviceError.of(f"import fd {fd}", self.domain, error) from error
+            raise
         return buffer
 
     def _adopt(self, fd: int, size: int) -> Buffer:
         """The buffer of a descriptor, which is owned from here on, also on failure."""
         try:
-            identity = _identity(fd)
-            buffer = Buffer(fd, size).bind(self, next(self._handles))
+            pages = Buffer(fd, size)
+            pages.keep_dma_buf(fd)
         except (OSError, ValueError) as error:
             os.close(fd)
             refusal = error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error))
@@ -128,13 +123,9 @@ class LegacyFile(DeviceFile):
         except BaseException:
             os.close(fd)
             raise
-        buffer.keep_dma_buf(fd)
-        with self._lock:
-            self._known[identity] = buffer
-        return self._register(buffer)
+        return self._register(pages, next(self._handles))
 
-    def export(self, buffer: Buffer) -> int:
-        """See `DeviceFile.export`."""
+    def _export(self, buffer: Buffer) -> int:
         try:
             return os.dup(buffer.dma_buf)
         except OSError as error:
@@ -149,20 +140,18 @@ class LegacyFile(DeviceFile):
 
     # Mappings.
 
-    def map(
-        self, buffer: Buffer, kind: MapKind, offset: int, size: int, hint: int, flags: int
-    ) -> int:
+    def map(self, name: int, kind: MapKind, offset: int, size: int, hint: int, flags: int) -> int:
         """See `DeviceFile.map`."""
         if kind is MapKind.LEGACY:
             raise UsageError("dialect legacy maps buffers by MEM_MAP only: leave out legacy=True")
         mapped = self.run(
             legacy.MEM_MAP,
-            f"map {size} bytes from {offset} of fd {buffer.dma_buf}",
-            legacy.MapFd(fd=buffer.dma_buf, offset=offset, flags=flags, vaddrin=hint, length=size),
+            f"map {size} bytes from {offset} of fd {name}",
+            legacy.MapFd(fd=name, offset=offset, flags=flags, vaddrin=hint, length=size),
         )
         return mapped.vaddrout
 
-    def unmap(self, buffer: Buffer, kind: MapKind, address: int, size: int) -> None:
+    def unmap(self, name: int, kind: MapKind, address: int, size: int) -> None:
         """See `DeviceFile.unmap`.  By the address alone: the descriptor may be closed by now, and
         its number another's."""
         self.run(
@@ -178,8 +167,3 @@ class LegacyFile(DeviceFile):
             heap, self._heap, self._heap_is_missing = self._heap, None, True
         if heap is not None:
             heap.close()
-
-
-def _identity(fd: int) -> tuple[int, int]:
-    status = os.fstat(fd)
-    return status.st_dev, status.st_ino

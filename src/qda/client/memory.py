@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 from qda.client.arrays import is_array
-from qda.client.buffer import Buffer, Mapping
+from qda.client.buffer import Buffer, Mapping, refuse_foreign
 from qda.client.device import DeviceFile
 from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.mapping import MapFlag, MapKind
@@ -81,14 +81,16 @@ class SessionMemory:
                 f"{size} bytes from {start} are not in the {len(buffer)} of the buffer"
             )
         kind = MapKind.LEGACY if legacy else MapKind.ATTR
-        address = self._file.map(buffer, kind, start, size, hint, flags)
-        return Mapping(
-            buffer,
-            address,
-            start,
-            size,
-            lambda: self._file.unmap(buffer, kind, address, size),
-        )
+        file, name, descriptor = self._file, self._file.name_of(buffer), buffer.descriptor
+        address = file.map(name, kind, start, size, hint, flags)
+
+        def unmap() -> None:
+            """By the same name: the mapping keeps it, whether or not the buffer is closed."""
+            nonlocal descriptor
+            file.unmap(name, kind, address, size)
+            descriptor = None
+
+        return Mapping(buffer, address, start, size, unmap)
 
     @property
     def has_legacy_map(self) -> bool:
@@ -97,9 +99,13 @@ class SessionMemory:
 
     def fd_of(self, buffer: Buffer) -> int:
         """See `Session.fd_of`."""
+        if not isinstance(buffer, Buffer):
+            raise UsageTypeError(f"{buffer!r:.80} is no buffer")
+        refuse_foreign(buffer, self._file)
         return self._file.name_of(buffer)
 
     def _buffer_of(self, memory: Buffer | NDArray[Any]) -> tuple[Buffer, int]:
+        refuse_foreign(memory, self._file)
         if isinstance(memory, Buffer):
             return memory, 0
         if is_array(memory):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from qda.client.arrays import is_array
-from qda.client.buffer import Buffer
+from qda.client.buffer import Buffer, refuse_foreign
 from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 from qda.linux import address_of_view
@@ -95,6 +95,8 @@ def _place_handle(item: HandleLike, find: Find, alive: list[object]) -> Planned:
         return Planned(item & (1 << 64) - 1, 0, None, 0)
     planned = _place(item, find, alive, False)
     if planned.buffer is None:
+        if planned.length:
+            refuse_foreign(item)
         raise UsageTypeError(
             f"handle argument {item!r:.80} does not lie in a buffer of the session"
         )

@@ -224,9 +224,11 @@ class AddressSpace:
         raise AddressFault(address, length)
 
     def view_of_fd(self, client_id: int, fd: int) -> memoryview:
-        """The client's mapping that was made under a name, from its first byte.  StatusError."""
+        """The client's mapping that was made under a name, from its first byte.  StatusError.
+
+        The newest: a mapping outlives its buffer's handle, whose number another buffer may have."""
         with self._lock:
-            for mapped in self._mapped:
+            for mapped in reversed(self._mapped):
                 if mapped.client_id == client_id and mapped.fd == fd:
                     return mapped.view[mapped.address - mapped.start :]
         raise StatusError(NO_SUCH_MAP, f"nothing is mapped under fd {fd}")
