@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -207,10 +208,12 @@ def test_the_cost_of_interfaces_is_reported_with_its_bounds() -> None:
 
 @needs_library
 def test_programs_in_c_are_measured_with_their_bounds() -> None:
-    """Calls from C beside os.pipe, and files without a node with and without the library."""
+    """Calls from C on both ways beside an echo, and files without a node with and without the
+    library."""
     result = quick_run("programs")
-    cases = {row["case"].removesuffix(", one CPU") for row in result["calls"]}
-    assert cases == {"os.pipe", "empty", "4KiB", "64MiB"}
+    rows = {(row["case"], row["way"], row["column"]) for row in result["calls"]}
+    cases = ("pipe", "empty", "32B", "4KiB", "1MiB", "64MiB")
+    assert rows == set(product(cases, ("lanes", "server"), columns()))
     assert all(0 < row["median_us"] <= row["p99_us"] for row in result["calls"])
     assert all(bound["figure"] > 0 and bound["bound"] for bound in result["bounds"])
-    assert len({bound["what"] for bound in result["bounds"]}) == 4
+    assert len({bound["what"] for bound in result["bounds"]}) == 4 + len(columns()) - 1

@@ -146,10 +146,9 @@ class DeviceServer:
                 target=self._serve, args=(connection, known), daemon=True, name=f"client {pid}"
             )
             self._connections[connection] = thread
-        try:
-            thread.start()
-        except RuntimeError as error:
-            _log.warning("process %d was refused: %s", pid, error)
+            started = _starts(thread)  # before anybody may join it
+        if not started:
+            _log.warning("process %d was refused: there can be no more threads", pid)
             self._forget(connection)
 
     def _process_died(self, pidfd: int) -> None:
@@ -239,3 +238,12 @@ class DeviceServer:
         self._watched.close()
         self._stopped.close()
         self._mirror.close()
+
+
+def _starts(thread: threading.Thread) -> bool:
+    """Start a thread; whether there can be one more."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
