@@ -1,7 +1,8 @@
 """Programs in C on the preload library: `python -m benchmarks.programs [--quick] [--json]`.
 
-Calls are measured beside the os.pipe echo of `benchmarks.floors`, in turn, round by round, because
-only ratios of one run mean something.  A command that reads and lists many files, and uses no node,
+A program calls a skeleton, both in C, on lanes and through the device server, beside an echo
+through two pipes, also in C: in turn, because only ratios of one run mean something, and in each
+placement (`benchmarks.placement`).  A command that reads and lists many files, and uses no node,
 is run in turn with and without the library.
 """
 
@@ -25,11 +26,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.contenders import Echo
-from benchmarks.floors import PIPE, pipe
 from benchmarks.options import Bounds, as_json, parser, run, show_bounds
-from benchmarks.placement import one_cpu
+from benchmarks.placement import Column, columns, on_cpu
 from qda.dsp.boot import FOLDERS_VARIABLE
+from qda.idl.c import INCLUDE
 from qda.shim import DeviceServer, environment
 from qda.uapi import RFC
 from qda.uapi.header import header
@@ -37,27 +37,33 @@ from qda.virtual import Machine, load_profile
 
 __all__ = ["main"]
 
-PROGRAMS = Path(__file__).with_name("c")
+SOURCES = Path(__file__).with_name("c")
+
+WAYS = {"lanes": True, "server": False}
+"""How calls go, and whether the server lends lanes."""
+
+ECHO = "pipe"
 
 FILE_HEAVY = (
     'for i in $(seq "$0"); do ls -lR /usr/include /usr/lib/python3 >/dev/null 2>&1; done; :'
 )
 """Stat, open and readdir by the ten thousand; the argument is how often."""
 
-ONE_CPU = ", one CPU"
-"""Of short calls most is wake-ups: elsewhere the scheduler decides what they cost."""
-
 LONG_ENOUGH = 0.2
 """Seconds that the file-heavy command takes at least."""
 
-Samples = dict[str, list[float]]
+Key = tuple[str, str, str]
+"""Case, way, and placement."""
 
 
 def build(folder: Path) -> Path:
-    """Compile the program that calls."""
+    """Compile the skeleton, and the program that calls it."""
     (folder / "qda_accel.h").write_text(header(RFC))
+    library = folder / "libtouch_skel.so"
+    skeleton: list[str | Path] = ["-shared", "-fPIC", "-I", INCLUDE, "-o", library]
+    subprocess.run(["gcc", "-O2", SOURCES / "touch_skel.c", *skeleton], check=True)
     program = folder / "calls"
-    command: list[str | Path] = ["gcc", "-O2", "-I", folder, PROGRAMS / "calls.c", "-o", program]
+    command: list[str | Path] = ["gcc", "-O2", "-I", folder, SOURCES / "calls.c", "-o", program]
     subprocess.run(command, check=True)
     return program
 
@@ -71,51 +77,46 @@ def file_heavy(repeats: int, variables: Mapping[str, str]) -> float:
 
 def measure(rounds: int, calls: int, progress: Progress) -> dict[str, Any]:
     """Run everything; returns what `--json` prints."""
-    times: Samples = defaultdict(list)
+    times: dict[Key, list[float]] = defaultdict(list)
+    files: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qda-bench-")))
-        os.environ[FOLDERS_VARIABLE] = str(PROGRAMS)
+        os.environ[FOLDERS_VARIABLE] = str(folder)
         machine = Machine(load_profile("generic"))
         stack.callback(machine.close)
-        server = DeviceServer(machine, folder / "server")
-        stack.callback(server.close)
-        echo = stack.enter_context(pipe())
-        program, plain, preloaded = build(folder), os.environ, environment(server.socket)
+        program, plain = build(folder), os.environ
+        found: dict[str, dict[str, str]] = {}
+        for way, lanes in WAYS.items():
+            server = DeviceServer(machine, folder / way, lanes=lanes)
+            stack.callback(server.close)
+            found[way] = environment(server.socket)
 
-        def take_turns(place: str) -> None:
-            for _ in progress.track(range(rounds), description=f"calls{place}"):
-                start = time.perf_counter()
-                for case, microseconds in _calls(program, calls, preloaded):
-                    times[case + place].append(microseconds)
-                times[PIPE + place] += _echoes(echo, time.perf_counter() - start)
-
-        take_turns("")
-        with one_cpu():
-            take_turns(ONE_CPU)
+        cpus = sorted(os.sched_getaffinity(0))
+        for column in columns():
+            where = _place(column, cpus)
+            for _ in progress.track(range(rounds), description=f"calls, {column}"):
+                for way, variables in found.items():
+                    for case, microseconds in _calls([program, str(calls), *where], variables):
+                        times[case, way, column].append(microseconds)
+        os.sched_setaffinity(0, set(cpus))
         file_heavy(1, plain)  # the first one fills the caches
         repeats = 1 + int(1.5 * LONG_ENOUGH / file_heavy(1, plain))
         for _ in progress.track(range(max(5, 2 * rounds)), description="files"):
-            times["plain"].append(file_heavy(repeats, plain))
-            times["preloaded"].append(file_heavy(repeats, preloaded))
-    return _result(times)
+            files["plain"].append(file_heavy(repeats, plain))
+            files["preloaded"].append(file_heavy(repeats, found["lanes"]))
+    return _result(times, files)
 
 
-def _echoes(echo: Echo, seconds: float) -> list[float]:
-    """Microseconds of echoes during so many seconds.
-
-    Echoes and calls are given the same time, since the scheduler spreads two processes that begin
-    on one CPU over two only after some hundredths of a second: from then on an echo takes longer.
-    """
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while (start := time.perf_counter()) < end:
-        echo(b"")
-        times.append((time.perf_counter() - start) * 1e6)
-    return times
+def _place(column: Column, cpus: list[int]) -> list[str]:
+    """Put the server and the DSP where a placement says; the arguments that place the program."""
+    if column is Column.FREE:
+        return []
+    on_cpu(cpus[-1])
+    own = cpus[-1] if column is Column.ONE else cpus[-2]
+    return [str(own), str(cpus[-1])]
 
 
-def _calls(program: Path, calls: int, variables: Mapping[str, str]) -> list[tuple[str, float]]:
-    command: list[str | Path] = [program, str(calls)]
+def _calls(command: list[str | Path], variables: Mapping[str, str]) -> list[tuple[str, float]]:
     ran = subprocess.run(
         command, env=dict(variables), check=True, stdout=subprocess.PIPE, text=True
     )
@@ -123,50 +124,64 @@ def _calls(program: Path, calls: int, variables: Mapping[str, str]) -> list[tupl
     return [(case, float(microseconds)) for case, microseconds in lines]
 
 
-def _result(times: Samples) -> dict[str, Any]:
-    median = {case: statistics.median(samples) for case, samples in times.items()}
+def _result(times: dict[Key, list[float]], files: dict[str, list[float]]) -> dict[str, Any]:
+    median = {key: statistics.median(samples) for key, samples in times.items()}
+
+    def of_echo(case: str, column: Column) -> float:
+        return median[case, "lanes", column] / median[ECHO, "lanes", column]
+
+    one, two = Column.ONE, Column.TWO
     bounds: Bounds = [
-        ("empty call from C / os.pipe echo", median["empty"] / median[PIPE], "at most 20"),
+        ("one CPU: empty call / echo", of_echo("empty", one), "at most 1.5"),
+        ("one CPU: 32 bytes in and out / echo", of_echo("32B", one), "at most 2.5"),
         (
-            "the same on one CPU",
-            median["empty" + ONE_CPU] / median[PIPE + ONE_CPU],
-            "at most 20",
+            "one CPU: 1 MiB by buffer / empty call",
+            median["1MiB", "lanes", one] / median["empty", "lanes", one],
+            "at most 1.1",
         ),
-        ("64 MiB / 4 KiB by buffer object", median["64MiB"] / median["4KiB"], "at most 1.5"),
+        (
+            "one CPU: 64 MiB / 4 KiB by buffer",
+            median["64MiB", "lanes", one] / median["4KiB", "lanes", one],
+            "at most 1.5",
+        ),
         (
             "files without a node, preloaded / plain",
             # Of neighbours: the machine is not equally fast all the time.
-            statistics.median(map(truediv, times["preloaded"], times["plain"])),
+            statistics.median(map(truediv, files["preloaded"], files["plain"])),
             "at most 1.1",
         ),
     ]
+    if two in columns():
+        bounds.append(("two CPUs: empty call / echo", of_echo("empty", two), "at most 0.2"))
     rows = [
         {
             "case": case,
-            "median_us": median[case],
+            "way": way,
+            "column": column,
+            "median_us": median[case, way, column],
             "p99_us": float(np.percentile(samples, 99)),
             "samples": len(samples),
         }
-        for case, samples in times.items()
-        if case not in ("plain", "preloaded")
+        for (case, way, column), samples in times.items()
     ]
     return {
         "calls": rows,
-        "files_seconds": {case: median[case] for case in ("plain", "preloaded")},
+        "files_seconds": {case: statistics.median(samples) for case, samples in files.items()},
         "bounds": as_json(bounds),
     }
 
 
 def show(result: dict[str, Any], console: Console) -> None:
     """Print the result for people."""
-    table = Table(title="Time of a call from C through the preload library, there and back")
+    table = Table(title="Median µs of a call, C to C through the preload library, there and back")
     table.add_column("case")
-    for heading in ("median µs", "p99 µs", "samples"):
-        table.add_column(heading, justify="right")
-    for row in result["calls"]:
-        table.add_row(
-            row["case"], f"{row['median_us']:,.0f}", f"{row['p99_us']:,.0f}", str(row["samples"])
-        )
+    for column in columns():
+        for way in WAYS:
+            table.add_column(f"{column}, {way}", justify="right")
+    found = {(row["case"], row["way"], row["column"]): row for row in result["calls"]}
+    for case in dict.fromkeys(row["case"] for row in result["calls"]):
+        shown = [found[case, way, column]["median_us"] for column in columns() for way in WAYS]
+        table.add_row(case, *(f"{microseconds:,.1f}" for microseconds in shown))
     console.print(table)
     seconds = result["files_seconds"]
     plain, preloaded = seconds["plain"], seconds["preloaded"]

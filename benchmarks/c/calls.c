@@ -1,6 +1,9 @@
-/* Times calls through the preload library: calls.c CALLS.  Prints a case and a time in microseconds
- * on each line.  The skeleton is touch_skel.py, beside it. */
+/* Times calls through the preload library, and echoes of a word through two pipes: calls CALLS
+ * [CPU OTHER].  Prints a case and a time in microseconds on each line.  The skeleton is touch_skel.c,
+ * beside it.  CPU is where the program is to be, OTHER where its echo is. */
+#define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "qda_accel.h"
 
@@ -63,6 +67,57 @@ static void measure(const char *name, int calls, uint32_t sc, struct fastrpc_inv
     }
 }
 
+static void measure_words(int calls)
+{
+    char given[32] = "", result[32];
+    struct fastrpc_invoke_args elements[] = { part(given, sizeof given, -1),
+                                              part(result, sizeof result, -1) };
+    measure("32B", calls, QDA_SCALARS(3, 1, 1), elements);
+}
+
+static void stay_on(const char *cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(atoi(cpu), &set);
+    must(sched_setaffinity(0, sizeof set, &set) == 0, "stay on a CPU");
+}
+
+static int there[2], back[2];
+
+/* Sends back each word, until there are no more. */
+static void start_echo(const char *cpu)
+{
+    must(pipe2(there, O_CLOEXEC) == 0 && pipe2(back, O_CLOEXEC) == 0, "pipe");
+    pid_t child = fork();
+    must(child >= 0, "fork");
+    if (child) {
+        close(there[0]);
+        close(back[1]);
+        return;
+    }
+    char word[8];
+    close(there[1]);
+    close(back[0]);
+    if (cpu)
+        stay_on(cpu);
+    while (read(there[0], word, sizeof word) == sizeof word)
+        must(write(back[1], word, sizeof word) == sizeof word, "echo");
+    _exit(0);
+}
+
+static void measure_echo(int calls)
+{
+    char word[8] = "";
+    for (int i = -50; i < calls; i++) {
+        double start = now();
+        must(write(there[1], word, sizeof word) == sizeof word, "write");
+        must(read(back[0], word, sizeof word) == sizeof word, "read");
+        if (i >= 0)
+            printf("pipe %.3f\n", now() - start);
+    }
+}
+
 static void measure_buffer(const char *name, int calls, size_t size)
 {
     struct drm_qda_gem_create create = { .size = 2 * size };
@@ -81,14 +136,20 @@ static void measure_buffer(const char *name, int calls, size_t size)
 
 int main(int count, char **arguments)
 {
-    int calls = count > 1 ? atoi(arguments[1]) : 1000;
+    int calls = count > 1 ? atoi(arguments[1]) : 1000, placed = count > 3;
     struct qda_init_create create = { .filefd = -1, .attrs = 8 };
+    start_echo(placed ? arguments[3] : NULL);
+    if (placed)
+        stay_on(arguments[2]);
     node = open("/dev/accel/accel1", O_RDWR | O_CLOEXEC);
     must(node >= 0, "open the node");
     must(ioctl(node, DRM_IOCTL_QDA_INIT_CREATE, &create) == 0, "create a session");
     open_module("file:///libtouch_skel.so?touch_skel_handle_invoke&_modver=1.0");
+    measure_echo(calls);
     measure("empty", calls, QDA_SCALARS(2, 0, 0), NULL);
+    measure_words(calls);
     measure_buffer("4KiB", calls, 4 << 10);
+    measure_buffer("1MiB", calls, 1 << 20);
     measure_buffer("64MiB", calls, 64 << 20);
     return 0;
 }
