@@ -13,8 +13,8 @@
  *
  * In poll mode the client has asked for a longer look, which the same rules bound.
  *
- * By the same habit a caller keeps the interpreter's lock for the first moment of its wait, asleep
- * or not.  To give it up and take it back costs two more switches where other threads want it, and
+ * Where other threads want the interpreter's lock, a caller keeps it by the same habit for the first
+ * moment of its wait, asleep or not.  To give it up and take it back costs two more switches, and
  * with them each call goes on another lane, to another sleeping thread of the DSP: eight threads
  * made half the calls of one. */
 #define _GNU_SOURCE
@@ -144,7 +144,7 @@ static uint32_t this_cpu(void)
     return (uint32_t)sched_getcpu() + 1;
 }
 
-static uint64_t microseconds(void)
+uint64_t qda_microseconds(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -226,13 +226,13 @@ static int look_for(struct qda_waiter *waiter, uint32_t number, const uint64_t *
     if (atomic_fetch_add(&looking, 1) < other_cpus()) {
         uint32_t patience = waiter->looks.trials ? LONGER * waiter->patience : waiter->patience;
         patience = waiter->poll > patience ? waiter->poll : patience;
-        uint64_t end = microseconds() + patience;
+        uint64_t end = qda_microseconds() + patience;
         do {
             for (int i = 0; i < PAUSES && !found; i++) {
                 found = qda_has_rung(waiter->other, number, context);
                 pause_a_moment();
             }
-        } while (!found && microseconds() < end);
+        } while (!found && qda_microseconds() < end);
         learn(&waiter->looks, found);
     }
     atomic_fetch_sub(&looking, 1);
@@ -262,7 +262,7 @@ static enum qda_woken await(struct qda_waiter *waiter, uint32_t number, const ui
                             int also, int64_t timeout)
 {
     enum qda_woken woken = QDA_RUNG;
-    uint64_t end = timeout < 0 ? 0 : microseconds() + (uint64_t)timeout;
+    uint64_t end = timeout < 0 ? 0 : qda_microseconds() + (uint64_t)timeout;
     int before = errno;
 
     if (qda_has_rung(waiter->other, number, context) || look_for(waiter, number, context))
@@ -272,7 +272,7 @@ static enum qda_woken await(struct qda_waiter *waiter, uint32_t number, const ui
         if (qda_has_rung(waiter->other, number, context) || atomic_load(waiter->dead))
             break;
         if (again && timeout >= 0) {
-            uint64_t now = microseconds();
+            uint64_t now = qda_microseconds();
             timeout = now < end ? (int64_t)(end - now) : 0;
         }
         woken = sleep_once(waiter, also, timeout);

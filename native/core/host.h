@@ -45,6 +45,9 @@ struct qda_waiter {
     uint32_t poll; /* to look for longer, as the client has asked; 0: it has not */
 };
 
+/* What the clock shows; from a time that means nothing. */
+uint64_t qda_microseconds(void);
+
 /* Tell the other side the number of a request, or of an answer. */
 void qda_ring(struct qda_waiter *waiter, uint32_t number);
 

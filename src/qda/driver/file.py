@@ -172,10 +172,14 @@ class OpenFile:
 
     @property
     def leases(self) -> Leases | None:
-        """The leases of its session, None if the driver has to see all its calls."""
+        """The leases of its session, None if the driver has to see all its calls.
+
+        A protection domain believes whoever has one of its lanes, so it must be the program's alone.
+        """
         session = self.session
-        lends = session is not None and session.lends and self.in_core
-        return session.leases if session is not None and lends else None
+        if session is None or session.kind is not ProtectionDomain.USER or not self.in_core:
+            return None
+        return session.leases
 
     def start_session(self, kind: ProtectionDomain) -> Session:
         """Connect to a protection domain.  OSError ENODEV, ENOMEM."""

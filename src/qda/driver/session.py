@@ -57,6 +57,7 @@ class Session:
         tag: ProtectionDomain = ProtectionDomain.ROOT,
     ) -> None:
         self.client_id = client_id
+        self.kind = kind
         self.tag = tag
         with ExitStack() as undo:
             block = Block(POOL_SIZE, bank)
@@ -90,12 +91,6 @@ class Session:
         major, minor, inode = buffer.identity
         owner = _Named(attachment)
         self.pool.add(number, attachment.address, buffer.size, inode, major, minor, owner)
-
-    @property
-    def lends(self) -> bool:
-        """Whether programs may call on lanes of their own.  A protection domain believes whoever
-        has one of its lanes, so it must be the program's alone."""
-        return self._peer.kind is ProtectionDomain.USER
 
     # Calls.
 
@@ -158,11 +153,6 @@ class Session:
         if not self._peer.dead:
             raise OSError(errno.EIO, "the protection domain lives")
         return self._peer.gone(PROCESS_DIED)
-
-    @property
-    def kind(self) -> ProtectionDomain:
-        """Which kind of protection domain it is with."""
-        return self._peer.kind
 
     @property
     def calls(self) -> int:

@@ -1,0 +1,44 @@
+/* The lanes of a session on the driver's side, and the calls on them.  Who uses them has the
+ * interpreter's lock. */
+#ifndef QDA_CORE_POOL_H
+#define QDA_CORE_POOL_H
+
+#include "names.h"
+#include "states.h"
+
+/* A lane: it is free, carries a call of the core's own, or is claimed for one of Python's, who then
+ * has its state. */
+struct qda_entry {
+    struct qda_call call;
+    struct qda_waiter waiter;
+    enum qda_call_state state; /* of the call of our own; QDA_CALL_OVER if there is none */
+    int claimed;
+};
+
+struct qda_pool {
+    PyObject_HEAD
+    struct qda_session session;
+    struct qda_entry *lanes[QDA_LANES + 1];
+    uint64_t free[QDA_LANES / 64 + 1]; /* a bit for each lane that may be used */
+    uint32_t abandoned, calling;
+    int closed;
+    /* See `qda_pool_choose_look`.  Lanes that are lent out have none yet: it belongs on the page of
+     * their lease, beside the patience, and is to be chosen where a direct call begins. */
+    uint32_t poll;
+    PyObject *idle;
+    _Atomic uint32_t dead;
+};
+
+void qda_pool_free_lane(struct qda_pool *self, struct qda_entry *entry);
+void qda_pool_use_lane(struct qda_pool *self, struct qda_entry *entry);
+
+/* End the calls whose callers went away and which have been answered by now. */
+void qda_pool_reap(struct qda_pool *self);
+
+/* Choose how long to wait awake for the answer of a call that begins. */
+void qda_pool_choose_look(struct qda_pool *self, struct qda_entry *entry, uint32_t handle);
+
+/* See the method `invoke`. */
+PyObject *qda_pool_invoke(PyObject *object, PyObject *const *arguments, Py_ssize_t count);
+
+#endif
