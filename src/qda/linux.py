@@ -29,7 +29,6 @@ __all__ = [
     "Area",
     "MapsFile",
     "address_of",
-    "address_of_view",
     "cookie_of",
     "die_with_parent",
     "has_ended",
@@ -205,24 +204,18 @@ def unmap(address: int, size: int) -> None:
         raise _failure("munmap")
 
 
-def address_of(buffer: bytearray | memoryview | mmap.mmap) -> int:
-    """Where the bytes of a writable buffer are, 0 for none; it keeps its size while in use."""
-    return ctypes.addressof(ctypes.c_char.from_buffer(buffer)) if len(buffer) else 0
-
-
 _PyBuffer = ctypes.c_size_t * 11  # Python's `Py_buffer`, whose first word says where the bytes are
-_PYBUF_FULL_RO = 0x11C  # cpython Include/pybuffer.h: whatever its shape, also read-only
 _get_buffer, _release_buffer = _held.PyObject_GetBuffer, _held.PyBuffer_Release
 _get_buffer.argtypes = (ctypes.py_object, ctypes.POINTER(_PyBuffer), _int)
 _release_buffer.argtypes, _release_buffer.restype = (ctypes.POINTER(_PyBuffer),), None
 
 
-def address_of_view(view: memoryview) -> int:
-    """Where the bytes of a view are, which may be read-only; they stay there as long as it is."""
-    buffer = _PyBuffer()
-    _get_buffer(view, buffer, _PYBUF_FULL_RO)
-    _release_buffer(buffer)
-    return buffer[0]
+def address_of(buffer: bytearray | memoryview | mmap.mmap) -> int:
+    """Where the bytes of a buffer are, 0 for none; they stay there as long as it keeps its size."""
+    found = _PyBuffer()
+    _get_buffer(buffer, found, 0x11C)  # cpython Include/pybuffer.h: of any shape, also read-only
+    _release_buffer(found)
+    return found[0] if found[2] else 0  # its address, if it has a length
 
 
 # The memory of a process.

@@ -15,7 +15,7 @@ from qda.client.arrays import is_array
 from qda.client.buffer import Buffer, refuse_foreign
 from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
-from qda.linux import address_of_view
+from qda.linux import address_of
 from qda.uapi.accel import InvokeElement
 
 __all__ = ["Bytes", "HandleLike", "Plan", "Planned", "emit_elements", "make_plan"]
@@ -125,7 +125,7 @@ def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
             raise UsageTypeError(f"{item!r:.80} is not contiguous")
         if not view.nbytes:
             return 0, 0
-        address, read_only = address_of_view(view), view.readonly
+        address, read_only = address_of(view), view.readonly
         kept, length = view, view.nbytes
     if written and read_only:
         raise UsageTypeError(f"{item!r:.80} cannot be written, and the DSP writes to it")

@@ -174,7 +174,7 @@ class OpenFile:
     def leases(self) -> Leases | None:
         """The leases of its session, None if the driver has to see all its calls.
 
-        A protection domain believes whoever has one of its lanes, so it must be the program's alone.
+        A protection domain believes who has one of its lanes, so it must be the program's own.
         """
         session = self.session
         if session is None or session.kind is not ProtectionDomain.USER or not self.in_core:

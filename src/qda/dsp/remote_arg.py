@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qda.dsp.skeleton import HandleArgument
-from qda.linux import address_of_view
+from qda.linux import address_of
 
 __all__ = ["RemoteArgument", "remote_arguments"]
 
@@ -40,6 +40,6 @@ def remote_arguments(arguments: Sequence[Any]) -> ctypes.Array[RemoteArgument]:
         elif isinstance(argument, int):
             place.handle = argument
         elif argument.nbytes:
-            place.buffer.pv = address_of_view(argument)
+            place.buffer.pv = address_of(argument)
             place.buffer.length = argument.nbytes
     return found

@@ -41,7 +41,7 @@ from qda.errors import (
 from qda.fastrpc.hostlog import Level
 from qda.fastrpc.remotectl import REMOTECTL
 from qda.fastrpc.scalars import Scalars
-from qda.linux import address_of_view
+from qda.linux import address_of
 
 __all__ = [
     "RUNTIME_LIBRARY",
@@ -212,7 +212,7 @@ def _debug(level: int, file: bytes | None, line: int, text: bytes | None) -> Non
 
 def _find(fd: int, address: Place, size: Place) -> None:
     view = _services().memory_of_fd(fd)
-    address[0] = address_of_view(view)
+    address[0] = address_of(view)
     size[0] = len(view)
 
 

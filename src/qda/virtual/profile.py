@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,14 +129,14 @@ def _dsp(entry: object) -> DspProfile:
     return DspProfile(Limits(stream_ids, message_limit, secure, poll_mode), boot)
 
 
-def _take(what: str, table: dict[str, Any], key: str, kind: type[T]) -> T:
+def _take(what: str, table: Mapping[str, object], key: str, kind: type[T]) -> T:
     value = table.get(key)
     if not isinstance(value, kind):
         raise ValueError(f"{what}: {key} {value!r} is not a {_KINDS[kind]}")
     return value
 
 
-def _refuse_unknown(what: str, table: dict[str, Any], known: set[str]) -> None:
+def _refuse_unknown(what: str, table: Mapping[str, object], known: set[str]) -> None:
     for key in table.keys() - known:
         raise ValueError(f"{what}: {key!r} is none of {', '.join(sorted(known))}")
 

@@ -85,7 +85,8 @@ def same(kind: Type, sent: Any, came: Any) -> bool:
 def _is_deep(sent: Any) -> bool:
     if isinstance(sent, np.ndarray):
         return True
-    return isinstance(sent, list) and any(isinstance(one, (list, np.ndarray)) for one in sent)
+    deep = (list, np.ndarray, array.array, bytearray, memoryview)
+    return isinstance(sent, list) and any(isinstance(one, deep) for one in sent)
 
 
 def _same_number(kind: Primitive | Enum, sent: Any, came: Any) -> bool:

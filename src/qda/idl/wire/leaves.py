@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final, SupportsIndex
 
 import numpy as np
 
@@ -320,13 +320,14 @@ class HandleNode(Node[Handle, Handle, Handle]):
         return _take_handle(call.out_handles)
 
 
-def _capacity(request: int | np.integer[Any]) -> int:
+def _capacity(request: SupportsIndex) -> int:
     """A number of elements that a caller has room for.  UsageError, UsageTypeError."""
     if isinstance(request, bool):
         raise UsageTypeError(f"{request} is no capacity: a number of elements")
-    if not 0 <= request <= _MOST:
-        raise UsageError(f"a capacity of {request}: 0 to {_MOST}")
-    return int(request)
+    capacity = request.__index__()
+    if not 0 <= capacity <= _MOST:
+        raise UsageError(f"a capacity of {capacity}: 0 to {_MOST}")
+    return capacity
 
 
 def _as_handle(value: Given) -> Handle:
