@@ -90,7 +90,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "errors",
         }
     ),
-    "opening": frozenset({"client", "virtual", "fastrpc"}),
+    "opening": frozenset({"client", "virtual", "dsp", "fastrpc"}),
     "cli": EVERYTHING,
 }
 

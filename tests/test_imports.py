@@ -33,13 +33,16 @@ HEAVY = {
 """What takes time to load, and is not everybody's: of others, and of Python itself."""
 
 
+def run_program(source: str) -> str:
+    """What a program prints."""
+    command = [sys.executable, "-c", source]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=50).stdout
+
+
 def loaded_by(source: str) -> set[str]:
     """The modules that are there after statements in a fresh interpreter."""
-    program = f"{source}\nimport json, sys\nprint(json.dumps(list(sys.modules)))"
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50
-    )
-    return set(json.loads(result.stdout.splitlines()[-1]))
+    printed = run_program(f"{source}\nimport json, sys\nprint(json.dumps(list(sys.modules)))")
+    return set(json.loads(printed.splitlines()[-1]))
 
 
 def test_importing_the_package_loads_nothing_of_it() -> None:
@@ -94,9 +97,34 @@ def test_a_dsp_loads_arrays_and_the_language_if_its_program_has_them(
     program: str, counts: list[int]
 ) -> None:
     """A program without them makes sessions and calls, and neither side pays for them."""
-    command = [sys.executable, "-c", f"{program}\n{ASK}"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50).stdout
-    assert printed == f"{counts} {counts}\n"
+    assert run_program(f"{program}\n{ASK}") == f"{counts} {counts}\n"
+
+
+AT_THE_START = """
+import subprocess, sys, qda
+class Popen(subprocess.Popen):
+    def __init__(self, *arguments, **more):
+        print(*sorted({"qda.client", "qda.driver"} & sys.modules.keys()), "start")
+        super().__init__(*arguments, **more)
+subprocess.Popen = Popen
+"""
+
+
+def test_a_dsp_starts_before_its_client_is_loaded() -> None:
+    """Both load at once.  At the second open there is nothing to load, and a DSP."""
+    opens = 'qda.open("cdsp", device="virtual").close()\n'
+    assert run_program(AT_THE_START + opens + opens) == "start\n"
+
+
+def test_only_an_open_starts_a_dsp() -> None:
+    """Not what is imported; and what was started for nothing has ended with the refusal."""
+    program = f"""{AT_THE_START}
+qda.open
+try: qda.open("xdsp", device="virtual")
+except qda.UsageError: print(open("/proc/thread-self/children").read() or "ended")
+"""
+    assert run_program(program) == "start\nended\n"
+    assert run_program(AT_THE_START + "qda.open, qda.devices, qda.Session") == ""
 
 
 @pytest.mark.parametrize("statement", ["from qda.idl import runtime", "import qda.idl"])

@@ -1,24 +1,21 @@
-"""Where a program begins: `open` chooses a node, real or virtual, and starts a session on it."""
+"""Where a program begins: `open` chooses a node, real or virtual, and starts a session on it.
+
+The client and the virtual system are loaded by the functions, so that a DSP can load beside them.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Literal
 
-from qda.client import (
-    POLLING,
-    DeviceInfo,
-    KernelNode,
-    Node,
-    ProcessAttribute,
-    Session,
-    check_domain,
-    find_node,
-    kernel_devices,
-    start_session,
-)
-from qda.fastrpc.skeleton import AnySkeleton
-from qda.virtual import SPOKEN, load_profile, machine
+from qda.dsp.spawn import started_ahead
+
+if TYPE_CHECKING:
+    from qda.client import DeviceInfo, Node, Session
+    from qda.fastrpc.skeleton import AnySkeleton
 
 __all__ = ["devices", "open_session"]
 
@@ -30,7 +27,7 @@ def open_session(
     dialect: str | None = None,
     profile: str = "generic",
     process: Literal["user", "root"] = "user",
-    attributes: int = ProcessAttribute.UNSIGNED,
+    attributes: int | None = None,
     shell: bytes | None = None,
     skeletons: Iterable[type[AnySkeleton]] = (),
     debug: bool = False,
@@ -42,29 +39,41 @@ def open_session(
     DSP if there is one, else the virtual one, and the session says which.  A real node that may
     not be opened is an error, no reason to go virtual.
 
-    `process` "user" makes a protection domain of our own, with `attributes` and the image `shell`
-    (on a real DSP the installed one, if there is one; our own DSP needs none); "root" attaches to
-    the root protection domain.  `skeletons` are classes that are installed in the session's process
-    from the beginning.  `dialect` is "rfc", "v1", or of `/dev/fastrpc-*` "legacy" or "legacy-7.3";
-    by default any node will do, and its dialect is found out.  `profile` is the system that is
-    virtual.  With `debug` its DSP is threads of this process, so that
-    `breakpoint()` works in a skeleton.
+    `process` "user" makes a protection domain of our own, unsigned or with `attributes`, and the
+    image `shell` (on a real DSP the installed one, if there is one; our own DSP needs none); "root"
+    attaches to the root protection domain.  `skeletons` are classes that are installed in the
+    session's process from the beginning.  `dialect` is "rfc", "v1", or of `/dev/fastrpc-*` "legacy"
+    or "legacy-7.3"; by default any node will do, and its dialect is found out.  `profile` is the
+    system that is virtual.  With `debug` its DSP is threads of this process, so that `breakpoint()`
+    works in a skeleton.
 
     With `poll` calls wait awake for up to `limits.POLL` microseconds before they sleep: they return
     sooner, and keep a CPU busy.  Only the driver of kernels since 7.3 has that ("legacy-7.3").
 
     UsageError for a DSP, profile or dialect that does not exist; DeviceError, DspError.
     """
-    check_domain(domain)
-    if poll and dialect is None:
-        dialect = POLLING
-    path = find_node(domain, dialect) if device is None else device
-    node: Node
-    if path is None or path == "virtual":
-        node = machine(profile, threads=debug).open(domain, dialect or "rfc")
-    else:
-        node = KernelNode(path)
-    session = start_session(node, domain, dialect, process, attributes, shell, poll)
+    with _processor_ahead(device, debug):
+        from qda.client import (
+            POLLING,
+            KernelNode,
+            ProcessAttribute,
+            check_domain,
+            find_node,
+            start_session,
+        )
+        from qda.virtual import machine
+
+        check_domain(domain)
+        if poll and dialect is None:
+            dialect = POLLING
+        path = find_node(domain, dialect) if device is None else device
+        node: Node
+        if path is None or path == "virtual":
+            node = machine(profile, threads=debug).open(domain, dialect or "rfc")
+        else:
+            node = KernelNode(path)
+        given = ProcessAttribute.UNSIGNED if attributes is None else attributes
+        session = start_session(node, domain, dialect, process, given, shell, poll)
     try:
         for skeleton in skeletons:
             session.install(skeleton)
@@ -74,8 +83,22 @@ def open_session(
     return session
 
 
+def _processor_ahead(device: str | None, debug: bool) -> AbstractContextManager[None]:
+    """Begin to start a DSP if one will plainly be needed, and there is something to load here
+    meanwhile: at the first open on a machine without nodes."""
+    if debug or "qda.virtual" in sys.modules:
+        return nullcontext()
+    nodes = device is None and any(
+        name == "accel" or name.startswith("fastrpc-") for name in os.listdir("/dev")
+    )
+    return nullcontext() if nodes or device not in (None, "virtual") else started_ahead()
+
+
 def devices(profile: str = "generic") -> list[DeviceInfo]:
     """All nodes: those of the machine, then those of the virtual system of that profile."""
+    from qda.client import DeviceInfo, kernel_devices
+    from qda.virtual import SPOKEN, load_profile
+
     spoken = ", ".join(SPOKEN)
     virtual = [DeviceInfo("virtual", dsp.name, spoken) for dsp in load_profile(profile).dsps]
     return kernel_devices() + virtual

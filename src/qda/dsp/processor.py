@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import select
 import signal
-import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -132,12 +132,17 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main() -> None:
-    """Run a processor on the channel whose descriptor is the first argument."""
-    channel = Endpoint.adopt(int(sys.argv[1]))
+def main(descriptor: int, warm: Sequence[str]) -> None:
+    """Run a processor on the channel of that descriptor; the modules `warm` are loaded early.
+
+    Whoever has started it may have begun to load, too, and tells it later which DSP it is; or
+    never.
+    """
+    channel = Endpoint.adopt(descriptor)
     owner = os.pidfd_open(os.getppid())
-    boot, warm = Boot.unpack(channel.receive())
     for name in ("qda.dsp.serving", "cloudpickle", *warm):
         with suppress(ImportError):
             import_module(name)
-    Processor(channel, boot, owner).run()
+    with suppress(PeerGone):
+        boot = Boot.unpack(channel.receive())
+        Processor(channel, boot, owner).run()

@@ -1,0 +1,86 @@
+"""The process of a processor, which loads its program before it is told which DSP it is.
+
+This takes as long as loading a client or a device server.  Whoever is about to do that can have
+the process started ahead, and both load at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["ProcessorProcess", "processor_process", "started_ahead"]
+
+_PROGRAM = (
+    "import json, sys; sys.path[:], warm = json.loads(sys.argv[2]); "
+    "from qda.dsp.processor import main; main(int(sys.argv[1]), warm)"
+)
+
+_WARM = "numpy", "qda.idl"
+"""What a processor has before it forks protection domains if the program that starts it has it:
+skeletons on arrays, and of an interface, need these, and others would pay more for them than for
+all the rest of a DSP, in time and in memory."""
+
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""NumPy is imported before protection domains are forked, and must not have started threads."""
+
+
+class ProcessorProcess:
+    """A process that becomes a processor with the first message on `channel`, and ends with it.
+
+    It runs this Python with this import path, in a process session of its own, so that Ctrl-C at
+    the terminal is not for it.  OSError if it cannot be started.
+    """
+
+    def __init__(self) -> None:
+        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            warm = [name for name in _WARM if name in sys.modules]
+            loaded = json.dumps([[str(entry) for entry in sys.path], warm])
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), loaded],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=os.environ | _ONE_THREAD,
+                start_new_session=True,
+            )
+        except BaseException:
+            self.channel.close()
+            raise
+        finally:
+            theirs.close()
+
+    def end(self) -> None:
+        """End it, and wait until it is gone."""
+        self.channel.close()
+        self.process.kill()
+        self.process.wait()
+
+
+_ahead: dict[int, ProcessorProcess] = {}
+"""The one that waits for its use, by the process that has started it: not for a forked child."""
+
+
+@contextmanager
+def started_ahead() -> Iterator[None]:
+    """Have a processor's process for who asks for one in this block.  OSError."""
+    if os.getpid() in _ahead:
+        yield
+        return
+    started = _ahead[os.getpid()] = ProcessorProcess()
+    try:
+        yield
+    finally:
+        if _ahead.get(os.getpid()) is started:
+            del _ahead[os.getpid()]
+            started.end()
+
+
+def processor_process() -> ProcessorProcess:
+    """The process that was started ahead, or another; it is the caller's.  OSError."""
+    return _ahead.pop(os.getpid(), None) or ProcessorProcess()
