@@ -164,6 +164,13 @@ WINDOW: Final = _processes.limit(
     "they are addresses of the process below 4 GiB, of which some are in use",
     "AEE_EMMAP",
 )
+KNOWN_MEMORY: Final = _processes.limit(
+    "KNOWN_MEMORY",
+    WINDOW // 2,
+    "bytes of buffers that stay at DSP addresses for calls to come",
+    "a call with a buffer that it has had before is faster; half of the window is for mappings",
+    "those that no call and no mapping uses give up their addresses, the oldest first",
+)
 THREADED_WINDOW: Final = _processes.limit(
     "THREADED_WINDOW",
     256 * MIB,

@@ -111,6 +111,14 @@ class Walk(RuleBasedStateMachine):
         result = self.run(drm.GEM_CLOSE, drm.GemClose(handle=self.handle))
         self.step(Change.CLOSE, result, self.refusal(errno.EINVAL))
 
+    @precondition(lambda self: not self.closed)
+    @rule()
+    def recall(self) -> None:
+        """Addresses are needed: it gives its own up if nobody uses them, else none are found."""
+        session = self.front.file.session
+        assert session is not None
+        self.step(Change.RECALL, 0 if session.make_room() else -errno.EBUSY, errno.EBUSY)
+
     @precondition(lambda self: self.state is not Reach.GONE)
     @rule()
     def end(self) -> None:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 __all__ = ["VERSION"]
 
-VERSION = 0x39E87BFA
+VERSION = 0x5762175F

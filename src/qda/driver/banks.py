@@ -37,6 +37,11 @@ class Attachment(Shared):
         self.knowers: list[Knower] = []
         self._object = Uses()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call and no mapping uses it; handles only keep it."""
+        return not any(user.works for user in tuple(self.users))
+
     def keep_object(self) -> None:
         """Hold the object, which the caller holds."""
         with self.buffer.lock:

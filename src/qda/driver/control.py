@@ -19,6 +19,7 @@ from qda.driver.peer import Died
 from qda.driver.places import locate
 from qda.driver.session import Session
 from qda.driver.sharing import Uses
+from qda.errors import MAP_FAILED, as_signed
 from qda.fastrpc import control
 from qda.fastrpc.control import ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
@@ -225,6 +226,8 @@ def add_mapping(
     """Have the DSP map what `mapping` describes.  If it does, the file keeps it, with what it uses,
     and `request` gets the address; returns the DSP's result."""
     result, outputs = execute(session, client, call)
+    if result == as_signed(MAP_FAILED) and session.make_room():
+        result, outputs = execute(session, client, call)
     if result == 0:
         request.vaddrout = MapResponse.unpack(outputs[0]).address
         file.mappings.add(replace(mapping, address=request.vaddrout))

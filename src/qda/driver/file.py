@@ -19,7 +19,7 @@ from qda.driver.mapping import Mappings
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
 from qda.driver.session import Session
-from qda.driver.sharing import Uses
+from qda.driver.sharing import Keeps, Uses
 from qda.fastrpc.domains import ProtectionDomain
 
 __all__ = ["OpenFile"]
@@ -60,6 +60,7 @@ class OpenFile:
         self.starting = threading.Lock()
         self._handles: dict[int, _Handle] = {}
         self._numbers: dict[BufferObject, int] = {}  # the same, by what they name
+        self._passed = set[int]()  # those of memory that requests have named by descriptors
         self._next, self._given_back = 1, list[int]()  # a heap of those below that are free again
         self._closed = False
         # The core makes any message that fits a lane.
@@ -96,7 +97,7 @@ class OpenFile:
 
     def put_handle(self, number: int, buffer: BufferObject, without_bank: int) -> None:
         """Let a number that is free name an object that has none, which the caller holds."""
-        with self.lock, Uses() as uses:
+        with self.lock, Keeps() as uses:
             attachment = self.take_bank(without_bank).attach(buffer, uses)
             self._handles[number] = _Handle(attachment, uses, [])
             self._numbers[buffer] = number
@@ -143,30 +144,64 @@ class OpenFile:
                         session.leases.show(own, attachment)
 
     def _handle_of(self, fd: int, client: Client, address: int) -> int:
-        return self.import_descriptor(client.descriptor(fd)) if self.descriptors else fd
+        return self.import_descriptor(client.descriptor(fd), True) if self.descriptors else fd
 
-    def import_descriptor(self, descriptor: int) -> int:
-        """The handle of a DMA-BUF, whose descriptor is owned from here on.  OSError EINVAL."""
+    def import_descriptor(self, descriptor: int, passed: bool = False) -> int:
+        """The handle of a DMA-BUF, whose descriptor is owned from here on.  OSError EINVAL.
+
+        With `passed` the program asks for no handle, and does not give it back: a new one lasts
+        until its addresses are needed.
+        """
         with Uses() as uses:
-            return self.add_handle(self.device.objects.adopt(descriptor, uses), errno.ENODEV)
+            buffer = self.device.objects.adopt(descriptor, uses)
+            with self.lock:
+                is_new = buffer not in self._numbers
+                number = self.add_handle(buffer, errno.ENODEV)
+                if not passed:
+                    self._passed.discard(number)
+                elif is_new:
+                    self._passed.add(number)
+                return number
 
     def close_handle(self, number: int) -> None:
         """Remove a handle.  OSError EINVAL if there is none."""
         with self.lock:
             handle = self._handles.pop(number, None)
+            self._passed.discard(number)
             if handle is not None:
                 del self._numbers[handle.attachment.buffer]
                 if number < self._next:
                     heappush(self._given_back, number)
-            named = self.session.pool.remove(number) if self.session is not None else None
-            if handle is not None and self.session is not None:
-                self.session.leases.hide(number, handle.attachment)
+            named = self._unname(number, handle) if handle is not None else None
         del named  # the core's use ends here, and not under the lock
         if handle is None:
             raise OSError(errno.EINVAL, f"no GEM handle {number} in this file")
         handle.uses.release()
         if self.session is not None:
             self.session.leases.reap()
+
+    def _unname(self, number: int, handle: _Handle) -> object:
+        """Neither the core nor a program finds the object of a handle by itself any more, but in
+        calls under way.  Returns what the core had of it; the caller has the lock."""
+        handle.named.clear()
+        if self.session is None:
+            return None
+        self.session.leases.hide(number, handle.attachment)
+        return self.session.pool.remove(number)
+
+    def _let_go(self, attachment: Attachment) -> None:
+        """Its addresses are needed: only calls and mappings hold it from here on, until a call
+        names it again.  Handles of the program's own stay."""
+        with self.lock:
+            number = self._numbers.get(attachment.buffer, 0)
+            handle = self._handles.get(number)
+            passed = number in self._passed
+            named = self._unname(number, handle) if handle is not None else None
+        del named
+        if self.session is not None:
+            self.session.leases.reap()
+        if passed:
+            self.close_handle(number)
 
     # Sessions.
 
@@ -188,6 +223,7 @@ class OpenFile:
         start = self.device.session_type
         session = start(self.device.channel, self.client_id, kind, bank, tag)
         session.poll(self._poll_in(kind))
+        session.when_needed(self._let_go)
         return session
 
     def set_polls(self, polls: bool) -> None:

@@ -59,6 +59,7 @@ class Change(enum.Enum):
     UNMAP = "MUNMAP, and it has another mapping"
     UNMAP_LAST = "MUNMAP of its last mapping"
     CLOSE = "its handle is closed (GEM_CLOSE)"
+    RECALL = "its addresses are needed, and no call and no mapping uses it"
     END = "the file is closed, or the domain dies"
 
 
@@ -84,6 +85,12 @@ MAPPING: Final = Transitions(
     (_IMPLICIT, Change.CALL, _IMPLICIT, "nothing has to be told any more"),
     (_IMPLICIT, Change.MAP, _EXPLICIT, "a mapping is made"),
     (_IMPLICIT, Change.CLOSE, _GONE, "when the last call that uses it has ended"),
+    (
+        _IMPLICIT,
+        Change.RECALL,
+        _ABSENT,
+        "the address becomes inaccessible; the next call tells the domain again",
+    ),
     (_IMPLICIT, Change.END, _GONE, "everything of the session is given back"),
     (_EXPLICIT, Change.CALL, _EXPLICIT, "nothing has to be told any more"),
     (_EXPLICIT, Change.MAP, _EXPLICIT, "a second mapping, at another address"),

@@ -11,7 +11,9 @@ import logging
 import threading
 from collections.abc import Callable
 
+from qda import limits
 from qda.driver.banks import Attachment
+from qda.driver.interrupts import CtrlCWaits
 from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
 from qda.rpmsg import Bells, Channel, Link, PeerGone, PoolMemory
@@ -19,6 +21,13 @@ from qda.rpmsg import Bells, Channel, Link, PeerGone, PoolMemory
 __all__ = ["Died", "Peer"]
 
 _log = logging.getLogger("qda.driver")
+
+_FULL = (errno.ENOMEM, errno.EMFILE)
+"""No addresses are left, or no descriptors."""
+
+
+def _nothing(attachment: Attachment) -> None:
+    """Nobody uses memory without a word."""
 
 
 class Died(Exception):
@@ -50,7 +59,9 @@ class Peer:
         self._connected = True
         self._channel = channel
         self._announcing = threading.Lock()
-        self._known: set[Attachment] = set()
+        self._known: dict[Attachment, int] = {}  # with their sizes, the oldest first
+        self._size, self._counting = 0, threading.Lock()
+        self._hide: Callable[[Attachment], None] = _nothing
         try:
             self._link = channel.connect(client_id, kind, tag, memory)
         except PeerGone as error:
@@ -97,28 +108,90 @@ class Peer:
     # Memory that it may see.
 
     def announce(self, attachment: Attachment) -> None:
-        """Make sure that it knows the memory, before a message names it.  OSError, Died.
+        """Make sure that it knows the memory, which the caller uses, before a message names it.
+        OSError, Died.
 
-        Announcing again what it knows already does no harm, should a first time be broken off.
+        What it knows it keeps at its addresses for the calls to come, until others need them.
         """
         if attachment in self._known:
             return
         with self._announcing:
+            if attachment in self._known:
+                return
+            if self._size + attachment.buffer.size > limits.KNOWN_MEMORY:
+                self._make_room(limits.KNOWN_MEMORY - attachment.buffer.size)
+            try:
+                self._tell(attachment)
+            except OSError as error:
+                if error.errno not in _FULL or not self._make_room():
+                    raise
+                self._tell(attachment)
+
+    def _tell(self, attachment: Attachment) -> None:
+        """Tell it of memory.  To tell it again does no harm, should a first time be broken off."""
+        place, buffer = attachment.address, attachment.buffer
+        attachment.knowers.append(self)
+        try:
+            self._ask(lambda link: link.announce(place, buffer.size, buffer.descriptor))
+        except OSError:
+            attachment.knowers.remove(self)
+            raise
+        self._note(attachment)
+
+    def _note(self, attachment: Attachment) -> None:
+        with self._counting:
             if attachment not in self._known:
-                place, buffer = attachment.address, attachment.buffer
-                attachment.knowers.append(self)
-                self._ask(lambda link: link.announce(place, buffer.size, buffer.descriptor))
-                self._known.add(attachment)
+                self._known[attachment] = attachment.buffer.size
+                self._size += attachment.buffer.size
+
+    def _strike(self, attachment: Attachment) -> bool:
+        with self._counting:
+            size = self._known.pop(attachment, 0)
+            self._size -= size
+            return size > 0
+
+    def when_needed(self, hide: Callable[[Attachment], None]) -> None:
+        """Have `hide` called before addresses are given up: from then on, nobody may begin to use
+        the memory but by `announce`."""
+        self._hide = hide
+
+    def make_room(self) -> bool:
+        """Take away all memory that no call and no mapping uses; whether there was any."""
+        with self._announcing:
+            return self._make_room()
+
+    def _make_room(self, most: int = 0) -> bool:
+        """The same, the oldest first, as long as it knows more than `most` bytes."""
+        with CtrlCWaits():
+            before = self._size
+            for attachment in list(self._known):
+                if self._size > most:
+                    self._give_up(attachment)
+            return self._size < before
+
+    def _give_up(self, attachment: Attachment) -> None:
+        """Take away memory unless it is used.  Who begins to use it holds it first, and then looks
+        whether it is known; so it is struck out first, and then its users are looked at."""
+        self._hide(attachment)
+        if not self._strike(attachment):
+            return
+        if attachment.is_idle:
+            attachment.knowers.remove(self)
+            self._take_away(attachment)
+        else:
+            self._note(attachment)
 
     def withdraw(self, attachment: Attachment) -> None:
-        """Take memory away from it; nothing to do if it is dead.  Never fails."""
-        if attachment in self._known:
-            self._known.discard(attachment)
-            if not self.dead:
-                try:
-                    self._ask(lambda link: link.withdraw(attachment.address))
-                except (OSError, Died) as error:
-                    _log.debug("withdraw %#x: %s", attachment.address, error)
+        """Take memory away from it that nobody has any more.  Never fails."""
+        if self._strike(attachment):
+            self._take_away(attachment)
+
+    def _take_away(self, attachment: Attachment) -> None:
+        if not self.dead:
+            try:
+                self._ask(lambda link: link.withdraw(attachment.address))
+            except (OSError, Died) as error:
+                _log.debug("withdraw %#x: %s", attachment.address, error)
 
     def _ask(self, request: Callable[[Link], object]) -> None:
         if not self._connected:

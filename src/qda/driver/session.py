@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from qda import limits
@@ -80,6 +81,15 @@ class Session:
         OSError ENODEV; Died.
         """
         self._peer.announce(attachment)
+
+    def when_needed(self, hide: Callable[[Attachment], None]) -> None:
+        """See `Peer.when_needed`."""
+        self._peer.when_needed(hide)
+
+    def make_room(self) -> bool:
+        """Take memory from the protection domain that no call and no mapping uses: its addresses
+        are needed.  Whether there was any."""
+        return self._peer.make_room()
 
     def refuse_if_dead(self) -> None:
         """Died, or OSError ENODEV, if no call can be answered any more."""

@@ -17,9 +17,9 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
-__all__ = ["Shared", "Uses"]
+__all__ = ["Keeps", "Shared", "Uses"]
 
 
 class Shared(ABC):
@@ -57,6 +57,9 @@ class Uses:
 
     __slots__ = ("_kept", "held")
 
+    works: ClassVar[bool] = True
+    """Whether what is held is being used, not only kept for others to use."""
+
     def __init__(self) -> None:
         self.held: list[Shared] = []
         self._kept = False
@@ -88,3 +91,11 @@ class Uses:
     ) -> None:
         if not self._kept:
             self.release()
+
+
+class Keeps(Uses):
+    """A user that only keeps things, for others to use: a handle."""
+
+    __slots__ = ()
+
+    works = False
