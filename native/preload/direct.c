@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,32 @@ static __thread struct {
     struct qda_key interrupted; /* the call that the server has, and to which it may come back */
     char token[sizeof(((struct qda_node *)0)->token)];
 } own __attribute__((tls_model("initial-exec")));
+
+/* What the program asks for. */
+struct asked {
+    uint64_t address; /* of its structure */
+    size_t length;
+    struct qda_request request;
+    unsigned char rest[48]; /* of a longer structure; right behind it */
+    struct qda_key key;
+};
+
+_Static_assert(offsetof(struct asked, rest) == offsetof(struct asked, request) + sizeof(struct qda_request),
+               "one structure");
+
+/* How long the structure is by a code, 0 if the code is none of a call that can be made here.  The
+ * DRM core, which writes back, finds a command by its number and copies what the code announces:
+ * Qualcomm's library announces 24 bytes. */
+static size_t length_by(const struct qda_lease *page, uint64_t code)
+{
+    const uint64_t sizes = (uint64_t)_IOC_SIZEMASK << _IOC_SIZESHIFT;
+    size_t length = _IOC_SIZE(code), least = sizeof(struct qda_request);
+    if (code == page->code)
+        return least;
+    if (!page->writes_back || (code ^ page->code) & ~sizes)
+        return 0;
+    return length > least && length <= least + sizeof(((struct asked *)0)->rest) ? length : 0;
+}
 
 /* The client of a direct call: this program. */
 
@@ -82,13 +109,14 @@ static void give_back(struct qda_leased *lease, struct qda_lent_lane *lane)
 
 /* Begin a call on a lane.  Returns 0, or QDA_DECLINED: then the lane is given back. */
 static long begin(struct qda_leased *lease, struct qda_lent_lane *lane, struct qda_port *port,
-                  const struct qda_request *request, uint32_t *wish)
+                  const struct asked *asked, uint32_t *wish)
 {
     if (!qda_is_there(lane->sleep) || !qda_is_there(lane->wake)) {
         qda_lease_give_up(lease);
         *wish = QDA_WISH_LEASE;
-    } else if (!qda_driver_begin(&lease->session, lane->call, port, own.tid, request->handle,
-                                 request->scalars, request->arguments)) {
+    } else if (!qda_driver_begin(&lease->session, lane->call, port, own.tid,
+                                 asked->request.handle, asked->request.scalars,
+                                 asked->request.arguments)) {
         lane->call->number = atomic_load(&lane->waiter.mine->bell) + 1;
         qda_ring(&lane->waiter, lane->call->number);
         return 0;
@@ -121,15 +149,14 @@ static enum qda_woken await_again(struct qda_lent_lane *lane)
 
 /* Wait for the answer of a call that has been sent, and take it. */
 static long finish(struct qda_leased *lease, struct qda_lent_lane *lane, struct qda_port *port,
-                   struct qda_request *request, uint64_t argument, const struct qda_key *key,
-                   enum qda_woken woken)
+                   struct asked *asked, enum qda_woken woken)
 {
     struct qda_call *call = lane->call;
     int32_t answer = 0;
     if (woken == QDA_RUNG && !qda_driver_answered(&lease->session, call, &answer))
         woken = QDA_DEAD; /* its context word has changed since: it can only be nonsense (H15) */
     if (woken == QDA_SIGNAL) { /* a handler without SA_RESTART has run */
-        if (qda_lane_leave(lease, lane, key))
+        if (qda_lane_leave(lease, lane, &asked->key))
             tell(lease->token, 0);
         return -EINTR;
     }
@@ -137,7 +164,7 @@ static long finish(struct qda_leased *lease, struct qda_lent_lane *lane, struct 
         call->outputs = 0;
     if (lease->page->writes_back)
         call->output[call->outputs++] =
-            (struct qda_piece){ argument, (unsigned char *)request, sizeof *request };
+            (struct qda_piece){ asked->address, (unsigned char *)&asked->request, asked->length };
     long result = qda_driver_finish(call, port) ? -EFAULT : answer;
     note_written(call);
     qda_driver_unpin(call);
@@ -149,11 +176,11 @@ static long finish(struct qda_leased *lease, struct qda_lent_lane *lane, struct 
     return result;
 }
 
-/* What a call is to be found by.  Returns 0, or QDA_DECLINED if its structure cannot be read. */
-static long read_request(uint64_t argument, struct qda_client *client, struct qda_request *request,
-                         struct qda_key *key)
+/* Read a structure.  Returns 0, or QDA_DECLINED if it cannot be read. */
+static long read_structure(uint64_t address, size_t length, struct qda_client *client,
+                           struct asked *asked)
 {
-    struct qda_piece piece = { argument, (unsigned char *)request, sizeof *request };
+    struct qda_piece piece = { address, (unsigned char *)&asked->request, length };
     int32_t process = qda_lease_process();
 
     memset(client, 0, sizeof *client);
@@ -161,38 +188,40 @@ static long read_request(uint64_t argument, struct qda_client *client, struct qd
     client->port.locate = locate;
     if (!process || client->port.fetch(&client->port, &piece, 1))
         return QDA_DECLINED;
-    *key = (struct qda_key){ this_thread(process), request->handle, request->scalars,
-                             request->arguments };
+    asked->address = address;
+    asked->length = length;
+    asked->key = (struct qda_key){ this_thread(process), asked->request.handle,
+                                   asked->request.scalars, asked->request.arguments };
     return 0;
 }
 
 /* Carry a call out on a lane; QDA_DECLINED if nothing has been done, and then what would help. */
-static long call_on(struct qda_leased *lease, const char *token, uint64_t argument, uint32_t *wish)
+static long call_on(struct qda_leased *lease, const struct qda_question *question, size_t length,
+                    uint32_t *wish)
 {
+    const char *token = question->token;
     struct qda_client client;
-    struct qda_request request;
+    struct asked asked;
     struct qda_leased *resumed;
-    struct qda_key key;
 
-    if (read_request(argument, &client, &request, &key))
+    if (read_structure(question->argument, length, &client, &asked))
         return QDA_DECLINED;
-    if (own.interrupted.tid && same(&own.interrupted, &key)
+    if (own.interrupted.tid && same(&own.interrupted, &asked.key)
         && !memcmp(own.token, token, sizeof own.token))
         return QDA_DECLINED; /* the server has this call */
-    struct qda_lent_lane *lane = qda_lane_resume(token, &key, &resumed);
+    struct qda_lent_lane *lane = qda_lane_resume(token, &asked.key, &resumed);
     if (lane) {
-        long result = finish(resumed, lane, &client.port, &request, argument, &key,
-                             await_again(lane));
+        long result = finish(resumed, lane, &client.port, &asked, await_again(lane));
         qda_lease_leave(resumed);
         return result;
     }
-    qda_lane_forsake(lease, key.tid);
+    qda_lane_forsake(lease, asked.key.tid);
     lane = qda_lane_take(lease);
     if (!lane)
         *wish = atomic_load(&lease->state) == QDA_LEASE_THERE ? QDA_WISH_LANE : QDA_WISH_LEASE;
-    if (!lane || begin(lease, lane, &client.port, &request, wish))
+    if (!lane || begin(lease, lane, &client.port, &asked, wish))
         return QDA_DECLINED;
-    return finish(lease, lane, &client.port, &request, argument, &key,
+    return finish(lease, lane, &client.port, &asked,
                   qda_await(&lane->waiter, lane->call->number, &lane->call->context, -1, -1));
 }
 
@@ -200,15 +229,14 @@ static long call_on(struct qda_leased *lease, const char *token, uint64_t argume
 static void note(const struct qda_question *question, long result)
 {
     struct qda_client client;
-    struct qda_request request;
-    struct qda_key key;
+    struct asked asked;
     if ((result != -EINTR && !own.interrupted.tid)
-        || read_request(question->argument, &client, &request, &key))
+        || read_structure(question->argument, sizeof asked.request, &client, &asked))
         return;
     if (result == -EINTR) {
-        own.interrupted = key;
+        own.interrupted = asked.key;
         memcpy(own.token, question->token, sizeof own.token);
-    } else if (same(&own.interrupted, &key)) {
+    } else if (same(&own.interrupted, &asked.key)) {
         own.interrupted.tid = 0;
     }
 }
@@ -235,8 +263,9 @@ long qda_call(struct qda_question *question)
     if (lease) {
         /* What is no cancellation point in libc must not become one. */
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-        if (question->code == lease->page->code)
-            result = call_on(lease, question->token, question->argument, &wish);
+        size_t length = length_by(lease->page, question->code);
+        if (length)
+            result = call_on(lease, question, length, &wish);
         qda_lease_leave(lease);
         pthread_setcancelstate(cancel, NULL);
     }

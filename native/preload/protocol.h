@@ -75,7 +75,7 @@ struct qda_lease {
     uint64_t device; /* Address of the pool on the bus */
     uint64_t code; /* The ioctl that is a call */
     uint32_t by_identity; /* 1: objects are named by their inode numbers, 0: by their handles */
-    uint32_t writes_back; /* 1: the structure of a call is written back after it */
+    uint32_t writes_back; /* 1: a call's structure is as long as its code says, and written back */
 };
 
 /* A buffer object that calls may name; 0 in `named` if there is none. */

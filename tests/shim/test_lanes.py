@@ -62,6 +62,13 @@ def test_part_in_other_dialects(
     system.settle()
 
 
+def test_structure_of_a_call_has_the_size_that_is_announced(
+    system: System, programs: Programs
+) -> None:
+    """Spec 4.1, clients.md 5: 24 bytes of Qualcomm's library, and others, as by the DRM core."""
+    system.run(programs.build("announced"))
+
+
 @contextmanager
 def served(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """A server in a process of its own, and the environment for its programs."""
@@ -101,10 +108,15 @@ def hear(program: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="lanes are lent where the core is compiled")
-def test_calls_need_no_server(programs: Programs, tmp_path: Path) -> None:
-    """Inline, and with a buffer, while the server does not run."""
-    with served(tmp_path) as (server, variables):
-        program = start(variables, programs.build("lanes"), "without_server")
+@pytest.mark.parametrize("options", [(), ("--mixed",)], ids=["", "mixed"])
+@pytest.mark.parametrize("name", ["lanes", "announced"])
+def test_calls_need_no_server(
+    programs: Programs, tmp_path: Path, name: str, options: tuple[str, ...]
+) -> None:
+    """Inline, with a buffer, and with a structure that is announced longer than it is, while the
+    server does not run."""
+    with served(tmp_path, *options) as (server, variables):
+        program = start(variables, programs.build(name), "without_server")
         assert hear(program) == "ready"
         server.send_signal(signal.SIGSTOP)
         tell(program)

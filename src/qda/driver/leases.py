@@ -34,8 +34,8 @@ class Terms(NamedTuple):
 
 class Direct(NamedTuple):
     """What a program has to know of an open node to call without the driver: the `code` of a call,
-    whether its structure is written back after it, and whether an fd field is a descriptor, of
-    memory with an identity, or a handle."""
+    whether its structure is as long as the code says and written back after it, and whether an fd
+    field is a descriptor, of memory with an identity, or a handle."""
 
     leases: Leases
     code: int

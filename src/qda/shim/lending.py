@@ -32,6 +32,7 @@ from qda.shim.caller import Caller
 from qda.shim.lease import ProgramLease
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Kind, Wish
+from qda.uapi import ioctl_number
 
 __all__ = ["Lending"]
 
@@ -86,7 +87,7 @@ class Lending:
         if not self._lends or not isinstance(front, FileFront):
             return
         direct: Direct | None = front.direct
-        if direct is None or code != direct.code:
+        if direct is None or ioctl_number(code) != ioctl_number(direct.code):
             return
         try:
             lease = self._lease(caller, node, direct, wishes)

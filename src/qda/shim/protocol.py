@@ -163,7 +163,7 @@ class LeasePage(Record, spelling="qda_lease"):
     device: int = u64("Address of the pool on the bus", unit="address")
     code: int = u64("The ioctl that is a call")
     by_identity: int = u32("1: objects are named by their inode numbers, 0: by their handles")
-    writes_back: int = u32("1: the structure of a call is written back after it")
+    writes_back: int = u32("1: a call's structure is as long as its code says, and written back")
 
 
 class Lent(Record, spelling="qda_lent"):
