@@ -16,9 +16,8 @@ import errno
 import logging
 import os
 
-from qda.driver import Client, LocalClient
+from qda.driver import Client
 from qda.driver.accel import AccelFront
-from qda.driver.front import Place, T
 from qda.linux import identity_of
 from qda.memory import ClientAddress
 from qda.uapi import V1
@@ -32,13 +31,18 @@ _GEM_CREATE = V1.command("GEM_CREATE").code
 _WORD = 8
 
 
-class MixedFront:
-    """A front of dialect RFC that also understands what programs take from dialect V1."""
+class MixedFront(AccelFront):
+    """A front of dialect RFC, made in place of `front`, that also understands what programs take
+    from dialect V1.
+
+    Calls that a program makes by itself name handles alone: an address that is not in the handle's
+    memory is declined there, and looked at here.
+    """
 
     def __init__(self, front: AccelFront) -> None:
-        self._front = front
+        super().__init__(front.file, front.dialect)
         self._told = False
-        front.file.handle_of = self._handle_of
+        self.file.handle_of = self._handle_of
 
     def _tell(self, client: Client, what: str) -> None:
         """Log the first thing that a kernel would not have understood."""
@@ -59,7 +63,7 @@ class MixedFront:
             os.close(descriptor)
             return fd
         try:
-            handle = self._front.file.import_descriptor(descriptor)
+            handle = self.file.import_descriptor(descriptor)
         except OSError:
             return fd
         self._tell(client, f"calls a buffer by its descriptor {fd} and not by a GEM handle")
@@ -69,22 +73,10 @@ class MixedFront:
         """See `Front.ioctl`."""
         given = client.read(address, GemCreateV1.byte_size) if code == _GEM_CREATE else None
         if given is None or not any(given[:_WORD]):
-            return self._front.ioctl(client, code, address)
+            return super().ioctl(client, code, address)
         self._tell(client, "allocates a buffer in the layout of dialect v1")
         request = GemCreateV1.unpack(given)  # what stands behind its size is not looked at
         asked = GemCreate(size=request.size)
-        result = -asked.breach() or self._front.carry_out(GEM_CREATE, client, asked)
+        result = -asked.breach() or self.carry_out(GEM_CREATE, client, asked)
         request.handle = asked.handle
         return result if client.write(address, request.pack()) else -errno.EFAULT
-
-    def at_once(self, client: LocalClient, code: int, data: bytearray) -> int | None:
-        """See `Front.at_once`: its clients are in other processes."""
-        return None
-
-    def mmap(self, length: int, offset: int, place: Place[T]) -> T:
-        """See `Front.mmap`."""
-        return self._front.mmap(length, offset, place)
-
-    def close(self, client: Client | None = None) -> None:
-        """See `Front.close`."""
-        self._front.close(client)

@@ -75,7 +75,7 @@ class DeviceServer:
             undo.callback(self._mirror.close)
             self.socket = self._mirror.socket
             self._nodes = OpenNodes(lambda *node: self._requests.released(*node))
-            self._lending = Lending(self._nodes.leave, lanes and not mixed)
+            self._lending = Lending(self._nodes.leave, lanes)
             self._nodes.recall = self._lending.recall
             undo.callback(self._lending.close)
             undo.callback(self._nodes.close)
