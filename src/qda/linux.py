@@ -15,7 +15,6 @@ import errno
 import fcntl
 import mmap
 import os
-import select
 import signal
 import socket
 import struct
@@ -31,7 +30,6 @@ __all__ = [
     "address_of",
     "cookie_of",
     "die_with_parent",
-    "has_ended",
     "identity_of",
     "ioctl",
     "map_shared",
@@ -381,13 +379,6 @@ def peer_of(connection: socket.socket) -> tuple[int, int, int]:
     except OSError:
         pidfd = os.pidfd_open(pid)
     return pid, uid, pidfd
-
-
-def has_ended(pidfd: int) -> bool:
-    """Whether a process has."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 # Libraries.

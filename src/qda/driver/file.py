@@ -14,7 +14,6 @@ from typing import NamedTuple
 from qda import limits
 from qda.driver.banks import Attachment, ContextBank
 from qda.driver.device import Device
-from qda.driver.leases import Leases
 from qda.driver.mapping import Mappings
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
@@ -204,17 +203,6 @@ class OpenFile:
             self.close_handle(number)
 
     # Sessions.
-
-    @property
-    def leases(self) -> Leases | None:
-        """The leases of its session, None if the driver has to see all its calls.
-
-        A protection domain believes who has one of its lanes, so it must be the program's own.
-        """
-        session = self.session
-        if session is None or session.kind is not ProtectionDomain.USER or not self.in_core:
-            return None
-        return session.leases
 
     def start_session(self, kind: ProtectionDomain) -> Session:
         """Connect to a protection domain.  OSError ENODEV, ENOMEM."""

@@ -24,6 +24,7 @@ from qda.driver.interrupts import CtrlCWaits
 from qda.driver.leases import Direct
 from qda.driver.memory import Client, LocalClient
 from qda.driver.peer import Died
+from qda.fastrpc.domains import ProtectionDomain
 from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.uapi import Command, ioctl_copies, ioctl_size
@@ -160,17 +161,19 @@ class FileFront(Generic[F]):
     @property
     def direct(self) -> Direct | None:
         """How programs may call without the driver, None if they may not."""
-        leases = self.file.leases
-        if leases is None:
+        session = self.file.session
+        if session is None or not session.lends or not self.file.in_core:
             return None
-        return Direct(leases, self.invoke_code, self.writes_back, self.file.descriptors)
+        if session.kind is not ProtectionDomain.USER:
+            return None  # it believes whoever has one of its lanes, and is not the program's alone
+        return Direct(session.leases, self.invoke_code, self.writes_back, self.file.descriptors)
 
     def lost(self) -> int:
         """The result of a call that a program has made without the driver, and which nobody answers
         any more.  EIO if somebody does."""
         session = self.file.session
         try:
-            return -errno.EIO if session is None else session.lost()
+            return -errno.EIO if session is None else session.leases.lost()
         except OSError as error:
             return self.failed(error)
 

@@ -10,12 +10,14 @@ How a lease looks to its program is not known here, see `qda.shim.lending`.
 
 from __future__ import annotations
 
+import errno
 import threading
 from typing import NamedTuple, Protocol
 
 from qda.driver.banks import Attachment
 from qda.driver.lanes import Lane, Lanes
 from qda.driver.peer import Peer
+from qda.errors import PROCESS_DIED
 from qda.rpmsg import Bells
 
 __all__ = ["Direct", "Lease", "LeasedLane", "Leases", "Terms"]
@@ -135,6 +137,12 @@ class Leases:
         """Number of calls under way on lanes that programs have, or had."""
         self.reap()
         return sum(lease.calls for lease in self._all()) + len(self._unanswered)
+
+    def lost(self) -> int:
+        """The result of a call that the driver has not seen, after death.  OSError ENODEV, EIO."""
+        if not self._peer.dead:
+            raise OSError(errno.EIO, "the protection domain lives")
+        return self._peer.gone(PROCESS_DIED)
 
     # Lanes.
 

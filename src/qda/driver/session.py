@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 from collections.abc import Callable
@@ -48,6 +47,9 @@ class Session:
     the context ids of its calls name (spec 2.8).  OSError ENODEV without a DSP, ENOMEM.
     `leases` has the lanes that programs call on by themselves.
     """
+
+    lends = True
+    """Whether there may be calls of which it knows nothing: not where all are shown."""
 
     def __init__(
         self,
@@ -157,12 +159,6 @@ class Session:
         result = heard(call)
         call.take(_ANSWER)
         return call.finish(result) if call.finish else result
-
-    def lost(self) -> int:
-        """The result of a call that the driver has not seen, after death.  OSError ENODEV, EIO."""
-        if not self._peer.dead:
-            raise OSError(errno.EIO, "the protection domain lives")
-        return self._peer.gone(PROCESS_DIED)
 
     @property
     def calls(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 from collections.abc import Callable, Sequence
 
 from qda import limits
@@ -20,7 +21,14 @@ from qda.shim.memory import CallerMemory
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Kind
 
-__all__ = ["Caller"]
+__all__ = ["Caller", "has_ended"]
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether a process has ended."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Caller:

@@ -115,13 +115,18 @@ class ProgramLease:
                 word_clear(self._word(number), _RECALLED)  # the program was faster
             return False
 
-    def recall(self) -> None:
-        """Want all lanes back: those without a call at once, others when their calls end."""
+    def recall(self, *, for_good: bool = False) -> None:
+        """Want all lanes back: those without a call at once, others when their calls end.
+
+        `for_good` says that the program has lost their bells.
+        """
         with self._lock:
             if not self.is_over:
                 for number in self._lanes:
                     word_set(self._word(number), _RECALLED)
                 self._settle()
+            if for_good:
+                self._known.intersection_update(self._lanes)
 
     def settle(self) -> None:
         """Take back what was recalled and is free, and memory that no call has any more."""

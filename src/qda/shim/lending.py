@@ -27,8 +27,7 @@ from qda.core import IS_COMPILED
 from qda.driver.front import FileFront
 from qda.driver.leases import Direct
 from qda.driver.peer import Died
-from qda.linux import has_ended
-from qda.shim.caller import Caller
+from qda.shim.caller import Caller, has_ended
 from qda.shim.lease import ProgramLease
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Kind, Wish
@@ -59,6 +58,8 @@ class _Borrower:
     def forget(self) -> None:
         """Forget the leases that are over."""
         self.leases = [(node, lease) for node, lease in self.leases if not lease.is_over]
+        tokens = {node.token for node, _ in self.leases}
+        self.times = Counter({token: self.times[token] for token in tokens})
 
 
 class Lending:
@@ -111,17 +112,17 @@ class Lending:
             if borrower is None:
                 borrower = self._borrowers[caller.pid] = _Borrower(caller.pidfd)
                 self._ends.register(borrower.pidfd, select.EPOLLIN | select.EPOLLONESHOT)
+            borrower.forget()
             before = [lease for of, lease in borrower.leases if of is node]
             borrower.times[node.token] += 1
             if borrower.times[node.token] > limits.LEASES or borrower.lent >= limits.LENT_LANES:
                 return None
         for lease in before:  # the program has closed its bells, or was executed anew
-            lease.recall()
+            lease.recall(for_good=True)
             if not lease.is_mapped:
                 lease.leave()
         lease = ProgramLease(caller.pid, direct)
         with self._lock:
-            borrower.forget()
             borrower.leases.append((node, lease))
         pool = direct.leases.terms.descriptor
         caller.connection.lend(Kind.LEASE, 0, (lease.descriptor, pool))

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from qda import limits
 from qda.errors import UsageError
-from qda.linux import has_ended, peer_of
-from qda.shim.caller import Caller
+from qda.linux import peer_of
+from qda.shim.caller import Caller, has_ended
 from qda.shim.connection import Connection
 from qda.shim.lending import Lending
 from qda.shim.mirror import Mirror
