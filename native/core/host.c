@@ -65,16 +65,26 @@ static long fetch_all(pid_t pid, const struct qda_piece *pieces, uint32_t count)
     return 0;
 }
 
+/* Whether all pieces lie in memory that is at hand. */
+static int is_at_hand(const struct qda_client *client, const struct qda_piece *pieces,
+                      uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t offset = pieces[i].there - (uintptr_t)client->at_hand;
+        if (offset > client->at_hand_size || pieces[i].length > client->at_hand_size - offset)
+            return 0;
+    }
+    return 1;
+}
+
 static long fetch(struct qda_port *port, const struct qda_piece *pieces, uint32_t count)
 {
     struct qda_client *client = (struct qda_client *)(void *)port;
-    uint64_t offset = pieces->there - (uintptr_t)client->at_hand;
-    if (count == 1 && offset <= client->at_hand_size
-        && pieces->length <= client->at_hand_size - offset) {
-        memcpy(pieces->here, client->at_hand + offset, (size_t)pieces->length);
-        return 0;
-    }
-    return fetch_all(client->pid, pieces, count);
+    if (!is_at_hand(client, pieces, count))
+        return fetch_all(client->pid, pieces, count);
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(pieces[i].here, (void *)(uintptr_t)pieces[i].there, (size_t)pieces[i].length);
+    return 0;
 }
 
 static long store(struct qda_port *port, const struct qda_piece *pieces, uint32_t count)
@@ -82,6 +92,11 @@ static long store(struct qda_port *port, const struct qda_piece *pieces, uint32_
     struct qda_client *client = (struct qda_client *)(void *)port;
     struct iovec here[QDA_BATCH], there[QDA_BATCH];
 
+    if (is_at_hand(client, pieces, count)) {
+        for (uint32_t i = 0; i < count; i++)
+            memcpy((void *)(uintptr_t)pieces[i].there, pieces[i].here, (size_t)pieces[i].length);
+        return 0;
+    }
     for (uint32_t first = 0; first < count; first += QDA_BATCH) {
         uint32_t some = count - first < QDA_BATCH ? count - first : QDA_BATCH;
         uint64_t total = 0;

@@ -68,11 +68,32 @@ static struct qda_kept *open_maps(void)
     return atomic_load(maps);
 }
 
+/* The client of one call, and the mapping that it has asked for last: its arguments often lie in
+ * one.  The next call asks again, since mappings change. */
+struct caller {
+    struct qda_client client;
+    struct qda_area found;
+};
+
 static long locate(struct qda_port *port, uint64_t address, struct qda_area *found)
 {
-    struct qda_kept *file = open_maps();
-    (void)port;
-    return file ? qda_locate(file->number, address, found) : -ENOENT;
+    struct caller *caller = (struct caller *)(void *)port;
+    long failed = 0;
+    if (address < caller->found.start || address >= caller->found.end) {
+        struct qda_kept *file = open_maps();
+        failed = file ? qda_locate(file->number, address, &caller->found) : -ENOENT;
+    }
+    *found = caller->found;
+    return failed;
+}
+
+/* Most programs have their structure on the stack, just above what the library has there.  The pages
+ * of our own frames are there to be read and written, without a system call each time. */
+static void take_at_hand(struct qda_client *client, const void *lowest, const void *highest)
+{
+    uintptr_t start = (uintptr_t)lowest & -(uintptr_t)QDA_PAGE;
+    client->at_hand = (unsigned char *)start;
+    client->at_hand_size = ((uintptr_t)highest | (QDA_PAGE - 1)) + 1 - start;
 }
 
 static int same(const struct qda_key *a, const struct qda_key *b)
@@ -176,19 +197,22 @@ static long finish(struct qda_leased *lease, struct qda_lent_lane *lane, struct 
     return result;
 }
 
-/* Read a structure.  Returns 0, or QDA_DECLINED if it cannot be read. */
-static long read_structure(uint64_t address, size_t length, struct qda_client *client,
-                           struct asked *asked)
+/* Read the structure of a question, which lies in a frame of ours.  Returns 0, or QDA_DECLINED if it
+ * cannot be read. */
+static long read_structure(const struct qda_question *question, size_t length,
+                           struct caller *caller, struct asked *asked)
 {
-    struct qda_piece piece = { address, (unsigned char *)&asked->request, length };
+    struct qda_client *client = &caller->client;
+    struct qda_piece piece = { question->argument, (unsigned char *)&asked->request, length };
     int32_t process = qda_lease_process();
 
-    memset(client, 0, sizeof *client);
+    memset(caller, 0, sizeof *caller);
     qda_client_init(client, process, USER_SPACE, -1);
     client->port.locate = locate;
+    take_at_hand(client, caller, (const char *)(question + 1) - 1);
     if (!process || client->port.fetch(&client->port, &piece, 1))
         return QDA_DECLINED;
-    asked->address = address;
+    asked->address = question->argument;
     asked->length = length;
     asked->key = (struct qda_key){ this_thread(process), asked->request.handle,
                                    asked->request.scalars, asked->request.arguments };
@@ -200,18 +224,19 @@ static long call_on(struct qda_leased *lease, const struct qda_question *questio
                     uint32_t *wish)
 {
     const char *token = question->token;
-    struct qda_client client;
+    struct caller caller;
     struct asked asked;
     struct qda_leased *resumed;
 
-    if (read_structure(question->argument, length, &client, &asked))
+    if (read_structure(question, length, &caller, &asked))
         return QDA_DECLINED;
     if (own.interrupted.tid && same(&own.interrupted, &asked.key)
         && !memcmp(own.token, token, sizeof own.token))
         return QDA_DECLINED; /* the server has this call */
+    struct qda_port *port = &caller.client.port;
     struct qda_lent_lane *lane = qda_lane_resume(token, &asked.key, &resumed);
     if (lane) {
-        long result = finish(resumed, lane, &client.port, &asked, await_again(lane));
+        long result = finish(resumed, lane, port, &asked, await_again(lane));
         qda_lease_leave(resumed);
         return result;
     }
@@ -219,19 +244,19 @@ static long call_on(struct qda_leased *lease, const struct qda_question *questio
     lane = qda_lane_take(lease);
     if (!lane)
         *wish = atomic_load(&lease->state) == QDA_LEASE_THERE ? QDA_WISH_LANE : QDA_WISH_LEASE;
-    if (!lane || begin(lease, lane, &client.port, &asked, wish))
+    if (!lane || begin(lease, lane, port, &asked, wish))
         return QDA_DECLINED;
-    return finish(lease, lane, &client.port, &asked,
+    return finish(lease, lane, port, &asked,
                   qda_await(&lane->waiter, lane->call->number, &lane->call->context, -1, -1));
 }
 
 /* Remember a call that a signal has interrupted while the server had it, until it is over. */
 static void note(const struct qda_question *question, long result)
 {
-    struct qda_client client;
+    struct caller caller;
     struct asked asked;
     if ((result != -EINTR && !own.interrupted.tid)
-        || read_structure(question->argument, sizeof asked.request, &client, &asked))
+        || read_structure(question, sizeof asked.request, &caller, &asked))
         return;
     if (result == -EINTR) {
         own.interrupted = asked.key;
