@@ -64,7 +64,7 @@ class Calls:
                     raise
                 except OSError as error:
                     operation = label or _called(handle, method)
-                    raise DeviceError.of(operation, self._file.domain, error) from error
+                    raise self._file.refusal(operation, error) from error
                 if not result:
                     return results
                 status = as_unsigned(result)
