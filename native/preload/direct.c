@@ -168,6 +168,8 @@ static enum qda_woken await_again(struct qda_lent_lane *lane)
     return QDA_RUNG;
 }
 
+enum { BAD_STATE = (int)0x8000040d }; /* of a call whose session is released (qda.errors) */
+
 /* Wait for the answer of a call that has been sent, and take it. */
 static long finish(struct qda_leased *lease, struct qda_lent_lane *lane, struct qda_port *port,
                    struct asked *asked, enum qda_woken woken)
@@ -176,6 +178,8 @@ static long finish(struct qda_leased *lease, struct qda_lent_lane *lane, struct 
     int32_t answer = 0;
     if (woken == QDA_RUNG && !qda_driver_answered(&lease->session, call, &answer))
         woken = QDA_DEAD; /* its context word has changed since: it can only be nonsense (H15) */
+    if (woken == QDA_RUNG && answer == BAD_STATE && atomic_load(lane->waiter.dead))
+        woken = QDA_DEAD; /* it was answered because the session ends: the server says why */
     if (woken == QDA_SIGNAL) { /* a handler without SA_RESTART has run */
         if (qda_lane_leave(lease, lane, &asked->key))
             tell(lease->token, 0);
