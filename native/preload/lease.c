@@ -139,23 +139,28 @@ static int is_answered(const struct qda_lent_lane *lane)
     return qda_has_rung(lane->waiter.other, lane->call->number, &lane->call->context);
 }
 
-/* Take a call that was left; whether it was still so. */
-static int take_left(struct qda_leased *lease, struct qda_lent_lane *lane)
+/* Take a call that was left when the lane's word was SEEN; whether it is still that one. */
+static int take_left(struct qda_leased *lease, struct qda_lent_lane *lane, uint32_t seen)
 {
-    if (!(atomic_fetch_and(lane->word, ~(uint32_t)QDA_LANE_LEFT) & QDA_LANE_LEFT))
-        return 0;
+    uint32_t now = seen;
+    do {
+        if (!(now & QDA_LANE_LEFT) || (now ^ seen) & ~(uint32_t)QDA_LANE_RECALLED)
+            return 0;
+    } while (!atomic_compare_exchange_weak(lane->word, &now, now & ~(uint32_t)QDA_LANE_LEFT));
     lease->left--;
     return 1;
 }
 
 static void end_forsaken(struct qda_leased *lease)
 {
-    for (struct qda_lent_lane *lane = lease->lanes; lane < lease->lanes + QDA_LENT_LANES; lane++)
-        if (lane->there && *lane->word & QDA_LANE_LEFT && !lane->key.tid && is_answered(lane)
-            && take_left(lease, lane)) {
+    for (struct qda_lent_lane *lane = lease->lanes; lane < lease->lanes + QDA_LENT_LANES; lane++) {
+        uint32_t seen = lane->there ? atomic_load(lane->word) : 0;
+        if (seen & QDA_LANE_LEFT && !lane->key.tid && is_answered(lane)
+            && take_left(lease, lane, seen)) {
             qda_driver_unpin(lane->call);
             qda_lane_give_back(lane);
         }
+    }
 }
 
 struct qda_lent_lane *qda_lane_take(struct qda_leased *lease)
@@ -166,8 +171,9 @@ struct qda_lent_lane *qda_lane_take(struct qda_leased *lease)
         || atomic_load(&lease->state) != QDA_LEASE_THERE)
         return NULL;
     for (struct qda_lent_lane *lane = lease->lanes; lane < lease->lanes + QDA_LENT_LANES; lane++) {
-        uint32_t nobody = 0;
-        if (lane->there && atomic_compare_exchange_strong(lane->word, &nobody, QDA_LANE_BUSY))
+        uint32_t now = lane->there ? atomic_load(lane->word) : QDA_LANE_STATES;
+        uint32_t next = now + QDA_LANE_CALL + QDA_LANE_BUSY;
+        if (!(now & QDA_LANE_STATES) && atomic_compare_exchange_strong(lane->word, &now, next))
             return lane;
     }
     return NULL;
@@ -193,13 +199,15 @@ struct qda_lent_lane *qda_lane_resume(const char *token, const struct qda_key *k
         struct qda_leased *found = &table->leases[i];
         if (!found->left || !enter(found, token, QDA_LEASE_THERE, QDA_LEASE_OVER))
             continue;
-        for (struct qda_lent_lane *lane = found->lanes; lane < found->lanes + QDA_LENT_LANES; lane++)
-            if (lane->there && *lane->word & QDA_LANE_LEFT && lane->key.tid == key->tid
+        for (struct qda_lent_lane *lane = found->lanes; lane < found->lanes + QDA_LENT_LANES; lane++) {
+            uint32_t seen = lane->there ? atomic_load(lane->word) : 0;
+            if (seen & QDA_LANE_LEFT && lane->key.tid == key->tid
                 && lane->key.handle == key->handle && lane->key.scalars == key->scalars
-                && lane->key.arguments == key->arguments && take_left(found, lane)) {
+                && lane->key.arguments == key->arguments && take_left(found, lane, seen)) {
                 *lease = found;
                 return lane;
             }
+        }
         qda_lease_leave(found);
     }
     return NULL;
@@ -383,14 +391,19 @@ static void add_lane(const char *token, uint32_t number, const int *descriptors)
     struct qda_leased *lease = qda_lease_enter(token);
     struct qda_kept *sleep = qda_keep(descriptors[0]), *wake = qda_keep(descriptors[1]);
     struct qda_lent_lane *lane = lease ? lease->lanes : NULL;
-    while (lease && lane < lease->lanes + QDA_LENT_LANES && lane->there)
+    while (lease && lane < lease->lanes + QDA_LENT_LANES && atomic_exchange(&lane->taken, 1))
         lane++;
-    if (lane && lane < lease->lanes + QDA_LENT_LANES && sleep && wake && number <= QDA_LANES
-        && (lane->call = memory(sizeof *lane->call, MADV_DONTFORK))) {
-        lane->sleep = sleep;
-        lane->wake = wake;
-        fill(lane, lease, number);
-        sleep = wake = NULL;
+    if (lane && lane < lease->lanes + QDA_LENT_LANES) {
+        lane->call = sleep && wake && number <= QDA_LANES
+            ? memory(sizeof *lane->call, MADV_DONTFORK) : NULL;
+        if (lane->call) {
+            lane->sleep = sleep;
+            lane->wake = wake;
+            fill(lane, lease, number);
+            sleep = wake = NULL;
+        } else {
+            atomic_store(&lane->taken, 0);
+        }
     }
     if (sleep)
         qda_drop(sleep);

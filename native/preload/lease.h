@@ -57,10 +57,18 @@ struct qda_key {
     uint64_t arguments;
 };
 
+/* A lane's word, which the server shares: what has the lane, and above that a count of its calls.
+ * So who compares and exchanges it sees that meanwhile the lane was another call's. */
+enum {
+    QDA_LANE_CALL = 8,
+    QDA_LANE_STATES = QDA_LANE_BUSY | QDA_LANE_LEFT | QDA_LANE_RECALLED,
+};
+
 struct qda_lent_lane {
+    _Atomic uint32_t taken; /* by a thread that takes up what the server has sent: first of all */
     _Atomic uint32_t there; /* last of all that is set */
     uint32_t number;
-    _Atomic uint32_t *word; /* of QDA_LANE_*, which the server shares */
+    _Atomic uint32_t *word;
     struct qda_call *call;
     struct qda_waiter waiter;
     struct qda_kept *sleep, *wake;

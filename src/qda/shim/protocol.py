@@ -114,7 +114,8 @@ class Wish(enum.IntFlag):
 
 
 class LaneState(enum.IntFlag):
-    """The word of a lane that is lent.  0 says that the program may take it for a call."""
+    """The word of a lane that is lent.  Without any, the program may take it for a call.  What is
+    above them is the program's."""
 
     BUSY = 1
     """The program's: a call has it."""
