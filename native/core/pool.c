@@ -104,15 +104,18 @@ static PyObject *pool_give_back(PyObject *object, PyObject *number)
     Py_RETURN_NONE;
 }
 
-/* Others have sent on the lane: what the DSP has answered is what has been sent. */
+/* Others have sent on the lane: what the DSP has answered is what has been sent.  Who sent may have
+ * died before it woke the DSP. */
 static PyObject *pool_recount(PyObject *object, PyObject *number)
 {
     struct qda_entry *entry = lane_of((struct qda_pool *)object, (int)PyLong_AsLong(number));
     if (!entry)
         return NULL;
     uint32_t asked = atomic_load(&entry->waiter.mine->bell);
-    if (asked != atomic_load(&entry->waiter.other->bell))
+    if (asked != atomic_load(&entry->waiter.other->bell)) {
+        qda_ring(&entry->waiter, asked);
         Py_RETURN_FALSE;
+    }
     entry->call.number = asked;
     Py_RETURN_TRUE;
 }
@@ -236,7 +239,7 @@ static PyMethodDef pool_methods[] = {
     { "give_back", pool_give_back, METH_O, "Free a lane that was claimed; else nothing." },
     { "recount", pool_recount, METH_O,
       "Go on counting where others have, who sent on a claimed lane; false if a request of theirs\n"
-      "has not been answered." },
+      "has not been answered: then the DSP is told of it again." },
     { "send", pool_send, METH_VARARGS, "send(lane, message): put the message in, and ring." },
     { "poll", pool_poll, METH_O,
       "From now on look for so many microseconds before sleeping, in calls of opened modules." },

@@ -152,7 +152,7 @@ static void note_written(const struct qda_call *call)
         NOTE_WRITTEN((void *)(uintptr_t)call->output[i].there, call->output[i].length);
 }
 
-/* Wait for the answer of a call that was left.  The program may have closed the bells since. */
+/* Wait for the answer of a call, of which the program may have closed the bells. */
 static enum qda_woken await_again(struct qda_lent_lane *lane)
 {
     static const struct timespec moment = { 0, 1000000 };
@@ -250,8 +250,11 @@ static long call_on(struct qda_leased *lease, const struct qda_question *questio
         *wish = atomic_load(&lease->state) == QDA_LEASE_THERE ? QDA_WISH_LANE : QDA_WISH_LEASE;
     if (!lane || begin(lease, lane, port, &asked, wish))
         return QDA_DECLINED;
-    return finish(lease, lane, port, &asked,
-                  qda_await(&lane->waiter, lane->call->number, &lane->call->context, -1, -1));
+    enum qda_woken woken =
+        qda_await(&lane->waiter, lane->call->number, &lane->call->context, -1, -1);
+    if (woken == QDA_DEAD && !qda_is_there(lane->sleep)) /* closed in the middle of the call */
+        woken = await_again(lane);
+    return finish(lease, lane, port, &asked, woken);
 }
 
 /* Remember a call that a signal has interrupted while the server had it, until it is over. */

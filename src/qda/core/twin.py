@@ -100,10 +100,11 @@ class Pool:
 
     def recount(self, lane: int) -> bool:
         """Go on counting where others have, who sent on a claimed lane; False if a request of
-        theirs has not been answered."""
+        theirs has not been answered: then the DSP is told of it again."""
         found = self._lane(lane)
         asked = found.waiter.mine.bell
         if asked != found.waiter.other.bell:
+            found.waiter.ring(asked)
             return False
         found.number = asked
         return True

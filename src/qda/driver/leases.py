@@ -111,7 +111,9 @@ class Leases:
         peer.when_dead(self._mourn)
 
     def add(self, lease: Lease) -> None:
-        """There is one more."""
+        """There is one more.  Those whose programs are gone are let go of, or there would be ever
+        more of a program that has many children."""
+        self.reap()
         with self._lock:
             self._leases.append(lease)
         if self._peer.dead:

@@ -183,7 +183,10 @@ class ProgramLease:
     @property
     def is_mapped(self) -> bool:
         """Whether the process that it was given to still has it: not after an exec."""
-        inode = str(os.fstat(self.descriptor).st_ino)
+        with self._lock:
+            if self.is_over:
+                return False
+            inode = str(os.fstat(self.descriptor).st_ino)
         try:
             maps = Path(f"/proc/{self.pid}/maps").read_text()
         except OSError:

@@ -1,0 +1,346 @@
+/* Programs that do to their lanes what none should, or end where none expects it. */
+#define _GNU_SOURCE
+#include "program.h"
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+enum { CALLS = 100, LANES = 256, SLOT = 64 << 10, POOL = LANES * SLOT, WORDS = 1024, PAGE = 102400 };
+
+extern char **environ;
+
+static int node;
+static uint32_t calculator;
+
+static void check_calls(int count)
+{
+    while (count--)
+        CHECK(sum(node, calculator, inline_part(numbers, sizeof numbers)) == TOTAL);
+}
+
+static void say(const char *line)
+{
+    printf("%s\n", line);
+    fflush(stdout);
+}
+
+static void wait_for_line(void)
+{
+    char line[16];
+    CHECK(fgets(line, sizeof line, stdin));
+}
+
+static void *park(void *unused)
+{
+    int result;
+    while ((result = call(node, calculator, QDA_SCALARS(PARK, 0, 0), NULL)) && errno == EINTR)
+        ;
+    CHECK(result == 0);
+    return unused;
+}
+
+static pthread_t park_in_thread(void)
+{
+    pthread_t thread;
+    uint32_t before = ask(node, calculator, ENTERED);
+    CHECK(pthread_create(&thread, NULL, park, NULL) == 0);
+    while (ask(node, calculator, ENTERED) == before)
+        sched_yield();
+    return thread;
+}
+
+static void release(pthread_t parked)
+{
+    CHECK(call(node, calculator, QDA_SCALARS(RELEASE, 0, 0), NULL) == 0);
+    CHECK(pthread_join(parked, NULL) == 0);
+}
+
+static void wait_for(pid_t child)
+{
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+/* What the server shares with this program, by its size; the last mapping of it. */
+static unsigned char *find_shared(size_t size)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    unsigned long start, end, found = 0;
+    while (fgets(line, sizeof line, maps))
+        if (strstr(line, "/memfd:qda") && sscanf(line, "%lx-%lx", &start, &end) == 2
+            && end - start == size)
+            found = start;
+    fclose(maps);
+    return (unsigned char *)found;
+}
+
+static uint32_t *find_words(void)
+{
+    return (uint32_t *)(void *)(find_shared(PAGE) + WORDS);
+}
+
+/* What children have had goes before their parent does. */
+static void many_children(void)
+{
+    enum { CHILDREN = 40 };
+    check_calls(2);
+    say("ready");
+    wait_for_line();
+    for (int i = 0; i < CHILDREN; i++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (!child) {
+            check_calls(2);
+            _exit(0);
+        }
+        wait_for(child);
+    }
+    check_calls(CALLS);
+    say("done");
+    wait_for_line();
+}
+
+/* A thread in a call on a lane, and which: the first calls may go through the server. */
+static pthread_t park_on_lane(const uint32_t *words, int *lane)
+{
+    for (;;) {
+        CHECK(call(node, calculator, QDA_SCALARS(CLOSE_GATE, 0, 0), NULL) == 0);
+        pthread_t parked = park_in_thread();
+        for (*lane = 1; *lane < LANES; ++*lane)
+            if (__atomic_load_n(&words[*lane], __ATOMIC_SEQ_CST) & 1)
+                return parked;
+        release(parked);
+    }
+}
+
+/* A child ends between asking for a call and waking who is to carry it out. */
+static void end_before_waking(void)
+{
+    check_calls(2);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (!child) {
+        check_calls(2);
+        int lane;
+        uint32_t *words = find_words();
+        release(park_on_lane(words, &lane));
+        _Atomic uint32_t *bells = (void *)find_shared(POOL);
+        _Atomic uint32_t *driver = bells + 32 * lane, *dsp = driver + 16;
+        while (!dsp[1]) /* it sleeps */
+            sched_yield();
+        words[lane]++;
+        driver[0]++;
+        _exit(0);
+    }
+    wait_for(child);
+    check_calls(CALLS);
+    say("done");
+    wait_for_line();
+}
+
+static unsigned long disorder = 1;
+
+static void scribble(unsigned char *memory, size_t size)
+{
+    for (size_t i = 0; i < size; i += sizeof disorder) {
+        disorder = disorder * 6364136223846793005ul + 1442695040888963407ul;
+        memcpy(memory + i, &disorder, sizeof disorder);
+    }
+}
+
+static void *call_on(void *unused)
+{
+    for (;;) {
+        int64_t total;
+        uint32_t count = 8;
+        ELEMENT elements[] = { inline_part(&count, sizeof count),
+                               inline_part(numbers, sizeof numbers),
+                               inline_part(&total, sizeof total) };
+        call(node, calculator, QDA_SCALARS(SUM, 2, 1), elements);
+    }
+    return unused;
+}
+
+/* A program that writes nonsense into all that it has been lent, while it calls. */
+static void write_nonsense(void)
+{
+    pthread_t threads[3];
+    struct timespec moment = { 0, 2000000 };
+    int name;
+    allocate(node, 4096, &name);
+    check_calls(2);
+    unsigned char *page = find_shared(PAGE), *pool = find_shared(POOL);
+    for (int i = 0; i < 3; i++)
+        CHECK(pthread_create(&threads[i], NULL, call_on, NULL) == 0);
+    say("ready");
+    for (int i = 0; i < 20; i++) {
+        scribble(page, PAGE);
+        scribble(pool, SLOT);
+        nanosleep(&moment, NULL);
+    }
+    say("done");
+    wait_for_line();
+}
+
+/* Programs around which others come and go. */
+
+static int over;
+
+static void *call_until_over(void *unused)
+{
+    while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE))
+        check_calls(1);
+    return unused;
+}
+
+static void begin_calling(pthread_t threads[3], void *(*calls)(void *))
+{
+    check_calls(2);
+    for (int i = 0; i < 3; i++)
+        CHECK(pthread_create(&threads[i], NULL, calls, NULL) == 0);
+}
+
+static void end_calling(pthread_t threads[3])
+{
+    __atomic_store_n(&over, 1, __ATOMIC_RELEASE);
+    for (int i = 0; i < 3; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    check_calls(CALLS);
+}
+
+/* Children that share its memory until they execute, that never call, and that call and end. */
+static void children_while_calling(void)
+{
+    char *command[] = { "true", NULL };
+    pthread_t threads[3];
+    pid_t child;
+    begin_calling(threads, call_until_over);
+    for (int i = 0; i < 10; i++) {
+        CHECK(posix_spawnp(&child, "true", NULL, NULL, command, environ) == 0);
+        wait_for(child);
+        if (!(child = vfork()))
+            _exit(0);
+        wait_for(child);
+        if (!(child = fork()))
+            _exit(0);
+        wait_for(child);
+        if (!(child = fork())) {
+            check_calls(2);
+            _exit(0);
+        }
+        wait_for(child);
+    }
+    end_calling(threads);
+}
+
+/* The library is opened once more, and closed. */
+static void reload_while_calling(void)
+{
+    pthread_t threads[3];
+    begin_calling(threads, call_until_over);
+    for (int i = 0; i < CALLS; i++)
+        CHECK(dlclose(dlopen(getenv("LD_PRELOAD"), RTLD_NOW)) == 0);
+    end_calling(threads);
+}
+
+static void *call_for_ever(void *unused)
+{
+    for (;;) {
+        check_calls(1);
+        pthread_testcancel();
+    }
+    return unused;
+}
+
+/* Threads are cancelled at any moment; none keeps a lane. */
+static void cancel_while_calling(void)
+{
+    check_calls(2);
+    for (int i = 0; i < 30; i++) {
+        pthread_t threads[3];
+        for (int j = 0; j < 3; j++)
+            CHECK(pthread_create(&threads[j], NULL, call_for_ever, NULL) == 0);
+        check_calls(i);
+        for (int j = 0; j < 3; j++) {
+            CHECK(pthread_cancel(threads[j]) == 0);
+            CHECK(pthread_join(threads[j], NULL) == 0);
+        }
+    }
+    check_calls(CALLS);
+}
+
+/* There are numbers for the connection alone. */
+static void few_descriptors(void)
+{
+    struct rlimit limit = { 20, 20 };
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    check_calls(CALLS);
+    while (dup(0) >= 0)
+        ;
+    check_calls(CALLS);
+}
+
+static void handle(int signal)
+{
+    (void)signal;
+}
+
+/* What a thread sleeps on is closed, and then a handler runs, after which it sleeps on. */
+static void close_in_a_call(void)
+{
+    struct sigaction action = { .sa_handler = handle, .sa_flags = SA_RESTART };
+    int lane;
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    check_calls(2);
+    pthread_t parked = park_on_lane(find_words(), &lane);
+    for (int descriptor = 3; descriptor < 256; descriptor++)
+        if (descriptor != node)
+            close(descriptor);
+    for (int i = 0; i < 10; i++) {
+        CHECK(pthread_kill(parked, SIGUSR1) == 0);
+        check_calls(1);
+    }
+    CHECK(ask(node, calculator, PARKED) == 1);
+    release(parked);
+}
+
+/* Waits until the device is gone, which it hears of later, perhaps from the DSP. */
+static void wait_for_the_end(void)
+{
+    check_calls(2);
+    say("waiting");
+    CHECK(call(node, calculator, QDA_SCALARS(PARK, 0, 0), NULL) != 0);
+}
+
+int main(int count, char **arguments)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } parts[] = {
+        { "many_children", many_children },
+        { "end_before_waking", end_before_waking },
+        { "write_nonsense", write_nonsense },
+        { "children_while_calling", children_while_calling },
+        { "reload_while_calling", reload_while_calling },
+        { "cancel_while_calling", cancel_while_calling },
+        { "few_descriptors", few_descriptors },
+        { "close_in_a_call", close_in_a_call },
+        { "wait_for_the_end", wait_for_the_end },
+    };
+    CHECK(count == 2);
+    node = open(NODE, O_RDWR);
+    create_session(node);
+    calculator = open_calculator(node);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strcmp(parts[i].name, arguments[1])) {
+            parts[i].run();
+            return 0;
+        }
+    return 2;
+}

@@ -1,0 +1,110 @@
+"""Programs that break what they have been lent, or around which processes end: others, and the
+server, notice nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from qda.core import IS_COMPILED
+from tests.shim.system import PATIENCE, Programs, System, needs_library, serving
+from tests.shim.test_lanes import hear, tell
+from tests.waiting import until
+
+pytestmark = needs_library
+
+on_lanes = pytest.mark.parametrize(
+    "systems",
+    [
+        pytest.param(
+            "lanes",
+            marks=pytest.mark.skipif(not IS_COMPILED, reason="lanes are lent by a compiled core"),
+        )
+    ],
+    indirect=True,
+)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "children_while_calling",
+        "reload_while_calling",
+        "cancel_while_calling",
+        "few_descriptors",
+    ],
+)
+def test_part(system: System, programs: Programs, part: str) -> None:
+    """See the program."""
+    system.run(programs.build("breaks"), part)
+
+
+@on_lanes
+def test_program_may_close_what_a_call_sleeps_on(system: System, programs: Programs) -> None:
+    """The call goes on, and its result is its own."""
+    system.run(programs.build("breaks"), "close_in_a_call")
+
+
+def test_children_leave_nothing_before_their_parent_ends(
+    system: System, programs: Programs
+) -> None:
+    """Each had lanes of its own on the parent's file."""
+    program = system.start(programs.build("breaks"), "many_children")
+    assert hear(program) == "ready"
+    before = len(os.listdir("/proc/self/fd"))
+    tell(program)
+    assert hear(program) == "done"
+    few = 8  # of the program itself, and of children whose end is being seen
+    until(lambda: len(os.listdir("/proc/self/fd")) <= before + few)
+    tell(program)
+    program.communicate(timeout=PATIENCE)
+    assert program.returncode == 0
+
+
+@on_lanes
+def test_call_is_carried_out_though_its_program_has_died_before_waking_anybody(
+    system: System, programs: Programs
+) -> None:
+    """Otherwise its lane, and its objects, would be gone as long as the session lasts."""
+    program = system.start(programs.build("breaks"), "end_before_waking")
+    assert hear(program) == "done"
+    until(lambda: not system.machine.census()["cdsp"].calls)
+    tell(program)
+    program.communicate(timeout=PATIENCE)
+    assert program.returncode == 0
+
+
+@on_lanes
+@pytest.mark.parametrize("dies", [False, True])
+def test_program_that_writes_nonsense_harms_itself_alone(
+    system: System, programs: Programs, dies: bool
+) -> None:
+    """Into its page and its pool, while it calls."""
+    program = system.start(programs.build("breaks"), "write_nonsense")
+    assert hear(program) == "ready"
+    system.run(programs.build("calculator"))
+    assert hear(program) == "done"
+    system.run(programs.build("calculator"))
+    if dies:
+        program.kill()
+    program.communicate("\n", timeout=PATIENCE)
+    system.settle()
+    system.run(programs.build("calculator"))
+
+
+@pytest.mark.parametrize("lanes", [True, False])
+def test_server_ends_though_a_program_is_stopped_in_a_call(
+    programs: Programs, tmp_path: Path, lanes: bool
+) -> None:
+    """The program learns of it when it goes on."""
+    with serving(tmp_path, lanes=lanes) as system:
+        program = system.start(programs.build("breaks"), "wait_for_the_end")
+        assert hear(program) == "waiting"
+        until(lambda: system.machine.census()["cdsp"].calls)
+        program.send_signal(signal.SIGSTOP)
+    program.send_signal(signal.SIGCONT)
+    assert program.communicate(timeout=PATIENCE) == ("", "")
+    assert program.returncode == 0
