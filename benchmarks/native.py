@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qda.dsp.boot import FOLDERS_VARIABLE
+from qda.dsp.spawn import FOLDERS_VARIABLE
 
 __all__ = ["ECHO", "ECHO_LIBRARY", "SKELETON", "build", "built"]
 

@@ -3,7 +3,8 @@
 A program calls a skeleton, both in C, on lanes and through the device server, beside an echo
 through two pipes, also in C: in turn, because only ratios of one run mean something, and in each
 placement (`benchmarks.placement`).  A command that reads and lists many files, and uses no node,
-is run in turn with and without the library.
+is run in turn with and without the library.  What `qda run` takes by itself is in
+`benchmarks.starts`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from rich.table import Table
 
 from benchmarks.options import Bounds, as_json, parser, run, show_bounds
 from benchmarks.placement import Column, columns, on_cpu
-from qda.dsp.boot import FOLDERS_VARIABLE
+from benchmarks.starts import judge_starts, measure_starts
+from qda.dsp.spawn import FOLDERS_VARIABLE
 from qda.idl.c import INCLUDE
-from qda.shim import DeviceServer, environment
+from qda.shim.launch import environment
+from qda.shim.server import DeviceServer
 from qda.uapi import RFC
 from qda.uapi.header import header
 from qda.virtual import Machine, load_profile
@@ -104,7 +107,8 @@ def measure(rounds: int, calls: int, progress: Progress) -> dict[str, Any]:
         for _ in progress.track(range(max(5, 2 * rounds)), description="files"):
             files["plain"].append(file_heavy(repeats, plain))
             files["preloaded"].append(file_heavy(repeats, found["lanes"]))
-    return _result(times, files)
+        starts = measure_starts(folder, rounds, progress)
+    return _result(times, files, starts)
 
 
 def _place(column: Column, cpus: list[int]) -> list[str]:
@@ -124,7 +128,9 @@ def _calls(command: list[str | Path], variables: Mapping[str, str]) -> list[tupl
     return [(case, float(microseconds)) for case, microseconds in lines]
 
 
-def _result(times: dict[Key, list[float]], files: dict[str, list[float]]) -> dict[str, Any]:
+def _result(
+    times: dict[Key, list[float]], files: dict[str, list[float]], starts: dict[str, list[float]]
+) -> dict[str, Any]:
     median = {key: statistics.median(samples) for key, samples in times.items()}
 
     def of_echo(case: str, column: Column) -> float:
@@ -153,6 +159,7 @@ def _result(times: dict[Key, list[float]], files: dict[str, list[float]]) -> dic
     ]
     if two in columns():
         bounds.append(("two CPUs: empty call / echo", of_echo("empty", two), "at most 0.2"))
+    bounds += judge_starts({case: statistics.median(samples) for case, samples in starts.items()})
     rows = [
         {
             "case": case,

@@ -74,10 +74,12 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "errors",
         }
     ),
-    "virtual": frozenset({"driver", "dsp", "uapi", "fastrpc", "limits", "errors"}),
+    "profiles": frozenset({"uapi", "fastrpc", "limits", "errors"}),
+    "virtual": frozenset({"profiles", "driver", "dsp", "uapi", "fastrpc", "limits", "errors"}),
     "shim": frozenset(
         {
             "virtual",
+            "profiles",
             "driver",
             "uapi",
             "fastrpc",

@@ -53,27 +53,20 @@ def open_session(
     UsageError for a DSP, profile or dialect that does not exist; DeviceError, DspError.
     """
     with _processor_ahead(device, debug):
-        from qda.client import (
-            POLLING,
-            KernelNode,
-            ProcessAttribute,
-            check_domain,
-            find_node,
-            start_session,
-        )
+        from qda import client
         from qda.virtual import machine
 
-        check_domain(domain)
+        client.check_domain(domain)
         if poll and dialect is None:
-            dialect = POLLING
-        path = find_node(domain, dialect) if device is None else device
+            dialect = client.POLLING
+        path = client.find_node(domain, dialect) if device is None else device
         node: Node
         if path is None or path == "virtual":
             node = machine(profile, threads=debug).open(domain, dialect or "rfc")
         else:
-            node = KernelNode(path)
-        given = ProcessAttribute.UNSIGNED if attributes is None else attributes
-        session = start_session(node, domain, dialect, process, given, shell, poll)
+            node = client.KernelNode(path)
+        given = client.ProcessAttribute.UNSIGNED if attributes is None else attributes
+        session = client.start_session(node, domain, dialect, process, given, shell, poll)
     try:
         for skeleton in skeletons:
             session.install(skeleton)

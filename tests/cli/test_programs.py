@@ -59,6 +59,15 @@ def test_python_programs_use_the_nodes_by_system_calls() -> None:
     assert ran.stderr == ""
 
 
+def test_without_a_server_the_nodes_go_and_the_program_goes_on() -> None:
+    """The server is loaded when the program opens a node, and that may fail like anything else."""
+    broken = "import sys; sys.modules['qda.shim.server'] = None"
+    script = "cat {0} 2>/dev/null || while test -e {0}; do sleep 0.01; done; echo gone"
+    ran = qda("run", "--", "sh", "-c", script.format("/dev/accel/accel1"), before=broken)
+    assert ran.stdout == "gone\n"
+    assert ran.stderr.startswith("qda: no device server: ")
+
+
 @pytest.mark.parametrize(
     ("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143)]
 )

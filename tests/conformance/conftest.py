@@ -112,7 +112,7 @@ def bank_nodes(target: Target) -> Iterator[list[OpenNode]]:
     target.require_virtual("the interface does not say how many context banks there are")
     device = next(dsp for dsp in machine().profile.dsps if dsp.name == BANKS_DOMAIN)
     with ExitStack() as stack:
-        yield [stack.enter_context(target.open(BANKS_DOMAIN)) for _ in device.limits.stream_ids]
+        yield [stack.enter_context(target.open(BANKS_DOMAIN)) for _ in device.stream_ids]
 
 
 def install_probe(node: OpenNode) -> int:

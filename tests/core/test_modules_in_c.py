@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qda.core import IS_COMPILED, Woken
-from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.dsp.process import Process
 from qda.dsp.session import LifeEvent
+from qda.dsp.spawn import FOLDERS_VARIABLE
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.handles import FIRST_OPENED
 from qda.fastrpc.message import InvokeMessage

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from qda.dsp.boot import FOLDERS_VARIABLE
+from qda.dsp.spawn import FOLDERS_VARIABLE
 from qda.errors import UsageError
-from qda.shim import DeviceServer, environment, find_library
+from qda.shim.launch import environment
+from qda.shim.library import find_library
 from qda.shim.protocol import NAME_PREFIX
 from qda.shim.requests import Observer
+from qda.shim.server import DeviceServer
 from qda.uapi import DIALECTS
 from qda.uapi.header import header
 from qda.virtual import Machine

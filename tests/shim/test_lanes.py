@@ -17,10 +17,10 @@ import pytest
 from qda import limits
 from qda.core import IS_COMPILED
 from qda.driver import Client
+from qda.profiles.nodes import NodePath
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Request
 from qda.uapi import RFC
-from qda.virtual.nodes import NodePath
 from tests.cli.command import PROGRAM, environment
 from tests.shim.conftest import Systems
 from tests.shim.system import PATIENCE, SKELETONS, Programs, System, needs_library

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from qda.driver import Client
+from qda.profiles.nodes import NodePath
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Request
-from qda.virtual.nodes import NodePath
 from tests.cli.command import PROGRAM, environment, processes_with
 from tests.shim.system import PATIENCE, SKELETONS, Programs, System, needs_library, serving
 from tests.waiting import until

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qda.errors import UsageError
-from qda.shim import DeviceServer
+from qda.shim.server import DeviceServer
 from tests.shim.system import Programs, System, needs_library, serving
 from tests.system import new_machine
 

@@ -19,9 +19,10 @@ from pathlib import Path
 import pytest
 
 from qda.errors import UsageError
-from qda.shim import DeviceServer, environment
+from qda.shim.launch import environment
 from qda.shim.place import Place
 from qda.shim.protocol import Request
+from qda.shim.server import DeviceServer
 from qda.virtual import Machine
 from tests.shim.system import needs_library
 from tests.system import children_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qda.shim import Tracer
+from qda.shim.trace import Tracer
 from tests.shim.conftest import Systems
 from tests.shim.system import (
     SKELETONS,

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from qda import limits
 from qda.errors import UsageError
 from qda.linux import address_of
-from qda.shim import DeviceServer, additions
+from qda.shim.launch import additions
 from qda.shim.library import find_library
 from qda.shim.protocol import Answer, Kind, Operation, Request, c_header
+from qda.shim.server import DeviceServer
 from qda.uapi import accel, drm
 from qda.virtual import Machine
 from tests.shim.conftest import Systems

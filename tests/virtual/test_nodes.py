@@ -11,7 +11,7 @@ import pytest
 from qda.driver import HeapFront, LegacyFront, LocalClient
 from qda.driver.accel import AccelFront
 from qda.errors import UsageError
-from qda.uapi import DIALECTS, dma_heap
+from qda.uapi import DIALECTS, LEGACY, dma_heap
 from qda.uapi.legacy import CREATE, CreateLegacy
 from qda.virtual import Machine, NodeKind, load_profile, nodes_of, profile_names
 from qda.virtual.nodes import SPOKEN
@@ -48,6 +48,11 @@ def test_nodes_of_the_generic_system() -> None:
         "/dev/fastrpc-cdsp-secure": (NodeKind.FASTRPC, "cdsp"),
     }
     assert [node.secure for node in nodes.values()] == [path.endswith("-secure") for path in nodes]
+
+
+def test_older_nodes_speak_what_is_said_once() -> None:
+    """The profile names the dialect of the interface's tables, which it does not load."""
+    assert load_profile("generic").fastrpc == LEGACY.name
 
 
 def test_nodes_by_the_kind_of_the_dsp(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_every_profile_has_adsp_and_cdsp(name: str) -> None:
     assert system.name == name
     assert system.title
     assert [dsp.name for dsp in system.dsps] == ["adsp", "cdsp"]
-    assert all(dsp.limits.stream_ids for dsp in system.dsps)
+    assert all(dsp.stream_ids for dsp in system.dsps)
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_stream_ids_are_those_of_the_device_tree(
     name: str, adsp: range, cdsp: range | list[int], architecture: int
 ) -> None:
     first, second = load_profile(name).dsps
-    assert first.limits.stream_ids == tuple(adsp)
-    assert second.limits.stream_ids == tuple(cdsp)
-    assert second.boot.capabilities[ARCHITECTURE] == architecture
+    assert first.stream_ids == tuple(adsp)
+    assert second.stream_ids == tuple(cdsp)
+    assert second.capabilities[ARCHITECTURE] == architecture
 
 
 def test_profile_from_a_file(profile: Path) -> None:
@@ -52,16 +52,16 @@ def test_profile_from_a_file(profile: Path) -> None:
     system = load_profile(str(profile))
     assert (system.name, system.title) == ("mine", "Mine")
     (dsp,) = system.dsps
-    assert (dsp.limits.stream_ids, dsp.limits.message) == ((1, 2), 4096)
-    assert dsp.boot.capabilities == {ARCHITECTURE: 0x79}
+    assert (dsp.stream_ids, dsp.message_limit) == ((1, 2), 4096)
+    assert dsp.capabilities == {ARCHITECTURE: 0x79}
 
 
 def test_what_a_profile_may_leave_out(profile: Path) -> None:
     profile.write_text(GOOD)
     (dsp,) = load_profile(str(profile)).dsps
-    assert dsp.limits.message == limits.MESSAGE
-    assert dsp.limits.secure
-    assert dsp.boot.capabilities == {}
+    assert dsp.message_limit == limits.MESSAGE
+    assert dsp.secure
+    assert dsp.capabilities == {}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import signal
@@ -12,20 +11,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from qda.dsp.boot import FOLDERS_VARIABLE
+from qda.dsp.spawn import FOLDERS_VARIABLE, started_ahead
 from qda.errors import UsageError
-from qda.shim import (
-    DeviceServer,
-    Tracer,
-    additions,
-    environment,
-    run_program,
-    signals_arriving,
-    trace_wire,
-)
-from qda.virtual import Machine, load_profile
+from qda.profiles.nodes import nodes_of
+from qda.profiles.profile import Profile, load
+from qda.shim.entrance import Entrance
+from qda.shim.launch import additions, environment, run_program, signals_arriving
+
+if TYPE_CHECKING:
+    from qda.shim.server import DeviceServer
+    from qda.shim.trace import Tracer
+    from qda.virtual import Machine
 
 __all__ = ["Served", "run", "serve"]
 
@@ -51,12 +49,32 @@ _LONGEST_FOLDER = 60
 
 
 def run(command: list[str], options: Served) -> int:
-    """Run a program with a device server of its own; returns the program's exit status."""
+    """Run a program with a device server of its own; returns the program's exit status.
+
+    The server is loaded when the program first wants something of it, which many never do; unless
+    it has been told what might make no sense, which is said before the program starts.
+    """
     with ExitStack() as stack:
+        profile = load(options.profile)
+        _extend_search_paths(options.skeletons)
         folder = Path(tempfile.mkdtemp(prefix="qda-", dir=_short_folder()))
         stack.callback(lambda: folder.rmdir() if folder.exists() else None)
-        server = stack.enter_context(_server(options, folder / "server", private=folder))
-        return run_program(command, environment(server.socket))
+        entrance = Entrance(folder / "server", nodes_of(profile), also=[folder])
+        stack.callback(entrance.close)
+        variables = environment(entrance.socket)
+        if options.mixed or options.trace is not None or options.dialect != Served.dialect:
+            stack.enter_context(_server(options, profile, entrance))
+            return run_program(command, variables)
+
+        def begin() -> None:
+            try:
+                stack.enter_context(started_ahead())
+                stack.enter_context(_server(options, profile, entrance))
+            except Exception as error:  # the program sees its nodes go, and goes on
+                print(f"qda: no device server: {error}", file=sys.stderr)  # noqa: T201
+                entrance.close()
+
+        return run_program(command, variables, entrance.listener, begin)
 
 
 def serve(socket: Path, options: Served, out: TextIO) -> None:
@@ -64,7 +82,8 @@ def serve(socket: Path, options: Served, out: TextIO) -> None:
     ended: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: ended.append(number))
-    with signals_arriving() as arrived, _server(options, socket) as server:
+    _extend_search_paths(options.skeletons)
+    with signals_arriving() as arrived, _server(options, load(options.profile), socket) as server:
         for name, value in additions(server.socket, os.environ).items():
             out.write(f"export {name}={shlex.quote(value)}\n")
         out.flush()
@@ -73,33 +92,46 @@ def serve(socket: Path, options: Served, out: TextIO) -> None:
 
 
 @contextmanager
-def _server(options: Served, socket: Path, private: Path | None = None) -> Iterator[DeviceServer]:
-    """A device server of a machine of its own; `private` says that only our program is its client,
-    and is a folder that goes with it."""
+def _server(options: Served, profile: Profile, at: Path | Entrance) -> Iterator[DeviceServer]:
+    """A device server of a machine of its own.  At a path, any program can be its client; behind an
+    entrance it is for the program that we run."""
+    import logging
+
+    from qda.shim.server import DeviceServer
+    from qda.virtual import Machine
+
     logging.basicConfig(format="qda: %(message)s", level=logging.WARNING)
-    _extend_search_paths(options.skeletons)
     with ExitStack() as stack:
-        out = sys.stderr
-        if options.trace is not None and options.trace_file is not None:
-            out = stack.enter_context(options.trace_file.open("w"))
-        machine = Machine(load_profile(options.profile))
+        machine = Machine(profile)
         stack.callback(machine.close)
-        tracer = Tracer(out, str(options.dialect)) if options.trace is not None else None
-        if tracer is not None and options.trace == "wire":
-            for device in machine.devices.values():
-                trace_wire(device, tracer.note)
         server = DeviceServer(
             machine,
-            socket,
+            at,
             dialect=str(options.dialect),
-            strangers=private is None,
-            observer=tracer,
+            strangers=isinstance(at, Path),
+            observer=_tracer(options, machine, stack),
             mixed=options.mixed,
             lanes=options.lanes,
-            also=[private] if private else [],
         )
         stack.callback(server.close)
         yield server
+
+
+def _tracer(options: Served, machine: Machine, stack: ExitStack) -> Tracer | None:
+    """What prints requests, if that is wished for, and where; closed with `stack`."""
+    if options.trace is None:
+        return None
+    from qda.shim.trace import Tracer
+    from qda.shim.wire import trace_wire
+
+    out = sys.stderr
+    if options.trace_file is not None:
+        out = stack.enter_context(options.trace_file.open("w"))
+    tracer = Tracer(out, str(options.dialect))
+    if options.trace == "wire":
+        for device in machine.devices.values():
+            trace_wire(device, tracer.note)
+    return tracer
 
 
 def _extend_search_paths(folders: Sequence[Path]) -> None:

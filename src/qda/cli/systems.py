@@ -73,7 +73,7 @@ def attribute_name(number: int) -> str:
 
 def survey(profile: str) -> Iterator[Found]:
     """Find all nodes and ask each DSP.  UsageError for a profile that does not exist."""
-    limits = {dsp.name: dsp.limits for dsp in load_profile(profile).dsps}
+    dsps = {dsp.name: dsp for dsp in load_profile(profile).dsps}
     for device in qda.devices(profile):
         capabilities, polls, problem = None, False, device.problem
         if not problem:
@@ -83,16 +83,16 @@ def survey(profile: str) -> Iterator[Found]:
                     polls = has_poll_mode(KernelNode(device.path), device.domain)
             except qda.QdaError as error:
                 problem = str(error).splitlines()[0]
-        limit = limits[device.domain] if device.path == "virtual" else None
+        dsp = dsps[device.domain] if device.path == "virtual" else None
         yield Found(
             device.path,
             device.domain,
             device.dialect,
             problem,
             capabilities,
-            limit.stream_ids if limit else None,
-            limit.message if limit else None,
-            limit.poll_mode if limit else polls,
+            dsp.stream_ids if dsp else None,
+            dsp.message_limit if dsp else None,
+            dsp.poll_mode if dsp else polls,
         )
 
 

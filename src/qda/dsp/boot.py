@@ -12,11 +12,7 @@ from qda.errors import UsageError
 from qda.fastrpc.domains import DOMAINS
 from qda.rpmsg import Endpoint
 
-__all__ = ["FOLDERS_VARIABLE", "Boot", "Endpoint", "start_processor"]
-
-FOLDERS_VARIABLE = "QDA_SKELETONS"
-"""The environment variable of a processor that names the folders in which it looks for modules
-before it asks a host, separated by semicolons."""
+__all__ = ["Boot", "Endpoint", "start_processor"]
 
 
 @dataclass(frozen=True, slots=True)

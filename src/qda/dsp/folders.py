@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from qda.dsp.boot import FOLDERS_VARIABLE
 from qda.dsp.files import File, FileLoader, file_names
+from qda.dsp.spawn import FOLDERS_VARIABLE
 from qda.errors import UNABLE_TO_LOAD, StatusError
 from qda.fastrpc.uri import ModuleUri
 

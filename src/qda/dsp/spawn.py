@@ -14,7 +14,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["ProcessorProcess", "processor_process", "started_ahead"]
+__all__ = ["FOLDERS_VARIABLE", "ProcessorProcess", "processor_process", "started_ahead"]
+
+FOLDERS_VARIABLE = "QDA_SKELETONS"
+"""The environment variable of a processor that names the folders in which it looks for modules
+before it asks a host, separated by semicolons."""
 
 _PROGRAM = (
     "import json, sys; sys.path[:], warm = json.loads(sys.argv[2]); "

@@ -2,21 +2,11 @@
 
 A program that is started with the preload library finds the nodes of a virtual system under their
 usual paths; what it asks of them is answered by a `DeviceServer`.
+
+Whoever starts a program needs `entrance` and `launch`; neither loads the server, which takes longer
+than many a program runs.
 """
 
-from qda.shim.launch import additions, environment, run_program, signals_arriving
-from qda.shim.library import find_library
-from qda.shim.server import DeviceServer
-from qda.shim.trace import Tracer
-from qda.shim.wire import trace_wire
+from __future__ import annotations
 
-__all__ = [
-    "DeviceServer",
-    "Tracer",
-    "additions",
-    "environment",
-    "find_library",
-    "run_program",
-    "signals_arriving",
-    "trace_wire",
-]
+__all__: list[str] = []

@@ -7,12 +7,12 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qda.shim.library import find_library
-from qda.shim.protocol import SOCKET_VARIABLE
+from qda.shim.names import SOCKET_VARIABLE
 
 __all__ = ["additions", "environment", "run_program", "signals_arriving"]
 
@@ -61,13 +61,19 @@ def environment(server: Path) -> dict[str, str]:
     return {**os.environ, **additions(server, os.environ)}
 
 
-def run_program(command: Sequence[str], variables: Mapping[str, str]) -> int:
+def run_program(
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    door: socket.socket | None = None,
+    answer: Callable[[], None] | None = None,
+) -> int:
     """Run a program to its end, in the main thread; returns its exit status as shells do: 128 + n
     if signal n ended it, 127 if there is no such program, 126 if it cannot be executed.
 
     Signals that this process gets meanwhile go on to the program; what it ignores (as `nohup` and
     a shell's background make it) the program ignores too, except SIGPIPE and SIGXFSZ, which Python
-    itself ignores, and SIGCHLD.
+    itself ignores, and SIGCHLD.  `answer` is called when somebody first comes to `door`, a socket
+    that listens.
     """
     program = _Program()
     before = {
@@ -87,7 +93,7 @@ def run_program(command: Sequence[str], variables: Mapping[str, str]) -> int:
             setsigdef=[*_NOT_OURS, *before],
         )
         program.deliver()
-        _wait_for_end(program.pid)
+        _wait_for_end(program.pid, door, answer)
     except OSError as error:
         print(f"qda: {command[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
@@ -116,16 +122,24 @@ def signals_arriving() -> Iterator[socket.socket]:
         arrived.close()
 
 
-def _wait_for_end(pid: int) -> None:
-    """Wait until a child has ended, and let signal handlers run meanwhile."""
+def _wait_for_end(pid: int, door: socket.socket | None, answer: Callable[[], None] | None) -> None:
+    """Wait until a child has ended, answer the door once, and let signal handlers run meanwhile."""
     ended = os.pidfd_open(pid)
     try:
         with signals_arriving() as arrived:
             poll = select.poll()
             poll.register(ended, select.POLLIN)
             poll.register(arrived, select.POLLIN)
-            while all(descriptor != ended for descriptor, _ in poll.poll()):
-                arrived.recv(64)
+            if door is not None:
+                poll.register(door, select.POLLIN)
+            while ended not in (ready := [descriptor for descriptor, _ in poll.poll()]):
+                if arrived.fileno() in ready:
+                    arrived.recv(64)
+                if door is not None and door.fileno() in ready:
+                    poll.unregister(door)
+                    if answer is not None:
+                        answer()
+                    door = None
     finally:
         os.close(ended)
 

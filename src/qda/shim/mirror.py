@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path, PurePath
 
+from qda.profiles.nodes import NodePath
 from qda.shim.place import Place
-from qda.virtual.nodes import NodePath
 
 __all__ = ["Mirror", "name_below_dev"]
 

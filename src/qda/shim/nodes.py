@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from qda import limits
 from qda.driver import Front
 from qda.linux import cookie_of
+from qda.profiles.nodes import NodeKind, NodePath
 from qda.shim.protocol import NAME_PREFIX, TOKEN_LENGTH
-from qda.virtual.nodes import NodeKind, NodePath
 
 __all__ = ["OpenNode", "OpenNodes"]
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from qda import limits
 from qda.errors import UsageError
-from qda.shim.protocol import MIRROR_SUFFIX
+from qda.shim.names import MIRROR_SUFFIX
 
 __all__ = ["OWN_FILE", "Place"]
 

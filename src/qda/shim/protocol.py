@@ -37,15 +37,14 @@ import enum
 
 from qda import limits
 from qda.layout import Record, octets, s32, s64, u32, u64
+from qda.shim.names import MIRROR_SUFFIX, SOCKET_VARIABLE
 
 __all__ = [
     "LEASE_OBJECTS",
     "LEASE_SIZE",
     "LEASE_WORDS",
     "LENT_PROBES",
-    "MIRROR_SUFFIX",
     "NAME_PREFIX",
-    "SOCKET_VARIABLE",
     "TOKEN_LENGTH",
     "VERSION",
     "Answer",
@@ -61,12 +60,6 @@ __all__ = [
 
 VERSION = 2
 """Changes when library and server no longer understand each other."""
-
-SOCKET_VARIABLE = "QDA_SOCKET"
-"""The environment variable by which programs find the server's socket."""
-
-MIRROR_SUFFIX = ".dev"
-"""The folder beside the socket in which every virtual node has a placeholder."""
 
 NAME_PREFIX = "qda/"
 """How the abstract socket name of a node begins: qda/TOKEN/MAJOR:MINOR, after the zero byte."""

@@ -12,6 +12,7 @@ from qda.driver import Client, Front
 from qda.driver.accel import AccelFront
 from qda.driver.front import FileFront
 from qda.memory import ClientAddress
+from qda.profiles.nodes import NodePath
 from qda.shim.caller import Caller
 from qda.shim.lending import Lending
 from qda.shim.mirror import Mirror, name_below_dev
@@ -20,7 +21,6 @@ from qda.shim.nodes import OpenNode, OpenNodes
 from qda.shim.protocol import Kind, Operation, Request, Wish
 from qda.uapi import DIALECTS
 from qda.virtual import Machine
-from qda.virtual.nodes import NodePath
 
 __all__ = ["Observer", "Requests"]
 

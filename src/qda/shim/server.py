@@ -13,7 +13,6 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -22,10 +21,9 @@ from qda.errors import UsageError
 from qda.linux import peer_of
 from qda.shim.caller import Caller, has_ended
 from qda.shim.connection import Connection
+from qda.shim.entrance import Entrance
 from qda.shim.lending import Lending
-from qda.shim.mirror import Mirror
 from qda.shim.nodes import OpenNodes
-from qda.shim.place import OWN_FILE
 from qda.shim.protocol import VERSION, Kind, Wish
 from qda.shim.requests import Observer, Requests
 from qda.uapi import ACCEL_DIALECTS, BuffersBy
@@ -37,13 +35,13 @@ _log = logging.getLogger("qda.shim")
 
 
 class DeviceServer:
-    """Serves the nodes of `machine` at the socket `path`, from its construction until `close`.
+    """Serves the nodes of `machine` from its construction until `close`, at a path or at an
+    entrance that is there already, and which it owns from here on, also on failure.
 
     `dialect` is that of the accelerator's nodes.  `strangers` says that clients need not descend
     from this process; they are then asked to let it read them (Yama).  `observer` sees every
     request.  `mixed` serves clients that mix dialects (`qda.shim.mixed`).  `lanes` lets programs
     call without the server where nobody has to see that (`qda.shim.lending`).
-    `also` are folders, empty but for the server, that go when it has ended.
 
     The server owns nothing of the machine; close it before the machine.  UsageError for a dialect
     or path that cannot be, OSError.
@@ -52,14 +50,13 @@ class DeviceServer:
     def __init__(
         self,
         machine: Machine,
-        path: Path,
+        at: Path | Entrance,
         *,
         dialect: str = "rfc",
         strangers: bool = False,
         observer: Observer | None = None,
         mixed: bool = False,
         lanes: bool = True,
-        also: Iterable[Path] = (),
     ) -> None:
         if dialect not in ACCEL_DIALECTS:
             raise UsageError(f"dialect {dialect!r}: there are {', '.join(ACCEL_DIALECTS)}")
@@ -71,23 +68,19 @@ class DeviceServer:
         self._processes: dict[int, tuple[int, int]] = {}  # pidfd by pid, and how many
         self._closed = False
         with ExitStack() as undo:
-            self._mirror = Mirror(path, machine.nodes, also)
-            undo.callback(self._mirror.close)
-            self.socket = self._mirror.socket
+            entrance = at if isinstance(at, Entrance) else Entrance(at, machine.nodes)
+            undo.callback(entrance.close)
+            self._entrance, self._listener = entrance, entrance.listener
+            self.socket = entrance.socket
             self._nodes = OpenNodes(lambda *node: self._requests.released(*node))
             self._lending = Lending(self._nodes.leave, lanes)
             self._nodes.recall = self._lending.recall
             undo.callback(self._lending.close)
             undo.callback(self._nodes.close)
             self._requests = Requests(
-                machine, self._mirror, self._nodes, self._lending, dialect, mixed
+                machine, entrance.mirror, self._nodes, self._lending, dialect, mixed
             )
             self.observe(observer)
-            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            undo.callback(self._listener.close)
-            os.fchmod(self._listener.fileno(), OWN_FILE)  # as which bind makes the path
-            self._listener.bind(os.fsencode(self.socket))
-            self._listener.listen(limits.BACKLOG)
             self._watched = select.epoll()
             undo.callback(self._watched.close)
             self._stop, stopped = socket.socketpair()
@@ -237,7 +230,7 @@ class DeviceServer:
         self._lending.close()
         self._watched.close()
         self._stopped.close()
-        self._mirror.close()
+        self._entrance.close()
 
 
 def _starts(thread: threading.Thread) -> bool:

@@ -23,12 +23,12 @@ from qda.errors import as_unsigned, explain, is_errno
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Record
 from qda.memory import ClientAddress
+from qda.profiles.nodes import NodeKind, NodePath
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Request
 from qda.uapi import ACCEL_DIALECTS, LEGACY, LEGACY_73, Command, dma_heap, ioctl_number, ioctl_size
 from qda.uapi.accel import Invoke
 from qda.uapi.legacy import InvokeLegacy
-from qda.virtual.nodes import NodeKind, NodePath
 
 __all__ = ["Tracer", "fields", "status"]
 

@@ -1,10 +1,11 @@
-"""Puts driver and DSP together: SoC profiles, boot, device nodes in this process."""
+"""Puts driver and DSP together: boot, device nodes in this process."""
 
+from qda.profiles.nodes import NodeKind, NodePath, nodes_of
+from qda.profiles.profile import Profile
+from qda.profiles.profile import load as load_profile
+from qda.profiles.profile import names as profile_names
 from qda.virtual.machine import Machine, machine
-from qda.virtual.nodes import SPOKEN, NodeKind, NodePath, nodes_of
-from qda.virtual.profile import Profile
-from qda.virtual.profile import load as load_profile
-from qda.virtual.profile import names as profile_names
+from qda.virtual.nodes import SPOKEN
 
 __all__ = [
     "SPOKEN",

@@ -11,12 +11,13 @@ import threading
 from contextlib import suppress
 
 from qda import limits
-from qda.driver import Census, Channel, Device, Front, LocalNode
-from qda.dsp.boot import Endpoint, start_processor
+from qda.driver import Census, Channel, Device, Front, Limits, LocalNode
+from qda.dsp.boot import Boot, Endpoint, start_processor
 from qda.errors import UsageError
+from qda.profiles.nodes import NodeKind, nodes_of
+from qda.profiles.profile import DEFAULT, DspProfile, Profile, load
 from qda.uapi import ACCEL_DIALECTS, DIALECTS
-from qda.virtual.nodes import NodeKind, nodes_of, open_node
-from qda.virtual.profile import DEFAULT, DspProfile, Profile, load
+from qda.virtual.nodes import open_node
 
 __all__ = ["Machine", "machine"]
 
@@ -43,16 +44,16 @@ class Machine:
         self.devices = {dsp.name: self._device(dsp) for dsp in profile.dsps}
 
     def _device(self, dsp: DspProfile) -> Device:
-        return Device(
-            dsp.name, dsp.limits, lambda: Channel(self._start(dsp), patience=self._patience)
-        )
+        allowed = Limits(dsp.stream_ids, dsp.message_limit, dsp.secure, dsp.poll_mode)
+        return Device(dsp.name, allowed, lambda: Channel(self._start(dsp), patience=self._patience))
 
     def _start(self, dsp: DspProfile) -> Endpoint:
+        boot = Boot(dsp.name, dsp.capabilities)
         if self._handed_over is not None:
             from qda.dsp.threaded import start_threads  # the whole DSP, which others run elsewhere
 
-            return start_threads(dsp.boot, self._handed_over)
-        process, endpoint = start_processor(dsp.boot)
+            return start_threads(boot, self._handed_over)
+        process, endpoint = start_processor(boot)
         with self._lock:
             for ended in [other for other in self._processors if other.poll() is not None]:
                 self._processors.remove(ended)

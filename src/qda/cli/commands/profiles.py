@@ -23,6 +23,6 @@ def profiles() -> None:
         table.add_column(title)
     for name in profile_names():
         profile = load_profile(name)
-        dsps = [f"{dsp.name}: stream ids {ranges(dsp.limits.stream_ids)}" for dsp in profile.dsps]
+        dsps = [f"{dsp.name}: stream ids {ranges(dsp.stream_ids)}" for dsp in profile.dsps]
         table.add_row(name, escape(profile.title), "\n".join(dsps))
     show(table)

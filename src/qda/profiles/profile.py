@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qda import limits
-from qda.driver import Limits
-from qda.dsp.boot import Boot
 from qda.errors import UsageError
-from qda.fastrpc.domains import COMPUTE
-from qda.uapi import DIALECTS, LEGACY, Family
+from qda.fastrpc.domains import COMPUTE, DOMAINS
 
 __all__ = ["DEFAULT", "DspProfile", "Profile", "load", "names"]
 
 DEFAULT = "generic"
 
-_FOLDER = Path(__file__).with_name("profiles")
+OLDER_DIALECT = "legacy"
+"""What the older driver's nodes speak if a profile does not say."""
+
+_FOLDER = Path(__file__).parent
 
 T = TypeVar("T")
 
@@ -28,20 +28,25 @@ _KINDS: dict[type, str] = {dict: "table", list: "list", str: "text"}
 
 @dataclass(frozen=True, slots=True)
 class DspProfile:
-    """One DSP: what its driver may use, and what it says of itself."""
+    """One DSP: what its driver may use, and what it says of itself.
 
-    limits: Limits
-    boot: Boot
+    `stream_ids` are those of its context banks, `message_limit` is in bytes; `secure` says that the
+    older driver's plain node, if there is one, is for unsigned processes only.  `capabilities` are
+    by attribute number (spec/fastrpc.md 3.5).
+    """
 
-    @property
-    def name(self) -> str:
-        return self.boot.domain
+    name: str
+    stream_ids: tuple[int, ...]
+    message_limit: int
+    secure: bool
+    poll_mode: bool
+    capabilities: dict[int, int]
 
     @property
     def secure_nodes(self) -> tuple[bool, ...]:
         """The nodes of the older driver, plain (False) or secure (True); compute DSPs have both,
         any other DSP the one that its `non_secure_domain` says (spec/fastrpc.md 5.1)."""
-        return (False, True) if self.name in COMPUTE else (self.limits.secure,)
+        return (False, True) if self.name in COMPUTE else (self.secure,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Profile:
     name: str
     title: str
     dsps: tuple[DspProfile, ...]
-    fastrpc: str = LEGACY.name
+    fastrpc: str = OLDER_DIALECT
 
 
 def names() -> list[str]:
@@ -82,12 +87,9 @@ def load(profile: str) -> Profile:
 def _parse(name: str, table: dict[str, Any]) -> Profile:
     what = "the profile"
     _refuse_unknown(what, table, {"title", "fastrpc", "dsp"})
-    fastrpc = table.get("fastrpc", LEGACY.name)
-    known = [spoken.name for spoken in DIALECTS.values() if spoken.family is Family.LEGACY]
-    if fastrpc not in known:
-        raise ValueError(
-            f"fastrpc {fastrpc!r}: the older driver's nodes speak {' or '.join(known)}"
-        )
+    fastrpc = table.get("fastrpc", OLDER_DIALECT)
+    if fastrpc != OLDER_DIALECT:
+        _refuse_other_dialect(fastrpc)
     dsps = tuple(_dsp(entry) for entry in _take(what, table, "dsp", list))
     if not dsps or len({dsp.name for dsp in dsps}) != len(dsps):
         raise ValueError("a system has one or more DSPs, each once")
@@ -98,6 +100,8 @@ def _dsp(entry: object) -> DspProfile:
     if not isinstance(entry, dict):
         raise ValueError(f"dsp {entry!r}: a table, [[dsp]]")
     name = _take("a dsp", entry, "name", str)
+    if name not in DOMAINS:
+        raise UsageError(f"{name!r} is no DSP: there are {', '.join(DOMAINS)}")
     _refuse_unknown(
         name,
         entry,
@@ -124,9 +128,24 @@ def _dsp(entry: object) -> DspProfile:
     for key, value in flags.items():
         if not isinstance(value, bool):
             raise ValueError(f"{name}: {key} {value!r}: true or false")
-    boot = Boot(name, {int(key): value for key, value in capabilities.items()})
-    secure, poll_mode = not flags["non_secure_domain"], flags["poll_mode"]
-    return DspProfile(Limits(stream_ids, message_limit, secure, poll_mode), boot)
+    return DspProfile(
+        name,
+        stream_ids,
+        message_limit,
+        secure=not flags["non_secure_domain"],
+        poll_mode=flags["poll_mode"],
+        capabilities={int(key): value for key, value in capabilities.items()},
+    )
+
+
+def _refuse_other_dialect(fastrpc: object) -> None:
+    from qda.uapi import DIALECTS, Family  # most profiles say nothing, and this takes long to load
+
+    known = [spoken.name for spoken in DIALECTS.values() if spoken.family is Family.LEGACY]
+    if fastrpc not in known:
+        raise ValueError(
+            f"fastrpc {fastrpc!r}: the older driver's nodes speak {' or '.join(known)}"
+        )
 
 
 def _take(what: str, table: Mapping[str, object], key: str, kind: type[T]) -> T:

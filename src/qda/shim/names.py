@@ -1,0 +1,11 @@
+"""By which names programs find the server and its nodes."""
+
+from __future__ import annotations
+
+__all__ = ["MIRROR_SUFFIX", "SOCKET_VARIABLE"]
+
+SOCKET_VARIABLE = "QDA_SOCKET"
+"""The environment variable by which programs find the server's socket."""
+
+MIRROR_SUFFIX = ".dev"
+"""The folder beside the socket in which every virtual node has a placeholder."""
