@@ -12,8 +12,8 @@ BIN := $(ENVIRONMENT)/bin
 STAMP := $(ENVIRONMENT)/.qda-accel$(subst /,-,$(CURDIR))
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
-# What the twin is tried with each time; programs in C are not about it.
-TWIN := tests/core tests/conformance tests/driver --ignore=tests/core/test_in_c.py
+# What the twin is tried with each time: neither programs in C nor the older drivers are about it.
+TWIN := tests/core tests/conformance tests/driver --ignore=tests/core/test_in_c.py -k "not legacy"
 
 # What is compiled by the set-up.
 C_SOURCES := $(wildcard native/*.[ch] native/*/*.[ch] native/cmake/CMakeLists.txt)
