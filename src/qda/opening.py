@@ -60,13 +60,18 @@ def open_session(
         if poll and dialect is None:
             dialect = client.POLLING
         path = client.find_node(domain, dialect) if device is None else device
-        node: Node
-        if path is None or path == "virtual":
-            node = machine(profile, threads=debug).open(domain, dialect or "rfc")
-        else:
-            node = client.KernelNode(path)
+        real = path is not None and path != "virtual"
+        system = None if real else machine(profile, threads=debug)
         given = client.ProcessAttribute.UNSIGNED if attributes is None else attributes
-        session = client.start_session(node, domain, dialect, process, given, shell, poll)
+
+        def begin() -> Session:
+            if system is None:
+                node: Node = client.KernelNode(str(path))
+            else:
+                node = system.open(domain, dialect or "rfc")
+            return client.start_session(node, domain, dialect, process, given, shell, poll)
+
+        session = client.with_room(begin, lambda: system.full(domain) if system is not None else "")
     try:
         for skeleton in skeletons:
             session.install(skeleton)

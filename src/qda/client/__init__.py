@@ -10,6 +10,7 @@ from qda.client.module import RemoteModule
 from qda.client.node import KernelNode, Node
 from qda.client.opening import POLLING, check_domain, device_file, start_session
 from qda.client.session import Session
+from qda.client.unheld import with_room
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.mapping import MapFlag
 from qda.pending import Pending, start
@@ -34,4 +35,5 @@ __all__ = [
     "kernel_devices",
     "start",
     "start_session",
+    "with_room",
 ]

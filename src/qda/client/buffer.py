@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from qda.client.unheld import leave
 from qda.errors import UsageError
 from qda.linux import address_of
 
@@ -43,6 +44,11 @@ class _Descriptor:
 class Owner(Protocol):
     """What a buffer asks of the device file that it belongs to."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been closed, and all buffers with it."""
+        ...
+
     def export(self, buffer: Buffer) -> int:
         """A DMA-BUF descriptor of a buffer, owned by the caller."""
         ...
@@ -64,13 +70,15 @@ class Buffer(mmap.mmap):
     `address` where it is mapped, `len(buffer)` its size in bytes, `owner` the device file that it
     belongs to.
     `close`, or the end of a `with` block, gives the handle back; the pages go when the last array
-    or view of them does.  A buffer that is simply dropped is closed some time later.
+    or view of them does.  A buffer that is simply dropped is closed, with a ResourceWarning unless
+    it is not `is_attended`: unless only arrays of it were handed out.
     """
 
     owner: Owner
     handle: int
     address: int
     descriptor: _Descriptor | None = None
+    is_attended: bool = True
     _discard: weakref.finalize[..., Buffer]
 
     def bind(self, owner: Owner, handle: int) -> Place:
@@ -124,6 +132,12 @@ class Buffer(mmap.mmap):
         except BufferError:
             return  # somebody has an array: the pages go with it
 
+    def __del__(self) -> None:
+        discard = getattr(self, "_discard", None)
+        if discard is not None and discard.alive and self.is_attended and self.owner.is_open:
+            discard()
+            leave(self, self.owner.collect)
+
     def __enter__(self) -> Self:
         return self
 
@@ -154,7 +168,8 @@ class Mapping:
     """A buffer at an address of the DSP.
 
     `address` is the DSP address of byte `offset` of the buffer; the mapping runs to the buffer's
-    end.  It keeps the buffer alive.  `close`, or the end of a `with` block, unmaps.
+    end.  It keeps the buffer alive.  `close`, or the end of a `with` block, unmaps; a mapping that
+    is dropped is unmapped, with a ResourceWarning.
     """
 
     def __init__(
@@ -168,6 +183,10 @@ class Mapping:
         unmap, self._unmap = self._unmap, None
         if unmap is not None:
             unmap()
+
+    def __del__(self) -> None:
+        if self._unmap is not None and self.buffer.owner.is_open:
+            leave(self, self._unmap)
 
     def __enter__(self) -> Self:
         return self

@@ -36,6 +36,11 @@ class Calls:
         self._file, self._log = file, log
         self.begins: Callable[[], None] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the session has not been closed."""
+        return self._file.is_open
+
     def invoke(
         self,
         handle: int,

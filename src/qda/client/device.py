@@ -212,6 +212,11 @@ class DeviceFile(abc.ABC):
     def unmap(self, name: int, kind: MapKind, address: int, size: int) -> None:
         """Undo `map`, with the name that was given to it."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been closed, and everything with it."""
+        return not self._closed
+
     def close(self) -> None:
         """Close the node; idempotent."""
         self._closed = True

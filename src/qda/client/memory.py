@@ -52,7 +52,9 @@ class SessionMemory:
             if size > sys.maxsize:
                 raise UsageError(f"shape {shape!r} of {kind}: {size} bytes are too many")
             # Not the buffer itself: NumPy does not keep of it what keeps its pages.
-            pages = np.frombuffer(self.alloc(size), np.uint8)
+            buffer = self.alloc(size)
+            buffer.is_attended = False
+            pages = np.frombuffer(buffer, np.uint8)
             return np.ndarray(lengths, kind, pages)
         except ValueError as error:  # more dimensions, or longer ones, than NumPy has
             if isinstance(error, UsageError):

@@ -7,6 +7,7 @@ from typing import NoReturn, Self, TypeVar
 
 from qda.client.calls import Calls
 from qda.client.plan import Bytes, HandleLike
+from qda.client.unheld import leave
 from qda.errors import UsageTypeError
 from qda.pending import Pending, start
 
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 class RemoteModule:
     """A module that is open on the DSP, at `handle`.  `close`, or the end of a `with` block, closes
-    it; the end of the session does too."""
+    it; the end of the session does too.  One that is dropped is closed, with a ResourceWarning."""
 
     def __init__(self, calls: Calls, handle: int, uri: str, close: Callable[[], None]) -> None:
         self.handle, self.uri = handle, uri
@@ -49,6 +50,10 @@ class RemoteModule:
         close, self._close = self._close, None
         if close is not None:
             close()
+
+    def __del__(self) -> None:
+        if self._close is not None and self._calls.is_open:
+            leave(self, self._close)
 
     def __reduce__(self) -> NoReturn:
         raise UsageTypeError(

@@ -7,10 +7,12 @@ This is the user's side only.  Memory is `memory`, calls are `calls`, modules ar
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex, TypeVar, overload
+from weakref import WeakMethod
 
 from qda.client.buffer import Buffer, Mapping
 from qda.client.calls import Calls, naming
@@ -29,6 +31,7 @@ from qda.client.names import (
     uri_of_skeleton,
 )
 from qda.client.plan import Bytes, HandleLike
+from qda.client.unheld import leave
 from qda.errors import Refusal, UsageTypeError
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.skeleton import AnySkeleton
@@ -49,7 +52,8 @@ class Session:
 
     Made by `qda.open`.  Several threads may use one session at once.  `close`, or the end of a
     `with` block, ends it and everything that was made in it; what is left of buffers then is
-    ordinary memory.
+    ordinary memory.  A session that is dropped is closed, with a ResourceWarning; its modules hold
+    it, its buffers and mappings do not.
 
     `calls`, `manager` and `loader` are what it is made of, for tools that need less.
     """
@@ -60,7 +64,10 @@ class Session:
         self._closed = False
         self._logger = logging.getLogger(f"qda.dsp.{file.domain}")
         self._memory = SessionMemory(file)
-        self.calls = Calls(file, self.read_log)
+        self._process = os.getpid()
+        # Nothing of it holds the session, so that it goes when the program drops it.
+        read_log = WeakMethod(self.read_log)
+        self.calls = Calls(file, lambda: (read_log() or list[str])())
         self.manager = ModuleManager(self.calls.call, file.domain)
         self.loader = Loader(self.calls.call_without_log, file.domain, file.node.handed_over)
         self._host = HostService(self, self.calls.status_of, self._memory, file.domain)
@@ -254,6 +261,10 @@ class Session:
             self._host.close()
         finally:
             self._file.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True) and self._process == os.getpid():
+            leave(self, self.close)
 
     def __reduce__(self) -> NoReturn:
         raise UsageTypeError(f"{self!r} belongs to one process: open a session in the other one")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import itertools
+import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from qda.rpmsg import Channel
 __all__ = ["Census", "Device", "Limits"]
 
 F = TypeVar("F", bound="File")
+
+_log = logging.getLogger("qda.driver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,11 @@ class Census:
 
 
 class File(Protocol):
-    """An open file, to its device."""
+    """An open file, to its device.  `process` is the id of the process that has used it last, 0 if
+    none has; `bank` is its context bank, if it has one."""
+
+    process: int
+    bank: ContextBank | None
 
     @property
     def calls(self) -> int:
@@ -182,8 +190,26 @@ class Device:
         """A free context bank.  OSError `without` if there is none."""
         with self._lock:
             if not self._free_banks:
-                raise OSError(without, f"{self.name} has no free context bank")
+                words = self.banks_in_use()
+                if {file.process for file in self._files} != {os.getpid()}:
+                    _log.warning("%s", words)  # other programs are not told more than an errno
+                raise OSError(without, words)
             return ContextBank(self._free_banks.pop())
+
+    def banks_in_use(self, of: str = "") -> str:
+        """How many context banks are in use, and who uses them: "8 of 8 context banks of cdsp are
+        in use, by process 4711"; `of` is what to call the device."""
+        with self._lock:
+            count, free = len(self.limits.stream_ids), len(self._free_banks)
+            users = {file.process for file in self._files if file.bank is not None}
+        pids = ", ".join(str(pid) for pid in sorted(users - {0}))
+        by = f", by process{'es' * (len(users - {0}) > 1)} {pids}" if pids else ""
+        return f"{count - free} of {count} context banks of {of or self.name} are in use{by}"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no context bank is free."""
+        return not self._free_banks
 
     def give_back(self, bank: ContextBank) -> None:
         """A file has ended that had the bank."""

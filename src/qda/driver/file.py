@@ -62,6 +62,7 @@ class OpenFile:
         self._passed = set[int]()  # those of memory that requests have named by descriptors
         self._next, self._given_back = 1, list[int]()  # a heap of those below that are free again
         self._closed = False
+        self.process = 0
         # The core makes any message that fits a lane.
         self.polls = False
         self.in_core = device.limits.message >= limits.SLOT

@@ -128,6 +128,7 @@ class FileFront(Generic[F]):
 
     def call(self, handler: Handler[Self], client: Client, record: Record | None) -> int:
         """Run a command as `run` does, but one that Ctrl-C may break off: a call."""
+        self.file.process = client.pid
         token = _Running()
         mark = ref(token, self._running.discard)
         try:

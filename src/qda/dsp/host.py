@@ -16,7 +16,9 @@ the host returns, if not 0, is a `HostError`; what became of the call itself is 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from qda.dsp.reverse_calls import ReverseCalls
@@ -133,6 +135,21 @@ class HostModule:
         return f"<{self.name} on the host, at {self.handle:#x}>"
 
 
+class _HeldModule(HostModule):
+    """One that somebody has to hold.  One that is dropped is closed when the next one is opened, at
+    the latest with the session; ResourceWarning."""
+
+    def __del__(self) -> None:
+        if not self._closed:
+            self._calls.later(HostModule(self._calls, self.handle, self.name).close)
+            warn_unclosed(self)
+
+
+def warn_unclosed(dropped: object) -> None:
+    """Say that something of the host was not closed."""
+    warnings.warn(f"unclosed {dropped!r}", ResourceWarning, stacklevel=3)
+
+
 class Host:
     """The host of the session whose call runs in this thread."""
 
@@ -155,11 +172,16 @@ class Host:
         from qda.idl.python.system import SYSTEM_INTERFACES, system_interface  # see `qda.dsp.boot`
 
         if isinstance(interface, str) and interface not in SYSTEM_INTERFACES:
-            return open_module(self._calls(), interface)
+            return self._open(interface)
         made = system_interface(interface) if isinstance(interface, str) else interface
         described = made.interface
         name = described.uri if described.is_handle64 else described.c_name
-        return made(open_module(self._calls(), name))
+        return made(self._open(name))
+
+    def _open(self, name: str) -> HostModule:
+        calls = self._calls()
+        calls.settle()
+        return _HeldModule(calls, open_module(calls, name).handle, name)
 
     def open_file(self, name: str, mode: str = "r", *, search: bool = False) -> IO[Any]:
         """Open a file of the host, as `open` does: `mode` is "r", "w", "a", "rb", "r+b", ...
@@ -170,7 +192,7 @@ class Host:
         binary = mode.replace("b", "").replace("t", "") + "b"
         if binary not in _MODES:
             raise UsageError(f"mode {mode!r}: r, w or a, perhaps with + and b")
-        raw = HostFile(self.open("apps_std"), name, binary, search)
+        raw = HostFile(self.open("apps_std"), name, binary, search, self._calls().later)
         buffered: IO[bytes] = cast(IO[bytes], _MODES[binary](raw))
         return buffered if "b" in mode else io.TextIOWrapper(buffered, encoding="utf-8")
 
@@ -188,14 +210,22 @@ _MODES: dict[str, Callable[[Any], Any]] = {
 class HostFile(io.RawIOBase):
     """A file of the host, unbuffered.  Offsets are below 2 GiB: `fseek` has 32 bits.
 
-    It has to be closed.  One that is dropped is closed with the session: the collector may run in
-    any thread, also in one that the host waits for, and must not call the host.
+    It is to be closed.  One that is dropped is closed, and what was left to be written is written,
+    when the next module or file of the host is opened, at the latest with the session;
+    ResourceWarning.
     """
 
     _abandoned = False
 
-    def __init__(self, files: Any, name: str, mode: str, search: bool) -> None:
-        self._files, self.mode = files, mode
+    def __init__(
+        self,
+        files: Any,
+        name: str,
+        mode: str,
+        search: bool,
+        later: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._files, self.mode, self._later = files, mode, later
         self.name = name
         try:
             if search:
@@ -215,7 +245,9 @@ class HostFile(io.RawIOBase):
     def write(self, data: ReadableBuffer) -> int:
         """Write bytes; returns how many were."""
         if self._abandoned:
-            return memoryview(data).nbytes
+            kept = bytes(data)
+            self._later(partial(self._files.fwrite, self._file, kept))
+            return len(kept)
         return int(self._files.fwrite(self._file, memoryview(data).cast("B")).bytesWritten)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -243,16 +275,23 @@ class HostFile(io.RawIOBase):
         """Close the file, and our use of the host's module."""
         if not self.closed:
             super().close()
+            give_back = partial(_give_back, self._files, self._file)
             if self._abandoned or getattr(self, "_finalizing", False):  # Python's own mark
-                return
-            try:
-                self._files.fclose(self._file)
-            finally:
-                self._files.close()
+                self._later(give_back)
+                warn_unclosed(self)
+            else:
+                give_back()
 
     def _dealloc_warn(self, source: object) -> None:
         """Python's buffers say by this that they are collected, not closed."""
         self._abandoned = True
+
+
+def _give_back(files: Any, file: int) -> None:
+    try:
+        files.fclose(file)
+    finally:
+        files.close()
 
 
 class Environment:

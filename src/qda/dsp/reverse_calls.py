@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from qda import limits
 from qda.dsp.switchboard import HostState, Reply, ReverseCall, Switchboard
-from qda.errors import BAD_PARAMETER, StatusError, as_unsigned
+from qda.errors import BAD_PARAMETER, HostError, StatusError, as_unsigned
 from qda.fastrpc.listener import MoreAnswer, MoreRequest, NextAnswer, NextRequest
 from qda.fastrpc.nested import pack_request, unpack_reply
 from qda.fastrpc.scalars import Scalars
@@ -40,6 +42,7 @@ class ReverseCalls:
         """Calls wait for their reply, and for somebody who listens."""
         self._posts = 0
         self._complete = False
+        self._later: deque[Callable[[], None]] = deque()
 
     @property
     def is_announced(self) -> bool:
@@ -119,6 +122,17 @@ class ReverseCalls:
         _tell(ended)
 
     # The DSP's side.
+
+    def later(self, give_back: Callable[[], None]) -> None:
+        """Note what is to be given back to the host.  The collector finds such things, in any
+        thread, also in one that the host waits for: there the host must not be called."""
+        self._later.append(give_back)
+
+    def settle(self) -> None:
+        """Give back what has been noted."""
+        while self._later:
+            with suppress(IndexError, HostError, StatusError):
+                self._later.popleft()()
 
     def wait_for_host(self, patience: float) -> bool:
         """Wait until a host has announced itself, at most `patience` seconds; whether one has."""

@@ -95,6 +95,14 @@ class Machine:
                 return open_node(node, self.devices, dialect, fastrpc)
         raise FileNotFoundError(errno.ENOENT, f"{self.profile.title} has no node {path}")
 
+    def full(self, domain: str) -> str:
+        """Words for a DSP that has no context bank left, "" for one that has."""
+        device = self.devices[domain]
+        if not device.is_full:
+            return ""
+        words = device.banks_in_use(f"profile {self.profile.name}")
+        return f"{words}: close a session that is not needed any more"
+
     @property
     def pids(self) -> list[int]:
         """Process ids of the processors that run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import suppress
+from weakref import ref
 
 from qda.client.host.apps_mem import AppsMem
 from qda.client.host.apps_std import AppsStd
@@ -33,7 +34,7 @@ class HostService:
     """
 
     def __init__(self, session: object, invoke: Invoke, memory: SessionMemory, domain: str) -> None:
-        self._session, self._invoke, self._domain = session, invoke, domain
+        self._session, self._invoke, self._domain = ref(session), invoke, domain
         self._lock = threading.Lock()
         self._threads: ListenerThreads | None = None
         self._modules = HostModules()
@@ -60,7 +61,7 @@ class HostService:
             if "?" in uri:
                 kind.check_open(uri)
             made = skeleton() if isinstance(skeleton, type) else skeleton
-            made.session = self._session
+            made.session = self._session()
             made.open(uri)
             return Opened(made, made.close)
 

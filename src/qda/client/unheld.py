@@ -1,0 +1,93 @@
+"""What a program has dropped without closing it is given back, with a ResourceWarning.
+
+Who drops it may be anywhere: the collector runs in the middle of other things, also inside the
+device with its locks.  So a thread of its own gives back, and who needs room waits for it.
+"""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import os
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from errno import EBUSY, ENOMEM
+from typing import TypeVar
+
+from qda import limits
+from qda.errors import DeviceError, QdaError
+
+__all__ = ["leave", "settle", "with_room"]
+
+T = TypeVar("T")
+
+
+class _Left:
+    """What is to be given back, by the process that had it."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.given = threading.Lock()
+        self.back: deque[Callable[[], object]] = deque()
+
+
+_left = _Left()
+
+
+def _here() -> _Left:
+    """This process's: what its parent has dropped is the parent's."""
+    global _left
+    if _left.process != os.getpid():
+        _left = _Left()
+    return _left
+
+
+def leave(dropped: object, give_back: Callable[[], object]) -> None:
+    """Have something given back that nobody holds any more, and say so."""
+    if sys.is_finalizing():
+        return
+    _here().back.append(give_back)
+    with suppress(RuntimeError):  # no thread can be started: then the next open gives back
+        # Not threading's: that would take locks, which whoever was interrupted may have.
+        _thread.start_new_thread(settle, ())
+    # Not with the object as its source: whoever records the warning would hold it.
+    warnings.warn(f"unclosed {dropped!r}", ResourceWarning, stacklevel=3)
+
+
+def settle() -> None:
+    """Give back what has been left; on return all of it is, whoever does it.
+
+    What does not end is not waited for longer than limits.PATIENCE.
+    """
+    left = _here()
+    if left.given.acquire(timeout=limits.PATIENCE):
+        try:
+            while left.back:
+                with suppress(IndexError, QdaError, OSError):
+                    left.back.popleft()()
+        finally:
+            left.given.release()
+
+
+def with_room(begin: Callable[[], T], why: Callable[[], str]) -> T:
+    """What `begin` returns.  If there is no room for it, what the program holds no longer is looked
+    for first; if there is none then, the DeviceError has the words of `why`."""
+    settle()
+    try:
+        return begin()
+    except DeviceError as error:
+        if error.errno not in (ENOMEM, EBUSY):
+            raise
+    gc.collect()
+    settle()
+    try:
+        return begin()
+    except DeviceError as error:
+        words = why()
+        if not words:
+            raise
+        raise DeviceError(error.operation, error.domain, error.errno, words) from error
