@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -225,12 +225,21 @@ def kill(pid: int) -> None:
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except FileNotFoundError:
-        return []
-    return [int(child) for child in text.split()]
+    """The processes that a process has started, in whichever thread."""
+    found = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # it has ended
+            found += [int(child) for child in children.read_text().split()]
+    return found
+
+
+def processors_of(server: int) -> list[int]:
+    """Those of a server, which has a child that cleans up after it, too."""
+    return [
+        pid
+        for pid in children_of(server)
+        if b"qda.dsp.processor" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
 
 
 def protection_domains(processors: list[int]) -> list[int]:
@@ -281,8 +290,7 @@ def test_server_is_killed_in_the_middle_of_calls(
             if victims.endswith("program"):
                 killed.append(program.pid)
             if victims.endswith("domain"):
-                processors = children_of(server.pid)
-                killed += [child for pid in processors for child in children_of(pid)]
+                killed += protection_domains(processors_of(server.pid))
             for pid in moments.sample(killed, len(killed)):
                 kill(pid)
             problems = program.communicate(timeout=PATIENCE)[1]
