@@ -7,7 +7,6 @@ if that dies, the subsystem goes down, and the driver may boot it again.
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
@@ -141,12 +140,9 @@ def main(descriptor: int, warm: Sequence[str]) -> None:
     """
     channel = Endpoint.adopt(descriptor)
     owner = os.pidfd_open(os.getppid())
-    gc.disable()  # nothing of this becomes garbage
     for name in ("qda.dsp.serving", "cloudpickle", *warm):
         with suppress(ImportError):
             import_module(name)
-    gc.freeze()  # collections in protection domains would write to each object, and so copy it
-    gc.enable()
     with suppress(PeerGone):
         boot = Boot.unpack(channel.receive())
         Processor(channel, boot, owner).run()
