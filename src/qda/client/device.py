@@ -59,7 +59,7 @@ class DeviceFile(abc.ABC):
         self._by_handle: dict[int, list[Place]] = {}  # the same: who has a handle
         self.emitter = Emitter()
         self._process = os.getpid()
-        self._closed = False
+        self.is_open = True
 
     @overload
     def run(self, command: Command[R], operation: str, request: R) -> R: ...
@@ -86,7 +86,7 @@ class DeviceFile(abc.ABC):
 
     def refusal(self, operation: str, error: OSError) -> DeviceError:
         """What a program is told of an error of the node: whose it is, or that it is closed."""
-        if error.errno == errno.EBADF and self._closed:
+        if error.errno == errno.EBADF and not self.is_open:
             return DeviceError(operation, self.domain, errno.EBADF, "the session is closed")
         if error.errno == errno.ENODEV and os.getpid() != self._process:
             words = f"this session belongs to process {self._process}: open one in this process"
@@ -212,12 +212,7 @@ class DeviceFile(abc.ABC):
     def unmap(self, name: int, kind: MapKind, address: int, size: int) -> None:
         """Undo `map`, with the name that was given to it."""
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it has not been closed, and everything with it."""
-        return not self._closed
-
     def close(self) -> None:
         """Close the node; idempotent."""
-        self._closed = True
+        self.is_open = False
         self.node.close()

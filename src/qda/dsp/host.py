@@ -275,7 +275,14 @@ class HostFile(io.RawIOBase):
         """Close the file, and our use of the host's module."""
         if not self.closed:
             super().close()
-            give_back = partial(_give_back, self._files, self._file)
+            files, file = self._files, self._file
+
+            def give_back() -> None:
+                try:
+                    files.fclose(file)
+                finally:
+                    files.close()
+
             if self._abandoned or getattr(self, "_finalizing", False):  # Python's own mark
                 self._later(give_back)
                 warn_unclosed(self)
@@ -285,13 +292,6 @@ class HostFile(io.RawIOBase):
     def _dealloc_warn(self, source: object) -> None:
         """Python's buffers say by this that they are collected, not closed."""
         self._abandoned = True
-
-
-def _give_back(files: Any, file: int) -> None:
-    try:
-        files.fclose(file)
-    finally:
-        files.close()
 
 
 class Environment:
