@@ -141,7 +141,11 @@ class Lanes:
         self.lock = threading.Lock()
         self._adding = threading.Lock()
         self._lanes: list[Lane] = []
-        self.add(limits.LANES)
+        try:
+            self.add(limits.LANES)
+        except BaseException:
+            self.close()  # or the block could not be unmapped
+            raise
 
     def lend(self, call: Traveller) -> bool:
         """Lend a free lane to a call, if there is one."""
