@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from qda.client import KernelNode, Session, device_file, identify
+from qda.client import KernelNode, RemoteModule, Session, device_file, identify
 from qda.errors import DspError
 from qda.uapi import DIALECTS
 from qda.virtual import machine
@@ -121,11 +121,18 @@ def install_probe(node: OpenNode) -> int:
     assert found is not None
     session = Session(device_file(node.node, node.dialect, found.domain))
     try:
-        return session.load(Probe).handle
+        module = session.load(Probe)
     except DspError:
         if node.target.virtual:
             raise
         pytest.skip("the DSP does not run Python, so the tests' skeleton cannot run on it")
+    node.left.callback(_end, session, module)
+    return module.handle
+
+
+def _end(session: Session, module: RemoteModule) -> None:
+    """End a session with its module, which are closed as soon as nobody holds them."""
+    session.close()
 
 
 @pytest.fixture
