@@ -43,18 +43,19 @@ def _idle(pace: Pace, result: Result, progress: Progress) -> None:
         before = _nanoseconds(holder.pid)
         for _ in progress.track(range(10), description="idle"):
             time.sleep(seconds / 10)
-        used = _nanoseconds(holder.pid) - before
+        after = _nanoseconds(holder.pid)
+    used = sum(had - before.get(thread, 0) for thread, had in after.items())
     result.add(Row("idle/session", "", QDA, used / seconds / 1e7, "% of a CPU"))
 
 
-def _nanoseconds(root: int) -> int:
-    """Time on CPUs that all threads of all processes have had."""
-    total = 0
+def _nanoseconds(root: int) -> dict[str, int]:
+    """Time on CPUs that each thread of all processes has had, by its number."""
+    had = {}
     for process in process_tree(root):
         for task in Path(f"/proc/{process}/task").iterdir():
             with suppress(FileNotFoundError, ProcessLookupError):
-                total += int((task / "schedstat").read_text().split()[0])
-    return total
+                had[task.name] = int((task / "schedstat").read_text().split()[0])
+    return had
 
 
 def _memory(pace: Pace, result: Result, progress: Progress) -> None:

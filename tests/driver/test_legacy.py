@@ -258,7 +258,7 @@ def test_both_drivers_share_the_context_banks(machine: Machine, client: LocalCli
     assert structures.run(accel, client, GEM_CREATE, request) == -errno.ENOMEM
     fronts.pop().close()
     assert structures.run(accel, client, GEM_CREATE, request) == 0
-    with pytest.raises(OSError, match="no free context bank"):
+    with pytest.raises(OSError, match=f"{free} of {free} context banks of cdsp are in use"):
         machine.open_node(NODE)
     for front in (accel, *fronts):
         front.close()
