@@ -103,8 +103,8 @@ static int serve_in_c(struct server *self)
     struct qda_served *served = &self->served;
 
     self->number++;
+    atomic_store(&self->running, 1); /* before: what it finds must not be forgotten meanwhile */
     self->status = qda_space_enter(self->space, served, self->lane, self->client_id, self->driver);
-    atomic_store(&self->running, 1);
     atomic_store(&self->unanswered, 1);
     self->in_c = served->module && !atomic_load(&self->watched);
     if (!self->in_c)
