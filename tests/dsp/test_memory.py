@@ -213,3 +213,17 @@ def test_memory_that_a_call_still_has_when_the_window_goes_leaves_nothing() -> N
     maps = MapsFile(os.getpid())
     assert maps.area(place) is None
     maps.close()
+
+
+def test_window_is_given_back_once() -> None:
+    """Two threads may find that a protection domain has ended, and then it may be another's."""
+    first = AddressSpace(1 << 20)
+    first.close()
+    second = AddressSpace(1 << 20)
+    second.announce(1, 0x1000_0000, 4096, memory(4096))
+    place = address_of(second.resolve(0x1000_0000, 1))
+    first.close()
+    maps = MapsFile(os.getpid())
+    assert maps.area(place) is not None
+    maps.close()
+    second.close()

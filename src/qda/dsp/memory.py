@@ -266,8 +266,10 @@ class AddressSpace:
         return len(self._bus) + len(self._mapped)
 
     def close(self) -> None:
-        """Give back the window and everything in it."""
+        """Give back the window and everything in it.  Idempotent: others may have it next."""
         with self._lock:
+            if self._closed:
+                return
             for memory in self._bus:
                 if memory.ending is not None and memory.ending.detach():
                     os.close(memory.descriptor)
