@@ -214,23 +214,30 @@ class AddressSpace:
                     return
         raise StatusError(NO_SUCH_MAP, f"{what} is not mapped")
 
-    def view(self, client_id: int, address: int, length: int) -> memoryview:
-        """The bytes at a DSP address.  AddressFault unless one mapping of the client holds all."""
+    def view(self, client_id: int | None, address: int, length: int) -> memoryview:
+        """The bytes at a DSP address.  AddressFault unless one mapping of the client holds all.
+
+        None, here and below, is for a thread that serves no client: all of the process's memory is
+        its memory."""
         with self._lock:
             for mapped in self._mapped:
                 start = address - mapped.start
-                if mapped.client_id == client_id and 0 <= start <= mapped.size - length:
+                if client_id in (None, mapped.client_id) and 0 <= start <= mapped.size - length:
                     return mapped.view[start : start + length]
         raise AddressFault(address, length)
 
-    def view_of_fd(self, client_id: int, fd: int) -> memoryview:
+    def view_of_fd(self, client_id: int | None, fd: int) -> memoryview:
         """The client's mapping that was made under a name, from its first byte.  StatusError.
 
-        The newest: a mapping outlives its buffer's handle, whose number another buffer may have."""
+        The newest: a mapping outlives its buffer's handle, whose number another buffer may have.
+        For None, the name must not mean one thing to one client and another to the next."""
         with self._lock:
-            for mapped in reversed(self._mapped):
-                if mapped.client_id == client_id and mapped.fd == fd:
-                    return mapped.view[mapped.address - mapped.start :]
+            known = [m for m in self._mapped if client_id in (None, m.client_id) and m.fd == fd]
+            if len({mapped.client_id for mapped in known}) > 1:
+                words = f"fd {fd} is a name of several clients: only their calls can tell which"
+                raise StatusError(NO_SUCH_MAP, words)
+            if known:
+                return known[-1].view[known[-1].address - known[-1].start :]
         raise StatusError(NO_SUCH_MAP, f"nothing is mapped under fd {fd}")
 
     # The window.

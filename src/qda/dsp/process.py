@@ -152,11 +152,18 @@ class Process:
 
     def memory(self, address: int, length: int) -> memoryview:
         """The bytes at a DSP address that MAP has returned."""
-        return self.space.view(self.client_id, address, length)
+        return self.space.view(self._client, address, length)
 
     def memory_of_fd(self, fd: int) -> memoryview:
         """The mapping that was made under a name."""
-        return self.space.view_of_fd(self.client_id, fd)
+        return self.space.view_of_fd(self._client, fd)
+
+    @property
+    def _client(self) -> int | None:
+        """Whose memory this thread sees: in a call its client's, in any other thread all there is,
+        as the process has one address space."""
+        found = self.running.served.session
+        return None if found is None else found.client_id
 
     @property
     def reverse_calls(self) -> ReverseCalls:

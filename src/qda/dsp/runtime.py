@@ -192,13 +192,15 @@ def _functions() -> dict[str, Any]:
 
 def _fd_info(fd: int, length: Place) -> None:
     """The length under an fd: of a handle of the running call, else of a mapping."""
-    arguments, length_of, _ = getattr(_local, "call", None) or (tuple, None, None)
+    call = getattr(_local, "call", None)
+    if call is None:  # a thread that C has started
+        length[0] = len(_services().memory_of_fd(fd))
+        return
+    arguments, length_of, _ = call
     for argument in arguments():
         if isinstance(argument, HandleArgument) and argument.fd == fd:
             length[0] = argument.length
             return
-    if length_of is None:  # a thread that C has started runs no call
-        raise StatusError(BAD_PARAMETER, "no call runs in this thread")
     length[0] = length_of(fd)
 
 

@@ -69,11 +69,13 @@ class DspServices(Protocol):
         ...
 
     def memory(self, address: int, length: int) -> memoryview:
-        """The bytes at a DSP address that MAP has returned; StatusError outside any mapping."""
+        """The bytes at a DSP address that MAP has returned; StatusError outside any mapping.  In
+        any thread: those that the skeleton has started see the memory, too."""
         ...
 
     def memory_of_fd(self, fd: int) -> memoryview:
-        """The mapping that MAP has made under that fd; StatusError if there is none."""
+        """The mapping that MAP has made under that fd, in any thread; StatusError if there is
+        none."""
         ...
 
     @property
