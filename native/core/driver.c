@@ -61,9 +61,9 @@ static const uint16_t *placing_order(struct qda_call *call, uint32_t count)
 }
 
 /* Place the inline buffers and list the input bytes, each once (H29).  Returns the size of the
- * message, or 0 if it does not fit the lane's slot or inline bytes overlap a buffer object's (H08). */
+ * message, or 0 if there is no room for it or inline bytes overlap a buffer object's (H08). */
 static uint64_t lay_out(struct qda_call *call, struct qda_shape shape, uint32_t *inputs,
-                        unsigned char *slot)
+                        struct qda_room room)
 {
     const uint16_t *order = placing_order(call, shape.buffers);
     uint64_t metadata = qda_metadata(shape.arguments);
@@ -97,7 +97,7 @@ static uint64_t lay_out(struct qda_call *call, struct qda_shape shape, uint32_t 
         if (!offset)
             size = qda_align(size, QDA_ALIGNMENT);
         size += own;
-        if (size > QDA_SLOT)
+        if (size > room.size)
             return 0;
         if (!element->length)
             continue;
@@ -110,7 +110,7 @@ static uint64_t lay_out(struct qda_call *call, struct qda_shape shape, uint32_t 
             if (end > from) {
                 struct qda_piece *piece = &call->input[(*inputs)++];
                 piece->there = from;
-                piece->here = slot + call->positions[index] + (from - start);
+                piece->here = room.bytes + call->positions[index] + (from - start);
                 piece->length = end - from;
             }
             if (end > copied)
@@ -209,12 +209,11 @@ static void describe_handle(const struct qda_call *call, uint32_t index,
     page->size = call->backing[index].object->size;
 }
 
-/* Write the metadata into the zeroed slot.  `device` is the slot's address on the bus, which also
- * stands for that on the host (H19). */
-static void describe(const struct qda_call *call, struct qda_shape shape, unsigned char *slot,
-                     uint64_t device)
+/* Write the metadata into the zeroed message.  Its address on the bus also stands for that on the
+ * host (H19). */
+static void describe(const struct qda_call *call, struct qda_shape shape, struct qda_room room)
 {
-    struct qda_remote_buffer *remote = (void *)slot;
+    struct qda_remote_buffer *remote = (void *)room.bytes;
     struct qda_listed *listed = (void *)(remote + shape.arguments);
     struct qda_page *pages = (void *)(listed + shape.arguments);
 
@@ -222,52 +221,65 @@ static void describe(const struct qda_call *call, struct qda_shape shape, unsign
         listed[index].pages = call->elements[index].length != 0;
         listed[index].index = index;
         if (index < shape.buffers)
-            describe_buffer(call, index, device, &remote[index], &pages[index]);
+            describe_buffer(call, index, room.device, &remote[index], &pages[index]);
         else
             describe_handle(call, index, &remote[index], &pages[index]);
     }
 }
 
-static void list_outputs(struct qda_call *call, struct qda_shape shape, unsigned char *slot)
+static void list_outputs(struct qda_call *call, struct qda_shape shape, unsigned char *message)
 {
     for (uint32_t index = shape.inputs; index < shape.buffers; index++) {
         if (call->positions[index] < 0)
             continue;
         struct qda_piece *piece = &call->output[call->outputs++];
         piece->there = call->elements[index].address;
-        piece->here = slot + call->positions[index];
+        piece->here = message + call->positions[index];
         piece->length = call->elements[index].length;
     }
 }
 
-/* Fill the slot; returns the size of the message in whole pages, 0 if the call is declined. */
-static uint64_t fill(struct qda_session *session, struct qda_call *call, struct qda_port *port,
-                     struct qda_shape shape, uint64_t elements)
+/* The memory that a message is made in: what the lane has of its own if it may not fit the slot. */
+static struct qda_room room_for(const struct qda_session *session, const struct qda_call *call,
+                                struct qda_shape shape)
 {
-    unsigned char *slot = session->pool + (size_t)QDA_SLOT * call->lane;
-    uint64_t device = session->device + (uint64_t)QDA_SLOT * call->lane;
+    uint64_t offset = (uint64_t)QDA_SLOT * call->lane, most = qda_metadata(shape.arguments);
+
+    for (uint32_t index = 0; index < shape.buffers; index++)
+        if (is_inline(&call->elements[index]))
+            most += qda_align(call->elements[index].length, QDA_ALIGNMENT);
+    if (most + QDA_ALIGNMENT > QDA_SLOT && call->longer.size > QDA_SLOT)
+        return call->longer;
+    return (struct qda_room){ session->pool + offset, session->device + offset, QDA_SLOT };
+}
+
+/* Make the message: where it lies and how long it is, in whole pages; of 0 bytes if the call is
+ * declined. */
+static struct qda_room fill(struct qda_session *session, struct qda_call *call,
+                            struct qda_port *port, struct qda_shape shape, uint64_t elements)
+{
+    struct qda_room room = { NULL, 0, 0 };
     uint64_t bytes = sizeof(struct qda_element) * shape.arguments;
     struct qda_piece array = { elements, (unsigned char *)call->elements, bytes };
-    uint32_t inputs;
+    uint32_t inputs = 0;
 
-    if (!shape.arguments) {
-        memset(slot, 0, QDA_PAGE);
-        return QDA_PAGE;
-    }
-    if (port->fetch(port, &array, 1))
-        return 0;
+    if (bytes && port->fetch(port, &array, 1))
+        return room;
     for (uint32_t index = 0; index < shape.buffers; index++)
         if (is_refused(&call->elements[index], port->limit))
-            return 0;
-    uint64_t size = qda_align(lay_out(call, shape, &inputs, slot), QDA_PAGE);
+            return room;
+    struct qda_room whole = room_for(session, call, shape);
+    uint64_t size = bytes ? qda_align(lay_out(call, shape, &inputs, whole), QDA_PAGE) : QDA_PAGE;
     if (!size || !pin_all(session, call, port, shape))
-        return 0;
-    memset(slot, 0, (size_t)size);
+        return room;
+    memset(whole.bytes, 0, (size_t)size);
     if (inputs && port->fetch(port, call->input, inputs))
-        return 0;
-    describe(call, shape, slot, device);
-    list_outputs(call, shape, slot);
-    return size;
+        return room;
+    if (bytes)
+        describe(call, shape, whole);
+    list_outputs(call, shape, whole.bytes);
+    whole.size = size;
+    return whole;
 }
 
 long qda_driver_begin(struct qda_session *session, struct qda_call *call, struct qda_port *port,
@@ -277,10 +289,10 @@ long qda_driver_begin(struct qda_session *session, struct qda_call *call, struct
     struct qda_lane *lane = qda_lane_of(session->pool, call->lane);
 
     call->outputs = call->pins = 0;
-    uint64_t size = 0;
+    struct qda_room room = { NULL, 0, 0 };
     if (handle != QDA_CONTROL_HANDLE) /* H04 */
-        size = fill(session, call, port, shape, elements);
-    if (!size) {
+        room = fill(session, call, port, shape, elements);
+    if (!room.size) {
         qda_driver_unpin(call);
         return QDA_DECLINED;
     }
@@ -291,8 +303,8 @@ long qda_driver_begin(struct qda_session *session, struct qda_call *call, struct
         .context = call->context,
         .handle = handle,
         .scalars = scalars,
-        .address = session->device + (uint64_t)QDA_SLOT * call->lane,
-        .size = size,
+        .address = room.device,
+        .size = room.size,
     };
     memcpy(lane->driver.record, &message, sizeof message);
     return 0;

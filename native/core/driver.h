@@ -18,6 +18,12 @@ struct qda_piece {
     uint64_t length;
 };
 
+/* Message memory. */
+struct qda_room {
+    unsigned char *bytes;
+    uint64_t device, size; /* its address on the bus */
+};
+
 /* A mapping of the client: [start, end), from `offset` of a file. */
 struct qda_area {
     uint64_t start, end, offset, inode;
@@ -60,6 +66,7 @@ struct qda_session {
 struct qda_call {
     uint32_t lane, number;
     uint64_t context;
+    struct qda_room longer; /* for messages that do not fit the lane's slot; size 0: there is none */
     uint32_t outputs, pins;
     struct qda_object *pinned[QDA_BUFFERS + QDA_HANDLES];
     struct qda_piece output[QDA_OUTPUTS + 1]; /* one more for whoever finishes the call */

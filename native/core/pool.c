@@ -120,6 +120,19 @@ static PyObject *pool_recount(PyObject *object, PyObject *number)
     Py_RETURN_TRUE;
 }
 
+static PyObject *pool_lengthen(PyObject *object, PyObject *arguments)
+{
+    unsigned long long address, device, size;
+    int number;
+    if (!PyArg_ParseTuple(arguments, "iKKK:lengthen", &number, &address, &device, &size))
+        return NULL;
+    struct qda_entry *entry = lane_of((struct qda_pool *)object, number);
+    if (!entry)
+        return NULL;
+    entry->call.longer = (struct qda_room){ (unsigned char *)(uintptr_t)address, device, size };
+    Py_RETURN_NONE;
+}
+
 static PyObject *pool_poll(PyObject *object, PyObject *microseconds)
 {
     unsigned long poll = PyLong_AsUnsignedLong(microseconds);
@@ -241,6 +254,9 @@ static PyMethodDef pool_methods[] = {
       "Go on counting where others have, who sent on a claimed lane; false if a request of theirs\n"
       "has not been answered: then the DSP is told of it again." },
     { "send", pool_send, METH_VARARGS, "send(lane, message): put the message in, and ring." },
+    { "lengthen", pool_lengthen, METH_VARARGS,
+      "lengthen(lane, address, device, size): what does not fit the slot of a claimed lane is from\n"
+      "now on put there, up to `size` bytes; 0: nowhere." },
     { "poll", pool_poll, METH_O,
       "From now on look for so many microseconds before sleeping, in calls of opened modules." },
     { "sent", pool_sent, METH_O, "How many messages have been sent on a lane; of 32 bits." },

@@ -89,7 +89,7 @@ SLOT: Final = _calls.limit(
     64 * KIB,
     "bytes of message memory that a lane has",
     "most messages are short",
-    "the call gets memory of its own, which takes time",
+    "the lane gets memory of its own at the first such call, which takes time",
 )
 KEPT_MESSAGE: Final = _calls.limit(
     "KEPT_MESSAGE",

@@ -27,7 +27,8 @@
     } while (0)
 
 enum { ROOM = 1 << 20, CLIENT = 7 };
-static const uint64_t DEVICE = (uint64_t)3 << 32 | 0x10000000, OBJECT = (uint64_t)3 << 32 | 0x20000000;
+static const uint64_t DEVICE = (uint64_t)3 << 32 | 0x10000000, OBJECT = (uint64_t)3 << 32 | 0x20000000,
+                      LONGER = (uint64_t)3 << 32 | 0x30000000; /* message memory beside the slots */
 
 static uint64_t state;
 
@@ -146,20 +147,21 @@ static int32_t method(uint64_t own, uint32_t scalars, const union qda_remote_arg
 static void run_calls(uint32_t count)
 {
     static struct qda_call call;
-    unsigned char *pool = calloc(1, QDA_POOL), *bytes = calloc(1, ROOM);
+    unsigned char *pool = calloc(1, QDA_POOL), *bytes = calloc(1, ROOM), *longer = calloc(1, ROOM);
     struct qda_object object = { OBJECT, ROOM, 42, 1, 2, 0, 1 };
     struct qda_object *objects[] = { NULL, NULL, NULL, &object };
     struct qda_session session = { pool, DEVICE, CLIENT, 1, objects, 4, NULL };
     struct qda_region regions[] = {
         { DEVICE, QDA_POOL, pool, 0, 0 },
         { OBJECT, ROOM, bytes, 0, 0 },
+        { LONGER, ROOM, longer, 0, 0 },
     };
-    struct qda_region *known[] = { &regions[0], &regions[1] };
+    struct qda_region *known[] = { &regions[0], &regions[1], &regions[2] };
     struct qda_module module = { 9, CLIENT, (void (*)(void))method, OWN, 1, 0, 0 };
     struct qda_module *modules[] = { &module };
-    struct qda_space space = { known, modules, 2, 1 };
+    struct qda_space space = { known, modules, 3, 1 };
     struct qda_port port = { fetch, store, locate, 2 * ROOM };
-    uint32_t done = 0;
+    uint32_t done = 0, long_ones = 0;
 
     for (uint32_t i = 0; i < ROOM; i++)
         client_memory[i] = (unsigned char)any(256);
@@ -171,8 +173,11 @@ static void run_calls(uint32_t count)
         uint32_t arguments = inputs + outputs + handles;
         for (uint32_t j = 0; j < arguments; j++)
             elements[j] = pick_element(j >= inputs + outputs);
+        if (inputs && !any(4)) /* a long one, away from the object */
+            elements[0] = (struct qda_element){ ROOM + any(ROOM / 4), any(ROOM / 4), -1, 0 };
         memcpy(client_memory, elements, sizeof *elements * arguments);
         call.lane = 1 + any(QDA_LANES);
+        call.longer = (struct qda_room){ longer, LONGER, any(3) ? any(4) * (QDA_SLOT << 1) : 0 };
         long begun = qda_driver_begin(&session, &call, &port, 5, any(40) ? 9 : 1, scalars, ROOM);
         if (begun) {
             CHECK(begun == QDA_DECLINED && !object.users);
@@ -181,6 +186,15 @@ static void run_calls(uint32_t count)
         struct qda_lane *lane = qda_lane_of(pool, call.lane);
         CHECK(!qda_dsp_take(&space, &served, lane, CLIENT, 0));
         compare(&call, &served, bytes);
+        unsigned char *slot = pool + (size_t)QDA_SLOT * call.lane, *message = slot;
+        if (served.message.address == LONGER) {
+            CHECK(served.message.size <= call.longer.size);
+            message = longer;
+            long_ones++;
+        } else {
+            CHECK(served.message.address == DEVICE + (uint64_t)(slot - pool));
+            CHECK(served.message.size <= QDA_SLOT);
+        }
         CHECK(served.module == &module && module.users == 1);
         CHECK(qda_dsp_run(&served) == 5);
         for (uint32_t j = served.shape.inputs; j < served.shape.buffers; j++)
@@ -192,12 +206,14 @@ static void run_calls(uint32_t count)
         CHECK(qda_driver_answered(&session, &call, &result) && result == (int32_t)i);
         CHECK(!qda_driver_finish(&call, &port));
         qda_driver_unpin(&call);
-        CHECK(!object.users && !regions[0].users && !regions[1].users && !module.users);
+        CHECK(!object.users && !module.users);
+        for (uint32_t j = 0; j < space.count; j++)
+            CHECK(!regions[j].users);
         done++;
 
         /* And a message that is nonsense, which must be refused or lie within what is known. */
         for (uint32_t j = 0; j < 8; j++)
-            pool[call.lane * QDA_SLOT + any(qda_metadata(arguments))] = (unsigned char)any(256);
+            message[any(qda_metadata(arguments))] = (unsigned char)any(256);
         if (!any(3))
             lane->driver.record[any(QDA_RECORD)] = (unsigned char)any(256);
         if (!qda_dsp_take(&space, &served, lane, CLIENT, 0))
@@ -207,12 +223,15 @@ static void run_calls(uint32_t count)
         CHECK(!served.module
               || (served.message.handle == 9 && served.message.client_id == CLIENT));
         qda_dsp_unpin(&served);
-        CHECK(!regions[0].users && !regions[1].users && !module.users);
+        CHECK(!module.users);
+        for (uint32_t j = 0; j < space.count; j++)
+            CHECK(!regions[j].users);
     }
-    printf("%u of %u calls went through\n", done, count);
-    CHECK(done && served_in_c == done);
+    printf("%u of %u calls went through, %u of them long\n", done, count, long_ones);
+    CHECK(long_ones && served_in_c == done);
     free(pool);
     free(bytes);
+    free(longer);
 }
 
 /* Lanes. */

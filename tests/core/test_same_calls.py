@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 import qda
 from qda.core import BLOCK, IS_COMPILED
 from qda.driver import session as driver_session
+from qda.driver.call import Key
+from qda.driver.calls import Keeper
 from qda.fastrpc.payload import metadata_size
 from qda.fastrpc.scalars import Scalars
+from qda.limits import KEPT_MESSAGE
 from qda.linux import address_of
 from qda.rpmsg import Channel, Link, PoolMemory
 from qda.uapi.accel import InvokeElement
@@ -178,6 +181,38 @@ def test_the_core_declines_nothing_that_is_plain(
 
     monkeypatch.setattr(driver_session.Session, "call", refuse)
     assert bench.call(scalars.word, elements, scalars.length)[0] == 0
+
+
+@needs_compiled
+def test_a_long_message_goes_through_the_core_once_the_lane_has_memory_for_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to the longest that the driver has let pass; a longer one, and one that is too long to
+    keep memory for, go the long way."""
+    given = random.Random(5).randbytes(4 * KEPT_MESSAGE)
+    taken: list[int] = []
+    begin = driver_session.Session.call
+
+    def note(session: driver_session.Session, key: Key | None = None) -> Keeper:
+        taken.append(1)
+        return begin(session, key)
+
+    with bench.session.load(Join) as module:
+        monkeypatch.setattr(driver_session.Session, "call", note)
+        for size, long_way in (
+            (BLOCK, True),
+            (BLOCK, False),
+            (BLOCK // 2, False),
+            (BLOCK + 4096, True),
+            (BLOCK + 4096, False),
+            (KEPT_MESSAGE, True),
+            (KEPT_MESSAGE, True),
+            (BLOCK, True),
+            (BLOCK, False),
+        ):
+            taken.clear()
+            assert module.invoke(2, [given[:size]], [size])[0] == given[:size]
+            assert bool(taken) is long_way, size
 
 
 def test_small_arguments_of_one_page_arrive_each_in_its_place(bench: Bench) -> None:

@@ -109,6 +109,11 @@ class Pool:
         found.number = asked
         return True
 
+    def lengthen(self, lane: int, address: int, device: int, size: int) -> None:
+        """From now on `invoke` puts messages that do not fit the slot of a claimed lane there, up
+        to `size` bytes; 0: nowhere."""
+        self._lane(lane)
+
     def _lane(self, number: int) -> _Lane:
         try:
             return self._lanes[number]

@@ -93,7 +93,7 @@ class Block:
 @dataclass(eq=False, slots=True)
 class Lane:
     """A lane of the pool by its number, with its message memory: a slot of the pool, and at times a
-    block of its own.
+    block of its own, with the length of the longest message that was in it.
 
     `user` is the call that has the lane, None if it is free.
     """
@@ -102,6 +102,7 @@ class Lane:
     number: int
     slot: Memory
     own: Block | None = None
+    longest: int = 0
     user: Traveller | None = None
 
     def send(self, message: bytes) -> None:
@@ -120,6 +121,22 @@ class Lane:
     def answer(self) -> bytes:
         """The response, once it is there."""
         return self.pool.answer(self.number)
+
+    def lengthen(self, size: int) -> None:
+        """Let the core make messages of up to `size` bytes, too, while the lane has memory for
+        them: no longer ones than the driver has let pass."""
+        if self.own is not None and size > self.longest:
+            memory, self.longest = self.own.memory, size
+            self.pool.lengthen(self.number, memory.process_address, memory.device_address, size)
+
+    def trim(self, keep: int) -> None:
+        """Give up the block if it has more than `keep` bytes."""
+        own = self.own
+        if own is not None and own.memory.size > keep:
+            self.pool.lengthen(self.number, 0, 0, 0)
+            self.longest = 0
+            own.close()
+            self.own = None
 
 
 class Traveller(Protocol):
@@ -201,6 +218,7 @@ class Lanes:
                 self.trim(call, 0)
                 lane.own = Block(align(size, _WHOLE), self._bank)
                 lane.own.show(self._peer)
+            lane.lengthen(size)
             memory = lane.own.memory
         memory.view[:size] = bytes(size)
         return memory
@@ -209,18 +227,11 @@ class Lanes:
         """Give up own memory of the call's lane if there are more than `keep` bytes of it."""
         lane = call.lane
         if lane is not None and lane.user is call:
-            _trim(lane, keep)
+            lane.trim(keep)
 
     def close(self) -> None:
         """Give up all message memory.  Nobody may use it any more."""
         for lane in self._lanes:
-            _trim(lane, 0)
+            lane.trim(0)
             lane.slot.view.release()
         self._block.close()
-
-
-def _trim(lane: Lane, keep: int) -> None:
-    own = lane.own
-    if own is not None and own.memory.size > keep:
-        own.close()
-        lane.own = None
