@@ -200,8 +200,8 @@ def test_any_dsp_address_is_a_view_or_a_fault(address: int, length: int) -> None
         space.close()
 
 
-def test_memory_that_a_call_still_has_when_the_window_goes_leaves_nothing() -> None:
-    """It is not put back as inaccessible memory, in addresses that are somebody else's by then."""
+def test_window_stays_as_long_as_a_call_has_memory_in_it() -> None:
+    """Then it goes as a whole, and nothing is left where somebody else's memory may be next."""
     space = AddressSpace(1 << 20)
     space.announce(1, 0x1000_0000, 4096, memory(4096))
     view = space.resolve(0x1000_0000, 1)
@@ -209,8 +209,9 @@ def test_memory_that_a_call_still_has_when_the_window_goes_leaves_nothing() -> N
     place = address_of(view)
     space.withdraw(1, 0x1000_0000)
     space.close()
-    del kept
     maps = MapsFile(os.getpid())
+    assert maps.area(place) is not None
+    del kept
     assert maps.area(place) is None
     maps.close()
 

@@ -56,7 +56,6 @@ class BusMemory(Region):
     bus: int
     descriptor: int
     client_id: int
-    ending: weakref.finalize[..., BusMemory] | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -83,7 +82,8 @@ class AddressSpace:
         self._bus_starts: list[int] = []
         self._bus: list[BusMemory] = []
         self._mapped: list[Mapped] = []
-        self._closed = False
+        self._held = 0  # memory that has been announced, and that somebody has
+        self._closed = self._given_back = False
 
     @staticmethod
     def _find_window(size: int) -> int:
@@ -106,8 +106,8 @@ class AddressSpace:
                 self._remove(self._announced(client_id, bus))
                 start, view = self._place(size, descriptor, 0, 0)
                 memory = BusMemory(start, size, view, bus, descriptor, client_id)
-                memory.ending = weakref.finalize(memory, self._end, start, size, descriptor)
-                memory.ending.atexit = False
+                weakref.finalize(memory, self._end, start, size, descriptor).atexit = False
+                self._held += 1
                 index = bisect_right(self._bus_starts, bus)
                 self._bus_starts.insert(index, bus)
                 self._bus.insert(index, memory)
@@ -256,31 +256,34 @@ class AddressSpace:
     def _end(self, start: int, size: int, descriptor: int) -> None:
         """Nobody has bus memory any more."""
         os.close(descriptor)
-        self._take_away(start, size)
+        with self._lock:
+            self._held -= 1
+            self._take_away(start, size)
 
     def _take_away(self, start: int, size: int) -> None:
-        """Put inaccessible memory in its place: whoever still holds a view of it faults.
-
-        When the window has been given back, there is nothing to take away.
-        """
+        """Put inaccessible memory in its place: whoever still holds a view of it faults."""
         with self._lock:
             if self._closed:
+                self._give_back()
                 return
             reserve(start, size, replace=True)
             self._ranges.give_back(start)
+
+    def _give_back(self) -> None:
+        """Give back the window, once: it may be another space's next."""
+        if not self._held and not self._given_back:
+            self._given_back = True
+            unmap(self._base, self._window)
 
     def __len__(self) -> int:
         return len(self._bus) + len(self._mapped)
 
     def close(self) -> None:
-        """Give back the window and everything in it.  Idempotent: others may have it next."""
+        """Take everything away, and give back the window when no call has any of it any more.
+        Idempotent."""
         with self._lock:
-            if self._closed:
-                return
-            for memory in self._bus:
-                if memory.ending is not None and memory.ending.detach():
-                    os.close(memory.descriptor)
-                self.bus.remove(memory)
-            self._bus, self._bus_starts, self._mapped = [], [], []
             self._closed = True
-            unmap(self._base, self._window)
+            while self._bus:
+                self._remove(self._bus[-1])
+            self._mapped.clear()
+            self._give_back()
