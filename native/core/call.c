@@ -36,7 +36,8 @@ static void take(struct qda_pool *self, struct qda_entry *entry, enum qda_call_e
     }
 }
 
-/* End the calls whose callers went away and which have been answered by now. */
+/* End the calls whose callers went away and which have been answered by now, or never will be: then
+ * the lanes may be gone, too. */
 void qda_pool_reap(struct qda_pool *self)
 {
     int32_t result;
@@ -44,7 +45,9 @@ void qda_pool_reap(struct qda_pool *self)
         struct qda_entry *entry = self->lanes[number];
         if (!entry || entry->state != QDA_CALL_ABANDONED)
             continue;
-        if (qda_has_rung(entry->waiter.other, entry->call.number, &entry->call.context)
+        if (atomic_load(&self->dead))
+            take(self, entry, QDA_CALL_DEATH);
+        else if (qda_has_rung(entry->waiter.other, entry->call.number, &entry->call.context)
             && qda_driver_answered(&self->session, &entry->call, &result))
             take(self, entry, QDA_CALL_ANSWER);
     }

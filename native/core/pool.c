@@ -105,12 +105,16 @@ static PyObject *pool_give_back(PyObject *object, PyObject *number)
 }
 
 /* Others have sent on the lane: what the DSP has answered is what has been sent.  Who sent may have
- * died before it woke the DSP. */
+ * died before it woke the DSP.  Where nobody answers any more nothing is owed, and the lane may be
+ * gone, too. */
 static PyObject *pool_recount(PyObject *object, PyObject *number)
 {
-    struct qda_entry *entry = lane_of((struct qda_pool *)object, (int)PyLong_AsLong(number));
+    struct qda_pool *self = (struct qda_pool *)object;
+    struct qda_entry *entry = lane_of(self, (int)PyLong_AsLong(number));
     if (!entry)
         return NULL;
+    if (atomic_load(&self->dead))
+        Py_RETURN_TRUE;
     uint32_t asked = atomic_load(&entry->waiter.mine->bell);
     if (asked != atomic_load(&entry->waiter.other->bell)) {
         qda_ring(&entry->waiter, asked);
@@ -252,7 +256,7 @@ static PyMethodDef pool_methods[] = {
     { "give_back", pool_give_back, METH_O, "Free a lane that was claimed; else nothing." },
     { "recount", pool_recount, METH_O,
       "Go on counting where others have, who sent on a claimed lane; false if a request of theirs\n"
-      "has not been answered: then the DSP is told of it again." },
+      "has not been answered: then the DSP is told of it again.  True where nobody answers." },
     { "send", pool_send, METH_VARARGS, "send(lane, message): put the message in, and ring." },
     { "lengthen", pool_lengthen, METH_VARARGS,
       "lengthen(lane, address, device, size): what does not fit the slot of a claimed lane is from\n"

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from qda.core import Side, Woken, lane_address
+from qda.core import POOL_SIZE, Side, Woken, lane_address
 from qda.core.side import Waiter, Words, memory_at
 from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT
 from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.scalars import Scalars
 from qda.linux import address_of
-from tests.core.ends import CLIENT, DEVICE, PAIRS, compiled, connect, needs_compiled
+from tests.core.ends import CLIENT, CORES, DEVICE, PAIRS, compiled, connect, needs_compiled
 from tests.waiting import until
 
 
@@ -111,6 +111,22 @@ def test_a_wait_ends_when_nobody_will_answer(driver: Any, dsp: Any) -> None:
         thread.join()
         assert woken == [Woken.DEAD]
         go.set()
+
+
+@pytest.mark.parametrize("driver", CORES)
+def test_of_a_lane_that_nobody_answers_nothing_is_read(driver: Any) -> None:
+    """Who takes it back from a program may come after its memory is gone."""
+    reads, writes = os.pipe()
+    with mmap.mmap(-1, POOL_SIZE) as memory:
+        pool = driver.Pool(address_of(memory), DEVICE, CLIENT, 0)
+        pool.open(1, reads, writes, 0)
+        assert pool.claim(1)
+        memory_at(lane_address(address_of(memory), 1), Side.byte_size)[:4] = b"\1\0\0\0"
+        assert not pool.recount(1)
+        pool.kill()
+    assert pool.recount(1)
+    os.close(reads)
+    os.close(writes)
 
 
 @pytest.mark.parametrize(("driver", "dsp"), PAIRS)

@@ -395,6 +395,30 @@ def test_ctrl_c_in_a_call_raises_at_once_and_the_session_goes_on(counted: System
         assert module.invoke(2, [b"a"], [1]) == [b"b"]
 
 
+def test_call_that_was_left_is_over_with_its_session(counted: System) -> None:
+    """Who counts the calls then reads nothing of their lanes, which are gone, too."""
+    with pytest.raises(qda.Refusal, match="gone"):  # its module's end, of which the DSP is not told
+        _leave_a_call_when_its_session_ends(counted)
+
+
+def _leave_a_call_when_its_session_ends(machine: Machine) -> None:
+    with open_session(machine) as session, session.load(Trouble) as module:
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            interrupter = threading.Thread(target=_interrupt_when_waiting, args=(machine,))
+            interrupter.start()
+            with pytest.raises(KeyboardInterrupt):
+                module.invoke(6)
+            interrupter.join()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        device = machine.devices["cdsp"]
+        assert device.census().calls == 1
+        (file,) = device._files
+        device.close()
+        assert not file.calls
+
+
 def _interrupt_when_waiting(machine: Machine) -> None:
     wait_for_calls(machine, 1)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

@@ -100,8 +100,12 @@ class Pool:
 
     def recount(self, lane: int) -> bool:
         """Go on counting where others have, who sent on a claimed lane; False if a request of
-        theirs has not been answered: then the DSP is told of it again."""
+        theirs has not been answered: then the DSP is told of it again.
+
+        True where nobody answers any more: the lane may be gone, too."""
         found = self._lane(lane)
+        if found.waiter.dead:
+            return True
         asked = found.waiter.mine.bell
         if asked != found.waiter.other.bell:
             found.waiter.ring(asked)
