@@ -20,11 +20,12 @@ EVERYTHING: Final = frozenset({"*"})
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "errors": frozenset(),
     "limits": frozenset(),
+    "interrupts": frozenset({"limits"}),
     "linux": frozenset(),
     "memory": frozenset(),
     "layout": frozenset({"memory"}),
-    "core": frozenset({"fastrpc", "layout", "limits", "linux", "memory", "errors"}),
-    "rpmsg": frozenset({"core", "limits", "linux", "memory"}),
+    "core": frozenset({"fastrpc", "layout", "limits", "interrupts", "linux", "memory", "errors"}),
+    "rpmsg": frozenset({"core", "limits", "interrupts", "linux", "memory"}),
     "states": frozenset(),
     "pending": frozenset(),
     "uapi": frozenset({"layout"}),
@@ -39,6 +40,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "states",
             "layout",
             "limits",
+            "interrupts",
             "linux",
             "memory",
             "errors",
@@ -54,6 +56,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "pending",
             "layout",
             "limits",
+            "interrupts",
             "linux",
             "memory",
             "errors",
@@ -69,13 +72,16 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "pending",
             "layout",
             "limits",
+            "interrupts",
             "linux",
             "memory",
             "errors",
         }
     ),
     "profiles": frozenset({"uapi", "fastrpc", "limits", "errors"}),
-    "virtual": frozenset({"profiles", "driver", "dsp", "uapi", "fastrpc", "limits", "errors"}),
+    "virtual": frozenset(
+        {"profiles", "driver", "dsp", "uapi", "fastrpc", "limits", "interrupts", "errors"}
+    ),
     "shim": frozenset(
         {
             "virtual",
@@ -87,12 +93,13 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "rpmsg",
             "layout",
             "limits",
+            "interrupts",
             "linux",
             "memory",
             "errors",
         }
     ),
-    "opening": frozenset({"client", "virtual", "dsp", "fastrpc"}),
+    "opening": frozenset({"client", "virtual", "dsp", "fastrpc", "interrupts"}),
     "cli": EVERYTHING,
 }
 

@@ -334,6 +334,13 @@ PATIENCE: Final = _waiting.limit(
     "longer than a healthy DSP takes (H32)",
     "ETIMEDOUT; a close goes on without it",
 )
+GRACE: Final = _waiting.limit(
+    "GRACE",
+    1.0,
+    "seconds that the DSP has to answer the driver after Ctrl-C, or when all patience is spent",
+    "a healthy DSP answers sooner, and what has been begun is whole",
+    "the operation is broken off; a process that is to end is killed",
+)
 SERVER_PATIENCE: Final = _waiting.limit(
     "SERVER_PATIENCE",
     PATIENCE + 2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qda.driver.memory import Awaited, MessageMemory, Piece, wait_for
+from qda.interrupts import Deadline
 from tests.literal import LiteralClient
 
 __all__ = ["MEMORY_AT", "FakeCaller"]
@@ -49,6 +50,6 @@ class FakeCaller(LiteralClient):
         self._about_to("store")
         return super().store(pieces, message)
 
-    def wait(self, answer: Awaited, timeout: float | None) -> None:
+    def wait(self, answer: Awaited, within: Deadline | None) -> None:
         self._about_to("wait")
-        wait_for(answer, timeout)
+        wait_for(answer, within)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from qda.driver import Client, Front, LocalClient
 from qda.driver.memory import Awaited
+from qda.interrupts import Deadline
 from qda.layout import Record
 from qda.linux import address_of
 from qda.memory import ClientAddress
@@ -26,11 +27,11 @@ class Interrupted(LocalClient):
         super().__init__()
         self.port = None  # the core would wait by itself
 
-    def wait(self, answer: Awaited, timeout: float | None) -> None:
-        if timeout is None and self.signals:
+    def wait(self, answer: Awaited, within: Deadline | None) -> None:
+        if within is None and self.signals:
             self.signals -= 1
             raise InterruptedError(errno.EINTR, "a signal")
-        super().wait(answer, timeout)
+        super().wait(answer, within)
 
 
 def ioctl(front: Front, client: Client, code: int, data: bytearray) -> int:

@@ -18,9 +18,9 @@ import pytest
 
 import qda.driver
 from qda import limits
-from qda.driver.interrupts import CtrlCWaits
 from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.scalars import Scalars
+from qda.interrupts import Section
 from qda.linux import Area
 from qda.memory import ClientAddress
 from qda.uapi.accel import Invoke, InvokeElement
@@ -144,8 +144,8 @@ def test_ctrl_c_waits_for_the_end_of_a_section(handled: list[int]) -> None:
     program = signal.getsignal(signal.SIGINT)
 
     def work() -> None:
-        with CtrlCWaits():
-            with CtrlCWaits():
+        with Section():
+            with Section():
                 steps.append(1)
                 signal.raise_signal(signal.SIGINT)
                 signal.raise_signal(signal.SIGINT)
@@ -163,7 +163,7 @@ def test_an_error_of_a_section_is_not_lost(handled: list[int]) -> None:
     """It is the context of what the handler raises."""
 
     def work() -> None:
-        with CtrlCWaits():
+        with Section():
             signal.raise_signal(signal.SIGINT)
             raise OSError("on purpose")
 
@@ -175,7 +175,7 @@ def test_an_error_of_a_section_is_not_lost(handled: list[int]) -> None:
 def test_a_section_that_was_broken_off_leaves_ctrl_c_alone(handled: list[int]) -> None:
     """If another signal's handler raises in a section's last instruction, Ctrl-C works on."""
     program = signal.getsignal(signal.SIGINT)
-    section = CtrlCWaits()
+    section = Section()
     section.__enter__()
     del section
     with pytest.raises(KeyboardInterrupt):
@@ -189,7 +189,7 @@ def test_other_threads_need_no_section(handled: list[int]) -> None:
     seen: list[object] = []
 
     def work() -> None:
-        with CtrlCWaits():
+        with Section():
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=work)
@@ -202,7 +202,7 @@ def test_a_program_without_a_handler_is_left_alone() -> None:
     """Where Ctrl-C is ignored, or ends the program, it goes on to do so."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with CtrlCWaits():
+        with Section():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)

@@ -69,7 +69,7 @@ class Asked:
     def answer(self, message: bytes, descriptors: Sequence[int] = ()) -> int:
         """Send a message with descriptors; returns the errno."""
         self.endpoint.send(message, descriptors)
-        return unpack_reply(self.endpoint.receive())
+        return unpack_reply(self.endpoint.receive())[0]
 
     def answer_witnesses(self, message: bytes, count: int) -> int:
         """The same with so many witnesses."""

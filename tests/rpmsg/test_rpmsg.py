@@ -22,12 +22,13 @@ from qda.rpmsg.frame import pack_reply, unpack_reply
     st.integers(0, (1 << 32) - 1),
     st.integers(0, (1 << 64) - 1),
     st.integers(0, (1 << 64) - 1),
+    st.integers(0, (1 << 64) - 1),
 )
 def test_a_frame_is_read_as_it_was_written(
-    operation: Operation, client_id: int, address: int, size: int
+    operation: Operation, client_id: int, address: int, size: int, number: int
 ) -> None:
     """Unpacking is the inverse of packing."""
-    frame = Frame(operation, client_id, address, size)
+    frame = Frame(operation, client_id, address, size, number)
     assert Frame.unpack(frame.pack()) == frame
 
 
@@ -109,8 +110,9 @@ def answering(theirs: Endpoint, answer: Callable[[Frame], list[int]]) -> threadi
                 message, descriptors = theirs.receive_with_descriptors()
                 for descriptor in descriptors:
                     os.close(descriptor)
-                for error in answer(Frame.unpack(message)):
-                    theirs.send(pack_reply(error))
+                frame = Frame.unpack(message)
+                for error in answer(frame):
+                    theirs.send(pack_reply(error, frame.number))
             except PeerGone:
                 theirs.close()
                 return
@@ -130,8 +132,8 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(
         patch.setattr(limits, "PATIENCE", 0.01)
         with pytest.raises(TimeoutError):
             control.request(Frame(Operation.WITHDRAW))
-    theirs.receive()
-    theirs.send(pack_reply(errno.EIO))
+    late = Frame.unpack(theirs.receive())
+    theirs.send(pack_reply(errno.EIO, late.number))
     thread = answering(theirs, lambda frame: [0])
     Control.request(control, Frame(Operation.WITHDRAW))
     control.close()
@@ -165,16 +167,16 @@ def test_a_handler_keeps_what_it_takes_and_the_rest_is_closed() -> None:
         kept.append(descriptors.pop())
 
     read_end, write_end = os.pipe()
-    ours.send(Frame(Operation.OPEN).pack(), [write_end, write_end])
+    ours.send(Frame(Operation.OPEN, number=5).pack(), [write_end, write_end])
     os.close(write_end)
     serve_frame(theirs, handle)
-    assert unpack_reply(ours.receive()) == 0
+    assert unpack_reply(ours.receive()) == (0, 5)
     os.close(kept.pop())
     assert os.read(read_end, 1) == b"", "a descriptor was left open"
     os.close(read_end)
-    ours.send(Frame(Operation.CLOSE).pack())
+    ours.send(Frame(Operation.CLOSE, number=6).pack())
     serve_frame(theirs, handle)
-    assert unpack_reply(ours.receive()) == errno.EIO
+    assert unpack_reply(ours.receive()) == (errno.EIO, 6)
     ours.close()
     theirs.close()
 
@@ -186,9 +188,9 @@ def test_an_operation_says_how_many_descriptors_it_carries(operation: Operation)
     null = os.open("/dev/null", os.O_RDONLY)
     reached: list[int] = []
     for count in range(4):
-        ours.send(Frame(operation).pack(), [null] * count)
+        ours.send(Frame(operation, number=count).pack(), [null] * count)
         serve_frame(theirs, lambda frame, descriptors: reached.append(len(descriptors)))
-        refused = unpack_reply(ours.receive()) == errno.EINVAL
+        refused = unpack_reply(ours.receive()) == (errno.EINVAL, count)
         assert refused == (count not in operation.descriptors)
     assert reached == [count for count in range(4) if count in operation.descriptors]
     os.close(null)

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from qda.driver.memory import Awaited, wait_for
+from qda.interrupts import Deadline
 from qda.linux import Area
 from qda.memory import PAGE, ClientAddress
 from qda.uapi.accel import InvokeElement
@@ -76,10 +77,10 @@ class FakeClient(LiteralClient):
         found[0][found[1] : found[1] + len(data)] = data
         return True
 
-    def wait(self, answer: Awaited, timeout: float | None) -> None:
+    def wait(self, answer: Awaited, within: Deadline | None) -> None:
         if self.interrupted:
             raise InterruptedError(4, "a signal")
-        wait_for(answer, timeout)
+        wait_for(answer, within)
 
     def hashes(self) -> list[str]:
         return [hashlib.sha256(data).hexdigest() for _, data, _ in self.regions]

@@ -52,12 +52,12 @@ class AccelFront(FileFront[OpenFile]):
         if command is None:
             return -errno.EINVAL
         carry_out = partial(self.carry_out, command, client)
-        return copied_by_size(client, command, code, address, carry_out)
+        with self.section(command):
+            return copied_by_size(client, command, code, address, carry_out)
 
     def carry_out(self, command: Command[Record], client: Client, record: Record | None) -> int:
         """Carry out a command on its record, in place; returns the result."""
-        run = self.call if command.key == accel.INVOKE.key else self.run
-        return run(_HANDLERS[command], client, record)
+        return self.run(_HANDLERS[command], client, record)
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """See `Front.mmap`; `offset` is a fake one.

@@ -25,11 +25,11 @@ from weakref import ref
 from qda import limits
 from qda.core import Woken
 from qda.driver.call import Call, Event, Key, State
-from qda.driver.interrupts import CtrlCWaits
 from qda.driver.lanes import Lanes
 from qda.driver.leases import Leases
 from qda.driver.peer import Peer
 from qda.fastrpc.message import Response
+from qda.interrupts import Section, deadline
 
 __all__ = ["Calls", "Keeper", "heard"]
 
@@ -70,7 +70,7 @@ class Keeper:
         if error is None:
             self._calls.leave(self.call)
         else:
-            with CtrlCWaits():
+            with Section():
                 self._calls.leave(self.call, isinstance(error, InterruptedError))
 
 
@@ -219,10 +219,10 @@ class Calls:
             closed, self._closed = self._closed, True
             return not closed
 
-    def drain(self, patience: float) -> int:
+    def drain(self) -> int:
         """End the calls that no caller has, and wait for those of others, who have been woken.
 
-        Returns how many have not ended after `patience` seconds.
+        Returns how many have not ended in time.
         """
         with self._tidying:
             for call in self._take_loose():
@@ -233,7 +233,9 @@ class Calls:
                         call.take(Event.DEATH)
                     self._end(call)
         with self._lock:
-            self._idle.wait_for(lambda: not self._active, patience)
+            deadline(limits.GRACE).until(
+                lambda left: self._idle.wait_for(lambda: not self._active, left)
+            )
             return len(self._active)
 
 

@@ -26,6 +26,7 @@ from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.mapping import MADE_BY_DSP, MapKind
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.payload import Argument, Backing, PhysicalPage
+from qda.interrupts import deadline
 from qda.memory import PAGE
 from qda.uapi.accel import InitCreate, MemMap, MemUnmap
 
@@ -90,7 +91,7 @@ def execute(
                 size=layout.allocation,
             )
             session.send(pending, record.pack())
-            result = session.wait(pending, KERNEL, limits.PATIENCE)
+            result = session.wait(pending, KERNEL, deadline())
             for copy in layout.copies_out(arguments):
                 outputs.append(bytes(message.view[copy.position : copy.position + copy.length]))
             return result, outputs

@@ -17,6 +17,7 @@ from qda.driver.objects import Objects
 from qda.driver.session import Session
 from qda.driver.sharing import Uses
 from qda.fastrpc.domains import ProtectionDomain
+from qda.interrupts import Section
 from qda.rpmsg import Channel
 
 __all__ = ["Census", "Device", "Limits"]
@@ -135,15 +136,16 @@ class Device:
 
     def stop(self) -> None:
         """Shut the DSP down; calls under way end with ENODEV."""
-        with self._lock:
-            channel, self._channel = self._channel, None
-            session, self._kernel_session = self._kernel_session, None
-            lent, self.lent, self.remote_heap = self.lent, Uses(), None
-        if channel is not None:
-            channel.close()
-        if session is not None:
-            session.close()
-        lent.release()
+        with Section(ends=True):
+            with self._lock:
+                channel, self._channel = self._channel, None
+                session, self._kernel_session = self._kernel_session, None
+                lent, self.lent, self.remote_heap = self.lent, Uses(), None
+            if channel is not None:
+                channel.close()
+            if session is not None:
+                session.close()
+            lent.release()
 
     # Files.
 
@@ -167,12 +169,13 @@ class Device:
 
     def close(self) -> None:
         """Remove the device: close every file, shut the DSP down.  Idempotent."""
-        with self._lock:
-            self._closed = True
-            files = list(self._files)
-        for file in files:
-            file.close()
-        self.stop()
+        with Section(limits.PATIENCE, ends=True):
+            with self._lock:
+                self._closed = True
+                files = list(self._files)
+            for file in files:
+                file.close()
+            self.stop()
 
     def disown(self) -> None:
         """In a forked child: close the descriptors that are the parent's, and nothing else."""

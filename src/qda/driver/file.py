@@ -20,6 +20,7 @@ from qda.driver.objects import BufferObject
 from qda.driver.session import Session
 from qda.driver.sharing import Keeps, Uses
 from qda.fastrpc.domains import ProtectionDomain
+from qda.interrupts import Section
 
 __all__ = ["OpenFile"]
 
@@ -126,7 +127,9 @@ class OpenFile:
         OSError: ENOENT for an unknown handle; in dialect V1 EBADF, EINVAL, ENODEV of the import.
         """
         with self.lock:
-            return self.hold(self.handle_of(fd, client, address), uses)
+            with Section():
+                handle = self.handle_of(fd, client, address)
+            return self.hold(handle, uses)
 
     def name(self, number: int, attachment: Attachment, session: Session) -> None:
         """Let the core, and programs that call by themselves, find the object of an fd field, for

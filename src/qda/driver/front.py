@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, Protocol, Self, TypeVar
 from weakref import ref
 
@@ -20,11 +21,11 @@ from qda import limits
 from qda.driver import control
 from qda.driver.file import OpenFile
 from qda.driver.handlers import Handler
-from qda.driver.interrupts import CtrlCWaits
 from qda.driver.leases import Direct
 from qda.driver.memory import Client, LocalClient
 from qda.driver.peer import Died
 from qda.fastrpc.domains import ProtectionDomain
+from qda.interrupts import Section, deadline
 from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.uapi import Command, ioctl_copies, ioctl_size
@@ -118,16 +119,13 @@ class FileFront(Generic[F]):
         self._running: set[ref[_Running]] = set()
         self._closed = False
 
+    def section(self, command: Command[Record]) -> AbstractContextManager[None]:
+        """What a command runs in, from its structure to its structure: what the DSP has done must
+        be known here and to the program.  Only a call may be broken off at any moment."""
+        return nullcontext() if command.code == self.invoke_code else Section(limits.PATIENCE)
+
     def run(self, handler: Handler[Self], client: Client, record: Record | None) -> int:
-        """Run a command, which counts as running until it ends; returns the ioctl's result.
-
-        Ctrl-C waits for it: what the DSP has done must be known here.
-        """
-        with CtrlCWaits():
-            return self.call(handler, client, record)
-
-    def call(self, handler: Handler[Self], client: Client, record: Record | None) -> int:
-        """Run a command as `run` does, but one that Ctrl-C may break off: a call."""
+        """Run a command, which counts as running until it ends; returns the ioctl's result."""
         self.file.process = client.pid
         token = _Running()
         mark = ref(token, self._running.discard)
@@ -184,7 +182,7 @@ class FileFront(Generic[F]):
 
     def close(self, client: Client | None = None) -> None:
         """Close the file; idempotent, never fails."""
-        with CtrlCWaits():
+        with Section(limits.PATIENCE, ends=True):
             with self._idle:
                 if self._closed:
                     return
@@ -193,5 +191,7 @@ class FileFront(Generic[F]):
                 control.release(self.file, client)
             finally:
                 with self._idle:
-                    self._idle.wait_for(lambda: not self._running, limits.PATIENCE)
+                    deadline(limits.GRACE).until(
+                        lambda left: self._idle.wait_for(lambda: not self._running, left)
+                    )
                 self.file.close()

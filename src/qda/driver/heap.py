@@ -9,6 +9,7 @@ from functools import partial
 from qda.driver.front import Place, T, as_result, copied_by_size
 from qda.driver.memory import Client, LocalClient
 from qda.driver.objects import create_memory
+from qda.interrupts import Section
 from qda.memory import PAGE, ClientAddress, align
 from qda.uapi import dma_heap, ioctl_number
 
@@ -25,7 +26,9 @@ class HeapFront:
         """See `Front.ioctl`.  The command is found by its number alone."""
         if ioctl_number(code) != dma_heap.ALLOC.number:
             return -errno.EINVAL
-        return copied_by_size(client, dma_heap.ALLOC, code, address, partial(_allocate, client))
+        allocate = partial(_allocate, client)
+        with Section():
+            return copied_by_size(client, dma_heap.ALLOC, code, address, allocate)
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """The heap itself cannot be mapped, only what it allocates.  OSError ENODEV."""

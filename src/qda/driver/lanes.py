@@ -14,10 +14,10 @@ from typing import Protocol
 from qda import limits
 from qda.core import BLOCK, Pool
 from qda.driver.banks import ContextBank
-from qda.driver.interrupts import CtrlCWaits
 from qda.driver.objects import BufferObject
 from qda.driver.peer import Peer
 from qda.driver.sharing import Uses
+from qda.interrupts import Section
 from qda.linux import address_of
 from qda.memory import align
 
@@ -189,7 +189,7 @@ class Lanes:
             for number in range(len(self._lanes) + 1, self._peer.lanes + count + 1):
                 slot = self._block.memory.part(BLOCK * number, BLOCK)
                 self._lanes.append(Lane(self._pool, number, slot))
-            with CtrlCWaits():  # either both sides have the lanes, or none has
+            with Section():  # either both sides have the lanes, or none has
                 self._peer.add_lanes(count)
 
     def give_back(self, call: Traveller) -> None:
@@ -216,7 +216,8 @@ class Lanes:
         if size > BLOCK:
             if lane.own is None or lane.own.memory.size < size:
                 self.trim(call, 0)
-                lane.own = Block(align(size, _WHOLE), self._bank)
+                with Section():
+                    lane.own = Block(align(size, _WHOLE), self._bank)
                 lane.own.show(self._peer)
             lane.lengthen(size)
             memory = lane.own.memory

@@ -30,8 +30,10 @@ from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.mapping import MapKind
 from qda.fastrpc.payload import PhysicalPage
+from qda.interrupts import Section
+from qda.layout import Record
 from qda.memory import ClientAddress, align
-from qda.uapi import LEGACY, Interface, legacy
+from qda.uapi import LEGACY, Command, Interface, legacy
 
 __all__ = ["LegacyFile", "LegacyFront"]
 
@@ -65,7 +67,8 @@ class LegacyFile(OpenFile):
         """
         with Uses() as made:
             try:
-                buffer = self.device.objects.adopt(client.descriptor(fd), made)
+                with Section():
+                    buffer = self.device.objects.adopt(client.descriptor(fd), made)
             except OSError as error:
                 raise OSError(errno.EINVAL, f"fd {fd} cannot be mapped: {error}") from error
             return self.take_bank(errno.EBUSY).attach(buffer, uses)
@@ -96,16 +99,19 @@ class LegacyFront(FileFront[LegacyFile]):
         command = self.dialect.find(code)
         if command is None or command not in _HANDLERS:
             return -errno.ENOTTY
+        with self.section(command):
+            return self._carry_out(command, client, address)
+
+    def _carry_out(self, command: Command[Record], client: Client, address: ClientAddress) -> int:
         handler = _HANDLERS[command]
-        run = self.call if command.key == legacy.INVOKE.key else self.run
         if command.record is None:
-            result = run(handler, client, None)
+            result = self.run(handler, client, None)
         else:
             given = client.read(address, command.size)
             if given is None:
                 return -errno.EFAULT
             record = command.record.unpack(given)
-            result = -record.breach() or run(handler, client, record)
+            result = -record.breach() or self.run(handler, client, record)
             answer = record.pack()
             if result == 0 and answer != given and not client.write(address, answer):
                 result = -errno.EFAULT

@@ -11,11 +11,11 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from qda.core import Port, Woken
+from qda.interrupts import FOREVER, Deadline
 from qda.linux import (
     Area,
     MapsFile,
@@ -109,8 +109,8 @@ class Client(Protocol):
         """The client to the core, None if its calls have to be waited for here."""
         ...
 
-    def wait(self, answer: Awaited, timeout: float | None) -> None:
-        """Wait for an answer on the client's behalf, at most `timeout` seconds.
+    def wait(self, answer: Awaited, within: Deadline | None) -> None:
+        """Wait for an answer on the client's behalf, `within` a time or for ever.
 
         InterruptedError ends the wait when the client has to handle a signal first; PeerGone if
         there will be no answer, TimeoutError when the time is over.
@@ -127,20 +127,23 @@ class Awaited(Protocol):
         ...
 
 
-def wait_for(answer: Awaited, timeout: float | None, also: int = -1) -> bool:
+def wait_for(answer: Awaited, within: Deadline | None, also: int = -1) -> bool:
     """Wait for an answer; False if the descriptor `also` has something to say before.
 
-    PeerGone if there will be none, TimeoutError after `timeout` seconds.
+    PeerGone if there will be none, TimeoutError when the time is over.
     """
-    end = None if timeout is None else time.monotonic() + timeout
-    woken: int = Woken.SIGNAL
-    while woken == Woken.SIGNAL:  # a handler has run, and raised nothing
-        left = -1 if end is None else int(max(0.0, end - time.monotonic()) * 1000)
-        woken = answer.wait(also, left)
+    woken: int = Woken.LATE
+
+    def come(seconds: float | None) -> bool:
+        nonlocal woken
+        woken = answer.wait(also, -1 if seconds is None else int(seconds * 1000))
+        return woken not in (Woken.SIGNAL, Woken.LATE)  # a handler has run, and raised nothing
+
+    wait = FOREVER if within is None else within
+    if not wait.until(come):
+        raise wait.late("the DSP")
     if woken == Woken.DEAD:
         raise PeerGone("the protection domain is gone")
-    if woken == Woken.LATE:
-        raise TimeoutError(errno.ETIMEDOUT, f"no answer within {timeout} s")
     return woken == Woken.RUNG
 
 
@@ -233,8 +236,8 @@ class LocalClient:
         os.set_inheritable(number, not flags & os.O_CLOEXEC)
         return number
 
-    def wait(self, answer: Awaited, timeout: float | None) -> None:
-        wait_for(answer, timeout)
+    def wait(self, answer: Awaited, within: Deadline | None) -> None:
+        wait_for(answer, within)
 
     def close(self) -> None:
         self._maps.close()
@@ -269,8 +272,8 @@ class _Kernel:
     def install(self, descriptor: int, flags: int) -> int:
         raise OSError(errno.EBADF, "the driver itself has no descriptors")
 
-    def wait(self, answer: Awaited, timeout: float | None) -> None:
-        wait_for(answer, timeout)
+    def wait(self, answer: Awaited, within: Deadline | None) -> None:
+        wait_for(answer, within)
 
 
 KERNEL: Client = _Kernel()

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from qda import limits
 from qda.driver.banks import Attachment
-from qda.driver.interrupts import CtrlCWaits
 from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
+from qda.interrupts import Section
 from qda.rpmsg import Bells, Channel, Link, PeerGone, PoolMemory
 
 __all__ = ["Died", "Peer"]
@@ -162,7 +162,7 @@ class Peer:
 
     def _make_room(self, most: int = 0) -> bool:
         """The same, the oldest first, as long as it knows more than `most` bytes."""
-        with CtrlCWaits():
+        with Section():
             before = self._size
             for attachment in list(self._known):
                 if self._size > most:

@@ -19,6 +19,7 @@ from qda.driver.peer import Peer
 from qda.driver.sharing import Uses
 from qda.errors import PROCESS_DIED
 from qda.fastrpc.domains import ProtectionDomain
+from qda.interrupts import Deadline, Section, deadline
 from qda.rpmsg import Channel, PeerGone, PoolMemory
 
 __all__ = ["Session"]
@@ -144,7 +145,7 @@ class Session:
         call.lane.send(message)
         call.take(_SEND)
 
-    def wait(self, call: Call, client: Client, timeout: float | None = None) -> int:
+    def wait(self, call: Call, client: Client, within: Deadline | None = None) -> int:
         """Wait for the response to a call; returns the call's result.
 
         Whatever breaks the wait off (a signal, Ctrl-C, the time) changes nothing: the call may be
@@ -152,7 +153,7 @@ class Session:
         """
         assert call.lane is not None
         try:
-            client.wait(call.lane, timeout)
+            client.wait(call.lane, within)
         except PeerGone:
             call.take(Event.DEATH)
             return self._peer.gone(PROCESS_DIED)
@@ -172,15 +173,18 @@ class Session:
 
         A thread that does not end its call in time keeps its memory.
         """
-        if not self._calls.close():
-            return
+        with Section(ends=True):
+            if self._calls.close():
+                self._close()
+
+    def _close(self) -> None:
         idle = threading.Event()
         if self.pool.close(idle.set):
             idle.set()
         self._peer.disconnect()
         self.leases.close()
-        left = self._calls.drain(limits.PATIENCE)
-        if not idle.wait(limits.PATIENCE):
+        left = self._calls.drain()
+        if not deadline(limits.GRACE).until(idle.wait):
             left += self.pool.calls
         if left:
             _log.error("client %d: %d calls do not end", self.client_id, left)

@@ -10,6 +10,7 @@ from qda import limits
 from qda.dsp.spawn import processor_process
 from qda.errors import UsageError
 from qda.fastrpc.domains import DOMAINS
+from qda.interrupts import Deadline
 from qda.rpmsg import Endpoint
 
 __all__ = ["Boot", "Endpoint", "start_processor"]
@@ -50,7 +51,7 @@ def start_processor(boot: Boot) -> tuple[subprocess.Popen[bytes], Endpoint]:
     channel = Endpoint(started.channel)
     try:
         channel.send(boot.pack())
-        channel.receive(limits.BOOT)
+        channel.receive_in(Deadline(limits.BOOT))
     except BaseException:
         started.end()
         raise

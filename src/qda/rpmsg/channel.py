@@ -6,12 +6,14 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from qda import limits
 from qda.core import LANES, Pool
+from qda.interrupts import Deadline, Section, deadline
 from qda.rpmsg.bells import Bells, make_bells
-from qda.rpmsg.endpoint import Endpoint
+from qda.rpmsg.endpoint import Endpoint, PeerGone
 from qda.rpmsg.frame import Frame, Operation, unpack_reply
 from qda.rpmsg.watch import Watch, has_gone
 
@@ -27,25 +29,55 @@ class PoolMemory(NamedTuple):
 
 
 class Control:
-    """An endpoint on which frames are sent and answered, one at a time."""
+    """An endpoint on which frames are sent and answered, one at a time.
+
+    A wait for an answer may be broken off at any time.  Who has let one request wait for nothing is
+    given limits.GRACE for the next ones, until it answers.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._lock = threading.Lock()
-        self._owed = 0  # answers still to come to requests whose wait was broken off
+        self._number = 0
+        self.is_silent = False
 
-    def request(self, frame: Frame, descriptors: Sequence[int] = ()) -> None:
-        """Send a frame and wait for its answer.  PeerGone, TimeoutError, or the peer's OSError."""
-        with self._lock:
-            self._endpoint.send(frame.pack(), descriptors)
-            self._owed += 1
-            error = 0
-            while self._owed:
-                reply = self._endpoint.receive(limits.PATIENCE)
-                self._owed -= 1
-                error = unpack_reply(reply)
+    def request(
+        self, frame: Frame, descriptors: Sequence[int] = (), within: Deadline | None = None
+    ) -> None:
+        """Send a frame and wait for its answer, as long as the section has that this thread is
+        in, or `within` says.  PeerGone, TimeoutError, or the peer's OSError."""
+        with Section():
+            wait = deadline() if within is None else within
+            if self.is_silent:
+                wait = wait.at_most(limits.GRACE)
+            if not wait.acquire(self._lock):
+                raise wait.late(frame.operation.name)
+            try:
+                error = self._answer_to(frame, descriptors, wait)
+            finally:
+                self._lock.release()
         if error:
             raise OSError(error, f"{frame.operation.name}: {os.strerror(error)}")
+
+    def _answer_to(self, frame: Frame, descriptors: Sequence[int], wait: Deadline) -> int:
+        """The errno of a frame's answer; others are not heard of."""
+        self._number += 1
+        asked = self._number
+        try:
+            self._endpoint.send_in(wait, frame._replace(number=asked).pack(), descriptors)
+            while True:
+                error, answered = unpack_reply(self._endpoint.receive_in(wait))
+                self.is_silent = False
+                if answered == asked:
+                    return error
+        except BaseException:
+            self.is_silent = True
+            raise
+
+    def tell(self, frame: Frame) -> None:
+        """Send a frame whose answer nobody waits for; nothing if it cannot leave."""
+        with suppress(PeerGone, TimeoutError):
+            self._endpoint.send_in(Deadline(0), frame.pack())
 
     def fileno(self) -> int:
         return self._endpoint.fileno()
@@ -86,6 +118,10 @@ class Link:
         if self.lanes + count > LANES:
             raise OSError(errno.ENOSPC, f"a session has {LANES} lanes at most")
         assert 0 < 2 * count <= limits.DESCRIPTORS
+        with Section():
+            self._add_lanes(count)
+
+    def _add_lanes(self, count: int) -> None:
         ours: list[Bells] = []
         theirs: list[Bells] = []
         try:
@@ -166,8 +202,10 @@ class Channel:
         try:
             frame = Frame(Operation.OPEN, client_id, 0, kind)
             self._control.request(frame, [far.fileno(), memory.descriptor])
-        except BaseException:
+        except BaseException as error:
             near.close()
+            if not isinstance(error, OSError) or isinstance(error, TimeoutError):
+                self._control.tell(Frame(Operation.CLOSE, client_id))  # it may come up after all
             raise
         finally:
             far.close()
@@ -175,8 +213,13 @@ class Channel:
         return Link(Control(near), pool, self._patience, self._watch)
 
     def disconnect(self, client_id: int) -> None:
-        """Destroy what is left of a session on the DSP.  PeerGone if all of it is."""
-        self._control.request(Frame(Operation.CLOSE, client_id))
+        """Destroy what is left of a session on the DSP.  PeerGone if all of it is.
+
+        The DSP has limits.GRACE for this even if the section's time is over, since it may have
+        been spent on the session's process, which is killed now.
+        """
+        within = deadline(at_least=0 if self._control.is_silent else limits.GRACE)
+        self._control.request(Frame(Operation.CLOSE, client_id), within=within)
 
     @property
     def alive(self) -> bool:

@@ -6,7 +6,8 @@
                        ANNOUNCE address, size, [memory]              may appear in messages
                        WITHDRAW address                              may no longer
 
-Each frame is answered with a 32-bit number, 0 or an errno, when its effect is complete.
+Each frame has a number, and is answered with that number and 0 or an errno when its effect is
+complete.  So an answer that comes when nobody waits any more is not taken for another's.
 Descriptors in brackets travel with the frame.
 """
 
@@ -43,8 +44,8 @@ _DESCRIPTORS = {
     Operation.ANNOUNCE: range(1, 2),
 }
 
-_FRAME = struct.Struct("<IIQQ")
-_REPLY = struct.Struct("<i")
+_FRAME = struct.Struct("<IIQQQ")
+_REPLY = struct.Struct("<Qi")
 _LARGEST_ERRNO = 4095
 
 
@@ -55,17 +56,18 @@ class Frame(NamedTuple):
     client_id: int = 0
     address: int = 0
     size: int = 0
+    number: int = 0
 
     def pack(self) -> bytes:
-        """The frame as 24 bytes."""
+        """The frame as 32 bytes."""
         return _FRAME.pack(*self)
 
     @classmethod
     def unpack(cls, message: bytes) -> Frame:
         """The inverse of `pack`.  ValueError if it is not a frame."""
         try:
-            operation, client_id, address, size = _FRAME.unpack(message)
-            return cls(Operation(operation), client_id, address, size)
+            operation, *rest = _FRAME.unpack(message)
+            return cls(Operation(operation), *rest)
         except struct.error as error:
             raise ValueError(f"not a transport frame: {message[:32]!r}") from error
 
@@ -80,14 +82,15 @@ class Frame(NamedTuple):
         return self.size
 
 
-def pack_reply(error: int) -> bytes:
-    """The answer to a frame: 0 or an errno."""
-    return _REPLY.pack(error)
+def pack_reply(error: int, number: int = 0) -> bytes:
+    """The answer to the frame of a number: 0 or an errno."""
+    return _REPLY.pack(number, error)
 
 
-def unpack_reply(message: bytes) -> int:
-    """The inverse of `pack_reply`.  What is no answer counts as EPROTO: the peer may be hostile."""
+def unpack_reply(message: bytes) -> tuple[int, int]:
+    """The inverse of `pack_reply`: errno, number.  What is no errno counts as EPROTO, and what is
+    no answer at all as one to number 0: the peer may be hostile."""
     if len(message) != _REPLY.size:
-        return errno.EPROTO
-    error = int(_REPLY.unpack(message)[0])
-    return error if 0 <= error <= _LARGEST_ERRNO else errno.EPROTO
+        return errno.EPROTO, 0
+    number, error = _REPLY.unpack(message)
+    return error if 0 <= error <= _LARGEST_ERRNO else errno.EPROTO, number

@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Callable
 
-from qda.rpmsg.endpoint import Endpoint
+from qda.rpmsg.endpoint import DescriptorsLost, Endpoint
 from qda.rpmsg.frame import Frame, pack_reply
 
 __all__ = ["FrameHandler", "serve_frame"]
@@ -24,22 +24,34 @@ def serve_frame(endpoint: Endpoint, handle: FrameHandler) -> None:
 
     EINVAL for what is no frame, or has not the descriptors of its operation.  PeerGone.
     """
-    message, descriptors = endpoint.receive_with_descriptors()
     try:
-        error = _handled(message, descriptors, handle)
+        message, descriptors = endpoint.receive_with_descriptors()
+    except DescriptorsLost as lost:
+        endpoint.send(_handled(lost.message, [], _refuse))
+        return
+    try:
+        reply = _handled(message, descriptors, handle)
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
-    endpoint.send(pack_reply(error))
+    endpoint.send(reply)
 
 
-def _handled(message: bytes, descriptors: list[int], handle: FrameHandler) -> int:
+def _handled(message: bytes, descriptors: list[int], handle: FrameHandler) -> bytes:
     try:
         frame = Frame.unpack(message)
     except ValueError:
-        return errno.EINVAL
-    if len(descriptors) not in frame.operation.descriptors:
-        return errno.EINVAL
+        return pack_reply(errno.EINVAL)
+    if handle is not _refuse and len(descriptors) not in frame.operation.descriptors:
+        return pack_reply(errno.EINVAL, frame.number)
+    return pack_reply(_error_of(frame, descriptors, handle), frame.number)
+
+
+def _refuse(frame: Frame, descriptors: list[int]) -> None:
+    raise OSError(errno.EMFILE, "there is no room for the frame's descriptors")
+
+
+def _error_of(frame: Frame, descriptors: list[int], handle: FrameHandler) -> int:
     try:
         handle(frame, descriptors)
     except OSError as error:

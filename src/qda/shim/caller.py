@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from qda import limits
 from qda.driver.memory import Awaited, LocalClient, MessageMemory, Piece, wait_for
+from qda.interrupts import Deadline
 from qda.linux import Area, MapsFile, cookie_of, name_of_thread, open_again, take_descriptor
 from qda.memory import ClientAddress
 from qda.shim.connection import Connection
@@ -136,9 +137,9 @@ class Caller:
         finally:
             os.close(again)
 
-    def wait(self, answer: Awaited, timeout: float | None) -> None:
+    def wait(self, answer: Awaited, within: Deadline | None) -> None:
         """See `Client.wait`.  ConnectionResetError if the client is gone."""
-        while not wait_for(answer, timeout, self.connection.fileno()):
+        while not wait_for(answer, within, self.connection.fileno()):
             if self.connection.take_interrupt():
                 raise InterruptedError(errno.EINTR, "a signal handler has run")
 

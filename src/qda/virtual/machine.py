@@ -9,11 +9,13 @@ import os
 import subprocess
 import threading
 from contextlib import suppress
+from functools import partial
 
 from qda import limits
 from qda.driver import Census, Channel, Device, Front, Limits, LocalNode
 from qda.dsp.boot import Boot, Endpoint, start_processor
 from qda.errors import UsageError
+from qda.interrupts import Section, deadline
 from qda.profiles.nodes import NodeKind, nodes_of
 from qda.profiles.profile import DEFAULT, DspProfile, Profile, load
 from qda.uapi import ACCEL_DIALECTS, DIALECTS
@@ -115,17 +117,27 @@ class Machine:
     def close(self) -> None:
         """Close every file and end every process that was started."""
         self.closed = True
-        for device in self.devices.values():
-            device.close()
-        for process in self._processors:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-        self._processors.clear()
+        with Section(limits.PATIENCE, ends=True):
+            for device in self.devices.values():
+                device.close()
+            for process in self._processors:
+                if not deadline(limits.GRACE).until(partial(_has_ended, process)):
+                    process.kill()  # and with it its protection domains, as it is their parent
+                    process.wait()
+            self._processors.clear()
 
     def disown(self) -> None:
         """In a forked child: let go of what belongs to the parent, without a word to the DSP."""
         for device in self.devices.values():
             device.disown()
+
+
+def _has_ended(process: subprocess.Popen[bytes], seconds: float | None) -> bool:
+    """Wait for the end of a process; whether it has come."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+        return True
+    return False
 
 
 _machines: dict[tuple[str, bool], Machine] = {}
