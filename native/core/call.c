@@ -127,6 +127,19 @@ static enum qda_woken await_without_lock(struct qda_entry *entry)
     return woken;
 }
 
+/* Run the handlers of signals that have come; -1 with an exception if one has raised.  In a section
+ * (qda.interrupts) they have only been noted: here is a wait, at which it may be broken off. */
+static int handle_signals(void)
+{
+    if (PyErr_CheckSignals())
+        return -1;
+    PyObject *module = PyImport_ImportModule("qda.interrupts");
+    PyObject *done = module ? PyObject_CallMethod(module, "at_wait", NULL) : NULL;
+    Py_XDECREF(module);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
 /* Wait for the answer of a call.  Returns 1 with the result, 0 if there will be none, -1 with an
  * exception if a signal handler has raised one. */
 static int await_answer(struct qda_pool *self, struct qda_entry *entry, int32_t tid, int32_t *result)
@@ -143,7 +156,7 @@ static int await_answer(struct qda_pool *self, struct qda_entry *entry, int32_t 
             return 1;
         if (woken == QDA_DEAD)
             return 0;
-        if (PyErr_CheckSignals())
+        if (handle_signals())
             return -1;
     }
 }

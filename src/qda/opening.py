@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal
 
 from qda.dsp.spawn import started_ahead
+from qda.interrupts import made_whole
 
 if TYPE_CHECKING:
     from qda.client import DeviceInfo, Node, Session
@@ -52,6 +53,29 @@ def open_session(
 
     UsageError for a DSP, profile or dialect that does not exist; DeviceError, DspError.
     """
+    session = made_whole(
+        lambda: _open(domain, device, dialect, profile, process, attributes, shell, debug, poll)
+    )
+    try:
+        for skeleton in skeletons:
+            session.install(skeleton)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _open(
+    domain: str,
+    device: str | None,
+    dialect: str | None,
+    profile: str,
+    process: Literal["user", "root"],
+    attributes: int | None,
+    shell: bytes | None,
+    debug: bool,
+    poll: bool,
+) -> Session:
     with _processor_ahead(device, debug):
         from qda import client
         from qda.virtual import machine
@@ -71,14 +95,7 @@ def open_session(
                 node = system.open(domain, dialect or "rfc")
             return client.start_session(node, domain, dialect, process, given, shell, poll)
 
-        session = client.with_room(begin, lambda: system.full(domain) if system is not None else "")
-    try:
-        for skeleton in skeletons:
-            session.install(skeleton)
-    except BaseException:
-        session.close()
-        raise
-    return session
+        return client.with_room(begin, lambda: system.full(domain) if system is not None else "")
 
 
 def _processor_ahead(device: str | None, debug: bool) -> AbstractContextManager[None]:

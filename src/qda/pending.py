@@ -31,7 +31,7 @@ class Pending(Generic[T]):
         """Whether the call is over."""
         return self._future.done()
 
-    def wait(self, timeout: float) -> bool:
+    def wait(self, timeout: float | None) -> bool:
         """Wait until the call is over, at most `timeout` seconds; whether it is."""
         return bool(wait([self._future], timeout).done)
 

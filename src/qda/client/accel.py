@@ -8,6 +8,7 @@ from qda.client.buffer import Buffer
 from qda.client.device import DeviceFile
 from qda.errors import DeviceError
 from qda.fastrpc.mapping import MapKind
+from qda.interrupts import Section
 from qda.linux import address_of
 from qda.uapi import BuffersBy, accel, drm
 
@@ -98,7 +99,7 @@ class AccelFile(DeviceFile):
 
     def dma_buf(self, buffer: Buffer) -> int:
         """A DMA-BUF descriptor that belongs to the buffer, made when it is first asked for."""
-        with self._lock:
+        with Section(), self._lock:
             if buffer.dma_buf < 0:
                 buffer.keep_dma_buf(self.export(buffer))
             return buffer.dma_buf

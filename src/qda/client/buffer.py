@@ -6,11 +6,14 @@ import mmap
 import os
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from qda import limits
 from qda.client.unheld import leave
 from qda.errors import UsageError
+from qda.interrupts import Section
 from qda.linux import address_of
 
 if TYPE_CHECKING:
@@ -116,7 +119,15 @@ class Buffer(mmap.mmap):
 
     def export_fd(self) -> int:
         """A DMA-BUF descriptor of the buffer, which the caller owns.  DeviceError."""
-        return self.owner.export(self)
+        descriptor = -1
+        try:
+            with Section():
+                descriptor = self.owner.export(self)
+        except BaseException:
+            if descriptor >= 0:
+                os.close(descriptor)
+            raise
+        return descriptor
 
     def keep_dma_buf(self, descriptor: int) -> None:
         """Own a DMA-BUF descriptor of the buffer from here on, in `dma_buf`."""
@@ -124,13 +135,12 @@ class Buffer(mmap.mmap):
 
     def close(self) -> None:
         """Give the handle back; unmap unless there are arrays of the memory.  Idempotent."""
-        self._discard()
-        self.owner.collect()
-        self.descriptor = None
-        try:
-            super().close()
-        except BufferError:
-            return  # somebody has an array: the pages go with it
+        with Section(limits.PATIENCE, ends=True):
+            self._discard()
+            self.owner.collect()
+            self.descriptor = None
+            with suppress(BufferError):  # somebody has an array: the pages go with it
+                super().close()
 
     def __del__(self) -> None:
         discard = getattr(self, "_discard", None)
@@ -180,9 +190,10 @@ class Mapping:
 
     def close(self) -> None:
         """Unmap; idempotent.  DeviceError, DspError."""
-        unmap, self._unmap = self._unmap, None
-        if unmap is not None:
-            unmap()
+        with Section():
+            unmap, self._unmap = self._unmap, None
+            if unmap is not None:
+                unmap()
 
     def __del__(self) -> None:
         if self._unmap is not None and self.buffer.owner.is_open:

@@ -22,6 +22,7 @@ from qda.client.plan import Plan, emit_elements
 from qda.core import Emitter
 from qda.errors import DeviceError, DspError, UsageError, as_unsigned
 from qda.fastrpc.mapping import MapKind
+from qda.interrupts import Section, made_whole
 from qda.layout import Record
 from qda.linux import address_of
 from qda.uapi import Command, Interface
@@ -114,7 +115,7 @@ class DeviceFile(abc.ABC):
         buffer of its own, also of memory that the session has: it is closed by itself.
         """
         self.collect()
-        return self._import(fd)
+        return made_whole(lambda: self._import(fd))
 
     @abc.abstractmethod
     def _import(self, fd: int) -> Buffer: ...
@@ -169,7 +170,7 @@ class DeviceFile(abc.ABC):
     def collect(self) -> None:
         """Close the handles of buffers that are gone."""
         while self._discarded:
-            with self._lock:
+            with Section(), self._lock:
                 if self._discarded:
                     self._forget(self._discarded[0])
                     self._discarded.popleft()

@@ -13,6 +13,7 @@ from qda.client.buffer import Buffer, Mapping, refuse_foreign
 from qda.client.device import DeviceFile
 from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.mapping import MapFlag, MapKind
+from qda.interrupts import Section, made_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,7 @@ class SessionMemory:
         count = _integer(size, "size")
         if not 0 < count <= sys.maxsize:
             raise UsageError(f"size {size!r}: a number of bytes from 1 to {sys.maxsize}")
-        return self._file.allocate(count)
+        return made_whole(lambda: self._file.allocate(count))
 
     def empty(self, shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
         """See `Session.empty`."""
@@ -52,10 +53,11 @@ class SessionMemory:
             if size > sys.maxsize:
                 raise UsageError(f"shape {shape!r} of {kind}: {size} bytes are too many")
             # Not the buffer itself: NumPy does not keep of it what keeps its pages.
-            buffer = self.alloc(size)
-            buffer.is_attended = False
-            pages = np.frombuffer(buffer, np.uint8)
-            return np.ndarray(lengths, kind, pages)
+            with Section():
+                buffer = self.alloc(size)
+                buffer.is_attended = False
+                pages = np.frombuffer(buffer, np.uint8)
+                return np.ndarray(lengths, kind, pages)
         except ValueError as error:  # more dimensions, or longer ones, than NumPy has
             if isinstance(error, UsageError):
                 raise
@@ -83,6 +85,11 @@ class SessionMemory:
                 f"{size} bytes from {start} are not in the {len(buffer)} of the buffer"
             )
         kind = MapKind.LEGACY if legacy else MapKind.ATTR
+        return made_whole(lambda: self._map(buffer, kind, start, size, hint, flags))
+
+    def _map(
+        self, buffer: Buffer, kind: MapKind, start: int, size: int, hint: int, flags: int
+    ) -> Mapping:
         file, name, descriptor = self._file, self._file.name_of(buffer), buffer.descriptor
         address = file.map(name, kind, start, size, hint, flags)
 

@@ -9,6 +9,7 @@ from qda.client.calls import Calls
 from qda.client.plan import Bytes, HandleLike
 from qda.client.unheld import leave
 from qda.errors import UsageTypeError
+from qda.interrupts import Section
 from qda.pending import Pending, start
 
 __all__ = ["RemoteModule"]
@@ -47,9 +48,10 @@ class RemoteModule:
 
     def close(self) -> None:
         """Close the module on the DSP; idempotent.  DspError if its close method fails."""
-        close, self._close = self._close, None
-        if close is not None:
-            close()
+        with Section():
+            close, self._close = self._close, None
+            if close is not None:
+                close()
 
     def __del__(self) -> None:
         if self._close is not None and self._calls.is_open:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from qda import limits
 from qda.errors import DeviceError
+from qda.interrupts import Section, at_wait
 from qda.layout import Record
 from qda.linux import ioctl
 from qda.uapi import Command
@@ -100,7 +101,7 @@ class KernelNode:
             try:
                 return ioctl(self._descriptor, code, data)
             except InterruptedError:
-                continue
+                at_wait()
         raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
 
     def mmap(self, length: int, offset: int, kind: type[M]) -> M:
@@ -111,6 +112,7 @@ class KernelNode:
 
     def close(self) -> None:
         """See `Node.close`."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with Section():
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 from weakref import WeakMethod
 
+from qda import limits
 from qda.client.buffer import Buffer, Mapping
 from qda.client.calls import Calls, naming
 from qda.client.device import DeviceFile
@@ -35,6 +36,7 @@ from qda.client.unheld import leave
 from qda.errors import Refusal, UsageTypeError
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.skeleton import AnySkeleton
+from qda.interrupts import Section, made_whole
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -193,17 +195,19 @@ class Session:
         searched; on a DSP that does not run Python a class cannot be installed.
         """
         if isinstance(module, str):
-            return self._open(module)
+            return made_whole(lambda: self._open(module))
         if is_remote(module):
-            return module(self._open(uri_of_interface(module.interface, self.domain)))
+            uri = uri_of_interface(module.interface, self.domain)
+            return made_whole(lambda: module(self._open(uri)))
         self.install(module)
-        opened = self._open(uri_of_skeleton(module, self.domain))
-        if not is_typed(module):
-            return opened
-        from qda.idl.python.runtime import remote_of  # the language, for those who have it
+        uri, remote = uri_of_skeleton(module, self.domain), None
+        if is_typed(module):
+            from qda.idl.python.runtime import remote_of  # the language, for those who have it
 
-        remote = remote_of(module)
-        return remote(opened) if remote else opened
+            remote = remote_of(module)
+        if remote is None:
+            return made_whole(lambda: self._open(uri))
+        return made_whole(lambda: remote(self._open(uri)))
 
     def _open(self, uri: str) -> RemoteModule:
         """Open a module, and serve the host's side if the DSP is going to look for its file.  A DSP
@@ -234,8 +238,8 @@ class Session:
         is not installed, because the DSP asks the host for its file, and by `provide`.  Idempotent.
         DspError if the DSP does not call hosts; DeviceError.
         """
-        self.calls.begins = self._host.calling
-        with naming("serve the host's side", self.domain):
+        with Section(), naming("serve the host's side", self.domain):
+            self.calls.begins = self._host.calling
             self._host.start()
 
     def provide(self, *skeletons: Any) -> None:
@@ -253,14 +257,15 @@ class Session:
 
     def close(self) -> None:
         """End the session and everything in it.  Idempotent."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        try:
-            self._host.close()
-        finally:
-            self._file.close()
+        with Section(limits.PATIENCE, ends=True):
+            with self._lock:
+                if self._closed:
+                    return
+                self._closed = True
+            try:
+                self._host.close()
+            finally:
+                self._file.close()
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True) and self._process == os.getpid():

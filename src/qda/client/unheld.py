@@ -18,8 +18,8 @@ from contextlib import suppress
 from errno import EBUSY, ENOMEM
 from typing import TypeVar
 
-from qda import limits
 from qda.errors import DeviceError, QdaError
+from qda.interrupts import deadline
 
 __all__ = ["leave", "settle", "with_room"]
 
@@ -64,7 +64,7 @@ def settle() -> None:
     What does not end is not waited for longer than limits.PATIENCE.
     """
     left = _here()
-    if left.given.acquire(timeout=limits.PATIENCE):
+    if deadline().acquire(left.given):
         try:
             while left.back:
                 with suppress(IndexError, QdaError, OSError):

@@ -29,6 +29,7 @@ from qda.fastrpc.listener import (
 )
 from qda.fastrpc.nested import pack_reply, unpack_request
 from qda.fastrpc.scalars import Scalars
+from qda.interrupts import deadline
 from qda.memory import PAGE, align
 
 __all__ = ["Invoke", "ListenerThreads"]
@@ -90,15 +91,14 @@ class ListenerThreads:
                 self._add_thread()
 
     def stop(self) -> None:
-        """Wait for the threads as long as limits.PATIENCE, but not for the one that calls this."""
+        """Wait for the threads as long as there is time, but not for the one that calls this."""
         with self._lock:
             self._stopped = True
             threads = list(self._threads)
+        within = deadline(limits.GRACE)
         for thread in threads:
-            if thread is not threading.current_thread():
-                thread.join(limits.PATIENCE)
-                if thread.is_alive():
-                    _log.error("%s: a method of the host does not end", self._name)
+            if thread is not threading.current_thread() and not within.until(_ending(thread)):
+                _log.error("%s: a method of the host does not end", self._name)
 
     def _run(self, entrance: Entrance) -> None:
         self._local.serves = True
@@ -119,6 +119,16 @@ class ListenerThreads:
             with self._lock:
                 self._waiting -= waits
                 self._threads.discard(threading.current_thread())
+
+
+def _ending(thread: threading.Thread) -> Callable[[float | None], bool]:
+    """Waits so long for the end of a thread; whether it has come."""
+
+    def ended(seconds: float | None) -> bool:
+        thread.join(seconds)
+        return not thread.is_alive()
+
+    return ended
 
 
 class _Loop:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 from weakref import ref
 
 from qda.client.host.apps_mem import AppsMem
@@ -19,6 +18,8 @@ from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostfiles import FILES_MODULE
 from qda.fastrpc.hostlog import LOG_MODULE
 from qda.fastrpc.skeleton import AnySkeleton
+from qda.interrupts import deadline
+from qda.pending import Pending
 
 __all__ = ["HostService", "system_skeleton"]
 
@@ -88,9 +89,12 @@ class HostService:
         with self._lock:
             threads, self._threads = self._threads, None
         if threads is not None:
-            with suppress(OSError):  # the DSP may be gone: then the threads know it
-                self._invoke(Fixed.CURRENT_PROCESS1, ProcessMethod.EXIT, (), ())
-            threads.stop()
+            # The DSP may never answer: its end comes when the node is closed.
+            leave = Pending(
+                lambda: self._invoke(Fixed.CURRENT_PROCESS1, ProcessMethod.EXIT, (), ())
+            )
+            if deadline().until(leave.wait):
+                threads.stop()
         self._modules.close()
         self._files.close_all()
         self._memory.close_all()
