@@ -395,10 +395,12 @@ def test_ctrl_c_in_a_call_raises_at_once_and_the_session_goes_on(counted: System
         assert module.invoke(2, [b"a"], [1]) == [b"b"]
 
 
-def test_call_that_was_left_is_over_with_its_session(counted: System) -> None:
+def test_call_that_was_left_is_over_with_its_session() -> None:
     """Who counts the calls then reads nothing of their lanes, which are gone, too."""
+    machine = new_machine()
     with pytest.raises(qda.Refusal, match="gone"):  # its module's end, of which the DSP is not told
-        _leave_a_call_when_its_session_ends(counted)
+        _leave_a_call_when_its_session_ends(machine)
+    machine.close()
 
 
 def _leave_a_call_when_its_session_ends(machine: Machine) -> None:
