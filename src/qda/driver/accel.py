@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from qda.driver import control
 from qda.driver.device import Device
+from qda.driver.drm_core import answer
 from qda.driver.file import OpenFile
 from qda.driver.front import FileFront, Place, copied_by_size
 from qda.driver.handlers import Handlers
@@ -24,7 +25,7 @@ from qda.driver.objects import BufferObject
 from qda.driver.sharing import Uses
 from qda.layout import Record
 from qda.memory import ClientAddress
-from qda.uapi import BuffersBy, Command, Interface, accel, drm
+from qda.uapi import BuffersBy, Command, Interface, accel, drm, ioctl_type
 
 __all__ = ["DRIVER_NAME", "AccelFront", "open_front"]
 
@@ -47,10 +48,12 @@ class AccelFront(FileFront[OpenFile]):
         self.dialect = dialect
 
     def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
-        """See `Front.ioctl`.  The command is found by its number alone."""
+        """See `Front.ioctl`.  The command is found by its number alone, if it is the DRM's."""
+        if ioctl_type(code) != drm.TYPE:
+            return -errno.ENOTTY
         command = self.dialect.find(code)
         if command is None:
-            return -errno.EINVAL
+            return answer(client, code, address)
         carry_out = partial(self.carry_out, command, client)
         with self.section(command):
             return copied_by_size(client, command, code, address, carry_out)

@@ -4,11 +4,11 @@ What prints them, `qda.uapi.header` and `qda.uapi.reference`, is not needed to s
 interface, and imported by whoever prints.
 """
 
-from qda.uapi import accel, dma_heap, drm, legacy
+from qda.uapi import accel, dma_heap, drm, drm_core, legacy
 from qda.uapi.accel import RFC, V1
 from qda.uapi.dialects import ACCEL_DIALECTS, DIALECTS
 from qda.uapi.interface import BuffersBy, Command, Constant, Family, Interface
-from qda.uapi.ioctl import Access, ioctl_copies, ioctl_number, ioctl_size
+from qda.uapi.ioctl import Access, ioctl_copies, ioctl_number, ioctl_size, ioctl_type
 from qda.uapi.legacy import LEGACY, LEGACY_73
 
 __all__ = [
@@ -27,8 +27,10 @@ __all__ = [
     "accel",
     "dma_heap",
     "drm",
+    "drm_core",
     "ioctl_copies",
     "ioctl_number",
     "ioctl_size",
+    "ioctl_type",
     "legacy",
 ]

@@ -19,12 +19,16 @@ __all__ = [
     "GEM_CLOSE",
     "PRIME_FD_TO_HANDLE",
     "PRIME_HANDLE_TO_FD",
+    "TYPE",
     "VERSION",
     "GemClose",
     "PrimeHandle",
     "Version",
     "refusals",
 ]
+
+TYPE = "d"
+"""The type of all its codes."""
 
 
 def refusals(*specific: Refused, record: bool = True) -> tuple[Refused, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Access", "ioctl_code", "ioctl_copies", "ioctl_number", "ioctl_size"]
+__all__ = ["Access", "ioctl_code", "ioctl_copies", "ioctl_number", "ioctl_size", "ioctl_type"]
 
 
 class Access(enum.IntFlag):
@@ -28,6 +28,11 @@ def ioctl_code(access: Access, size: int, kind: str, number: int) -> int:
 def ioctl_number(code: int) -> int:
     """The command number of an ioctl code, its low byte."""
     return code & 0xFF
+
+
+def ioctl_type(code: int) -> str:
+    """The type of an ioctl code, a letter."""
+    return chr(code >> 8 & 0xFF)
 
 
 def ioctl_size(code: int) -> int:
