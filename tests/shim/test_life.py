@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,22 @@ def test_connections_of_a_program_end_with_it_though_a_child_has_copies(
         system.settle()
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+def _may_unshare() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", "-Urpf", "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not _may_unshare(), reason="there are no PID namespaces for this user")
+@pytest.mark.parametrize("program", ["calculator", "threads", "relatives"])
+@pytest.mark.parametrize("options", ["-Urpf", "-Urpfm --mount-proc"])
+def test_program_in_a_pid_namespace_of_its_own(
+    system: System, programs: Programs, program: str, options: str
+) -> None:
+    """It and its threads have other numbers than the server knows them by."""
+    system.run("unshare", *options.split(), programs.build(program))
 
 
 class Killer:

@@ -11,6 +11,7 @@ import errno
 import os
 import select
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from qda import limits
 from qda.driver.memory import Awaited, LocalClient, MessageMemory, Piece, wait_for
@@ -32,6 +33,27 @@ def has_ended(pidfd: int) -> bool:
     return bool(poll.poll(0))
 
 
+def _thread_of(pid: int, tid: int) -> int:
+    """The thread of a process that knows itself as `tid`; 0 if there is none.
+
+    In a PID namespace of its own, a process has other numbers than it has here.
+    """
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        if os.path.samefile(f"/proc/{pid}/ns/pid", "/proc/self/ns/pid"):
+            return tid if (tasks / str(tid)).exists() else 0
+        threads = {_own_number(task): int(task.name) for task in tasks.iterdir()}
+    except OSError:
+        return 0
+    return threads.get(tid, 0)
+
+
+def _own_number(task: Path) -> int:
+    """What a thread is called in its own namespace, the last that is listed."""
+    lines = (task / "status").read_text().splitlines()
+    return next(int(line.split()[-1]) for line in lines if line.startswith("NSpid:"))
+
+
 class Caller:
     """The thread at the other end of `connection`, of the process `pid`, whose `pidfd` stays the
     server's."""
@@ -41,6 +63,7 @@ class Caller:
 
     def __init__(self, pid: int, pidfd: int, connection: Connection) -> None:
         self.pid, self.tid = pid, 0
+        self.called = 0  # as what the thread knows itself
         self.pidfd, self.connection = pidfd, connection
         self._memory = CallerMemory(pid)
         self._maps: MapsFile | None = None
@@ -51,8 +74,8 @@ class Caller:
 
     def enter_thread(self, tid: int) -> bool:
         """Be that thread of the process from now on; False if it has none of that number."""
-        self.tid = tid
-        return os.path.exists(f"/proc/{self.pid}/task/{tid}")
+        self.called, self.tid = tid, _thread_of(self.pid, tid)
+        return self.tid != 0
 
     def enclose(self, address: ClientAddress) -> None:
         """Take the structure at `address` from the request, if it came with it, until `answer`."""

@@ -89,7 +89,7 @@ class Requests:
 
     def carry_out(self, request: Request, caller: Caller) -> bool:
         """Carry out a request and answer it; False for one that is nonsense."""
-        if request.tid != caller.tid and not caller.enter_thread(request.tid):
+        if request.tid != caller.called and not caller.enter_thread(request.tid):
             _log.warning("process %d has no thread %d", caller.pid, request.tid)
             return False
         if request.wishes & _REPORT:
