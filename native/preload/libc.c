@@ -1,13 +1,17 @@
-/* The libc functions that are wrapped.  Each table lists the spellings of one function: for 64-bit
- * files, for fortified programs, for programs that were built with an older glibc. */
+/* The libc functions that open nodes, ask about them, and use their devices.  Each table lists the
+ * spellings of one function: for 64-bit files, for fortified programs, for programs that were built
+ * with an older glibc. */
 #include "preload.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dma-buf.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -37,18 +41,32 @@ void *qda_real(const char *name)
 
 /* --- open: a node by the server, a folder in the mirror, everything else by libc ------------- */
 
-/* The place of a path in the mirror, and a node's descriptor in *RESULT if it is a node. */
-static const char *open_ours(int folder, const char *path, int flags, char *place, int *result)
+/* Whether a path has been opened: then *RESULT is the descriptor of a node, or -1.  Otherwise *PATH
+ * is to be opened, perhaps in the mirror, where the kernel says what is to be said of names, folders
+ * and flags. */
+static int open_ours(int folder, const char **path, int flags, char *place, int *result)
 {
     char room[PLACE_ROOM];
-    const char *name = qda_name(folder, path, room);
+    struct stat status = { 0 };
+    const char *name = qda_name(folder, *path, room);
+    name = name ? name : qda_name_behind(folder, *path, room);
     if (!name)
-        return NULL;
-    if (*name)
-        *result = qda_open_node(name, flags);
-    else
-        errno = EISDIR;
-    return *name ? qda_mirror(name, place) : "/dev";
+        return 0;
+    *path = *name ? qda_mirror(name, place) : "/dev";
+    if (!*name)
+        return 0;
+    int missing = syscall(SYS_newfstatat, AT_FDCWD, place, &status, 0) && errno == ENOENT;
+    if ((flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EACCES; /* it is the server's to say what there is */
+        return 1;
+    }
+    if (!missing && (flags & (O_PATH | O_DIRECTORY) || (flags & O_CREAT && flags & O_EXCL)
+                     || name[strlen(name) - 1] == '/' || !S_ISREG(status.st_mode)))
+        return 0;
+    *result = qda_open_node(name, flags);
+    if (*result < 0 && errno == ENOENT && flags & O_CREAT)
+        errno = EACCES;
+    return 1;
 }
 
 /* The argument after FLAGS, which is there if a file may be made. */
@@ -72,11 +90,8 @@ static mode_t mode_after(int flags, va_list rest)
         char place[PLACE_ROOM]; \
         int result = -1; \
         before \
-        const char *mirror = open_ours(folder, path, flags, place, &result); \
-        if (mirror && (result >= 0 || errno != EISDIR)) \
-            return result; \
-        path = mirror ? mirror : path; \
-        return REAL(name) arguments; \
+        int is_done = open_ours(folder, &path, flags, place, &result); \
+        return is_done ? result : REAL(name) arguments; \
     }
 
 #define BY_PATH AT_FDCWD, (const char *path, int flags, ...), (path, flags, mode), TAKE_MODE
@@ -116,7 +131,6 @@ OPEN(creat64, TO_WRITE)
     }
 
 #define ACCESS AT_FDCWD, (const char *path, int mode), (path, mode)
-#define LINK AT_FDCWD, (const char *path, char *text, size_t room), (path, text, room)
 #define ATTRIBUTE \
     AT_FDCWD, (const char *path, const char *name, void *value, size_t room), \
         (path, name, value, room)
@@ -126,43 +140,100 @@ QUESTION(int, eaccess, ACCESS)
 QUESTION(int, euidaccess, ACCESS)
 QUESTION(int, faccessat, folder, (int folder, const char *path, int mode, int flags),
          (folder, path, mode, flags))
-QUESTION(ssize_t, readlink, LINK)
-QUESTION(ssize_t, readlinkat, folder, (int folder, const char *path, char *text, size_t room),
-         (folder, path, text, room))
-QUESTION(ssize_t, __readlink_chk, AT_FDCWD, (const char *path, char *text, size_t room, size_t size),
-         (path, text, room, size))
-QUESTION(ssize_t, __readlinkat_chk, folder,
-         (int folder, const char *path, char *text, size_t room, size_t size),
-         (folder, path, text, room, size))
 QUESTION(ssize_t, getxattr, ATTRIBUTE)
 QUESTION(ssize_t, lgetxattr, ATTRIBUTE)
 
-/* --- stat: of a placeholder, whose length is its device number, or of a node's descriptor ---- */
+/* name, folder, parameters, arguments */
+#define READLINK(name, folder, parameters, arguments) \
+    WRAP(ssize_t, name, LIST parameters) \
+    { \
+        ASK(folder); \
+        ssize_t result = REAL(name) arguments; \
+        ssize_t ours = result > 0 ? qda_read_link(folder, path, text, room) : 0; \
+        if (ours && ours < result) /* a program may have made sure of a NUL */ \
+            memset(text + ours, 0, (size_t)(result - ours)); \
+        return ours ? ours : result; \
+    }
 
-enum { MINOR_BITS = 20, EVERYBODY = 0666 };
+READLINK(readlink, AT_FDCWD, (const char *path, char *text, size_t room), (path, text, room))
+READLINK(readlinkat, folder, (int folder, const char *path, char *text, size_t room),
+         (folder, path, text, room))
+READLINK(__readlink_chk, AT_FDCWD, (const char *path, char *text, size_t room, size_t size),
+         (path, text, room, size))
+READLINK(__readlinkat_chk, folder,
+         (int folder, const char *path, char *text, size_t room, size_t size),
+         (folder, path, text, room, size))
 
-static int show(struct stat *status, unsigned int major_number, unsigned int minor_number)
+/* --- stat: of a placeholder, whose length is its device number, or of a descriptor of ours ---- */
+
+enum { MINOR_BITS = 20, OWN_FILE = 0600, EVERYBODY = 0666 };
+
+static dev_t device_by(off_t size)
 {
-    status->st_mode = S_IFCHR | EVERYBODY;
-    status->st_rdev = makedev(major_number, minor_number);
-    status->st_size = status->st_blocks = 0;
-    return 0;
+    return makedev((unsigned int)(size >> MINOR_BITS),
+                   (unsigned int)size & ((1u << MINOR_BITS) - 1));
+}
+
+/* Others cannot reach a placeholder, and could a node, until the program has said otherwise. */
+static mode_t mode_by(mode_t mode)
+{
+    mode_t permissions = mode & ~(mode_t)S_IFMT;
+    return S_IFCHR | (permissions == OWN_FILE ? EVERYBODY : permissions);
 }
 
 static int as_node(int result, const char *mirror, struct stat *status)
 {
     if (result || !mirror || !S_ISREG(status->st_mode))
         return result;
-    return show(status, (unsigned int)(status->st_size >> MINOR_BITS),
-                (unsigned int)status->st_size & ((1u << MINOR_BITS) - 1));
+    status->st_rdev = device_by(status->st_size);
+    status->st_mode = mode_by(status->st_mode);
+    status->st_size = status->st_blocks = 0;
+    return 0;
+}
+
+/* Whether a file may be a placeholder: it takes no room, and has the length of a device number. */
+static int may_be_placeholder(mode_t mode, uint64_t blocks, uint64_t size)
+{
+    return S_ISREG(mode) && !blocks && size >> MINOR_BITS;
+}
+
+/* The placeholder of a descriptor of the kind MODE: one of a node, or of the placeholder itself.
+ * NULL if it is neither. */
+static const char *placeholder(int descriptor, mode_t mode, uint64_t blocks, uint64_t size,
+                               char *place)
+{
+    char link[32], room[PLACE_ROOM];
+    struct qda_node node;
+    if (S_ISSOCK(mode) && qda_find(descriptor, &node))
+        return qda_mirror(qda_name_of(&node), place);
+    if (!may_be_placeholder(mode, blocks, size))
+        return NULL;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    const char *name = qda_name_behind(AT_FDCWD, link, room);
+    return name ? qda_mirror(name, place) : NULL;
 }
 
 static int as_descriptor(int result, int descriptor, struct stat *status)
 {
+    char place[PLACE_ROOM];
     struct qda_node node;
-    if (result || !S_ISSOCK(status->st_mode) || !qda_find(descriptor, &node))
+    struct stat found;
+    if (result)
         return result;
-    return show(status, node.major, node.minor);
+    if (S_ISREG(status->st_mode) && !status->st_nlink && qda_is_buffer(descriptor)) {
+        status->st_mode = OWN_FILE; /* it is a file of no kind */
+        return 0;
+    }
+    const char *mirror = placeholder(descriptor, status->st_mode, (uint64_t)status->st_blocks,
+                                     (uint64_t)status->st_size, place);
+    if (mirror && !syscall(SYS_newfstatat, AT_FDCWD, mirror, &found, 0)) {
+        *status = found;
+    } else if (mirror && qda_find(descriptor, &node)) { /* the server is gone */
+        status->st_mode = S_IFCHR | EVERYBODY;
+        status->st_rdev = qda_device_of(&node);
+        return 0;
+    }
+    return as_node(0, mirror, status);
 }
 
 /* Whether a function that takes folder and path means the folder descriptor itself. */
@@ -235,21 +306,20 @@ _Static_assert(offsetof(struct kernel_statx, device_major) == 128, "as the kerne
 WRAP(int, statx, int folder, const char *path, int flags, unsigned int mask, void *out)
 {
     struct kernel_statx *status = out;
-    struct qda_node node;
     int by_descriptor = means_descriptor(path, flags);
     ASK(folder);
     int result = REAL(statx)(folder, path, flags, mask, out);
-    if (result)
-        return result;
-    if (mirror && S_ISREG(status->mode)) {
-        node.major = (unsigned int)(status->size >> MINOR_BITS);
-        node.minor = (unsigned int)status->size & ((1u << MINOR_BITS) - 1);
-    } else if (!by_descriptor || !S_ISSOCK(status->mode) || !qda_find(folder, &node)) {
-        return 0;
+    if (!result && by_descriptor) {
+        if (S_ISREG(status->mode) && !status->links && qda_is_buffer(folder))
+            status->mode = OWN_FILE;
+        mirror = placeholder(folder, status->mode, status->blocks, status->size, place);
+        result = mirror ? REAL(statx)(AT_FDCWD, mirror, 0, mask, out) : 0;
     }
-    status->mode = S_IFCHR | EVERYBODY;
-    status->device_major = node.major;
-    status->device_minor = node.minor;
+    if (result || !mirror || !S_ISREG(status->mode))
+        return result;
+    status->mode = (uint16_t)mode_by(status->mode);
+    status->device_major = major(device_by((off_t)status->size));
+    status->device_minor = minor(device_by((off_t)status->size));
     status->size = status->blocks = 0;
     return 0;
 }
@@ -284,9 +354,23 @@ WRAP(int, ioctl, int descriptor, unsigned long code, ...)
     case FIOASYNC:
         return REAL(ioctl)(descriptor, code, argument);
     }
-    if (!qda_find(descriptor, &node))
-        return REAL(ioctl)(descriptor, code, argument);
-    return qda_control(&node, descriptor, (unsigned int)code, argument);
+    if (qda_find(descriptor, &node))
+        return qda_control(&node, descriptor, (unsigned int)code, argument);
+    if (_IOC_TYPE(code) == DMA_BUF_BASE && qda_is_shared(descriptor)) {
+        int result = qda_control_buffer((unsigned int)code, argument);
+        if (result != QDA_NO_COMMAND)
+            return result;
+    }
+    return REAL(ioctl)(descriptor, code, argument);
+}
+
+/* Whether a mapping would go beyond the end of a buffer. */
+static int is_too_long(int descriptor, size_t length, off_t offset)
+{
+    struct stat status;
+    if (!qda_is_buffer(descriptor) || syscall(SYS_fstat, descriptor, &status))
+        return 0;
+    return offset < 0 || offset > status.st_size || length > (size_t)(status.st_size - offset);
 }
 
 #define MMAP(name) \
@@ -294,7 +378,13 @@ WRAP(int, ioctl, int descriptor, unsigned long code, ...)
          off_t offset) \
     { \
         struct qda_node node; \
-        if (descriptor < 0 || !(flags & MAP_SHARED) || !qda_find(descriptor, &node)) \
+        if (descriptor >= 0 && !(flags & MAP_ANONYMOUS) \
+            && is_too_long(descriptor, length, offset)) { \
+            errno = EINVAL; \
+            return MAP_FAILED; \
+        } \
+        if (descriptor < 0 || !(flags & MAP_SHARED) || flags & MAP_ANONYMOUS \
+            || !qda_find(descriptor, &node)) \
             return REAL(name)(address, length, protection, flags, descriptor, offset); \
         int memory = qda_map(&node, descriptor, length, offset); \
         if (memory < 0) \

@@ -1,7 +1,8 @@
 /* Descriptors of nodes.
  *
  * A node's descriptor is one end of a socket pair whose other end the server holds.  Its name is
- * "\0qda/TOKEN/MAJOR:MINOR"; when the last copy is closed the server sees the end of file. */
+ * "\0qda/TOKEN/MODE:MAJOR:MINOR/NAME"; when the last copy is closed the server sees the end of
+ * file. */
 #include "lease.h"
 
 #include <errno.h>
@@ -9,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -18,7 +21,7 @@ int qda_find(int descriptor, struct qda_node *node)
     struct sockaddr_un name;
     socklen_t length = sizeof name;
     int before = errno;
-    int failed = getsockname(descriptor, (struct sockaddr *)&name, &length);
+    long failed = syscall(SYS_getsockname, descriptor, &name, &length);
     errno = before;
     if (failed || name.sun_family != AF_UNIX || length >= sizeof name)
         return 0;
@@ -26,12 +29,33 @@ int qda_find(int descriptor, struct qda_node *node)
     size_t end = length - offsetof(struct sockaddr_un, sun_path);
     if (end <= slash || memcmp(name.sun_path, prefix, begin) || name.sun_path[slash] != '/')
         return 0;
-    name.sun_path[end] = 0;
-    char *colon;
-    node->major = (unsigned int)strtoul(name.sun_path + slash + 1, &colon, 10);
-    node->minor = *colon == ':' ? (unsigned int)strtoul(colon + 1, NULL, 10) : 0;
     memcpy(node->token, name.sun_path + begin, sizeof node->token);
+    memcpy(node->rest, name.sun_path + slash + 1, end - slash - 1);
+    node->rest[end - slash - 1] = 0;
     return 1;
+}
+
+int qda_mode_of(const struct qda_node *node)
+{
+    return *node->rest - '0';
+}
+
+dev_t qda_device_of(const struct qda_node *node)
+{
+    char *end;
+    unsigned int major_number = (unsigned int)strtoul(node->rest + sizeof "0:" - 1, &end, 10);
+    return makedev(major_number, *end ? (unsigned int)strtoul(end + 1, NULL, 10) : 0);
+}
+
+const char *qda_name_of(const struct qda_node *node)
+{
+    const char *slash = strchr(node->rest, '/');
+    return slash ? slash + 1 : "";
+}
+
+int qda_has_events(const struct qda_node *node)
+{
+    return !strncmp(qda_name_of(node), "accel/", sizeof "accel/" - 1);
 }
 
 /* The result of a system call in libc's manner. */

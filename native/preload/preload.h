@@ -4,10 +4,14 @@
  * memory and lanes, not devices: what a request means is decided by the device server, which also
  * says which one is a call and lends lanes for it.
  *
- *     libc.c        the libc functions that are wrapped, as tables
+ *     libc.c        libc's functions that open nodes, ask about them, and use their devices
+ *     change.c      those that change what is at a path
+ *     file.c        those that take a descriptor for a file or a socket
+ *     spawn.c       those by which a new program is given a node
  *     path.c        which paths are ours
- *     folder.c      listings of folders
+ *     folder.c      listings of folders, and working folders
  *     node.c        descriptors of nodes: open, ioctl, mmap
+ *     buffer.c      descriptors of buffers
  *     connection.c  the conversation of a thread with the server
  *     lease.h       lanes that the server lends, and calls on them
  *
@@ -57,8 +61,20 @@ enum { PLACE_ROOM = 256 }; /* a path in the mirror, or a name below /dev, with i
 const char *qda_socket(void);
 
 /* The name below /dev that PATH, seen from the folder descriptor FOLDER, stands for: "" for /dev
- * itself.  NULL if it is none of ours.  ROOM has PLACE_ROOM bytes. */
+ * itself; with a slash behind if PATH has one.  NULL if it is none of ours.  ROOM has PLACE_ROOM
+ * bytes. */
 const char *qda_name(int folder, const char *path, char *room);
+
+/* The same for /proc/self/fd/N and what leads there, if N is a node's descriptor, or one that was
+ * opened as a path of ours. */
+const char *qda_name_behind(int folder, const char *path, char *room);
+
+/* What a link of /proc says that leads to a descriptor or folder of ours, as it would in a kernel:
+ * its length, or 0 for any other link.  Leaves errno alone. */
+ssize_t qda_read_link(int folder, const char *path, char *text, size_t room);
+
+/* Whether the working folder is in the mirror. */
+int qda_is_in_mirror(void);
 
 /* Where the mirror has a name below /dev. */
 const char *qda_mirror(const char *name, char *room);
@@ -70,11 +86,18 @@ const char *qda_redirect(int folder, const char *path, char *room);
 
 struct qda_node {
     char token[sizeof(((struct qda_question *)0)->token)];
-    unsigned int major, minor;
+    char rest[108]; /* "MODE:MAJOR:MINOR/NAME" */
 };
 
 /* Whether a descriptor is one of a node.  Leaves errno alone. */
 int qda_find(int descriptor, struct qda_node *node);
+
+/* What its name says: the access mode of open(2), the device number, the name below /dev; and so
+ * whether it is an accelerator's node, on which events can be waited for. */
+int qda_mode_of(const struct qda_node *node);
+dev_t qda_device_of(const struct qda_node *node);
+const char *qda_name_of(const struct qda_node *node);
+int qda_has_events(const struct qda_node *node);
 
 /* These return what the system call does, with errno set. */
 int qda_open_node(const char *name, int flags);
@@ -82,6 +105,18 @@ int qda_control(const struct qda_node *node, int descriptor, unsigned int code, 
 
 /* A descriptor of the memory at OFFSET of a node, to be mapped and closed; or -1. */
 int qda_map(const struct qda_node *node, int descriptor, size_t length, off_t offset);
+
+/* buffer.c */
+
+/* Whether a descriptor is a DMA-BUF that a device of ours has made.  Leaves errno alone. */
+int qda_is_buffer(int descriptor);
+
+/* Whether one is, or is memory of the program's own that a device of ours may have imported. */
+int qda_is_shared(int descriptor);
+
+/* What ioctl says of a command that every DMA-BUF has; QDA_NO_COMMAND for any other. */
+enum { QDA_NO_COMMAND = 1 };
+int qda_control_buffer(unsigned int code, const void *argument);
 
 /* connection.c */
 

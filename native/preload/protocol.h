@@ -5,10 +5,11 @@
 
 #include <stdint.h>
 
-#define QDA_VERSION 2
+#define QDA_VERSION 3
 #define QDA_SOCKET_VARIABLE "QDA_SOCKET"
 #define QDA_MIRROR_SUFFIX ".dev"
 #define QDA_NAME_PREFIX "qda/"
+#define QDA_MEMORY_NAME "qda"
 #define QDA_ENCLOSED 256
 
 #define QDA_OPERATION_OPEN 1

@@ -77,6 +77,14 @@ def test_every_spelling_of_functions_and_paths(
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
+def test_nodes_and_buffers_are_files_as_in_a_kernel(
+    system: System, programs: Programs, compiler: str
+) -> None:
+    """kernel.md: read, write, seek, poll, modes, names, links, new programs; DMA_BUF_IOCTL_*."""
+    system.run(programs.build("files", compiler=compiler))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
 def test_libraries_use_nodes_before_main_and_after_our_destructor(
     system: System, programs: Programs, compiler: str
 ) -> None:

@@ -17,7 +17,7 @@ from qda.driver.sharing import Shared, Uses
 from qda.linux import F_SEAL_FUTURE_WRITE, identity_of, open_again, sealed_memory
 from qda.memory import PAGE, align
 
-__all__ = ["BufferObject", "Objects", "create_memory"]
+__all__ = ["MEMORY_NAME", "BufferObject", "Objects", "create_memory"]
 
 _FIXED_SIZE = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _WRITE_SEALS = fcntl.F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
@@ -25,14 +25,19 @@ _WRITE_SEALS = fcntl.F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
 _FIRST_MMAP_OFFSET = 0x1_0000_0000
 _MMAP_GRANULE = 0x1_0000
 
-_NAME = "qda"
-"""What the memory of objects is called."""
+MEMORY_NAME = "qda"
+"""What the memory of objects is called; by this the preload library knows a DMA-BUF of ours."""
 
 
 def create_memory(size: int) -> int:
-    """A memfd of `size` bytes whose size is sealed.  OSError ENOMEM if there cannot be one."""
+    """A memfd of `size` bytes whose size is sealed.  OSError ENOMEM if there cannot be one.
+
+    A memfd takes memory only as it is used, but an allocator does not promise more than there is.
+    """
+    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise OSError(errno.ENOMEM, f"{size} bytes are more than this machine has")
     try:
-        return sealed_memory(_NAME, size, _FIXED_SIZE)
+        return sealed_memory(MEMORY_NAME, size, _FIXED_SIZE)
     except (OSError, OverflowError) as error:
         raise OSError(errno.ENOMEM, f"no memory for {size} bytes") from error
 
@@ -152,7 +157,7 @@ def _is_writable(descriptor: int) -> bool:
 
 def _is_dma_buf(descriptor: int) -> bool:
     """Whether this is what a device of ours exports: an object of any DSP's, or of the heap."""
-    return os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"/memfd:{_NAME} ")
+    return os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"/memfd:{MEMORY_NAME} ")
 
 
 def _importable_size(descriptor: int) -> int:

@@ -155,6 +155,7 @@ class Caller:
     def install(self, descriptor: int, flags: int) -> int:
         """See `Client.install`."""
         again = open_again(descriptor, flags | os.O_CLOEXEC)
+        os.lseek(again, 0, os.SEEK_END)  # where nothing is read, and nothing written
         try:
             return self.connection.install(again, flags)
         finally:

@@ -13,15 +13,17 @@ import os
 import secrets
 import select
 import socket
+import struct
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from qda import limits
 from qda.driver import Front
 from qda.linux import cookie_of
 from qda.profiles.nodes import NodeKind, NodePath
+from qda.shim.mirror import name_below_dev
 from qda.shim.protocol import NAME_PREFIX, TOKEN_LENGTH
 
 __all__ = ["OpenNode", "OpenNodes"]
@@ -31,7 +33,7 @@ _log = logging.getLogger("qda.shim")
 
 @dataclass(eq=False)
 class OpenNode:
-    """One opening of a node: its front, our end, and the process that opened it.
+    """One opening of a node: its front, our end, the process that opened it, and its access mode.
 
     `cookie` is what the kernel calls the program's end, and no other socket ever.  `uses` counts
     requests under way: as in a kernel, a file that was closed during a call is released after it
@@ -44,6 +46,7 @@ class OpenNode:
     end: socket.socket
     cookie: int
     opener: int
+    mode: int
     uses: int = 0
     ended: bool = False
     released: threading.Event = field(default_factory=threading.Event)
@@ -72,8 +75,8 @@ class OpenNodes:
         """Put a node, opened with `flags`, under a new token; returns the program's end, owned by
         the caller.
 
-        There is nothing to read.  A read of an accelerator's node, which could have events, waits;
-        other nodes have no read, here it finds the end of the file.
+        The kernel says of the program's end what it would say of the node, or at least fails where
+        that fails (`_as_node`).
 
         The front belongs to the table from here on, also on failure.  OSError EMFILE.
         """
@@ -83,12 +86,13 @@ class OpenNodes:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             undo.callback(ours.close)
             undo.callback(theirs.close)
-            numbers = f"/{path.major}:{path.minor}".encode()
+            mode = flags & os.O_ACCMODE
+            what = f"/{mode}:{path.major}:{path.minor}/{name_below_dev(path)}"
+            has_events = path.kind is NodeKind.ACCEL and mode in (os.O_RDONLY, os.O_RDWR)
+            _as_node(ours, theirs, has_events)
             theirs.setblocking(not flags & os.O_NONBLOCK)
-            if path.kind is not NodeKind.ACCEL:
-                theirs.shutdown(socket.SHUT_RD)
-            theirs.bind(b"\0" + NAME_PREFIX.encode() + token + numbers)
-            node = OpenNode(token, path, front, ours, cookie_of(theirs.fileno()), opener)
+            theirs.bind(b"\0" + NAME_PREFIX.encode() + token + what.encode())
+            node = OpenNode(token, path, front, ours, cookie_of(theirs.fileno()), opener, mode)
             with self._lock:
                 self._ends.register(ours, select.EPOLLONESHOT)  # only its end is of interest
                 self._nodes[token] = node
@@ -163,3 +167,24 @@ class OpenNodes:
         for node in nodes:
             self._close(node)
         self._ends.close()
+
+
+def _as_node(ours: socket.socket, theirs: socket.socket, has_events: bool) -> None:
+    """Let reads, writes and polls of a socket end as those of a node.
+
+    No write succeeds, or waits: EPIPE, and without a signal.  A read of what could have events, and
+    has none, waits, and a poll finds it neither readable nor writable: its room is full.  What has
+    no read is always ready, and a read ends at once: with messages of no bytes, as many as a queue
+    has room for, and then EAGAIN.  The preload library makes of all this the errno of a kernel.
+    """
+    if has_events:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the least that there can be
+        room = theirs.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        theirs.send(bytes(room // 4))
+    else:
+        at_once = struct.pack("@ll", 0, 1)  # C's `struct timeval`: a microsecond
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, at_once)
+        with suppress(BlockingIOError):
+            while True:
+                ours.send(b"", socket.MSG_DONTWAIT)
+    theirs.shutdown(socket.SHUT_WR)

@@ -36,6 +36,7 @@ from __future__ import annotations
 import enum
 
 from qda import limits
+from qda.driver.objects import MEMORY_NAME
 from qda.layout import Record, octets, s32, s64, u32, u64
 from qda.shim.names import MIRROR_SUFFIX, SOCKET_VARIABLE
 
@@ -58,11 +59,12 @@ __all__ = [
     "c_header",
 ]
 
-VERSION = 2
+VERSION = 3
 """Changes when library and server no longer understand each other."""
 
 NAME_PREFIX = "qda/"
-"""How the abstract socket name of a node begins: qda/TOKEN/MAJOR:MINOR, after the zero byte."""
+"""How the abstract socket name of a node begins, after the zero byte:
+qda/TOKEN/MODE:MAJOR:MINOR/NAME, with the access mode of open(2) and the name below /dev."""
 
 TOKEN_LENGTH = 32
 """Characters of a token."""
@@ -203,6 +205,7 @@ def c_header() -> str:
         f'#define QDA_SOCKET_VARIABLE "{SOCKET_VARIABLE}"',
         f'#define QDA_MIRROR_SUFFIX "{MIRROR_SUFFIX}"',
         f'#define QDA_NAME_PREFIX "{NAME_PREFIX}"',
+        f'#define QDA_MEMORY_NAME "{MEMORY_NAME}"',
         f"#define QDA_ENCLOSED {limits.ENCLOSED}",
         "",
     ]

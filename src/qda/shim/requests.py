@@ -11,6 +11,7 @@ from typing import Protocol
 from qda.driver import Client, Front
 from qda.driver.accel import AccelFront
 from qda.driver.front import FileFront
+from qda.linux import open_again
 from qda.memory import ClientAddress
 from qda.profiles.nodes import NodePath
 from qda.shim.caller import Caller
@@ -175,7 +176,15 @@ class Requests:
 
     def _map(self, request: Request, caller: Caller, node: OpenNode) -> None:
         def place(memory: int, length: int) -> None:
-            caller.connection.send(Kind.ANSWER, descriptor=memory)
+            if node.mode == os.O_RDWR:
+                caller.connection.send(Kind.ANSWER, descriptor=memory)
+                return
+            # Opened as the node was, it lets the kernel say what may be mapped of it, and how.
+            again = open_again(memory, node.mode | os.O_CLOEXEC)
+            try:
+                caller.connection.send(Kind.ANSWER, descriptor=again)
+            finally:
+                os.close(again)
 
         result = 0
         try:
