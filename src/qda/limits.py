@@ -122,7 +122,7 @@ ERROR_TEXT: Final = _calls.limit(
 LOADER_TEXT: Final = _calls.limit(
     "LOADER_TEXT",
     1 * KIB,
-    "bytes of words with which a skeleton class is refused",
+    "bytes of words with which a skeleton class is refused, or a warning given",
     "one sentence",
     "the rest of the words is missing",
 )

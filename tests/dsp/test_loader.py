@@ -456,6 +456,8 @@ def test_an_installed_class_comes_before_files(folder: Path, session: Session) -
         def speak(self, words: str, said: int) -> str:
             return "installed"
 
+        fail = speaker.Skeleton.fail  # on purpose
+
     (folder / "speaker_skel.py").write_text(PYTHON)
     assert session.load(Here).speak("", 20) == "installed"
     with pytest.raises(qda.DspError) as caught:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import struct
 from contextlib import closing, suppress
-from pickle import PicklingError
 
 from qda import limits
 from qda.client.calls import Call
 from qda.client.manager import ModuleManager
 from qda.client.pickling import forms
-from qda.errors import NO_SUCH_MODULE, DeviceError, DspError, Refusal, UsageTypeError
+from qda.errors import NO_SUCH_MODULE, DeviceError, DspError, Refusal
 from qda.fastrpc.loader import LOADER_URI, READ_LOG
 from qda.fastrpc.remotectl import ended, text
 
@@ -30,8 +29,9 @@ class Loader:
         self._handle: int | None = None
         self.installed: set[str] = set()
 
-    def install(self, skeleton: type, name: str) -> None:
-        """Make a skeleton class available on the DSP under a name.
+    def install(self, skeleton: type, name: str) -> str:
+        """Make a skeleton class available on the DSP under a name; returns what is to be said of it
+        to who reads warnings.
 
         DspError on a DSP that does not run Python, or cannot import what the class needs;
         UsageTypeError for a class that cannot be sent; DeviceError.
@@ -42,13 +42,12 @@ class Loader:
             self._send(operation, skeleton, ended(name), room)
         except DspError as error:
             said = text(room)
-            log = (said,) if said else self.read_log()
-            raise DspError(operation, self._domain, error.status, log=log) from error
+            log = () if said else self.read_log()
+            raise DspError(operation, self._domain, error.status, said, log) from error
         except DeviceError as error:
             raise DeviceError(operation, self._domain, -error.code) from error
-        except (TypeError, PicklingError) as error:
-            raise UsageTypeError(f"{name} cannot be sent to the DSP: {error}") from error
         self.installed.add(name)
+        return text(room)
 
     def _send(self, operation: str, skeleton: type, name: bytes, room: bytearray) -> None:
         """Send a class in one form after the other, as long as the DSP does not find its module."""

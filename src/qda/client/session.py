@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex, TypeVar, overload
@@ -35,7 +36,7 @@ from qda.client.plan import Bytes, HandleLike
 from qda.client.unheld import leave
 from qda.errors import Refusal, UsageTypeError
 from qda.fastrpc.mapping import MapFlag
-from qda.fastrpc.skeleton import AnySkeleton
+from qda.fastrpc.skeleton import AnySkeleton, check_class
 from qda.interrupts import Section, made_whole
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Session:
         if is_remote(module):
             uri = uri_of_interface(module.interface, self.domain)
             return made_whole(lambda: module(self._open(uri)))
-        self.install(module)
+        _warn(self._install(module))
         uri, remote = uri_of_skeleton(module, self.domain), None
         if is_typed(module):
             from qda.idl.python.runtime import remote_of  # the language, for those who have it
@@ -222,11 +223,16 @@ class Session:
     def install(self, skeleton: Any) -> None:
         """Make a skeleton class available on the DSP, in this session's process.
 
+        UsageTypeError for a class that does not implement its interface, or that cannot be sent;
         DspError on a DSP that does not run Python.
         """
+        _warn(self._install(skeleton))
+
+    def _install(self, skeleton: object) -> str:
         if not isinstance(skeleton, type) or not issubclass(skeleton, AnySkeleton):
-            raise UsageTypeError(f"{skeleton!r:.80} is no URI, interface or skeleton class")
-        self.loader.install(skeleton, name_of(skeleton))
+            raise UsageTypeError(_no_module(skeleton))
+        check_class(skeleton)
+        return self.loader.install(skeleton, name_of(skeleton))
 
     # The host's side.
 
@@ -282,3 +288,17 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<Session with {self.domain} through {self.node}, dialect {self.dialect}>"
+
+
+def _warn(words: str) -> None:
+    """Say something of a class to who has installed it, two calls above."""
+    if words:
+        warnings.warn(words, stacklevel=3)
+
+
+def _no_module(given: object) -> str:
+    """What is said to who gives something else than a module."""
+    said = f"{given!r:.80} is no skeleton class, interface or URI"
+    if isinstance(given, AnySkeleton):
+        return f"{said}, but a skeleton: give its class, {type(given).__name__}"
+    return f"{said}: derive a class from the `Skeleton` of an interface, or from `qda.Skeleton`"

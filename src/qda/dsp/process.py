@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import operator
 import threading
-import traceback
 
 from qda import limits
 from qda.core import Arguments, Server
@@ -30,6 +29,7 @@ from qda.dsp.services import (
     Utilities,
 )
 from qda.dsp.session import ClientFault, LifeEvent, Session, SessionLog
+from qda.dsp.tracebacks import told
 from qda.errors import (
     BAD_STATE,
     NO_LISTENER,
@@ -274,18 +274,8 @@ class Process:
             self.log.info("%s", error)
             return as_signed(error.status)
         except BaseException as error:  # a skeleton may raise anything, SystemExit too
-            lines = traceback.format_exception(_in_the_method(error))
-            self.log.error("%s", "".join(lines).rstrip())
+            self.log.error("%s", told(error))
             return as_signed(SKELETON_RAISED)
 
 
 _decode = Scalars.decode
-_OUR_FRAMES = (__package__, "qda.idl.python", "qda.idl.wire")
-
-
-def _in_the_method(error: BaseException) -> BaseException:
-    """The exception without the frames of this package that lead to the skeleton's method."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__package__") in _OUR_FRAMES:
-        trace = trace.tb_next
-    return error.with_traceback(trace or error.__traceback__)

@@ -120,7 +120,9 @@ class Processor:
             child.close()
         from qda.dsp.process import Process
         from qda.dsp.serving import Serving
+        from qda.dsp.tracebacks import without_debugger
 
+        without_debugger()
         process = Process(kind, self._boot.domain, self._boot.capabilities)
         serving = Serving(process, die=_die)
         # What a skeleton forks must not hold our ends: their end tells the driver of our death.

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import linecache
 import sys
-import traceback
 from collections.abc import Callable
 from itertools import count
-from types import ModuleType, TracebackType
+from types import ModuleType
 
 from qda.dsp.modules import create_skeleton, nothing_to_close, open_skeleton
 from qda.dsp.skeleton import DspServices, Skeleton
-from qda.errors import UNABLE_TO_LOAD, StatusError
-from qda.fastrpc.skeleton import AnySkeleton, Module
+from qda.dsp.tracebacks import told
+from qda.errors import UNABLE_TO_LOAD, StatusError, UsageTypeError
+from qda.fastrpc.skeleton import AnySkeleton, Module, check_class
 from qda.fastrpc.uri import ModuleUri
 
 __all__ = ["PythonFile"]
@@ -48,8 +48,7 @@ class PythonFile:
             exec(compile(data, name, "exec", dont_inherit=True), self._module.__dict__)
         except BaseException as error:
             self.close()
-            lines = traceback.format_exception(error.with_traceback(_inside(error, name)))
-            raise StatusError(UNABLE_TO_LOAD, f"{name}: {''.join(lines).rstrip()}") from error
+            raise StatusError(UNABLE_TO_LOAD, f"{name}: {told(error)}") from error
 
     def module(self, uri: ModuleUri, text: str) -> tuple[Module, Callable[[], None]]:
         """An opened skeleton of an interface, and what closes it.  StatusError."""
@@ -70,6 +69,10 @@ class PythonFile:
         # A class and those that it is derived from have one name: the last one is meant.
         named = [one for one in named if not any(one in other.__mro__[1:] for other in named)]
         if len(named) == 1:
+            try:
+                check_class(named[0])
+            except UsageTypeError as error:
+                raise StatusError(UNABLE_TO_LOAD, f"{self._name}: {error}") from error
             return named[0]
         names = ", ".join(f"{one.__name__} ({one.name})" for one in named or found) or "none"
         what = "several skeletons" if named else "no skeleton"
@@ -85,10 +88,3 @@ class PythonFile:
 def _is_implementation(one: type) -> bool:
     """Not a base class that comes with an interface, nor those of this package."""
     return "interface" not in vars(one) and one.__module__ not in _BASES
-
-
-def _inside(error: BaseException, name: str) -> TracebackType | None:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != name:
-        trace = trace.tb_next
-    return trace

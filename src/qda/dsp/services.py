@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 from qda import limits
 from qda.dsp.builtin import BuiltIn, Domain, handles, put, put_text, read
 from qda.dsp.session import ClientFault, LifeEvent
+from qda.dsp.sources import Sources, keep_lines
+from qda.dsp.tracebacks import told
 from qda.errors import (
     BAD_PARAMETER,
     BAD_STATE,
@@ -87,8 +89,9 @@ class RemoteControl(BuiltIn, name="remotectl"):
         if isinstance(error, StatusError):
             status, words = error.status, error.text
         elif isinstance(error, Exception):
-            self._domain.log.error("a module failed to open or close", exc_info=error)
-            status, words = SKELETON_RAISED, "".join(traceback.format_exception_only(error))
+            self._domain.log.error("a module failed to open or close\n%s", told(error))
+            words = "".join(traceback.format_exception_only(error)).rstrip()
+            status = SKELETON_RAISED
         else:
             raise error
         # The C library's 255 bytes are too few for the places that were searched (U9), and it
@@ -246,16 +249,29 @@ class CurrentProcess(BuiltIn, name="current process"):
 class LoaderModule(BuiltIn, name="qda_loader"):
     """Installs skeleton classes that a client sends, and hands out the client's log."""
 
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self._sources = Sources()
+
     @handles(Scalars(INSTALL, 2, 1))
     def install(self, pickled: memoryview, name: memoryview, message: memoryview) -> int:
         """Install a pickled class.  NO_SUCH_MODULE if it is pickled by reference to a module that
         cannot be imported here; the sender may then pickle it by value."""
         try:
-            skeleton = pickle.loads(pickled)
+            skeleton, texts = pickle.loads(pickled)
         except (ImportError, AttributeError) as error:
             put_text(message, str(error))
             return as_signed(NO_SUCH_MODULE)
-        return self._install(skeleton, name, message)
+        keep_lines(texts)
+        status = self._install(skeleton, name, message)
+        changed = self._sources.changed()
+        if changed and not status:
+            put_text(
+                message,
+                f"{', '.join(changed)} has changed since this session's DSP imported it, and the "
+                "old code runs there: open a new session for the new code",
+            )
+        return status
 
     @handles(Scalars(HAND_OVER, 2, 1))
     def hand_over(self, key: memoryview, name: memoryview, message: memoryview) -> int:

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError, UsageError, UsageTypeError
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
-from qda.fastrpc.skeleton import AnySkeleton
+from qda.fastrpc.skeleton import AnySkeleton, misfit
 
 if TYPE_CHECKING:
     from qda.dsp.host import Environment, Host
@@ -137,6 +137,13 @@ class Skeleton(AnySkeleton):
         cls._arity = {number: _arity(getattr(cls, name)) for number, name in methods.items()}
 
     _arity: ClassVar[dict[int, int | None]] = {}
+
+    @classmethod
+    def _misfits(cls, on_dsp: bool) -> Iterator[str]:
+        for name in cls.methods.values():
+            arity = _arity(getattr(cls, name)) or 0
+            yield misfit(cls, name, [f"argument{place}" for place in range(1, arity + 1)])
+        yield from super()._misfits(on_dsp)
 
     def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
         """Call the method that the scalars name; returns its status, 0 for None."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from errno import EIO
 from typing import Any
 
 from qda.errors.base import QdaError, UsageError
-from qda.errors.words import LARGEST_ERRNO, as_unsigned, explain
+from qda.errors.words import LARGEST_ERRNO, SKELETON_RAISED, as_unsigned, explain
 
 __all__ = ["DeviceError", "DspError", "Refusal"]
 
@@ -92,6 +92,25 @@ class DspError(Refusal):
     def __init__(
         self, operation: str, domain: str, status: int, detail: str = "", log: Iterable[str] = ()
     ) -> None:
-        """Keep `status`, signed or unsigned, and the lines of `log`, shown below the message."""
-        super().__init__(operation, domain, status, detail, log)
+        """Keep `status`, signed or unsigned, and the lines of `log`, shown below the message.
+
+        Without `detail` it is what the log says of this status.
+        """
+        lines = tuple(log)
         self.status = as_unsigned(status)
+        detail = detail or _logged(lines, self.status)
+        super().__init__(operation, domain, status, detail, lines)
+
+
+def _logged(lines: Sequence[str], status: int) -> str:
+    """The last thing that a log says of a status: the text of a `StatusError`, or the exception
+    that a traceback ends with."""
+    found = ""
+    for place, line in enumerate(lines):
+        level, _, words = line.partition(" ")
+        if words.startswith(f"{status:#x}: "):
+            found = words.partition(": ")[2]
+        elif level == "ERROR" and status == SKELETON_RAISED:
+            rest = (one for one in lines[place + 1 :] if not one.startswith(" "))
+            found = next(rest, "") if words.startswith("Traceback ") else words
+    return found

@@ -13,7 +13,9 @@ __all__ = ["HAND_OVER", "INSTALL", "LOADER_URI", "READ_LOG"]
 LOADER_URI = skeleton_uri("qda_loader")
 
 INSTALL = 2
-"""in: the pickled class, and the name to install it under ("": its own); out: an error text."""
+"""in: pickled, a pair of the class and the texts of functions that are in no file, by the names
+that stand for files; and the name to install it under ("": its own).  out: an error text, or a
+warning."""
 
 READ_LOG = 3
 """out: length u32, then lines of the client's log since the last read, separated by newlines."""

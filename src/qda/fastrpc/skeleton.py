@@ -6,11 +6,14 @@ DSP or provided to it, and an object of it is made when somebody opens it by nam
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from typing import Any, ClassVar, Final, Protocol
 
+from qda.errors import UsageTypeError
 from qda.fastrpc.scalars import Scalars
 
-__all__ = ["CLOSE", "OPEN", "AnySkeleton", "Module"]
+__all__ = ["CLOSE", "OPEN", "AnySkeleton", "Module", "check_class", "misfit"]
 
 OPEN: Final = Scalars(0, 2, 0, 0, 1)
 CLOSE: Final = Scalars(1, 0, 0, 1, 0)
@@ -51,3 +54,55 @@ class AnySkeleton:
     def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
         """Run one call; returns its result.  StatusError, or any exception of the method."""
         raise NotImplementedError
+
+    @classmethod
+    def _misfits(cls, on_dsp: bool) -> Iterator[str]:
+        """What keeps an object of the class from being made and called, a sentence for each."""
+        if inspect.isabstract(cls):
+            missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+            yield f"{cls.__name__} is abstract, it does not define {missing}"
+        try:
+            inspect.signature(cls).bind()
+        except TypeError:
+            yield (
+                f"{cls.__name__}.__init__ needs arguments, and a skeleton is made without any: "
+                "give them defaults, or hand values over by a method"
+            )
+        except ValueError:
+            pass  # in C, which tells nothing
+        yield misfit(cls, "open", ["uri"])
+        yield misfit(cls, "close", [])
+
+
+def check_class(skeleton: type[AnySkeleton], on_dsp: bool = True) -> None:
+    """Refuse a class that nobody could open and call: UsageTypeError says why.
+
+    `on_dsp` is whether it is for a DSP, or provided to one by its host.
+    """
+    for sentence in filter(None, skeleton._misfits(on_dsp)):
+        raise UsageTypeError(sentence)
+
+
+def misfit(skeleton: type[AnySkeleton], name: str, arguments: list[str]) -> str:
+    """What keeps a method from being called with these arguments; "" if nothing does."""
+    found = inspect.getattr_static(skeleton, name)
+    method = f"{skeleton.__name__}.{name}"
+    called = found if isinstance(found, property) else getattr(skeleton, name)
+    if not callable(called):
+        return f"{method} is no method: {called!r:.80}"
+    if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+        return f"{method} is async, and nobody awaits it: write `def`, in it perhaps `asyncio.run`"
+    if inspect.isgeneratorfunction(called):
+        return f"{method} has a `yield`, so a call would only make a generator: return the result"
+    bound = isinstance(found, staticmethod | classmethod) or not hasattr(type(found), "__get__")
+    given = arguments if bound else ["self", *arguments]
+    try:
+        signature = inspect.signature(called)
+    except ValueError:
+        return ""  # in C, which tells nothing
+    try:
+        signature.bind(*given)
+    except TypeError:
+        wanted = f"def {name}({', '.join(['self', *arguments])})"
+        return f"{method}{signature} does not take what it is called with: write `{wanted}`"
+    return ""

@@ -65,6 +65,8 @@ def implementation(shapes: Any) -> Any:
         def sum(self, vec):  # type: ignore[no-untyped-def]
             return int(vec.sum())
 
+        undone = shapes.Skeleton.undone
+
         def nothing(self):  # type: ignore[no-untyped-def]
             pass
 

@@ -17,7 +17,7 @@ from qda.fastrpc.control import ProcessMethod
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostfiles import FILES_MODULE
 from qda.fastrpc.hostlog import LOG_MODULE
-from qda.fastrpc.skeleton import AnySkeleton
+from qda.fastrpc.skeleton import AnySkeleton, check_class
 from qda.interrupts import deadline
 from qda.pending import Pending
 
@@ -57,6 +57,8 @@ class HostService:
         kind = skeleton if isinstance(skeleton, type) else type(skeleton)
         if not issubclass(kind, AnySkeleton):
             raise UsageTypeError(f"{skeleton!r:.80} is no skeleton class, and no skeleton")
+        if isinstance(skeleton, type):  # an object may have methods of its own
+            check_class(skeleton, on_dsp=False)
 
         def open_one(uri: str) -> Opened:
             if "?" in uri:

@@ -153,7 +153,8 @@ class BoundMethod:
         found = dict(zip(names, values, strict=True))
         for name in self._needed:
             if found[name] is None:
-                raise UsageTypeError(f"{self.label} has returned no {name}")
+                method = self.codec.method.name
+                raise UsageTypeError(f"{method}: result {name}: nothing was returned for it")
         return found
 
 

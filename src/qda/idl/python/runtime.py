@@ -7,7 +7,7 @@ the same text.  Nothing here knows a device: a remote object calls through whate
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -22,6 +22,7 @@ from qda.idl.names import method_name
 from qda.idl.python.binding import Binding, Invoke
 from qda.idl.python.describe import RawCall, describe
 from qda.idl.python.lift import Classes, Lifted
+from qda.idl.python.misfits import misfits
 from qda.idl.text.compile import parse
 from qda.idl.wire.lifecycle import check_version
 from qda.idl.wire.values import Bytes, Elements, Given, Handle
@@ -187,6 +188,11 @@ class Skeleton(_Made, AnySkeleton, Generic[R_co]):
         """Refuse callers that were made for a newer version of the interface.  StatusError."""
         if cls.interface.version is not None:
             check_version(uri, cls.interface.version)
+
+    @classmethod
+    def _misfits(cls, on_dsp: bool) -> Iterator[str]:
+        yield from misfits(cls, cls.interface, on_dsp)
+        yield from super()._misfits(on_dsp)
 
     def invoke(self, scalars: Scalars, arguments: list[Bytes | Handle]) -> int:
         """Serve a call; 0.  StatusError for a request that does not fit the interface."""
