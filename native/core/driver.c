@@ -130,18 +130,14 @@ static struct qda_object *take(struct qda_session *session, int32_t name)
     return object;
 }
 
-/* Find the object of an argument and where in it the argument lies; keep it in place. */
-static int pin(struct qda_session *session, struct qda_call *call, struct qda_port *port,
-               uint32_t index, int is_buffer)
+/* Find where in its object an argument lies. */
+static int find_offset(struct qda_call *call, struct qda_port *port, uint32_t index, int is_buffer,
+                       struct qda_object *object)
 {
     const struct qda_element *element = &call->elements[index];
-    struct qda_object *object = take(session, element->fd);
     struct qda_area area;
     uint64_t offset = element->address;
 
-    if (!object)
-        return 0;
-    call->pinned[call->pins++] = object;
     if (is_buffer) {
         /* H09 to H12: the address lies in a mapping of this object, wherever that begins. */
         if (port->locate(port, element->address, &area) || area.inode != object->inode
@@ -156,14 +152,26 @@ static int pin(struct qda_session *session, struct qda_call *call, struct qda_po
     return 1;
 }
 
+/* Find the objects of a call's arguments, and keep them in place: of neighbours in one object, once. */
 static int pin_all(struct qda_session *session, struct qda_call *call, struct qda_port *port,
                    struct qda_shape shape)
 {
+    struct qda_object *object = NULL;
+    int32_t name = 0;
+
     for (uint32_t index = 0; index < shape.arguments; index++) {
         const struct qda_element *element = &call->elements[index];
         int is_buffer = index < shape.buffers;
-        if (element->fd > 0 && (element->length || !is_buffer)
-            && !pin(session, call, port, index, is_buffer))
+        if (element->fd <= 0 || (!element->length && is_buffer))
+            continue;
+        if (element->fd != name) {
+            object = take(session, element->fd);
+            if (!object)
+                return 0;
+            call->pinned[call->pins++] = object;
+            name = element->fd;
+        }
+        if (!find_offset(call, port, index, is_buffer, object))
             return 0;
     }
     return 1;

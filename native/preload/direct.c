@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -51,14 +52,9 @@ static size_t length_by(const struct qda_lease *page, uint64_t code)
 
 /* The client of a direct call: this program. */
 
-static struct qda_kept *open_maps(void)
+/* Open /proc/self/maps where a descriptor of it is no more there, NULL if there was none. */
+static struct qda_kept *open_maps(_Atomic(struct qda_kept *) *maps, struct qda_kept *before)
 {
-    _Atomic(struct qda_kept *) *maps = qda_lease_maps();
-    struct qda_kept *before = maps ? atomic_load(maps) : NULL;
-    if (before && qda_is_there(before))
-        return before;
-    if (!maps)
-        return NULL;
     int descriptor = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
     struct qda_kept *opened = descriptor < 0 ? NULL : qda_keep(descriptor);
     if (opened && !atomic_compare_exchange_strong(maps, &before, opened))
@@ -66,6 +62,20 @@ static struct qda_kept *open_maps(void)
     else if (opened && before)
         qda_drop(before);
     return atomic_load(maps);
+}
+
+/* Ask the kernel what lies at an address.  The descriptor is looked at only if it does not answer:
+ * no file but a list of mappings does, what it says is compared with the object that the program
+ * means, and nothing is written. */
+static long ask_kernel(uint64_t address, struct qda_area *found)
+{
+    _Atomic(struct qda_kept *) *maps = qda_lease_maps();
+    struct qda_kept *file = maps ? atomic_load(maps) : NULL;
+    long failed = file ? qda_locate(file->number, address, found) : -ENOENT;
+    if (!failed || !maps || (file && qda_is_there(file)))
+        return failed;
+    file = open_maps(maps, file);
+    return file ? qda_locate(file->number, address, found) : failed;
 }
 
 /* The client of one call, and the mapping that it has asked for last: its arguments often lie in
@@ -79,21 +89,29 @@ static long locate(struct qda_port *port, uint64_t address, struct qda_area *fou
 {
     struct caller *caller = (struct caller *)(void *)port;
     long failed = 0;
-    if (address < caller->found.start || address >= caller->found.end) {
-        struct qda_kept *file = open_maps();
-        failed = file ? qda_locate(file->number, address, &caller->found) : -ENOENT;
-    }
+    if (address < caller->found.start || address >= caller->found.end)
+        failed = ask_kernel(address, &caller->found);
     *found = caller->found;
     return failed;
+}
+
+/* How far the stack of the first thread reaches above LOWEST, if that is in it.  What is above our
+ * own frames has those of our callers.  The random bytes that the kernel gives a program lie at its
+ * end, and there is no other mapping for a long way below it. */
+static uintptr_t end_of_stack(uintptr_t lowest)
+{
+    enum { NEAR = 1 << 20 };
+    uintptr_t end = getauxval(AT_RANDOM);
+    return end > lowest && end - lowest < NEAR ? end : 0;
 }
 
 /* Most programs have their structure on the stack, just above what the library has there.  The pages
  * of our own frames are there to be read and written, without a system call each time. */
 static void take_at_hand(struct qda_client *client, const void *lowest, const void *highest)
 {
-    uintptr_t start = (uintptr_t)lowest & -(uintptr_t)QDA_PAGE;
+    uintptr_t start = (uintptr_t)lowest & -(uintptr_t)QDA_PAGE, end = end_of_stack(start);
     client->at_hand = (unsigned char *)start;
-    client->at_hand_size = ((uintptr_t)highest | (QDA_PAGE - 1)) + 1 - start;
+    client->at_hand_size = ((end ? end : (uintptr_t)highest) | (QDA_PAGE - 1)) + 1 - start;
 }
 
 static int same(const struct qda_key *a, const struct qda_key *b)

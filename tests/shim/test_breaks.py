@@ -35,6 +35,7 @@ on_lanes = pytest.mark.parametrize(
         "reload_while_calling",
         "cancel_while_calling",
         "few_descriptors",
+        "take_its_number",
     ],
 )
 def test_part(system: System, programs: Programs, part: str) -> None:

@@ -309,6 +309,31 @@ static void close_in_a_call(void)
     release(parked);
 }
 
+/* What the library asks where memory lies is closed, and its number is of another file. */
+static void take_its_number(void)
+{
+    char path[32], target[64];
+    int name, taken = 0, other = open("/dev/null", O_RDONLY);
+    int32_t *buffer = allocate(node, 4096, &name);
+    memcpy(buffer, numbers, sizeof numbers);
+    ELEMENT element = inline_part(buffer, sizeof numbers);
+    element.fd = name;
+    for (int i = 0; i < 3; i++)
+        CHECK(sum(node, calculator, element) == TOTAL);
+    for (int descriptor = 100; descriptor < 256; descriptor++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+        ssize_t length = readlink(path, target, sizeof target);
+        if (length > 5 && !memcmp(target + length - 5, "/maps", 5)) {
+            CHECK(dup2(other, descriptor) == descriptor);
+            taken = descriptor;
+        }
+    }
+    for (int i = 0; i < 3; i++)
+        CHECK(sum(node, calculator, element) == TOTAL);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", taken);
+    CHECK(!taken || (readlink(path, target, sizeof target) == 9 && !memcmp(target, "/dev/null", 9)));
+}
+
 /* Waits until the device is gone, which it hears of later, perhaps from the DSP. */
 static void wait_for_the_end(void)
 {
@@ -331,6 +356,7 @@ int main(int count, char **arguments)
         { "cancel_while_calling", cancel_while_calling },
         { "few_descriptors", few_descriptors },
         { "close_in_a_call", close_in_a_call },
+        { "take_its_number", take_its_number },
         { "wait_for_the_end", wait_for_the_end },
     };
     CHECK(count == 2);
