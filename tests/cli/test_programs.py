@@ -68,6 +68,28 @@ def test_without_a_server_the_nodes_go_and_the_program_goes_on() -> None:
     assert ran.stderr.startswith("qda: no device server: ")
 
 
+TAKE_ALL = """
+import fcntl, os, struct
+refused = 0
+for _ in range(20):
+    node = os.open("/dev/accel/accel1", os.O_RDWR)
+    try:
+        fcntl.ioctl(node, 0xC0106441, bytearray(struct.pack("=IIQ", 0, 0, 4096)))
+    except OSError:
+        refused += 1
+print(os.getpid(), refused)
+"""
+
+
+def test_a_program_without_a_context_bank_is_told_once_who_has_them() -> None:
+    """It gets only an errno, each time; on standard error stands what to do."""
+    ran = run("--", sys.executable, "-c", TAKE_ALL)
+    process, refused = ran.stdout.split()
+    told = f"qda: {20 - int(refused)} of {20 - int(refused)} context banks of profile generic are "
+    assert ran.stderr.startswith(f"{told}in use, by process {process}: close sessions")
+    assert ran.stderr.count("\n") == 1 and int(refused) > 1
+
+
 @pytest.mark.parametrize(
     ("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143)]
 )

@@ -76,12 +76,16 @@ class Device:
     open after it has died (subsystem restart).
 
     `boot` returns the channel to a DSP that is ready, so a node never leads to
-    one that is not (R16).  `remote_heap` is memory that the DSP has been lent until it stops, and
-    `lent` holds it; who looks at it has the lock `lending`.
+    one that is not (R16).  `system` says in words what the device is of.  `remote_heap` is memory
+    that the DSP has been lent until it stops, and `lent` holds it; who looks at it has the lock
+    `lending`.
     """
 
-    def __init__(self, name: str, limits: Limits, boot: Callable[[], Channel]) -> None:
+    def __init__(
+        self, name: str, limits: Limits, boot: Callable[[], Channel], system: str = ""
+    ) -> None:
         self.name = name
+        self.system = system or name
         self.limits = limits
         self.memory = ContextBank(0)
         self.objects = Objects()
@@ -96,7 +100,7 @@ class Device:
         self.remote_heap: Attachment | None = None
         self.lent = Uses()
         self.lending = threading.Lock()
-        self._closed = False
+        self._closed = self._told = False
 
     # The DSP.
 
@@ -193,13 +197,22 @@ class Device:
         """A free context bank.  OSError `without` if there is none."""
         with self._lock:
             if not self._free_banks:
-                words = self.banks_in_use()
                 if {file.process for file in self._files} != {os.getpid()}:
-                    _log.warning("%s", words)  # other programs are not told more than an errno
-                raise OSError(without, words)
+                    self._tell()  # other programs are not told more than an errno
+                raise OSError(without, self.banks_in_use(self.name))
             return ContextBank(self._free_banks.pop())
 
-    def banks_in_use(self, of: str = "") -> str:
+    def _tell(self) -> None:
+        """Say that all context banks are in use, once until one is free again."""
+        if not self._told:
+            self._told = True
+            _log.warning(
+                "%s: close sessions that are not needed any more, end one of these processes, or "
+                "choose a profile with more (qda profiles)",
+                self.banks_in_use(self.system),
+            )
+
+    def banks_in_use(self, of: str) -> str:
         """How many context banks are in use, and who uses them: "8 of 8 context banks of cdsp are
         in use, by process 4711"; `of` is what to call the device."""
         with self._lock:
@@ -207,7 +220,7 @@ class Device:
             users = {file.process for file in self._files if file.bank is not None}
         pids = ", ".join(str(pid) for pid in sorted(users - {0}))
         by = f", by process{'es' * (len(users - {0}) > 1)} {pids}" if pids else ""
-        return f"{count - free} of {count} context banks of {of or self.name} are in use{by}"
+        return f"{count - free} of {count} context banks of {of} are in use{by}"
 
     @property
     def is_full(self) -> bool:
@@ -217,6 +230,7 @@ class Device:
     def give_back(self, bank: ContextBank) -> None:
         """A file has ended that had the bank."""
         with self._lock:
+            self._told = False
             self._free_banks.append(bank.stream_id)
             self._free_banks.sort(reverse=True)
 

@@ -47,7 +47,12 @@ class Machine:
 
     def _device(self, dsp: DspProfile) -> Device:
         allowed = Limits(dsp.stream_ids, dsp.message_limit, dsp.secure, dsp.poll_mode)
-        return Device(dsp.name, allowed, lambda: Channel(self._start(dsp), patience=self._patience))
+        return Device(
+            dsp.name,
+            allowed,
+            lambda: Channel(self._start(dsp), patience=self._patience),
+            f"profile {self.profile.name}",
+        )
 
     def _start(self, dsp: DspProfile) -> Endpoint:
         boot = Boot(dsp.name, dsp.capabilities)
@@ -102,8 +107,7 @@ class Machine:
         device = self.devices[domain]
         if not device.is_full:
             return ""
-        words = device.banks_in_use(f"profile {self.profile.name}")
-        return f"{words}: close a session that is not needed any more"
+        return f"{device.banks_in_use(device.system)}: close a session that is not needed any more"
 
     @property
     def pids(self) -> list[int]:
