@@ -421,6 +421,57 @@ def test_a_forked_child_does_not_own_the_parents_device() -> None:
     assert printed == "both\n"
 
 
+def test_a_forked_child_keeps_of_a_session_what_the_program_has_mapped() -> None:
+    """Its buffers, which are memory of the program, and nothing of the driver's."""
+    printed = run("""
+        import os, qda
+
+        class Skeleton(qda.Skeleton):
+            @qda.method(2)
+            def length(self, data, result):
+                result[:] = len(data).to_bytes(4, "little")
+
+        def memory():
+            found = [os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")
+                     if os.path.lexists(f"/proc/self/fd/{n}")]
+            mapped = [line for line in open("/proc/self/maps") if "memfd:qda" in line]
+            return sum("memfd:qda" in name for name in found), len(mapped)
+
+        session = qda.open("cdsp", device="virtual")
+        module = session.load(Skeleton)
+        module.invoke(2, [bytes(1 << 20)], [4])  # which has message memory of its own
+        buffer = session.alloc(1 << 20)
+        buffer[:4] = b"here"
+        child = os.fork()
+        if not child:
+            assert memory() == (1, 1), memory()
+            assert bytes(buffer[:4]) == b"here"
+            buffer.close()
+            session.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert module.invoke(2, [buffer], [4]) == [(1 << 20).to_bytes(4, "little")]
+        print("kept")
+    """)
+    assert printed == "kept\n"
+
+
+def test_a_limit_of_addresses_is_named_where_it_is_too_low() -> None:
+    """RLIMIT_AS is the processor's, too: it could only end, and nobody knew why."""
+    printed = run("""
+        import os, resource, qda
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
+        try:
+            qda.open("cdsp", device="virtual")
+        except qda.DeviceError as error:
+            print(error.symbol, str(error).splitlines()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        qda.open("cdsp", device="virtual").close()
+    """)
+    assert printed.startswith("ENOMEM ")
+    assert "RLIMIT_AS allows 1024 MiB of addresses" in printed and "ulimit -v" in printed
+
+
 def test_calls_say_which_thread_makes_them() -> None:
     """Each thread has its own number, and the one that goes on in a child has another one."""
     printed = run("""

@@ -190,6 +190,7 @@ class Device:
             self._kernel_session.disown()
         for file in self._files:
             file.disown()
+        self.objects.disown()
 
     # Context banks.
 

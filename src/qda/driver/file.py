@@ -241,9 +241,13 @@ class OpenFile:
             self.session.close()
 
     def disown(self) -> None:
-        """In a forked child: close the session's descriptors, which are the parent's."""
+        """In a forked child: close the descriptors of the session and of its memory, which are the
+        parent's."""
         if self.session is not None:
             self.session.disown()
+        for held in self.lent.held:
+            if isinstance(held, Attachment):
+                held.buffer.disown()
 
     def close(self) -> None:
         """Free everything that belongs to the file.  Never fails, idempotent.

@@ -18,7 +18,7 @@ from qda.driver.objects import BufferObject
 from qda.driver.peer import Peer
 from qda.driver.sharing import Uses
 from qda.interrupts import Section
-from qda.linux import address_of
+from qda.linux import address_of, map_shared
 from qda.memory import align
 
 __all__ = ["Block", "Lane", "Lanes", "Memory"]
@@ -28,12 +28,17 @@ _WHOLE = 1 << 20
 
 
 class _Mapped:
-    """Shared memory that the driver has mapped."""
+    """Shared memory that the driver has mapped, for itself alone: a forked child does not have it.
+
+    Python's own mapping of a file would keep another descriptor.
+    """
 
     def __init__(self, descriptor: int, size: int) -> None:
-        self._map = mmap.mmap(descriptor, size)
-        self.view = memoryview(self._map)
+        self._map = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.address = address_of(self._map)
+        map_shared(self.address, size, descriptor, 0).release()
+        self._map.madvise(mmap.MADV_DONTFORK)
+        self.view = memoryview(self._map)
 
     def close(self) -> None:
         """Unmap.  Nobody may use the memory any more."""
@@ -83,6 +88,10 @@ class Block:
     def show(self, peer: Peer) -> None:
         """Let a protection domain see it.  OSError ENODEV; Died."""
         peer.announce(self._attachment)
+
+    def disown(self) -> None:
+        """In a forked child: close the descriptor."""
+        self._attachment.buffer.disown()
 
     def close(self) -> None:
         """Unmap it and take it away from the DSP.  Idempotent."""
@@ -229,6 +238,12 @@ class Lanes:
         lane = call.lane
         if lane is not None and lane.user is call:
             lane.trim(keep)
+
+    def disown(self) -> None:
+        """In a forked child: close the descriptors of all message memory."""
+        for block in (self._block, *(lane.own for lane in self._lanes)):
+            if block is not None:
+                block.disown()
 
     def close(self) -> None:
         """Give up all message memory.  Nobody may use it any more."""

@@ -72,7 +72,13 @@ class BufferObject(Shared):
             self._table.forget(self)
 
     def _end(self) -> None:
-        os.close(self.descriptor)
+        self.disown()
+
+    def disown(self) -> None:
+        """Close the descriptor, and nothing else.  Idempotent."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 class Objects:
@@ -144,6 +150,11 @@ class Objects:
             if buffer is not None:
                 uses.hold(buffer)
             return buffer
+
+    def disown(self) -> None:
+        """In a forked child: close the descriptors of all objects."""
+        for buffer in list(self._objects.values()):
+            buffer.disown()
 
     def counts(self) -> tuple[int, int]:
         """Number of objects, and of those that have an offset."""

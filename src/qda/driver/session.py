@@ -193,5 +193,7 @@ class Session:
         self._peer.close()
 
     def disown(self) -> None:
-        """In a forked child: close the parent's endpoints without ending the conversation."""
+        """In a forked child: close the parent's endpoints without ending the conversation, and its
+        memory."""
         self._peer.disown()
+        self._lanes.disown()
