@@ -6,13 +6,17 @@ the process started ahead, and both load at once.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from qda import limits
 
 __all__ = ["FOLDERS_VARIABLE", "ProcessorProcess", "processor_process", "started_ahead"]
 
@@ -85,6 +89,23 @@ def started_ahead() -> Iterator[None]:
             started.end()
 
 
+_BESIDE = 256 << 20
+"""Bytes of addresses that a protection domain has beside its window: its program, libraries."""
+
+
+def _refuse_narrow_limit() -> None:
+    """A processor has the limits of who starts it, and without addresses it just ends."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed != resource.RLIM_INFINITY and allowed < limits.WINDOW + _BESIDE:
+        needed = (limits.WINDOW + _BESIDE) >> 20
+        raise OSError(
+            errno.ENOMEM,
+            f"RLIMIT_AS allows {allowed >> 20} MiB of addresses, and a protection domain takes "
+            f"{needed} MiB, of which most stay empty: raise that limit (ulimit -v unlimited)",
+        )
+
+
 def processor_process() -> ProcessorProcess:
     """The process that was started ahead, or another; it is the caller's.  OSError."""
+    _refuse_narrow_limit()
     return _ahead.pop(os.getpid(), None) or ProcessorProcess()
