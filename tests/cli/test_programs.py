@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,6 +124,51 @@ def test_options_that_make_no_sense(
     ran = run(*options, "true", status=1)
     assert complaint in ran.stderr and len(ran.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+FULL = """
+import errno, os
+made = 0
+def refuse(name, *rest, **more):
+    global made
+    made += 1
+    if made > {0}:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+    return mkdir(name, *rest, **more)
+mkdir, os.mkdir = os.mkdir, refuse
+"""
+
+
+@pytest.mark.parametrize("room", range(4))
+def test_a_full_disk_is_told_in_a_sentence(room: int) -> None:
+    """Whichever folder cannot be made: which disk, and what to do; nothing is left."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # as paths of sockets have to be
+        before = f"import os; os.environ['TMPDIR'] = {short!r}\n" + FULL.format(room)
+        ran = qda("run", "--", "true", before=before, status=1)
+        assert ran.stderr.startswith(f"qda: {short}: there is no place for the device server: No s")
+        assert "free some room" in ran.stderr and ran.stderr.count("\n") == 1
+        assert os.listdir(short) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("/proc/nothing/socket", "No such file or directory; choose a folder that exists"),
+        ("/etc/passwd/socket", "Not a directory; choose a folder"),
+        (f"/tmp/{'x' * 200}", "longer than a socket's path"),
+    ],
+)
+def test_a_bad_place_for_the_socket_is_told_in_a_sentence(place: str, words: str) -> None:
+    """`qda serve` ends with it, before anything is made."""
+    ran = qda("serve", "--socket", place, status=1)
+    assert words in ran.stderr and ran.stderr.count("\n") == 1
+
+
+def test_a_trace_that_cannot_be_written_is_told_in_a_sentence() -> None:
+    """Before the program starts."""
+    ran = run("--trace", "--trace-file=/proc/nothing/trace", "--", "echo", "started", status=1)
+    assert ran.stderr == "qda: --trace-file /proc/nothing/trace: No such file or directory\n"
+    assert ran.stdout == ""
 
 
 def test_options_after_the_program_are_the_programs() -> None:

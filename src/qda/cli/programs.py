@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -57,9 +58,11 @@ def run(command: list[str], options: Served) -> int:
     with ExitStack() as stack:
         profile = load(options.profile)
         _extend_search_paths(options.skeletons)
-        folder = Path(tempfile.mkdtemp(prefix="qda-", dir=_short_folder()))
-        stack.callback(lambda: folder.rmdir() if folder.exists() else None)
-        entrance = Entrance(folder / "server", nodes_of(profile), also=[folder])
+        below = _short_folder()
+        with _place(below, "TMPDIR"):
+            folder = Path(tempfile.mkdtemp(prefix="qda-", dir=below))
+            stack.callback(lambda: folder.rmdir() if folder.exists() else None)
+            entrance = Entrance(folder / "server", nodes_of(profile), also=[folder])
         stack.callback(entrance.close)
         variables = environment(entrance.socket)
         if options.mixed or options.trace is not None or options.dialect != Served.dialect:
@@ -83,7 +86,13 @@ def serve(socket: Path, options: Served, out: TextIO) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: ended.append(number))
     _extend_search_paths(options.skeletons)
-    with signals_arriving() as arrived, _server(options, load(options.profile), socket) as server:
+    profile = load(options.profile)
+    with ExitStack() as stack:
+        arrived = stack.enter_context(signals_arriving())
+        with _place(socket.absolute().parent, "--socket"):
+            entrance = Entrance(socket, nodes_of(profile))
+        stack.callback(entrance.close)
+        server = stack.enter_context(_server(options, profile, entrance, strangers=True))
         for name, value in additions(server.socket, os.environ).items():
             out.write(f"export {name}={shlex.quote(value)}\n")
         out.flush()
@@ -92,9 +101,11 @@ def serve(socket: Path, options: Served, out: TextIO) -> None:
 
 
 @contextmanager
-def _server(options: Served, profile: Profile, at: Path | Entrance) -> Iterator[DeviceServer]:
-    """A device server of a machine of its own.  At a path, any program can be its client; behind an
-    entrance it is for the program that we run."""
+def _server(
+    options: Served, profile: Profile, at: Entrance, strangers: bool = False
+) -> Iterator[DeviceServer]:
+    """A device server of a machine of its own: for the program that we run, or also for
+    `strangers`."""
     import logging
 
     from qda.shim.server import DeviceServer
@@ -108,7 +119,7 @@ def _server(options: Served, profile: Profile, at: Path | Entrance) -> Iterator[
             machine,
             at,
             dialect=str(options.dialect),
-            strangers=isinstance(at, Path),
+            strangers=strangers,
             observer=_tracer(options, machine, stack),
             mixed=options.mixed,
             lanes=options.lanes,
@@ -126,7 +137,10 @@ def _tracer(options: Served, machine: Machine, stack: ExitStack) -> Tracer | Non
 
     out = sys.stderr
     if options.trace_file is not None:
-        out = stack.enter_context(options.trace_file.open("w"))
+        try:
+            out = stack.enter_context(options.trace_file.open("w"))
+        except OSError as error:
+            raise UsageError(f"--trace-file {options.trace_file}: {error.strerror}") from error
     tracer = Tracer(out, str(options.dialect))
     if options.trace == "wire":
         for device in machine.devices.values():
@@ -144,6 +158,28 @@ def _extend_search_paths(folders: Sequence[Path]) -> None:
         os.environ[variable] = ";".join([*own, *([given] if given else [])])
 
 
+_REMEDIES = {
+    errno.ENOSPC: "free some room there, or entries (df -i), or choose another folder",
+    errno.EDQUOT: "free some of your quota, or choose another folder",
+    errno.ENOENT: "choose a folder that exists and can have files",
+    errno.ENOTDIR: "choose a folder",
+}
+
+
+@contextmanager
+def _place(folder: Path, chosen_by: str) -> Iterator[None]:
+    """Say in a sentence what the file system has against a server in a folder, which is `chosen_by`
+    an option or a variable."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "choose a folder that you can write to")
+        raise UsageError(
+            f"{folder}: there is no place for the device server: {error.strerror}; {remedy} "
+            f"({chosen_by})"
+        ) from error
+
+
 def _short_folder() -> Path:
-    folder = Path(tempfile.gettempdir())
+    folder = Path(os.path.realpath(tempfile.gettempdir()))
     return folder if len(os.fsencode(folder)) <= _LONGEST_FOLDER else _FALLBACK
