@@ -28,6 +28,7 @@ __all__ = [
     "Area",
     "MapsFile",
     "address_of",
+    "adopt_orphans",
     "cookie_of",
     "die_with_parent",
     "identity_of",
@@ -336,7 +337,7 @@ class MapsFile:
 
 # Processes.
 
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _libc.prctl.argtypes = (_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
 
@@ -346,6 +347,12 @@ def die_with_parent() -> None:
     Whether the parent had ended before must be looked at afterwards.
     """
     if _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
+        raise _failure("prctl")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all descendants whose parents end before them.  OSError."""
+    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise _failure("prctl")
 
 

@@ -18,8 +18,9 @@ from importlib import import_module
 
 from qda.dsp.boot import Boot
 from qda.dsp.domains import Domains
+from qda.dsp.orphans import end_orphans
 from qda.fastrpc.domains import ProtectionDomain
-from qda.linux import die_with_parent, name_process
+from qda.linux import adopt_orphans, die_with_parent, name_process
 from qda.rpmsg import Endpoint, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
 
@@ -28,22 +29,28 @@ __all__ = ["main"]
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A protection domain: its process, and the endpoint by which it is given sessions."""
+    """A protection domain: its process, and the endpoint by which it is given sessions.
+
+    `siblings` are the processes of all protection domains.
+    """
 
     pid: int
     watch: int
     supervisor: Endpoint
+    siblings: set[int]
 
     def close(self) -> None:
         os.close(self.watch)
         self.supervisor.close()
 
     def destroy(self) -> None:
-        """Kill the process and wait until it is gone."""
-        for kill in (os.killpg, os.kill):  # with what it has forked, or before it had a group
+        """Kill the process, with all that it has forked, and wait until they are gone."""
+        for kill in (os.killpg, os.kill):  # its group, or before it had one
             with suppress(ProcessLookupError, PermissionError):
                 kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+        self.siblings.discard(self.pid)
+        end_orphans(but=self.siblings)
         self.close()
 
 
@@ -55,9 +62,11 @@ class Processor:
         self._boot = boot
         self._owner = owner
         self._domains: Domains[Child] = Domains(self._fork)
+        self._pids = set[int]()
 
     def run(self) -> None:
         """Serve the driver until it, the owner or the root protection domain is gone."""
+        adopt_orphans()
         self._domains.start(0, ProtectionDomain.ROOT, [])
         try:
             self._channel.send(pack_reply(0))
@@ -95,7 +104,15 @@ class Processor:
         pid = os.fork()
         if pid:
             far.close()
-            return Child(pid, os.pidfd_open(pid), near)
+            try:
+                watch = os.pidfd_open(pid)
+            except OSError:  # the processor has no descriptors left
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                near.close()
+                raise
+            self._pids.add(pid)
+            return Child(pid, watch, near, self._pids)
         status = 1
         try:
             near.close()
@@ -113,6 +130,7 @@ class Processor:
         name_process(f"qda {self._boot.domain} {kind.name.lower()}")
         if os.getppid() != parent:
             return
+        adopt_orphans()  # those of a protection domain that lives are its own
         os.setpgid(0, 0)
         self._channel.close()
         os.close(self._owner)
