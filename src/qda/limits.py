@@ -224,7 +224,7 @@ NESTED_CALLS: Final = _host.limit(
     32,
     "threads of a host that run reverse calls: how deep calls may nest",
     "each level holds one",
-    "the call waits for a thread",
+    "the host's call of the DSP is refused with EDEADLK: nobody could answer one back",
 )
 REQUEST_ROOM: Final = _host.limit(
     "REQUEST_ROOM",

@@ -171,6 +171,13 @@ ERRNOS: Final[tuple[Entry, ...]] = (
         "close the session and open a new one",
     ),
     Entry(
+        errno.EDEADLK,
+        "EDEADLK",
+        "calls are nested too deep",
+        "methods of the host call the DSP, which calls the host, and so on, 32 deep",
+        "let the recursion end earlier, or return to the DSP what the next level needs",
+    ),
+    Entry(
         errno.ECHRNG,
         "ECHRNG",
         "domain out of range",

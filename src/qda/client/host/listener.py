@@ -6,6 +6,7 @@ answers, another thread waits meanwhile: calls nest as deep as there are threads
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from qda.client.host.modules import HostModules
 from qda.client.host.turns import Turn, TurnState
 from qda.errors import (
     BAD_PARAMETER,
+    DeviceError,
     as_unsigned,
     is_missing,
     plain,
@@ -71,24 +73,32 @@ class ListenerThreads:
             self._add_thread()
         return status
 
-    def _add_thread(self) -> None:
+    def _add_thread(self) -> bool:
+        """Have one thread more listen, unless this is the end; False if there can be no more."""
         thread = threading.Thread(
             target=self._run, args=(self._entrance,), daemon=True, name=f"{self._name} host"
         )
         with self._lock:
-            if self._stopped or len(self._threads) >= limits.NESTED_CALLS:
-                return
+            if self._stopped:
+                return True
+            if len(self._threads) >= limits.NESTED_CALLS:
+                return False
             self._threads.add(thread)
             self._waiting += 1
         thread.start()
+        return True
 
     def calling(self) -> None:
-        """A thread is about to call the DSP: if it is one of these, another one takes over."""
+        """A thread is about to call the DSP: if it is one of these, another one takes over.
+
+        DeviceError EDEADLK if there can be no other, who could answer what the DSP asks meanwhile.
+        """
         if getattr(self._local, "serves", False):
             with self._lock:
                 waiting = self._waiting
-            if not waiting:
-                self._add_thread()
+            if not waiting and not self._add_thread():
+                words = f"calls between host and DSP are nested {limits.NESTED_CALLS} deep"
+                raise DeviceError("call the DSP", self._name, errno.EDEADLK, words)
 
     def stop(self) -> None:
         """Wait for the threads as long as there is time, but not for the one that calls this."""
