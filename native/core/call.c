@@ -114,12 +114,12 @@ static int is_lock_wanted(int32_t tid)
     return wanted.calls != 0;
 }
 
-static enum qda_woken await_without_lock(struct qda_entry *entry)
+static enum qda_woken await_without_lock(struct qda_entry *entry, int timeout)
 {
     enum qda_woken woken;
     uint64_t ended;
     Py_BEGIN_ALLOW_THREADS
-    woken = qda_await(&entry->waiter, entry->call.number, &entry->call.context, -1, -1);
+    woken = qda_await(&entry->waiter, entry->call.number, &entry->call.context, -1, timeout);
     ended = qda_microseconds();
     Py_END_ALLOW_THREADS
     if (qda_microseconds() - ended > TAKEN_LATE)
@@ -128,35 +128,37 @@ static enum qda_woken await_without_lock(struct qda_entry *entry)
 }
 
 /* Run the handlers of signals that have come; -1 with an exception if one has raised.  In a section
- * (qda.interrupts) they have only been noted: here is a wait, at which it may be broken off. */
-static int handle_signals(void)
+ * (qda.interrupts) they have only been noted, and run at the end of `timeout`, in milliseconds. */
+static int handle_signals(int *timeout)
 {
     if (PyErr_CheckSignals())
         return -1;
     PyObject *module = PyImport_ImportModule("qda.interrupts");
-    PyObject *done = module ? PyObject_CallMethod(module, "at_wait", NULL) : NULL;
+    PyObject *left = module ? PyObject_CallMethod(module, "at_wait", "i", 1) : NULL;
+    if (left)
+        *timeout = (int)PyLong_AsLong(left);
     Py_XDECREF(module);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
+    Py_XDECREF(left);
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 /* Wait for the answer of a call.  Returns 1 with the result, 0 if there will be none, -1 with an
  * exception if a signal handler has raised one. */
 static int await_answer(struct qda_pool *self, struct qda_entry *entry, int32_t tid, int32_t *result)
 {
-    int is_wanted = is_lock_wanted(tid);
+    int is_wanted = is_lock_wanted(tid), timeout = -1;
     for (;;) {
         enum qda_woken woken = QDA_LATE;
         /* A short call is over before another thread could have used the lock. */
         if (is_wanted)
             woken = qda_await_a_moment(&entry->waiter, entry->call.number, &entry->call.context);
         if (woken == QDA_LATE)
-            woken = await_without_lock(entry);
+            woken = await_without_lock(entry, timeout);
         if (woken == QDA_RUNG && qda_driver_answered(&self->session, &entry->call, result))
             return 1;
         if (woken == QDA_DEAD)
             return 0;
-        if (handle_signals())
+        if (handle_signals(&timeout))
             return -1;
     }
 }

@@ -16,6 +16,7 @@ its end instead, and only waits no longer.
 
 from __future__ import annotations
 
+import _thread as _low
 import errno
 import signal
 import sys
@@ -28,7 +29,7 @@ from weakref import ref
 
 from qda import limits
 
-__all__ = ["FOREVER", "Deadline", "Section", "at_wait", "deadline", "made_whole"]
+__all__ = ["FOREVER", "Deadline", "Section", "aside", "at_wait", "deadline", "made_whole"]
 
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -51,13 +52,25 @@ class Section:
 
     All waits in it together take at most `seconds`, if it says a number and no section that it is
     part of has; other waits have deadlines of their own.  `ends` says that it gives something back,
-    which signals cut short but do not stop.
+    which signals cut short but do not stop.  `later` says that its end is no place for a handler
+    that raises, since it is in a finalizer: handlers run a moment later.
     """
 
-    __slots__ = ("__weakref__", "_deadline", "_note", "_outer", "_seconds", "_timed", "ends")
+    __slots__ = (
+        "__weakref__",
+        "_deadline",
+        "_later",
+        "_note",
+        "_outer",
+        "_seconds",
+        "_timed",
+        "ends",
+    )
 
-    def __init__(self, seconds: float | None = None, *, ends: bool = False) -> None:
-        self._seconds, self.ends = seconds, ends
+    def __init__(
+        self, seconds: float | None = None, *, ends: bool = False, later: bool = False
+    ) -> None:
+        self._seconds, self._later, self.ends = seconds, later, ends or later
         self._note: _Note | None = None
         self._outer: Section | None = None
         self._timed: Section | None = None
@@ -90,7 +103,7 @@ class Section:
     ) -> None:
         _thread.section = None if self._outer is None else ref(self._outer)
         if self._note is not None:
-            self._note.end()
+            self._note.end(self._later)
 
     @property
     def note(self) -> _Note | None:
@@ -129,7 +142,8 @@ class _Note:
     def __init__(self, section: ref[Section], handlers: dict[int, _Handler]) -> None:
         self._section, self._handlers = section, handlers
         self._came: dict[int, FrameType | None] = {}
-        self.since = 0.0
+        self._since = 0.0
+        self.is_aside = False
 
     def of(self, number: int) -> _Handler:
         """The program's handler of a signal."""
@@ -137,15 +151,22 @@ class _Note:
 
     @property
     def has_come(self) -> bool:
-        """Whether a signal has come, at `since` first, whose handler has not run."""
+        """Whether a signal has come whose handler has not run."""
         return bool(self._came)
+
+    @property
+    def grace(self) -> float:
+        """For how many seconds more a wait goes on although one has come."""
+        return max(0.0, self._since + limits.GRACE - time.monotonic())
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if not self._came:
-            self.since = time.monotonic()
+            self._since = time.monotonic()
         self._came[number] = frame
         if self._section() is None:
             self.end()
+        elif self.is_aside:
+            self.handle()
 
     def handle(self) -> None:
         """Run the handlers of what has come."""
@@ -156,12 +177,22 @@ class _Note:
             finally:
                 self.handle()
 
-    def end(self) -> None:
+    def end(self, later: bool = False) -> None:
         """Put the program's handlers back; those of what has come run."""
         for number, handler in self._handlers.items():
             if _c.getsignal(number) is self:
                 _c.signal(number, handler)
-        self.handle()
+        if later and self._came:
+            _low.start_new_thread(_again, (list(self._came),))
+        else:
+            self.handle()
+
+
+def _again(numbers: list[int]) -> None:
+    """Let signals come again, when the main thread has had the time to leave a finalizer."""
+    time.sleep(limits.BREATH)
+    for number in numbers:
+        _low.interrupt_main(signal.Signals(number))
 
 
 # Waits.
@@ -173,17 +204,14 @@ _PIECE = 0.1
 class Deadline:
     """The end of a wait, or of several: `seconds` from now, None for never.
 
-    `grace` is how many seconds the wait goes on after a signal has come.  One that is the `last` is
-    not broken off at all.
+    One that is the `last` is not broken off by signals.
     """
 
-    __slots__ = ("_end", "_grace", "_last")
+    __slots__ = ("_end", "_last")
 
-    def __init__(
-        self, seconds: float | None, grace: float | None = None, *, last: bool = False
-    ) -> None:
+    def __init__(self, seconds: float | None, *, last: bool = False) -> None:
         self._end = None if seconds is None else time.monotonic() + seconds
-        self._grace, self._last = limits.GRACE if grace is None else grace, last
+        self._last = last
 
     def until(self, come: Callable[[float | None], bool]) -> bool:
         """Wait in pieces: `come` waits as many seconds as it is told, None for ever, and says
@@ -203,7 +231,7 @@ class Deadline:
         note = section.note if section is not None and not self._last else None
         if section is None or note is None:
             return left
-        if note.has_come and time.monotonic() >= note.since + self._grace:
+        if note.has_come and not note.grace:
             if section.ends:
                 return 0.0
             self.hasten()
@@ -214,7 +242,7 @@ class Deadline:
         """One that is not later, and at most so many seconds from now."""
         left = self.left
         seconds = seconds if left is None else min(left, seconds)
-        return Deadline(seconds, self._grace, last=self._last)
+        return Deadline(seconds, last=self._last)
 
     def hasten(self) -> None:
         """Whatever is still waited for has limits.GRACE, unless it may take for ever."""
@@ -231,8 +259,8 @@ class Deadline:
         return TimeoutError(errno.ETIMEDOUT, f"{what}: no answer in time")
 
 
-FOREVER = Deadline(None, 0)
-"""None: a wait that signals break off at once."""
+FOREVER = Deadline(None)
+"""None: a wait that only signals end."""
 
 
 def deadline(at_least: float = 0.0) -> Deadline:
@@ -249,12 +277,35 @@ def deadline(at_least: float = 0.0) -> Deadline:
     return found
 
 
-def at_wait() -> None:
-    """Run the handlers of signals that have come: here a section may be broken off at once."""
+def at_wait(patient: bool = False) -> int:
+    """Run the handlers of signals that have come: here a section may be broken off.
+
+    If `patient`, this is only done when whoever is waited for has had the time to answer; until
+    then returns for how many milliseconds to wait more, otherwise -1.
+    """
     section = _current()
     note = None if section is None or section.ends else section.note
-    if note is not None:
+    if note is None or not note.has_come:
+        return -1
+    if patient and note.grace:
+        return int(note.grace * 1000) + 1
+    note.handle()
+    return -1
+
+
+def aside(run: Callable[[], object]) -> None:
+    """Run code of the program in a section: handlers of signals run at once, and may raise."""
+    section = _current()
+    note = None if section is None else section.note
+    if note is None:
+        run()
+        return
+    note.is_aside = True
+    try:
         note.handle()
+        run()
+    finally:
+        note.is_aside = False
 
 
 class Closable(Protocol):

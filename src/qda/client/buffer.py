@@ -7,7 +7,6 @@ import os
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from qda import limits
@@ -22,18 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["Buffer", "Mapping", "Place", "refuse_foreign"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class Place(weakref.ref["Buffer"]):
     """Where a buffer is mapped, [start, end), and its handle, which other buffers may have, too:
-    every import of a memory is a buffer of its own.
-
-    `buffer` is the buffer as long as there is one.
+    every import of a memory is a buffer of its own.  To call it gives the buffer as long as there
+    is one.
     """
+
+    __slots__ = ("end", "handle", "start")
 
     start: int
     end: int
     handle: int
-    buffer: weakref.ref[Buffer]
 
 
 class _Descriptor:
@@ -56,8 +54,10 @@ class Owner(Protocol):
         """A DMA-BUF descriptor of a buffer, owned by the caller."""
         ...
 
-    def discard(self, place: Place) -> None:
-        """Note that a buffer is gone, wherever the program is just now."""
+    @property
+    def discard(self) -> Callable[[Place], None]:
+        """Notes that a buffer is gone, wherever the program is just now: also in the middle of the
+        device, or where Ctrl-C would be lost.  So it is a function of C."""
         ...
 
     def collect(self) -> None:
@@ -82,20 +82,16 @@ class Buffer(mmap.mmap):
     address: int
     descriptor: _Descriptor | None = None
     is_attended: bool = True
-    _discard: weakref.finalize[..., Buffer]
+    is_closed: bool = False
+    """Whether the handle has been given back; arrays of the memory may be there still."""
+    _place: Place | None = None
 
     def bind(self, owner: Owner, handle: int) -> Place:
         """Tie the mapping to its handle; done once, by the device file that makes the buffer."""
         self.owner, self.handle, self.address = owner, handle, address_of(self)
-        place = Place(self.address, self.address + len(self), handle, weakref.ref(self))
-        # The collector may run anywhere, also inside the device: it only leaves a note.
-        self._discard = weakref.finalize(self, owner.discard, place)
+        place = self._place = Place(self, owner.discard)
+        place.start, place.end, place.handle = self.address, self.address + len(self), handle
         return place
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the handle has been given back; arrays of the memory may be there still."""
-        return not self._discard.alive
 
     @property
     def dma_buf(self) -> int:
@@ -136,17 +132,23 @@ class Buffer(mmap.mmap):
     def close(self) -> None:
         """Give the handle back; unmap unless there are arrays of the memory.  Idempotent."""
         with Section(limits.PATIENCE, ends=True):
-            self._discard()
+            self._give_back()
             self.owner.collect()
             self.descriptor = None
             with suppress(BufferError):  # somebody has an array: the pages go with it
                 super().close()
 
     def __del__(self) -> None:
-        discard = getattr(self, "_discard", None)
-        if discard is not None and discard.alive and self.is_attended and self.owner.is_open:
-            discard()
-            leave(self, self.owner.collect)
+        if self._place is not None and self.is_attended and not self.is_closed:
+            with Section(later=True):
+                self._give_back()
+                if self.owner.is_open:
+                    leave(self, self.owner.collect)
+
+    def _give_back(self) -> None:
+        if self._place is not None and not self.is_closed:
+            self.is_closed = True
+            self.owner.discard(self._place)
 
     def __enter__(self) -> Self:
         return self
@@ -197,7 +199,8 @@ class Mapping:
 
     def __del__(self) -> None:
         if self._unmap is not None and self.buffer.owner.is_open:
-            leave(self, self._unmap)
+            with Section(later=True):
+                leave(self, self._unmap)
 
     def __enter__(self) -> Self:
         return self

@@ -56,6 +56,7 @@ class DeviceFile(abc.ABC):
         self.invoke_code = dialect.command("INVOKE").code
         self._lock = threading.RLock()
         self._discarded: collections.deque[Place] = collections.deque()
+        self.discard = self._discarded.append
         self._places: list[Place] = []
         self._by_handle: dict[int, list[Place]] = {}  # the same: who has a handle
         self.emitter = Emitter()
@@ -161,11 +162,7 @@ class DeviceFile(abc.ABC):
         index = bisect_right(places, address, key=_start) - 1
         if index < 0 or address + length > places[index].end:
             return None
-        return places[index].buffer()
-
-    def discard(self, place: Place) -> None:
-        """Note that a buffer is gone; its handle is closed by `collect`."""
-        self._discarded.append(place)
+        return places[index]()
 
     def collect(self) -> None:
         """Close the handles of buffers that are gone."""

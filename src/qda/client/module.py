@@ -55,7 +55,8 @@ class RemoteModule:
 
     def __del__(self) -> None:
         if self._close is not None and self._calls.is_open:
-            leave(self, self._close)
+            with Section(later=True):
+                leave(self, self._close)
 
     def __reduce__(self) -> NoReturn:
         raise UsageTypeError(

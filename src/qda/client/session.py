@@ -275,7 +275,8 @@ class Session:
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True) and self._process == os.getpid():
-            leave(self, self.close)
+            with Section(later=True):
+                leave(self, self.close)
 
     def __reduce__(self) -> NoReturn:
         raise UsageTypeError(f"{self!r} belongs to one process: open a session in the other one")

@@ -34,7 +34,8 @@ class _Named:
             self._uses.hold(attachment)
 
     def __del__(self) -> None:
-        self._uses.release()
+        with Section(later=True):
+            self._uses.release()
 
 
 _log = logging.getLogger("qda.driver")
@@ -102,8 +103,9 @@ class Session:
         """Let the core find an object by a handle, which does not name one for it yet."""
         buffer = attachment.buffer
         major, minor, inode = buffer.identity
-        owner = _Named(attachment)
-        self.pool.add(number, attachment.address, buffer.size, inode, major, minor, owner)
+        with Section():
+            owner = _Named(attachment)
+            self.pool.add(number, attachment.address, buffer.size, inode, major, minor, owner)
 
     # Calls.
 

@@ -29,6 +29,7 @@ from qda.fastrpc.remotectl import REMOTECTL, Server
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import Module
 from qda.fastrpc.uri import ModuleUri
+from qda.interrupts import aside
 
 __all__ = ["HostModules", "Opened"]
 
@@ -126,11 +127,16 @@ class HostModules:
         """Close all modules that the DSP has left open."""
         with self._lock:
             left, self._open = list(self._open.values()), {}
+        interrupt: BaseException | None = None
         for opened in left:
             try:
-                opened.close()
-            except BaseException:
+                aside(opened.close)
+            except Exception:
                 _log.exception("a module of the host failed to close")
+            except BaseException as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
 
 
 def _status_of(error: BaseException) -> int:

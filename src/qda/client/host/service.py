@@ -97,9 +97,11 @@ class HostService:
             )
             if deadline().until(leave.wait):
                 threads.stop()
-        self._modules.close()
-        self._files.close_all()
-        self._memory.close_all()
+        try:
+            self._modules.close()
+        finally:
+            self._files.close_all()
+            self._memory.close_all()
 
 
 def _system(name: str, methods: AppsStd | AppsMem) -> Opened:
