@@ -1,7 +1,8 @@
-"""The version of the compiled core: a digest of what it and Python must agree about.
+"""The version of what is compiled: a digest of what it and Python must agree about.
 
 A core that was compiled from another checkout would read other words out of a lane, or not know a
-method.  So the digest stands in both languages, and `qda.core` compares them.
+method.  So the digest stands in both languages, and `qda.core` compares them; and in the preload
+library, which `qda.shim.library` looks at before it is lent lanes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from qda.core import layout, twin
 from qda.driver.call import CALL
 from qda.fastrpc import message, payload
+from qda.shim import protocol
 from qda.uapi.accel import InvokeElement
 
 __all__ = ["in_c", "in_python"]
@@ -32,6 +34,7 @@ _RECORDS = (
 def _agreed() -> Iterator[str]:
     yield f"{layout.LANES} {layout.BLOCK} {[*layout.Woken]}"
     yield CALL.c_header("QDA_CALL")
+    yield protocol.c_header()
     for record in _RECORDS:
         yield from (f"{record.spelling}.{it.spelling} {it.offset}" for it in record.fields)
     for name in twin.__all__:

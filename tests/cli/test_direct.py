@@ -19,6 +19,7 @@ PLAIN = [
     ["--", "--trace"],
     ["echo", "--trace", "--profile", "--help"],
     ["--mixed", "--dialect=v1", "true", "--mixed"],
+    ["--dialect=legacy-7.3", "true"],
     ["--no-lanes", "true"],
     ["--no-lanes", "--lanes", "true"],
     ["--trace", "true"],
@@ -40,7 +41,7 @@ OTHER = [
     ["--mixed=yes", "true"],
     ["--trace="],
     ["--trace=some", "true"],
-    ["--dialect=legacy", "true"],
+    ["--dialect=v9", "true"],
     ["--profile"],
 ]
 

@@ -112,7 +112,6 @@ def test_program_that_cannot_be_started(tmp_path: Path) -> None:
     [
         (["--skeletons=/nowhere"], "not a folder"),
         (["--profile=nowhere"], "profile 'nowhere'"),
-        (["--dialect=legacy"], "dialect 'legacy'"),
         (["--mixed", "--dialect=v1"], "only in dialect rfc"),
     ],
 )

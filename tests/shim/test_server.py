@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qda import limits
+from qda.core import version
 from qda.errors import UsageError
 from qda.linux import address_of
+from qda.shim import lending
 from qda.shim.launch import additions
 from qda.shim.library import find_library
 from qda.shim.protocol import Answer, Kind, Operation, Request, c_header
@@ -25,9 +27,27 @@ from qda.shim.server import DeviceServer
 from qda.uapi import accel, drm
 from qda.virtual import Machine
 from tests.shim.conftest import Systems
-from tests.shim.system import System, needs_library
+from tests.shim.system import Programs, System, needs_library, serving
 
 ROOT = Path(__file__).parents[2]
+
+
+@needs_library
+def test_older_library_is_lent_no_lanes(
+    programs: Programs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is said in one sentence, and its calls go through the server."""
+    monkeypatch.setattr(version, "VERSION", version.VERSION + 1)
+    with serving(tmp_path) as system:
+        (said,) = caplog.messages
+        assert "compiled from other sources, so every call goes through the server" in said
+        made: list[object] = []
+        monkeypatch.setattr(lending, "ProgramLease", made.append)
+        system.run(programs.build("calculator"))
+        assert not made
 
 
 def test_header_of_the_library_is_that_of_the_declarations() -> None:

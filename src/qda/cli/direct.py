@@ -15,7 +15,7 @@ from qda.cli.programs import Served
 __all__ = ["understand"]
 
 _WITH_VALUE = "--profile", "--dialect", "--skeletons", "--trace", "--trace-file"
-_DIALECTS = "rfc", "v1"
+_DIALECTS = "rfc", "v1", "legacy", "legacy-7.3"
 _TRACES = "calls", "wire"
 
 

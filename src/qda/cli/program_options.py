@@ -30,7 +30,11 @@ class ProgramOptions(Served):
 
     profile: ProfileOption = "generic"
     dialect: Annotated[
-        Dialect, typer.Option(help="Dialect of the accelerator's nodes: rfc or v1.")
+        Dialect,
+        typer.Option(
+            help="What nodes speak: the accelerator's rfc or v1, or the older driver's legacy or "
+            "legacy-7.3."
+        ),
     ] = Dialect.RFC
     skeletons: Annotated[
         list[Path],

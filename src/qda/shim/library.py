@@ -1,13 +1,16 @@
-"""The preload library: where it is."""
+"""The preload library: where it is, and whether it is of these sources."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from qda.errors import UsageError
+from qda.shim.names import LIBRARY_MARK
 
-__all__ = ["find_library"]
+__all__ = ["find_library", "is_current"]
 
+_log = logging.getLogger("qda.shim")
 _NAME = "libqda_preload.so"
 
 
@@ -25,3 +28,22 @@ def find_library() -> Path:
             "package again (in a checkout: make clean test)"
         )
     return path
+
+
+def is_current() -> bool:
+    """Whether the library was compiled from these sources; a warning says so if not.
+
+    One of others asks the server as ever, but the lanes that it would be lent may be laid out
+    otherwise.
+    """
+    from qda.core.version import VERSION  # the core is loaded with the server, not with `qda run`
+
+    path = Path(__file__).with_name(_NAME)
+    current = not path.is_file() or f"{LIBRARY_MARK} {VERSION:#010x}u".encode() in path.read_bytes()
+    if not current:
+        _log.warning(
+            "%s was compiled from other sources, so every call goes through the server: install "
+            "the package again (in a checkout: make)",
+            path,
+        )
+    return current

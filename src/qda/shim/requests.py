@@ -13,14 +13,14 @@ from qda.driver.accel import AccelFront
 from qda.driver.front import FileFront
 from qda.linux import open_again
 from qda.memory import ClientAddress
-from qda.profiles.nodes import NodePath
+from qda.profiles.nodes import NodeKind, NodePath
 from qda.shim.caller import Caller
 from qda.shim.lending import Lending
 from qda.shim.mirror import Mirror, name_below_dev
 from qda.shim.mixed import MixedFront
 from qda.shim.nodes import OpenNode, OpenNodes
 from qda.shim.protocol import Kind, Operation, Request, Wish
-from qda.uapi import DIALECTS
+from qda.uapi import ACCEL_DIALECTS, DIALECTS, RFC
 from qda.virtual import Machine
 
 __all__ = ["Observer", "Requests"]
@@ -64,8 +64,8 @@ class Observer(Protocol):
 class Requests:
     """Carries out requests on the nodes of a machine, whoever asks.  Thread-safe.
 
-    `dialect` is that of the accelerator's nodes; with `mixed` they serve clients that mix dialects.
-    `observer` sees them.
+    `dialect` is that of the accelerator's nodes, or of the older driver's; with `mixed` the former
+    serve clients that mix dialects.  `observer` sees them.
     """
 
     def __init__(
@@ -154,7 +154,9 @@ class Requests:
             os.close(descriptor)
 
     def _front(self, path: NodePath) -> Front:
-        front = self._machine.open_node(path.path, self._dialect)
+        # The dialect that was chosen may be one of the other driver's.
+        accel = path.kind is NodeKind.ACCEL and self._dialect not in ACCEL_DIALECTS
+        front = self._machine.open_node(path.path, RFC.name if accel else self._dialect)
         return MixedFront(front) if self._mixed and isinstance(front, AccelFront) else front
 
     def _ioctl(self, request: Request, caller: Caller, node: OpenNode) -> int:

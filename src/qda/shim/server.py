@@ -23,10 +23,11 @@ from qda.shim.caller import Caller, has_ended
 from qda.shim.connection import Connection
 from qda.shim.entrance import Entrance
 from qda.shim.lending import Lending
+from qda.shim.library import is_current
 from qda.shim.nodes import OpenNodes
 from qda.shim.protocol import VERSION, Kind, Wish
 from qda.shim.requests import Observer, Requests
-from qda.uapi import ACCEL_DIALECTS, BuffersBy
+from qda.uapi import ACCEL_DIALECTS, DIALECTS, RFC, BuffersBy
 from qda.virtual import Machine
 
 __all__ = ["DeviceServer"]
@@ -38,10 +39,10 @@ class DeviceServer:
     """Serves the nodes of `machine` from its construction until `close`, at a path or at an
     entrance that is there already, and which it owns from here on, also on failure.
 
-    `dialect` is that of the accelerator's nodes.  `strangers` says that clients need not descend
-    from this process; they are then asked to let it read them (Yama).  `observer` sees every
-    request.  `mixed` serves clients that mix dialects (`qda.shim.mixed`).  `lanes` lets programs
-    call without the server where nobody has to see that (`qda.shim.lending`).
+    `dialect` is that of the accelerator's nodes, or of the older driver's.  `strangers` says that
+    clients need not descend from this process; they are then asked to let it read them (Yama).
+    `observer` sees every request.  `mixed` serves clients that mix dialects (`qda.shim.mixed`).
+    `lanes` lets programs call without the server where nobody has to see that (`qda.shim.lending`).
 
     The server owns nothing of the machine; close it before the machine.  UsageError for a dialect
     or path that cannot be, OSError.
@@ -58,9 +59,9 @@ class DeviceServer:
         mixed: bool = False,
         lanes: bool = True,
     ) -> None:
-        if dialect not in ACCEL_DIALECTS:
-            raise UsageError(f"dialect {dialect!r}: there are {', '.join(ACCEL_DIALECTS)}")
-        if mixed and ACCEL_DIALECTS[dialect].buffers_by is not BuffersBy.GEM_HANDLE:
+        if dialect not in DIALECTS:
+            raise UsageError(f"dialect {dialect!r}: there are {', '.join(DIALECTS)}")
+        if mixed and ACCEL_DIALECTS.get(dialect, RFC).buffers_by is not BuffersBy.GEM_HANDLE:
             raise UsageError("only in dialect rfc can GEM handles be mixed with descriptors")
         self._wishes = Wish.TRACER if strangers else Wish(0)
         self._lock = threading.Lock()
@@ -73,7 +74,7 @@ class DeviceServer:
             self._entrance, self._listener = entrance, entrance.listener
             self.socket = entrance.socket
             self._nodes = OpenNodes(lambda *node: self._requests.released(*node))
-            self._lending = Lending(self._nodes.leave, lanes)
+            self._lending = Lending(self._nodes.leave, lanes and is_current())
             self._nodes.recall = self._lending.recall
             undo.callback(self._lending.close)
             undo.callback(self._nodes.close)

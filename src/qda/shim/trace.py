@@ -26,7 +26,16 @@ from qda.memory import ClientAddress
 from qda.profiles.nodes import NodeKind, NodePath
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Request
-from qda.uapi import ACCEL_DIALECTS, LEGACY, LEGACY_73, Command, dma_heap, ioctl_number, ioctl_size
+from qda.uapi import (
+    ACCEL_DIALECTS,
+    LEGACY,
+    LEGACY_73,
+    RFC,
+    Command,
+    dma_heap,
+    ioctl_number,
+    ioctl_size,
+)
 from qda.uapi.accel import Invoke
 from qda.uapi.legacy import InvokeLegacy
 
@@ -40,12 +49,12 @@ _ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR")
 class Tracer:
     """Writes the requests of all clients to `out`, one line each.  Thread-safe.
 
-    It is an `Observer` of a device server; `dialect` is that of the accelerator's nodes.
+    It is an `Observer` of a device server; `dialect` is as that has it.
     """
 
     def __init__(self, out: TextIO, dialect: str) -> None:
         self._out = out
-        self._accel = ACCEL_DIALECTS[dialect]
+        self._accel = ACCEL_DIALECTS.get(dialect, RFC)
         self._lock = threading.Lock()
         self._running: dict[int, str] = {}  # what was begun and not shown yet
         self._numbers = itertools.count()
