@@ -72,18 +72,6 @@ static struct qda_entry *begin_call(struct qda_pool *self)
     return NULL;
 }
 
-/* How long to wait awake for the answer of a call that begins.  Poll mode is for modules that were
- * opened: a call of another may be parked for ever.  What was learned without it is forgotten. */
-void qda_pool_choose_look(struct qda_pool *self, struct qda_entry *entry, uint32_t handle)
-{
-    enum { LAST_FIXED = 20 };
-    uint32_t poll = handle > LAST_FIXED ? self->poll : 0;
-    if (entry->waiter.poll != poll) {
-        entry->waiter.poll = poll;
-        entry->waiter.looks = (struct qda_habit){ 0 };
-    }
-}
-
 static void leave(struct qda_pool *self, struct qda_entry *entry)
 {
     take(self, entry, QDA_CALL_LEAVE);
@@ -193,7 +181,7 @@ PyObject *qda_pool_invoke(PyObject *object, PyObject *const *arguments, Py_ssize
         Py_RETURN_NONE;
     }
     take(self, entry, QDA_CALL_SEND);
-    qda_pool_choose_look(self, entry, asked.handle);
+    qda_choose_look(&entry->waiter, asked.handle, self->poll);
     qda_ring(&entry->waiter, ++entry->call.number);
     int answered = await_answer(self, entry, tid, &result);
     if (answered < 0) { /* a signal handler raised: the DSP still has the call (H16) */

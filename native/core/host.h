@@ -48,6 +48,11 @@ struct qda_waiter {
 /* What the clock shows; from a time that means nothing. */
 uint64_t qda_microseconds(void);
 
+/* Choose how long to wait awake for the answer of a call of `handle` that begins: `poll` microseconds
+ * in poll mode, which is for modules that were opened, as a call of another may be parked for ever.
+ * What was learned otherwise is forgotten. */
+void qda_choose_look(struct qda_waiter *waiter, uint32_t handle, uint32_t poll);
+
 /* Tell the other side the number of a request, or of an answer. */
 void qda_ring(struct qda_waiter *waiter, uint32_t number);
 

@@ -164,7 +164,7 @@ static PyObject *pool_send(PyObject *object, PyObject *arguments)
            sizeof entry->call.context);
     uint32_t handle;
     memcpy(&handle, message + offsetof(struct qda_message, handle), sizeof handle);
-    qda_pool_choose_look(self, entry, handle);
+    qda_choose_look(&entry->waiter, handle, self->poll);
     qda_ring(&entry->waiter, ++entry->call.number);
     Py_RETURN_NONE;
 }

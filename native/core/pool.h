@@ -22,9 +22,7 @@ struct qda_pool {
     uint64_t free[QDA_LANES / 64 + 1]; /* a bit for each lane that may be used */
     uint32_t abandoned, calling;
     int closed;
-    /* See `qda_pool_choose_look`.  Lanes that are lent out have none yet: it belongs on the page of
-     * their lease, beside the patience, and is to be chosen where a direct call begins. */
-    uint32_t poll;
+    uint32_t poll; /* see `qda_choose_look` */
     PyObject *idle;
     _Atomic uint32_t dead;
 };
@@ -34,9 +32,6 @@ void qda_pool_use_lane(struct qda_pool *self, struct qda_entry *entry);
 
 /* End the calls whose callers went away and which have been answered by now. */
 void qda_pool_reap(struct qda_pool *self);
-
-/* Choose how long to wait awake for the answer of a call that begins. */
-void qda_pool_choose_look(struct qda_pool *self, struct qda_entry *entry, uint32_t handle);
 
 /* See the method `invoke`. */
 PyObject *qda_pool_invoke(PyObject *object, PyObject *const *arguments, Py_ssize_t count);

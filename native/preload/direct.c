@@ -11,6 +11,7 @@
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,6 +157,8 @@ static long begin(struct qda_leased *lease, struct qda_lent_lane *lane, struct q
     } else if (!qda_driver_begin(&lease->session, lane->call, port, own.tid,
                                  asked->request.handle, asked->request.scalars,
                                  asked->request.arguments)) {
+        qda_choose_look(&lane->waiter, asked->request.handle,
+                        atomic_load((_Atomic uint32_t *)&lease->page->poll));
         lane->call->number = atomic_load(&lane->waiter.mine->bell) + 1;
         qda_ring(&lane->waiter, lane->call->number);
         return 0;
@@ -170,23 +173,36 @@ static void note_written(const struct qda_call *call)
         NOTE_WRITTEN((void *)(uintptr_t)call->output[i].there, call->output[i].length);
 }
 
+/* Sleep for a millisecond; returns whether a signal handler without SA_RESTART has run.  That
+ * decides of `read` alone whether the kernel takes it up again. */
+static int wait_a_moment(void)
+{
+    static const struct itimerspec moment = { .it_value = { 0, 1000000 } };
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), before = errno;
+    uint64_t count;
+    if (timer < 0) /* there are no numbers */
+        return nanosleep(&moment.it_value, NULL) != 0;
+    int woken = !timerfd_settime(timer, 0, &moment, NULL)
+        && read(timer, &count, sizeof count) < 0 && errno == EINTR;
+    close(timer);
+    errno = before;
+    return woken;
+}
+
 /* Wait for the answer of a call, of which the program may have closed the bells. */
 static enum qda_woken await_again(struct qda_lent_lane *lane)
 {
-    static const struct timespec moment = { 0, 1000000 };
     const struct qda_call *call = lane->call;
     if (qda_is_there(lane->sleep))
         return qda_await(&lane->waiter, call->number, &call->context, -1, -1);
     while (!qda_has_rung(lane->waiter.other, call->number, &call->context)) {
         if (atomic_load(lane->waiter.dead))
             return QDA_DEAD;
-        if (nanosleep(&moment, NULL))
+        if (wait_a_moment())
             return QDA_SIGNAL;
     }
     return QDA_RUNG;
 }
-
-enum { BAD_STATE = (int)0x8000040d }; /* of a call whose session is released (qda.errors) */
 
 /* Wait for the answer of a call that has been sent, and take it. */
 static long finish(struct qda_leased *lease, struct qda_lent_lane *lane, struct qda_port *port,
@@ -196,7 +212,7 @@ static long finish(struct qda_leased *lease, struct qda_lent_lane *lane, struct 
     int32_t answer = 0;
     if (woken == QDA_RUNG && !qda_driver_answered(&lease->session, call, &answer))
         woken = QDA_DEAD; /* its context word has changed since: it can only be nonsense (H15) */
-    if (woken == QDA_RUNG && answer == BAD_STATE && atomic_load(lane->waiter.dead))
+    if (woken == QDA_RUNG && (uint32_t)answer == QDA_BAD_STATE && atomic_load(lane->waiter.dead))
         woken = QDA_DEAD; /* it was answered because the session ends: the server says why */
     if (woken == QDA_SIGNAL) { /* a handler without SA_RESTART has run */
         if (qda_lane_leave(lease, lane, &asked->key))

@@ -1,12 +1,20 @@
 /* The sessions of which this program has lanes. */
 #include "lease.h"
 
+#include "../core/version.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* By which the server knows that this library has the pages and lanes that it lends
+ * (qda.shim.library). */
+#define TEXT_OF(number) TEXT(number)
+#define TEXT(number) #number
+__attribute__((used)) static const char mark[] = QDA_LIBRARY_MARK " " TEXT_OF(QDA_CORE_VERSION);
 
 enum { LEASES = 16 };
 
@@ -283,6 +291,11 @@ static int sweep(struct qda_leased *lease)
     return 1;
 }
 
+static int32_t this_thread(void)
+{
+    return (int32_t)syscall(SYS_gettid);
+}
+
 /* Reserve a place for the lease of a node, unless there is one, or will be. */
 static int reserve(struct table *table, const char *token)
 {
@@ -298,6 +311,7 @@ static int reserve(struct table *table, const char *token)
     if (!free)
         return 0;
     memcpy(free->token, token, sizeof free->token);
+    free->asker = this_thread();
     atomic_store(&free->state, QDA_LEASE_ASKED);
     return 1;
 }
@@ -322,12 +336,13 @@ uint32_t qda_wish(const char *token, uint32_t wish)
     return reserved ? wish : 0;
 }
 
+/* The lease of a node that this thread has asked for; NULL if it has not. */
 static struct qda_leased *asked(const char *token)
 {
     struct table *table = find_table();
     for (int i = 0; table && i < LEASES; i++)
         if (atomic_load(&table->leases[i].state) == QDA_LEASE_ASKED
-            && !memcmp(table->leases[i].token, token, sizeof table->leases[i].token))
+            && table->leases[i].asker == this_thread() && !memcmp(table->leases[i].token, token, sizeof table->leases[i].token))
             return &table->leases[i];
     return NULL;
 }

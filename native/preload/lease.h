@@ -82,6 +82,7 @@ struct qda_leased {
     struct qda_session session; /* first: what is given to the core */
     _Atomic uint32_t state, users, left; /* users: threads that look at it; left: calls */
     _Atomic uint32_t wishing; /* a request wishes for one more lane */
+    int32_t asker; /* the thread whose request wishes for the lease */
     char token[sizeof(((struct qda_question *)0)->token)];
     struct qda_lease *page;
     struct qda_lent_lane lanes[QDA_LENT_LANES];
@@ -119,7 +120,8 @@ void qda_lease_give_up(struct qda_leased *lease);
 uint32_t qda_wish(const char *token, uint32_t wish);
 void qda_wish_over(const char *token, uint32_t wish);
 
-/* Take up what the server has sent: two descriptors, or negative numbers without them. */
+/* Take up what the server has sent to this thread: two descriptors, or negative numbers without
+ * them. */
 void qda_lease_receive(const char *token, const struct qda_answer *sent, const int *descriptors);
 
 /* direct.c */

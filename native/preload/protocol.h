@@ -10,6 +10,7 @@
 #define QDA_MIRROR_SUFFIX ".dev"
 #define QDA_NAME_PREFIX "qda/"
 #define QDA_MEMORY_NAME "qda"
+#define QDA_LIBRARY_MARK "qda preload library"
 #define QDA_ENCLOSED 256
 
 #define QDA_OPERATION_OPEN 1
@@ -77,6 +78,8 @@ struct qda_lease {
     uint64_t code; /* The ioctl that is a call */
     uint32_t by_identity; /* 1: objects are named by their inode numbers, 0: by their handles */
     uint32_t writes_back; /* 1: a call's structure is as long as its code says, and written back */
+    uint32_t poll; /* To look for longer, in poll mode; 0 in another */
+    uint32_t unused; /* 0 */
 };
 
 /* A buffer object that calls may name; 0 in `named` if there is none. */

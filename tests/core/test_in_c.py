@@ -17,7 +17,13 @@ import pytest
 
 from qda import limits
 from qda.core import BLOCK, LANES, POOL_SIZE, Side, Woken, lane_address
-from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT, SKELETON_RAISED
+from qda.errors import (
+    BAD_ADDRESS,
+    BAD_PARAMETER,
+    BAD_STATE,
+    NO_SUCH_CLIENT,
+    SKELETON_RAISED,
+)
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.message import InvokeMessage, Response
 from qda.fastrpc.payload import (
@@ -155,6 +161,7 @@ def test_the_records_are_those_of_python(target: str, tmp_path: Path) -> None:
         "QDA_LONGEST": limits.ARGUMENT,
         "QDA_CONTROL_HANDLE": int(Fixed.INIT),
         "QDA_FAILED": SKELETON_RAISED,
+        "QDA_BAD_STATE": BAD_STATE,
         "QDA_BAD_PARAMETER": BAD_PARAMETER,
         "QDA_BAD_ADDRESS": BAD_ADDRESS,
         "QDA_NO_SUCH_CLIENT": NO_SUCH_CLIENT,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from qda import limits
 from qda.core import IS_COMPILED
 from tests.shim.system import PATIENCE, Programs, System, needs_library, serving
 from tests.shim.test_lanes import hear, tell
@@ -47,6 +48,15 @@ def test_part(system: System, programs: Programs, part: str) -> None:
 def test_program_may_close_what_a_call_sleeps_on(system: System, programs: Programs) -> None:
     """The call goes on, and its result is its own."""
     system.run(programs.build("breaks"), "close_in_a_call")
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="lanes are lent by a compiled core")
+def test_lanes_have_the_poll_mode_of_their_session(programs: Programs, tmp_path: Path) -> None:
+    """The older driver's SET_OPTION (spec/versions.md 6), before a lease and after."""
+    with serving(tmp_path, dialect="legacy-7.3") as system:
+        said = system.run(programs.build("breaks", "legacy"), "poll_mode").split()
+        assert said == ["0", str(limits.POLL), str(limits.POLL)] * 2
+        system.settle()
 
 
 def test_children_leave_nothing_before_their_parent_ends(

@@ -17,7 +17,10 @@ import pytest
 from qda import limits
 from qda.core import IS_COMPILED
 from qda.driver import Client
+from qda.driver.leases import LeasedLane, Leases
 from qda.profiles.nodes import NodePath
+from qda.rpmsg import Bells
+from qda.shim.lease import ProgramLease
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Request
 from qda.uapi import RFC
@@ -185,6 +188,30 @@ def test_observer_sees_every_call_from_when_it_is_told(system: System, programs:
     assert (printed, problems, program.returncode) == ("", "", 0)
     assert counter.calls > before
     system.server.observe(None)
+
+
+def test_no_lane_is_lent_once_every_call_is_to_be_seen(
+    system: System, systems: Systems, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by a request either that was about to: nobody would wait for the calls on it."""
+    lend, lend_to = Leases.lend, ProgramLease.lend
+    lent: list[object] = []
+
+    def observe_first(leases: Leases) -> LeasedLane:
+        leased = lend(leases)
+        system.server.observe(Counter())
+        return leased
+
+    def note(lease: ProgramLease, most: int, may: Callable[[], bool]) -> tuple[int, Bells] | None:
+        lent.append(lend_to(lease, most, may))
+        return None
+
+    monkeypatch.setattr(Leases, "lend", observe_first)
+    monkeypatch.setattr(ProgramLease, "lend", note)
+    system.run(programs.build("calculator"))
+    system.server.observe(None)
+    assert not any(lent)
+    assert bool(lent) == (systems.lanes and IS_COMPILED)
 
 
 def test_interrupted_call_keeps_the_way_it_began_on(system: System, programs: Programs) -> None:

@@ -69,6 +69,10 @@ class Lease(Protocol):
         """Let go of objects that were hidden and which no call has any more."""
         ...
 
+    def take_poll(self) -> None:
+        """How long programs look in poll mode has changed: see `Leases.polls`."""
+        ...
+
     def mourn(self) -> None:
         """Nobody answers any more: tell the program, before it is woken.  Does not wait."""
         ...
@@ -108,6 +112,7 @@ class Leases:
         self._lock = threading.Lock()
         self._leases: list[Lease] = []
         self._unanswered: list[LeasedLane] = []
+        self.polls = 0
         peer.when_dead(self._mourn)
 
     def add(self, lease: Lease) -> None:
@@ -116,6 +121,7 @@ class Leases:
         self.reap()
         with self._lock:
             self._leases.append(lease)
+        lease.take_poll()
         if self._peer.dead:
             lease.mourn()
 
@@ -145,6 +151,12 @@ class Leases:
         if not self._peer.dead:
             raise OSError(errno.EIO, "the protection domain lives")
         return self._peer.gone(PROCESS_DIED)
+
+    def poll(self, microseconds: int) -> None:
+        """See `Session.poll`; `polls` has what was said last."""
+        self.polls = microseconds
+        for lease in self._all():
+            lease.take_poll()
 
     # Lanes.
 

@@ -113,6 +113,7 @@ class Session:
         """Look for so long before sleeping, in calls of opened modules; 0: as long as in others.
         Concerns calls that begin later."""
         self.pool.poll(microseconds)
+        self.leases.poll(microseconds)
 
     def invoke(self, port: Port, request: bytearray) -> int | None:
         """Carry out a call of this thread in the core, with no more than that; returns its result.

@@ -10,8 +10,9 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from qda.core import word_clear, word_set
@@ -30,6 +31,8 @@ from qda.shim.protocol import (
 __all__ = ["ProgramLease"]
 
 _BUSY, _LEFT, _RECALLED = LaneState.BUSY.value, LaneState.LEFT.value, LaneState.RECALLED.value
+_word = struct.Struct("=I")
+_POLL = next(field.offset for field in LeasePage.fields if field.name == "poll")
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 
@@ -75,8 +78,9 @@ class ProgramLease:
         for number in list(self._lanes):
             yield number, word_set(self._word(number), 0)
 
-    def lend(self, most: int) -> tuple[int, Bells] | None:
-        """Lend it one lane more, unless it would have been lent more than `most`.
+    def lend(self, most: int, may: Callable[[], bool]) -> tuple[int, Bells] | None:
+        """Lend it one lane more, unless it would have been lent more than `most`, or none may be
+        lent: that is asked when nobody can recall the lane before it has been lent.
 
         Returns number and bells, owned by the caller, if the program has not had them.  OSError
         ENOSPC, ENODEV; Died.
@@ -85,7 +89,8 @@ class ProgramLease:
         with self._lock:
             number = leased.number
             known = number in self._known
-            if self._gone or self.is_over or not (known or len(self._known) < most):
+            able = known or len(self._known) < most
+            if self._gone or self.is_over or not able or not may():
                 self._leases.give_back(leased)
                 return None
             self._lanes[number] = leased
@@ -192,6 +197,12 @@ class ProgramLease:
         except OSError:
             return False
         return any(line.split(maxsplit=5)[4] == inode for line in maps.splitlines())
+
+    def take_poll(self) -> None:
+        """See `Lease.take_poll`."""
+        with self._lock:
+            if not self.is_over:
+                _word.pack_into(self._page, _POLL, self._leases.polls)
 
     def mourn(self) -> None:
         """See `Lease.mourn`."""

@@ -132,13 +132,11 @@ class Lending:
         with self._lock:
             borrower = self._borrowers.get(caller.pid)
             others = borrower.lent - lease.lent if borrower is not None else 0
-        lent = lease.lend(limits.LENT_LANES - others)
+        lent = lease.lend(limits.LENT_LANES - others, lambda: self._lends)
         if lent is not None:
             number, bells = lent
             caller.connection.lend(Kind.LANE, number, bells)
             bells.close()
-        if not self._lends:  # any more
-            lease.recall()
 
     def returned(self, pid: int, token: bytes) -> None:
         """A program has ended a call on a lane that was recalled."""

@@ -38,7 +38,7 @@ import enum
 from qda import limits
 from qda.driver.objects import MEMORY_NAME
 from qda.layout import Record, octets, s32, s64, u32, u64
-from qda.shim.names import MIRROR_SUFFIX, SOCKET_VARIABLE
+from qda.shim.names import LIBRARY_MARK, MIRROR_SUFFIX, SOCKET_VARIABLE
 
 __all__ = [
     "LEASE_OBJECTS",
@@ -160,6 +160,8 @@ class LeasePage(Record, spelling="qda_lease"):
     code: int = u64("The ioctl that is a call")
     by_identity: int = u32("1: objects are named by their inode numbers, 0: by their handles")
     writes_back: int = u32("1: a call's structure is as long as its code says, and written back")
+    poll: int = u32("To look for longer, in poll mode; 0 in another", unit="microseconds")
+    unused: int = u32("0")
 
 
 class Lent(Record, spelling="qda_lent"):
@@ -206,6 +208,7 @@ def c_header() -> str:
         f'#define QDA_MIRROR_SUFFIX "{MIRROR_SUFFIX}"',
         f'#define QDA_NAME_PREFIX "{NAME_PREFIX}"',
         f'#define QDA_MEMORY_NAME "{MEMORY_NAME}"',
+        f'#define QDA_LIBRARY_MARK "{LIBRARY_MARK}"',
         f"#define QDA_ENCLOSED {limits.ENCLOSED}",
         "",
     ]

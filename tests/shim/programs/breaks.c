@@ -34,11 +34,13 @@ static void wait_for_line(void)
     CHECK(fgets(line, sizeof line, stdin));
 }
 
+static int interrupted;
+
 static void *park(void *unused)
 {
     int result;
     while ((result = call(node, calculator, QDA_SCALARS(PARK, 0, 0), NULL)) && errno == EINTR)
-        ;
+        interrupted++;
     CHECK(result == 0);
     return unused;
 }
@@ -290,7 +292,8 @@ static void handle(int signal)
     (void)signal;
 }
 
-/* What a thread sleeps on is closed, and then a handler runs, after which it sleeps on. */
+/* What a thread sleeps on is closed, and then a handler runs, after which it sleeps on: it is not
+ * interrupted, since the handler has SA_RESTART. */
 static void close_in_a_call(void)
 {
     struct sigaction action = { .sa_handler = handle, .sa_flags = SA_RESTART };
@@ -307,6 +310,7 @@ static void close_in_a_call(void)
     }
     CHECK(ask(node, calculator, PARKED) == 1);
     release(parked);
+    CHECK(!interrupted);
 }
 
 /* What the library asks where memory lies is closed, and its number is of another file. */
@@ -334,6 +338,33 @@ static void take_its_number(void)
     CHECK(!taken || (readlink(path, target, sizeof target) == 9 && !memcmp(target, "/dev/null", 9)));
 }
 
+/* Poll mode of the session is that of its lanes, also of those that a child has later. */
+static void poll_mode(void)
+{
+    struct { uint32_t request, value, reserved[6]; } option = { 1, 0, { 0 } };
+    check_calls(2);
+    unsigned char *page = find_shared(PAGE);
+    const uint32_t *poll = (const void *)(page + 40);
+    for (int i = 0; i < 2; i++) {
+        printf("%u\n", *poll);
+        option.value = 1;
+        CHECK(ioctl(node, 0xc020520c, &option) == 0);
+        printf("%u\n", *poll);
+        check_calls(CALLS);
+        fflush(stdout);
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (!child) {
+            check_calls(2);
+            printf("%u\n", *(const uint32_t *)(const void *)(find_shared(PAGE) + 40));
+            exit(0);
+        }
+        wait_for(child);
+        option.value = 0;
+        CHECK(ioctl(node, 0xc020520c, &option) == 0);
+    }
+}
+
 /* Waits until the device is gone, which it hears of later, perhaps from the DSP. */
 static void wait_for_the_end(void)
 {
@@ -357,6 +388,7 @@ int main(int count, char **arguments)
         { "few_descriptors", few_descriptors },
         { "close_in_a_call", close_in_a_call },
         { "take_its_number", take_its_number },
+        { "poll_mode", poll_mode },
         { "wait_for_the_end", wait_for_the_end },
     };
     CHECK(count == 2);
