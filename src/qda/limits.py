@@ -79,9 +79,9 @@ CALLS: Final = _calls.limit(
 )
 LANES: Final = _calls.limit(
     "LANES",
-    4,
+    1,
     "lanes that a session begins with",
-    "most programs have few threads",
+    "most programs call in one thread, and each lane is a thread of the DSP, which takes time",
     "more are made",
 )
 SLOT: Final = _calls.limit(
