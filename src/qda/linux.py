@@ -168,6 +168,10 @@ def sealed_memory(name: str, content: int | bytes, seals: int) -> int:
 _libc.mmap.argtypes, _libc.mmap.restype = (_pointer, _size, _int, _int, _int, _long), _pointer
 _libc.munmap.argtypes = (_pointer, _size)
 _MAP_FIXED, _MAP_NORESERVE, _MAP_FIXED_NOREPLACE = 0x10, 0x4000, 0x100000
+_view = _held.PyMemoryView_FromMemory
+_view.argtypes, _view.restype = (_pointer, ctypes.c_ssize_t, _int), ctypes.py_object
+_PYBUF_WRITE = 0x200
+"""cpython `Include/cpython/object.h`."""
 
 
 def map_shared(address: int, size: int, descriptor: int, offset: int) -> memoryview:
@@ -178,7 +182,7 @@ def map_shared(address: int, size: int, descriptor: int, offset: int) -> memoryv
     protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | _MAP_FIXED
     if _libc.mmap(address, size, protection, flags, descriptor, offset) != address:
         raise _failure("mmap")
-    return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+    return memoryview(_view(address, size, _PYBUF_WRITE))
 
 
 def reserve(address: int, size: int, *, replace: bool = False) -> None:
@@ -339,6 +343,7 @@ class MapsFile:
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _libc.prctl.argtypes = (_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+_held.prctl.argtypes = (_int, ctypes.c_char_p)
 
 
 def die_with_parent() -> None:
@@ -358,9 +363,7 @@ def adopt_orphans() -> None:
 
 def name_process(name: str) -> None:
     """Name the calling thread, and by it the process, in lists; 15 bytes of it are kept."""
-    text = ctypes.create_string_buffer(name.encode()[:15])
-    if _libc.prctl(_PR_SET_NAME, ctypes.addressof(text), 0, 0, 0):
-        raise _failure("prctl")
+    _held.prctl(_PR_SET_NAME, name.encode()[:15])
 
 
 def name_of_thread(pid: int, tid: int) -> bytes:
