@@ -35,18 +35,18 @@ C = TypeVar("C", bound=Child)
 class Domains(Generic[C]):
     """The protection domains that there are, by session.
 
-    `begin` starts one; it gets the descriptors that came for the session, too, which a child must
-    not inherit.  OSError if there is no room for another.
+    `begin` starts one.  That of a user begins with the session of a frame and its descriptors, of
+    which it takes those that it keeps; the root protection domain begins with none.  OSError if
+    there is no room for another.
     """
 
-    def __init__(self, begin: Callable[[ProtectionDomain, list[int]], C]) -> None:
+    def __init__(self, begin: Callable[[ProtectionDomain, Frame | None, list[int]], C]) -> None:
         self._begin = begin
         self.children: dict[int, C] = {}
 
-    def start(self, client_id: int, kind: ProtectionDomain, descriptors: list[int]) -> C:
-        """Start a protection domain for a session.  OSError."""
-        child = self.children[client_id] = self._begin(kind, descriptors)
-        return child
+    def start_root(self) -> None:
+        """Start the root protection domain.  OSError."""
+        self.children[0] = self._begin(ProtectionDomain.ROOT, None, [])
 
     def destroy(self, client_id: int) -> None:
         """End the protection domain that a session has of its own, if it has one."""
@@ -55,7 +55,7 @@ class Domains(Generic[C]):
             child.destroy()
 
     def handle(self, frame: Frame, descriptors: list[int]) -> None:
-        """Open or close a session.  The descriptors are sent on, none is kept.  OSError."""
+        """Open or close a session.  Those of the descriptors that are kept are taken.  OSError."""
         if frame.operation is Operation.CLOSE:
             if frame.client_id:
                 self.destroy(frame.client_id)
@@ -65,14 +65,14 @@ class Domains(Generic[C]):
             self._open(frame, descriptors)
 
     def _open(self, frame: Frame, descriptors: list[int]) -> None:
-        if frame.kind != ProtectionDomain.USER:
-            child = self.children[0]
-        elif frame.client_id in self.children:
-            raise OSError(errno.EBUSY, f"session {frame.client_id} is open")
-        else:
-            child = self.start(frame.client_id, ProtectionDomain.USER, descriptors)
+        if frame.kind == ProtectionDomain.USER:
+            if frame.client_id in self.children:
+                raise OSError(errno.EBUSY, f"session {frame.client_id} is open")
+            child = self._begin(ProtectionDomain.USER, frame, descriptors)
+            self.children[frame.client_id] = child
+            return
         try:
-            child.supervisor.send(frame.pack(), descriptors)
+            self.children[0].supervisor.send(frame.pack(), descriptors)
         except PeerGone as error:  # it died before it began; who watches it finds that out, too
             raise OSError(errno.ENOMEM, "the protection domain has died") from error
 

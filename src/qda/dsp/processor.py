@@ -21,7 +21,7 @@ from qda.dsp.domains import Domains
 from qda.dsp.orphans import end_orphans
 from qda.fastrpc.domains import ProtectionDomain
 from qda.linux import adopt_orphans, die_with_parent, name_process
-from qda.rpmsg import Endpoint, PeerGone, serve_frame
+from qda.rpmsg import Endpoint, Frame, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
 
 __all__ = ["main"]
@@ -58,16 +58,24 @@ class Processor:
     """The processes of a DSP."""
 
     def __init__(self, channel: Endpoint, boot: Boot, owner: int) -> None:
+        from qda.dsp.process import Process  # who starts a processor waits for no more than it must
+        from qda.dsp.serving import Serving
+        from qda.dsp.tracebacks import without_debugger
+
         self._channel = channel
         self._boot = boot
         self._owner = owner
         self._domains: Domains[Child] = Domains(self._fork)
         self._pids = set[int]()
+        # Protection domains begin with what is made here: they open sooner, and share it.
+        without_debugger()
+        self._process = Process(ProtectionDomain.USER, boot.domain, boot.capabilities)
+        self._serving = Serving(self._process, die=_die)
 
     def run(self) -> None:
         """Serve the driver until it, the owner or the root protection domain is gone."""
         adopt_orphans()
-        self._domains.start(0, ProtectionDomain.ROOT, [])
+        self._domains.start_root()
         try:
             self._channel.send(pack_reply(0))
             while self._serve_once():
@@ -97,8 +105,8 @@ class Processor:
                 serve_frame(self._channel, self._domains.handle)
         return True
 
-    def _fork(self, kind: ProtectionDomain, descriptors: list[int]) -> Child:
-        """Start a protection domain; `descriptors` are for its session, not for its parent."""
+    def _fork(self, kind: ProtectionDomain, opening: Frame | None, descriptors: list[int]) -> Child:
+        """Start a protection domain; it inherits the descriptors for its session."""
         near, far = Endpoint.pair()
         parent = os.getpid()
         pid = os.fork()
@@ -116,36 +124,32 @@ class Processor:
         status = 1
         try:
             near.close()
-            for descriptor in descriptors:
-                os.close(descriptor)
-            self._run_child(kind, far, parent)
+            if self._enter(kind, parent):
+                if opening is not None:
+                    self._serving.serve_alone(opening, descriptors)
+                self._serving.serve(far)
             status = 0
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(status)
 
-    def _run_child(self, kind: ProtectionDomain, supervisor: Endpoint, parent: int) -> None:
+    def _enter(self, kind: ProtectionDomain, parent: int) -> bool:
+        """Become a protection domain: what is the processor's is let go of.  Whether it lives."""
         die_with_parent()
         name_process(f"qda {self._boot.domain} {kind.name.lower()}")
         if os.getppid() != parent:
-            return
+            return False
         adopt_orphans()  # those of a protection domain that lives are its own
         os.setpgid(0, 0)
         self._channel.close()
         os.close(self._owner)
         for child in self._domains.children.values():
             child.close()
-        from qda.dsp.process import Process
-        from qda.dsp.serving import Serving
-        from qda.dsp.tracebacks import without_debugger
-
-        without_debugger()
-        process = Process(kind, self._boot.domain, self._boot.capabilities)
-        serving = Serving(process, die=_die)
+        self._process.kind = kind
         # What a skeleton forks must not hold our ends: their end tells the driver of our death.
-        os.register_at_fork(after_in_child=serving.disown)
-        serving.serve(supervisor)
+        os.register_at_fork(after_in_child=self._serving.disown)
+        return True
 
 
 def _die() -> None:

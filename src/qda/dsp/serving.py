@@ -41,28 +41,47 @@ class Serving:
         self._bells: set[Bells] = set()
 
     def serve(self, supervisor: Endpoint) -> None:
-        """Serve the sessions that arrive on the supervisor's endpoint until it ends."""
+        """Serve the sessions that arrive on the supervisor's endpoint until it ends, each in a
+        thread of its own."""
         while True:
             try:
                 message, descriptors = supervisor.receive_with_descriptors()
             except PeerGone:
                 return
             try:
-                self._open(Frame.unpack(message), descriptors)
-            except (ValueError, OSError) as error:  # nobody is there whom it could be told
+                self.start(Frame.unpack(message), descriptors)
+            except ValueError as error:
                 self._process.log.error("a session could not begin: %s", error)
             finally:
                 for descriptor in descriptors:
                     os.close(descriptor)
 
-    def _open(self, frame: Frame, descriptors: list[int]) -> None:
-        if len(descriptors) not in frame.operation.descriptors:
-            raise ValueError(f"{len(descriptors)} descriptors came with {frame}")
-        words = mmap.mmap(descriptors[1], BLOCK)
-        control = Endpoint.adopt(descriptors.pop(0))
+    def start(self, frame: Frame, descriptors: list[int]) -> None:
+        """Serve a session in a thread of its own; descriptors that are kept are taken."""
+        begun = self._open(frame, descriptors)
+        if begun is not None:
+            _start(self._serve_control, *begun)
+
+    def serve_alone(self, frame: Frame, descriptors: list[int]) -> None:
+        """Serve a session in this thread until it ends; the descriptors are owned from here on."""
+        begun = self._open(frame, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if begun is not None:
+            self._serve_control(*begun)
+
+    def _open(self, frame: Frame, descriptors: list[int]) -> tuple[Session, mmap.mmap] | None:
+        """Begin a session.  If that cannot be there is none, and nobody whom it could be told."""
+        try:
+            if len(descriptors) not in frame.operation.descriptors:
+                raise ValueError(f"{len(descriptors)} descriptors came with {frame}")
+            words = mmap.mmap(descriptors[1], BLOCK)
+            control = Endpoint.adopt(descriptors.pop(0))
+        except (ValueError, OSError) as error:
+            self._process.log.error("a session could not begin: %s", error)
+            return None
         self._controls.add(control)
-        session = self._process.open(frame.client_id, control)
-        _start(self._serve_control, session, words)
+        return self._process.open(frame.client_id, control), words
 
     def disown(self) -> None:
         """In a child that a skeleton has forked: close what leads to the driver."""

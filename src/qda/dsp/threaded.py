@@ -16,7 +16,7 @@ from qda.dsp.domains import Domains
 from qda.dsp.process import Process
 from qda.dsp.serving import Serving
 from qda.fastrpc.domains import ProtectionDomain
-from qda.rpmsg import Endpoint, PeerGone, serve_frame
+from qda.rpmsg import Endpoint, Frame, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
 
 __all__ = ["start_threads"]
@@ -47,8 +47,12 @@ class _Child:
 
 
 def _serve(channel: Endpoint, boot: Boot, handed_over: dict[str, type]) -> None:
-    domains = Domains(lambda kind, _: _start(boot, kind, handed_over))
-    domains.start(0, ProtectionDomain.ROOT, [])
+
+    def begin(kind: ProtectionDomain, opening: Frame | None, descriptors: list[int]) -> _Child:
+        return _start(boot, kind, handed_over, opening, descriptors)
+
+    domains = Domains(begin)
+    domains.start_root()
     channel.send(pack_reply(0))
     try:
         while True:
@@ -58,13 +62,21 @@ def _serve(channel: Endpoint, boot: Boot, handed_over: dict[str, type]) -> None:
         domains.close()
 
 
-def _start(boot: Boot, kind: ProtectionDomain, handed_over: dict[str, type]) -> _Child:
+def _start(
+    boot: Boot,
+    kind: ProtectionDomain,
+    handed_over: dict[str, type],
+    opening: Frame | None,
+    descriptors: list[int],
+) -> _Child:
     # OSError: there are no addresses left for another window.
     process = Process(
         kind, boot.domain, boot.capabilities, limits.THREADED_WINDOW, handed_over=handed_over
     )
     serving = Serving(process)
     near, far = Endpoint.pair()
+    if opening is not None:
+        serving.start(opening, descriptors)
 
     def serve() -> None:
         serving.serve(far)
