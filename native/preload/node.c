@@ -102,16 +102,27 @@ static struct qda_question request_on(const struct qda_node *node, uint32_t oper
     return request;
 }
 
+/* A node is gone with its server, or because the program has closed the descriptor just after it was
+ * looked at, which is as if it had been closed before. */
+static long result_on(const struct qda_node *node, int descriptor, long result)
+{
+    struct qda_node now;
+    if (result != -ENODEV)
+        return result;
+    return qda_find(descriptor, &now) && !memcmp(now.token, node->token, sizeof now.token)
+        ? result : -EBADF;
+}
+
 int qda_control(const struct qda_node *node, int descriptor, unsigned int code, void *argument)
 {
     struct qda_question request =
         request_on(node, QDA_OPERATION_IOCTL, descriptor, code, (uintptr_t)argument);
-    return returned(qda_call(&request));
+    return returned(result_on(node, descriptor, qda_call(&request)));
 }
 
 int qda_map(const struct qda_node *node, int descriptor, size_t length, off_t offset)
 {
     struct qda_question request =
         request_on(node, QDA_OPERATION_MMAP, descriptor, length, (uint64_t)offset);
-    return returned(ask_for_descriptor(&request));
+    return returned(result_on(node, descriptor, ask_for_descriptor(&request)));
 }
