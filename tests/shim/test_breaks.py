@@ -12,7 +12,7 @@ import pytest
 from qda import limits
 from qda.core import IS_COMPILED
 from tests.shim.system import PATIENCE, Programs, System, needs_library, serving
-from tests.shim.test_lanes import hear, tell
+from tests.shim.test_lanes import Counter, hear, kill, protection_domains, tell
 from tests.waiting import until
 
 pytestmark = needs_library
@@ -104,6 +104,44 @@ def test_program_that_writes_nonsense_harms_itself_alone(
     program.communicate("\n", timeout=PATIENCE)
     system.settle()
     system.run(programs.build("calculator"))
+
+
+def test_domain_that_writes_nonsense_harms_its_program_alone(
+    system: System, programs: Programs
+) -> None:
+    """Whose calls end as they may, or with the domain; no other memory of it is written."""
+    program = system.start(programs.build("breaks"), "hear_nonsense")
+    assert hear(program) == "now"
+    system.run(programs.build("calculator"))
+    for pid in protection_domains(system.machine.pids):
+        kill(pid)
+    assert program.communicate("\n", timeout=PATIENCE) == ("", "")
+    assert program.returncode == 0
+    system.settle()
+    system.run(programs.build("calculator"))
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_node_that_was_closed_waits_for_a_program_that_is_stopped_in_calls(
+    system: System, programs: Programs, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    """Nobody else does, not even who wants to see all calls."""
+    monkeypatch.setattr(limits, "PARKED", 0.01)
+    program = system.start(programs.build("breaks"), "close_and_stop")
+    assert hear(program) == "ready"
+    tell(program)
+    until(lambda: _is_stopped(program.pid))
+    system.run(programs.build("calculator"))
+    system.server.observe(Counter())
+    system.run(programs.build("calculator"))
+    system.server.observe(None)
+    program.send_signal(signal.SIGKILL if dies else signal.SIGCONT)
+    assert program.communicate(timeout=PATIENCE) == ("", "")
+    assert program.returncode == (-signal.SIGKILL if dies else 0)
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 @pytest.mark.parametrize("lanes", [True, False])

@@ -1,71 +1,14 @@
 /* Programs that do to their lanes what none should, or end where none expects it. */
 #define _GNU_SOURCE
-#include "program.h"
+#include "parts.h"
 #include <dlfcn.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
-enum { CALLS = 100, LANES = 256, SLOT = 64 << 10, POOL = LANES * SLOT, WORDS = 1024, PAGE = 102400 };
+enum { LANES = 256, SLOT = 64 << 10, POOL = LANES * SLOT, WORDS = 1024, PAGE = 102400 };
 
 extern char **environ;
-
-static int node;
-static uint32_t calculator;
-
-static void check_calls(int count)
-{
-    while (count--)
-        CHECK(sum(node, calculator, inline_part(numbers, sizeof numbers)) == TOTAL);
-}
-
-static void say(const char *line)
-{
-    printf("%s\n", line);
-    fflush(stdout);
-}
-
-static void wait_for_line(void)
-{
-    char line[16];
-    CHECK(fgets(line, sizeof line, stdin));
-}
-
-static int interrupted;
-
-static void *park(void *unused)
-{
-    int result;
-    while ((result = call(node, calculator, QDA_SCALARS(PARK, 0, 0), NULL)) && errno == EINTR)
-        interrupted++;
-    CHECK(result == 0);
-    return unused;
-}
-
-static pthread_t park_in_thread(void)
-{
-    pthread_t thread;
-    uint32_t before = ask(node, calculator, ENTERED);
-    CHECK(pthread_create(&thread, NULL, park, NULL) == 0);
-    while (ask(node, calculator, ENTERED) == before)
-        sched_yield();
-    return thread;
-}
-
-static void release(pthread_t parked)
-{
-    CHECK(call(node, calculator, QDA_SCALARS(RELEASE, 0, 0), NULL) == 0);
-    CHECK(pthread_join(parked, NULL) == 0);
-}
-
-static void wait_for(pid_t child)
-{
-    int status;
-    CHECK(waitpid(child, &status, 0) == child && status == 0);
-}
 
 /* What the server shares with this program, by its size; the last mapping of it. */
 static unsigned char *find_shared(size_t size)
@@ -182,7 +125,7 @@ static void write_nonsense(void)
     say("ready");
     for (int i = 0; i < 20; i++) {
         scribble(page, PAGE);
-        scribble(pool, SLOT);
+        scribble(pool, i % 4 ? SLOT : POOL);
         nanosleep(&moment, NULL);
     }
     say("done");
@@ -213,6 +156,87 @@ static void end_calling(pthread_t threads[3])
     for (int i = 0; i < 3; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
     check_calls(CALLS);
+}
+
+/* What is no output of a call stays what it was, whatever the protection domain does. */
+static void *call_and_look(void *unused)
+{
+    enum { ROOM = 64 };
+    while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
+        struct { uint8_t before[ROOM], total[sizeof(int64_t)], after[ROOM]; } room;
+        uint32_t count = sizeof numbers / sizeof *numbers;
+        memset(&room, 0x55, sizeof room);
+        ELEMENT elements[] = { inline_part(&count, sizeof count),
+                               inline_part(numbers, sizeof numbers),
+                               inline_part(room.total, sizeof room.total) };
+        call(node, calculator, QDA_SCALARS(SUM, 2, 1), elements);
+        CHECK(count == sizeof numbers / sizeof *numbers);
+        for (int i = 0; i < ROOM; i++)
+            CHECK(room.before[i] == 0x55 && room.after[i] == 0x55);
+    }
+    return unused;
+}
+
+static ELEMENT shared;
+
+/* Its answer may be among what is written over. */
+static void *ask_for_nonsense(void *unused)
+{
+    enum { WRITE_NONSENSE = 2 };
+    uint32_t hostile = open_module(node, "file:///libhostile_skel.so?hostile_skel_handle_invoke"
+                                         "&_modver=1.0&_dom=cdsp");
+    call(node, hostile, QDA_SCALARS(WRITE_NONSENSE, 1, 0), &shared);
+    return unused;
+}
+
+/* The protection domain writes nonsense into what it shares with this program, until it dies. */
+static void hear_nonsense(void)
+{
+    enum { SIZE = 4096 };
+    pthread_t threads[3], asking;
+    int name;
+    const char *buffer = allocate(node, SIZE, &name);
+    shared = inline_part(buffer, SIZE);
+    shared.fd = name;
+    begin_calling(threads, call_and_look);
+    CHECK(pthread_create(&asking, NULL, ask_for_nonsense, NULL) == 0);
+    while (!*(const volatile char *)buffer)
+        sched_yield();
+    say("now");
+    wait_for_line();
+    __atomic_store_n(&over, 1, __ATOMIC_RELEASE);
+    for (int i = 0; i < 3; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(pthread_join(asking, NULL) == 0);
+}
+
+static void *call_until_closed(void *unused)
+{
+    const ELEMENT part = inline_part(numbers, sizeof numbers);
+    for (;;) {
+        uint32_t count = sizeof numbers / sizeof *numbers;
+        int64_t total = 0;
+        ELEMENT elements[] = { inline_part(&count, sizeof count), part,
+                               inline_part(&total, sizeof total) };
+        if (call(node, calculator, QDA_SCALARS(SUM, 2, 1), elements))
+            break;
+        CHECK(total == TOTAL);
+    }
+    CHECK(errno == EBADF);
+    return unused;
+}
+
+/* It closes its node in the middle of calls, and is stopped. */
+static void close_and_stop(void)
+{
+    pthread_t threads[3];
+    begin_calling(threads, call_until_closed);
+    say("ready");
+    wait_for_line();
+    CHECK(close(node) == 0);
+    CHECK(raise(SIGSTOP) == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
 /* Children that share its memory until they execute, that never call, and that call and end. */
@@ -375,30 +399,20 @@ static void wait_for_the_end(void)
 
 int main(int count, char **arguments)
 {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } parts[] = {
-        { "many_children", many_children },
-        { "end_before_waking", end_before_waking },
-        { "write_nonsense", write_nonsense },
-        { "children_while_calling", children_while_calling },
-        { "reload_while_calling", reload_while_calling },
-        { "cancel_while_calling", cancel_while_calling },
-        { "few_descriptors", few_descriptors },
-        { "close_in_a_call", close_in_a_call },
-        { "take_its_number", take_its_number },
-        { "poll_mode", poll_mode },
-        { "wait_for_the_end", wait_for_the_end },
+    static const struct part parts[] = {
+        PART(many_children),
+        PART(end_before_waking),
+        PART(write_nonsense),
+        PART(children_while_calling),
+        PART(reload_while_calling),
+        PART(cancel_while_calling),
+        PART(few_descriptors),
+        PART(close_in_a_call),
+        PART(take_its_number),
+        PART(poll_mode),
+        PART(wait_for_the_end),
+        PART(hear_nonsense),
+        PART(close_and_stop),
     };
-    CHECK(count == 2);
-    node = open(NODE, O_RDWR);
-    create_session(node);
-    calculator = open_calculator(node);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (!strcmp(parts[i].name, arguments[1])) {
-            parts[i].run();
-            return 0;
-        }
-    return 2;
+    return run_part(parts, sizeof parts / sizeof *parts, count, arguments);
 }

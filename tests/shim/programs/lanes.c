@@ -1,58 +1,13 @@
 /* Programs that call on lanes of their own: what becomes of these when the program forks, closes
  * what is not its own, is interrupted, or shares a node with others. */
 #define _GNU_SOURCE
-#include "program.h"
+#include "parts.h"
 #include <dirent.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/wait.h>
 
-enum { CALLS = 100, OUT_OF_THE_WAY = 100, MANY = 40 };
+enum { OUT_OF_THE_WAY = 100, MANY = 40 };
 
-static int node;
-static uint32_t calculator;
 static pthread_t main_thread;
-
-static void check_calls(int descriptor, uint32_t module, int count)
-{
-    while (count--)
-        CHECK(sum(descriptor, module, inline_part(numbers, sizeof numbers)) == TOTAL);
-}
-
-static void *park(void *unused)
-{
-    while (call(node, calculator, QDA_SCALARS(PARK, 0, 0), NULL) == -1 && errno == EINTR)
-        ;
-    return unused;
-}
-
-static void wait_until_parked(uint32_t count)
-{
-    while (ask(node, calculator, ENTERED) < count)
-        sched_yield();
-}
-
-static pthread_t park_in_thread(void)
-{
-    pthread_t thread;
-    uint32_t before = ask(node, calculator, ENTERED);
-    CHECK(pthread_create(&thread, NULL, park, NULL) == 0);
-    wait_until_parked(before + 1);
-    return thread;
-}
-
-static void release(pthread_t parked)
-{
-    CHECK(call(node, calculator, QDA_SCALARS(RELEASE, 0, 0), NULL) == 0);
-    CHECK(pthread_join(parked, NULL) == 0);
-}
-
-static void wait_for(pid_t child)
-{
-    int status;
-    CHECK(waitpid(child, &status, 0) == child && status == 0);
-}
 
 /* Number of descriptors that programs do not expect. */
 static int out_of_the_way(void)
@@ -66,18 +21,6 @@ static int out_of_the_way(void)
     return count;
 }
 
-static void say(const char *line)
-{
-    printf("%s\n", line);
-    fflush(stdout);
-}
-
-static void wait_for_line(void)
-{
-    char line[16];
-    CHECK(fgets(line, sizeof line, stdin));
-}
-
 /* The server sleeps meanwhile: calls do not need it. */
 static void without_server(void)
 {
@@ -86,12 +29,12 @@ static void without_server(void)
     memcpy(buffer, numbers, sizeof numbers);
     ELEMENT element = inline_part(buffer, sizeof numbers);
     element.fd = name;
-    check_calls(node, calculator, 2);
+    check_calls(2);
     CHECK(sum(node, calculator, element) == TOTAL);
     CHECK(sum(node, calculator, element) == TOTAL);
     say("ready");
     wait_for_line();
-    check_calls(node, calculator, CALLS);
+    check_calls(CALLS);
     for (int i = 0; i < CALLS; i++)
         CHECK(sum(node, calculator, element) == TOTAL);
     say("done");
@@ -103,14 +46,14 @@ static void without_server(void)
 /* A child knows itself: it has no lanes, keeps none of its parent's descriptors, and borrows. */
 static void fork_with(int parents, int own)
 {
-    check_calls(node, calculator, 2);
+    check_calls(2);
     int before = out_of_the_way();
     pthread_t parked = park_in_thread();
     pid_t child = fork();
     CHECK(child >= 0);
     if (!child) {
         if (!own) {
-            check_calls(node, calculator, CALLS);
+            check_calls(CALLS);
             CHECK(out_of_the_way() <= before + 1); /* the other thread's connection */
             _exit(0);
         }
@@ -120,14 +63,14 @@ static void fork_with(int parents, int own)
         create_session(other);
         uint32_t module = open_calculator(other);
         for (int i = 0; i < CALLS; i++) {
-            check_calls(other, module, 1);
+            check_calls_on(other, module, 1);
             if (parents)
-                check_calls(node, calculator, 1);
+                check_calls(1);
         }
         CHECK(ask(other, module, ENTERED) == 0);
         _exit(0);
     }
-    check_calls(node, calculator, CALLS); /* while the child calls too */
+    check_calls(CALLS); /* while the child calls too */
     wait_for(child);
     release(parked);
     CHECK(ask(node, calculator, ENTERED) == 1);
@@ -153,22 +96,22 @@ static void forks(void)
 {
     enum { CHILDREN = 6 };
     pid_t children[CHILDREN];
-    check_calls(node, calculator, 2);
+    check_calls(2);
     for (int i = 0; i < CHILDREN; i++) {
         children[i] = fork();
         CHECK(children[i] >= 0);
         if (!children[i]) {
             if (i % 2)
-                check_calls(node, calculator, 5);
+                check_calls(5);
             pid_t grandchild = fork();
             CHECK(grandchild >= 0);
-            check_calls(node, calculator, CALLS);
+            check_calls(CALLS);
             if (grandchild)
                 wait_for(grandchild);
             _exit(0);
         }
     }
-    check_calls(node, calculator, CALLS);
+    check_calls(CALLS);
     for (int i = 0; i < CHILDREN; i++)
         wait_for(children[i]);
 }
@@ -178,7 +121,7 @@ static void forks(void)
 static void execute(void)
 {
     CHECK(fcntl(node, F_SETFD, FD_CLOEXEC) == 0);
-    check_calls(node, calculator, 2);
+    check_calls(2);
     park_in_thread();
     execlp("sh", "sh", "-c", "echo executed; read line", NULL);
     _exit(2);
@@ -242,35 +185,35 @@ static void resume_and_check(void)
 /* What the library waits with is closed between a call and its second part. */
 static void resume_after_closing(void)
 {
-    check_calls(node, calculator, 2);
+    check_calls(2);
     interrupt_parked_call();
     close_beyond(3);
     for (int i = 0; i < 300; i++)
         CHECK(open("/dev/null", O_RDWR) >= 0);
     resume_and_check();
-    check_calls(node, calculator, CALLS);
+    check_calls(CALLS);
 }
 
 /* The server begins to see all calls: one that was interrupted goes on as it began. */
 static void resume_when_told(void)
 {
-    check_calls(node, calculator, 2);
+    check_calls(2);
     interrupt_parked_call();
     say("interrupted");
     wait_for_line();
     resume_and_check();
-    check_calls(node, calculator, 2);
+    check_calls(2);
     say("resumed");
 }
 
 /* A call that its thread does not come back to is over when the DSP has answered it. */
 static void forsake(void)
 {
-    check_calls(node, calculator, 2);
+    check_calls(2);
     interrupt_parked_call();
-    check_calls(node, calculator, 2);
+    check_calls(2);
     CHECK(call(node, calculator, QDA_SCALARS(RELEASE, 0, 0), NULL) == 0);
-    check_calls(node, calculator, CALLS);
+    check_calls(CALLS);
     CHECK(ask(node, calculator, ENTERED) == 1);
 }
 
@@ -311,11 +254,11 @@ static void buffers(void)
 static void crowd(void)
 {
     pthread_t threads[MANY];
-    check_calls(node, calculator, 2);
+    check_calls(2);
     for (int i = 0; i < MANY; i++)
         CHECK(pthread_create(&threads[i], NULL, park, NULL) == 0);
     wait_until_parked(MANY);
-    check_calls(node, calculator, CALLS);
+    check_calls(CALLS);
     CHECK(call(node, calculator, QDA_SCALARS(RELEASE, 0, 0), NULL) == 0);
     for (int i = 0; i < MANY; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
@@ -342,7 +285,7 @@ static void idle_lanes(void)
                 CHECK(pthread_join(threads[j], NULL) == 0);
             CHECK(write(done[1], "x", 1) == 1);
             CHECK(read(go_on[0], &byte, 1) == 1);
-            check_calls(node, calculator, 2);
+            check_calls(2);
             _exit(0);
         }
     }
@@ -385,7 +328,7 @@ static void *work(void *moment)
 static void endless(void)
 {
     pthread_t thread;
-    check_calls(node, calculator, 2);
+    check_calls(2);
     say("ready");
     char line[16];
     CHECK(fgets(line, sizeof line, stdin));
@@ -408,33 +351,21 @@ static void count_calls(void)
 
 int main(int count, char **arguments)
 {
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } parts[] = {
-        { "without_server", without_server },
-        { "fork_on_parents_file", fork_on_parents_file },
-        { "fork_on_own_file", fork_on_own_file },
-        { "fork_on_both", fork_on_both },
-        { "forks", forks },
-        { "execute", execute },
-        { "resume_after_closing", resume_after_closing },
-        { "resume_when_told", resume_when_told },
-        { "forsake", forsake },
-        { "buffers", buffers },
-        { "crowd", crowd },
-        { "idle_lanes", idle_lanes },
-        { "endless", endless },
-        { "count_calls", count_calls },
+    static const struct part parts[] = {
+        PART(without_server),
+        PART(fork_on_parents_file),
+        PART(fork_on_own_file),
+        PART(fork_on_both),
+        PART(forks),
+        PART(execute),
+        PART(resume_after_closing),
+        PART(resume_when_told),
+        PART(forsake),
+        PART(buffers),
+        PART(crowd),
+        PART(idle_lanes),
+        PART(endless),
+        PART(count_calls),
     };
-    CHECK(count == 2);
-    node = open(NODE, O_RDWR);
-    create_session(node);
-    calculator = open_calculator(node);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (!strcmp(parts[i].name, arguments[1])) {
-            parts[i].run();
-            return 0;
-        }
-    return 2;
+    return run_part(parts, sizeof parts / sizeof *parts, count, arguments);
 }
