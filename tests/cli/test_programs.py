@@ -283,23 +283,27 @@ CONFORMANCE = {
     "rfc": "/dev/accel/accel1",
     "v1": "/dev/accel/accel1",
     "legacy": "/dev/fastrpc-cdsp-secure",
+    "legacy-7.3": "/dev/fastrpc-cdsp-secure",
 }
 
-
-SELECTION = ("core", "buffers", "prime", "invoke", "mappings")
+SELECTION = ("core", "buffers", "prime", "invoke", "mappings", "poll")
 """What depends on the way in; all: `qda run python -m pytest tests/conformance --device=...`."""
+
+WAYS = {"lanes": "--lanes", "server": "--no-lanes"}
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dialect", CONFORMANCE)
-def test_conformance_suite_passes_through_the_library(dialect: str) -> None:
-    """The rules that hold for the device in this process hold by real system calls."""
-    accel = "rfc" if dialect == "legacy" else dialect
+def test_conformance_suite_passes_through_the_library(dialect: str, way: str) -> None:
+    """The rules that hold for the device in this process hold by real system calls, whether the
+    program calls on lanes or through the server."""
+    options = [WAYS[way], f"--dialect={dialect}"]
     files = [f"tests/conformance/test_{name}.py" for name in SELECTION]
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
-    options = [f"--device={CONFORMANCE[dialect]}", "--hostile"]
+    device = [f"--device={CONFORMANCE[dialect]}", "--hostile"]
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "run", f"--dialect={accel}", *suite, *options],
+        [sys.executable, "-c", PROGRAM, "run", *options, *suite, *device],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
