@@ -1,10 +1,10 @@
 """Programs in C on the preload library: `python -m benchmarks.programs [--quick] [--json]`.
 
-A program calls a skeleton, both in C, on lanes and through the device server, beside an echo
-through two pipes, also in C: in turn, because only ratios of one run mean something, and in each
-placement (`benchmarks.placement`).  A command that reads and lists many files, and uses no node,
-is run in turn with and without the library.  What `qda run` takes by itself is in
-`benchmarks.starts`.
+A program calls a skeleton, both in C, on lanes and through the device server, and asks which DSP
+that is, which the server alone answers; beside an echo through two pipes, also in C: in turn,
+because only ratios of one run mean something, and in each placement (`benchmarks.placement`).  A
+command that reads and lists many files, and uses no node, is run in turn with and without the
+library.  What `qda run` takes by itself is in `benchmarks.starts`.
 """
 
 from __future__ import annotations
@@ -150,6 +150,7 @@ def _result(
             median["64MiB", "lanes", one] / median["4KiB", "lanes", one],
             "at most 1.5",
         ),
+        ("one CPU: query by the server, us", median["query", "server", one], "at most 30"),
         (
             "files without a node, preloaded / plain",
             # Of neighbours: the machine is not equally fast all the time.

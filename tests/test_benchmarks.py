@@ -212,8 +212,8 @@ def test_programs_in_c_are_measured_with_their_bounds() -> None:
     and what `qda run` takes by itself."""
     result = quick_run("programs")
     rows = {(row["case"], row["way"], row["column"]) for row in result["calls"]}
-    cases = ("pipe", "empty", "32B", "4KiB", "1MiB", "64MiB")
+    cases = ("pipe", "query", "empty", "32B", "4KiB", "1MiB", "64MiB")
     assert rows == set(product(cases, ("lanes", "server"), columns()))
     assert all(0 < row["median_us"] <= row["p99_us"] for row in result["calls"])
     assert all(bound["figure"] > 0 and bound["bound"] for bound in result["bounds"])
-    assert len({bound["what"] for bound in result["bounds"]}) == 7 + len(columns()) - 1
+    assert len({bound["what"] for bound in result["bounds"]}) == 8 + len(columns()) - 1

@@ -67,6 +67,18 @@ static void measure(const char *name, int calls, uint32_t sc, struct fastrpc_inv
     }
 }
 
+/* A command that reaches no DSP, and needs the server. */
+static void measure_query(int calls)
+{
+    for (int i = -50; i < calls; i++) {
+        struct drm_qda_query name;
+        double start = now();
+        must(ioctl(node, DRM_IOCTL_QDA_QUERY, &name) == 0, "query");
+        if (i >= 0)
+            printf("query %.3f\n", now() - start);
+    }
+}
+
 static void measure_words(int calls)
 {
     char given[32] = "", result[32];
@@ -146,6 +158,7 @@ int main(int count, char **arguments)
     must(ioctl(node, DRM_IOCTL_QDA_INIT_CREATE, &create) == 0, "create a session");
     open_module("file:///libtouch_skel.so?touch_skel_handle_invoke&_modver=1.0");
     measure_echo(calls);
+    measure_query(calls);
     measure("empty", calls, QDA_SCALARS(2, 0, 0), NULL);
     measure_words(calls);
     measure_buffer("4KiB", calls, 4 << 10);
