@@ -141,8 +141,8 @@ class Skeleton(AnySkeleton):
     @classmethod
     def _misfits(cls, on_dsp: bool) -> Iterator[str]:
         for name in cls.methods.values():
-            arity = _arity(getattr(cls, name)) or 0
-            yield misfit(cls, name, [f"argument{place}" for place in range(1, arity + 1)])
+            named = [one for one in _parameters(getattr(cls, name)) if one.kind is not _STARRED]
+            yield misfit(cls, name, [one.name for one in named])
         yield from super()._misfits(on_dsp)
 
     def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
@@ -162,9 +162,16 @@ class Skeleton(AnySkeleton):
         return getattr(self, name)(*arguments) or 0
 
 
+_STARRED = inspect.Parameter.VAR_POSITIONAL
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function).parameters.values())[1:]
+
+
 def _arity(function: Callable[..., Any]) -> int | None:
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+    parameters = _parameters(function)
+    if any(parameter.kind is _STARRED for parameter in parameters):
         return None
     return len(parameters)
 

@@ -226,6 +226,19 @@ def test_what_can_be_called_is_not_refused(session: qda.Session) -> None:
             assert (remote.f(1), list(remote.g([1], 1))) == (number, numbers)
 
 
+def test_numbered_method_may_take_any_number_of_arguments_after_some(session: qda.Session) -> None:
+    """The call alone says how many."""
+
+    class Starred(qda.Skeleton):
+        @qda.method(2)
+        def join(self, first: memoryview, *others: memoryview) -> None:
+            *sources, target = others
+            target[:] = b"".join([first, *sources])
+
+    with session.load(Starred) as module:
+        assert module.invoke(2, [b"a", b"b"], [2]) == [b"ab"]
+
+
 def test_an_abstract_class_is_refused(session: qda.Session) -> None:
     """Python would say so on the DSP."""
     from abc import ABC
