@@ -232,8 +232,7 @@ static void learn(struct qda_habit *habit, int found)
 
 void qda_choose_look(struct qda_waiter *waiter, uint32_t handle, uint32_t poll)
 {
-    enum { LAST_FIXED = 20 };
-    uint32_t chosen = handle > LAST_FIXED ? poll : 0;
+    uint32_t chosen = handle > QDA_LAST_FIXED ? poll : 0;
     if (waiter->poll != chosen) {
         waiter->poll = chosen;
         waiter->looks = (struct qda_habit){ 0 };

@@ -74,6 +74,7 @@ enum {
     QDA_OUTPUTS = 255,
     QDA_HANDLES = 15 + 15,
     QDA_CONTROL_HANDLE = 1, /* the driver's own (hazards.md H04) */
+    QDA_LAST_FIXED = 20, /* handles up to this are not of modules that were opened */
     QDA_LONGEST = 0x7fffffff, /* of an argument (H06) */
 };
 

@@ -24,7 +24,7 @@ from qda.errors import (
     NO_SUCH_CLIENT,
     SKELETON_RAISED,
 )
-from qda.fastrpc.handles import Fixed
+from qda.fastrpc.handles import LAST_FIXED, Fixed
 from qda.fastrpc.message import InvokeMessage, Response
 from qda.fastrpc.payload import (
     ALIGNMENT,
@@ -160,6 +160,7 @@ def test_the_records_are_those_of_python(target: str, tmp_path: Path) -> None:
         "QDA_PAGE": PAGE,
         "QDA_LONGEST": limits.ARGUMENT,
         "QDA_CONTROL_HANDLE": int(Fixed.INIT),
+        "QDA_LAST_FIXED": LAST_FIXED,
         "QDA_FAILED": SKELETON_RAISED,
         "QDA_BAD_STATE": BAD_STATE,
         "QDA_BAD_PARAMETER": BAD_PARAMETER,

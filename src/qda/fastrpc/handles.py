@@ -8,10 +8,14 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-__all__ = ["FIRST_OPENED", "Fixed"]
+__all__ = ["FIRST_OPENED", "LAST_FIXED", "Fixed"]
 
 FIRST_OPENED: Final = 0x201
 """Smallest handle that opening a module may return: to C clients lower ones mean other things."""
+
+LAST_FIXED: Final = 20
+"""Largest handle that is kept for such modules: their calls, which may be parked for ever, know no
+poll mode (spec/versions.md 6)."""
 
 
 class Fixed(enum.IntEnum):
