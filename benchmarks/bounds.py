@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.cases import ARGUMENTS, words_of
 from benchmarks.crowds import A_CPU_EACH, COUNTS, PARKED
-from benchmarks.floors import MEMORY, PIPE
+from benchmarks.floors import MEMORY, PIPE, SEMAPHORES
 from benchmarks.looking import RATIO
 from benchmarks.ours import QDA
 from benchmarks.peers import PEERS
@@ -99,9 +99,9 @@ class _Judge:
             ratio = self.ratio("ends/1 MiB", column, QDA, of="gRPC")
             yield from _found(ratio, column)
 
-    def every_byte(self) -> Iterator[Found]:
+    def every_byte(self, to: str) -> Iterator[Found]:
         for column in Column:
-            yield from _found(self.ratio("every/1 MiB", column, MEMORY), column)
+            yield from _found(self.ratio("every/1 MiB", column, to), column)
 
     def arguments(self, language: str) -> tuple[float, float] | None:
         """Microseconds of an argument, and how far the times are from a line."""
@@ -194,7 +194,9 @@ def bounds_of(result: Result) -> list[Bound]:
     times("work", "unpinned, with work / os.pipe", MOST, 1, worst(judge.with_work()))
     times("peers", "time / that of an RPC peer", MOST, 1, worst(judge.ahead()))
     times("grpc", "gRPC / ours, ends of 1 MiB", LEAST, 200, least(judge.beside_grpc()))
-    times("every", "every byte of 1 MiB / in place", MOST, 1.2, worst(judge.every_byte()))
+    times("every", "every byte of 1 MiB / in place", MOST, 1.2, worst(judge.every_byte(MEMORY)))
+    shared = worst(judge.every_byte(SEMAPHORES))
+    times("every-shared", "every byte of 1 MiB / by semaphores", MOST, 1.2, shared)
     for key, words, most, line in (("c", "C", 0.3, c), ("python", "Python", 0.5, python)):
         slope, off = ((line[0], ""), (line[1], "")) if line else (None, None)
         one(f"arguments-{key}", f"an argument into {words}", MOST, most, "us", slope)

@@ -26,9 +26,9 @@ from benchmarks.contenders import Contender, Echo, LeftOut, Maker, Sort, echoes
 from benchmarks.native import ECHO, ECHO_LIBRARY, built
 from benchmarks.processes import end_with_parent, python, say_ready
 
-__all__ = ["FLOORS", "MEMORY", "PIPE", "pipe"]
+__all__ = ["FLOORS", "MEMORY", "PIPE", "SEMAPHORES", "pipe"]
 
-PIPE, MEMORY = "os.pipe", "plain memory"
+PIPE, MEMORY, SEMAPHORES = "os.pipe", "plain memory", "shared memory, semaphore"
 
 _WORD = 8
 _PIPE_CAPACITY = 1 << 20
@@ -126,14 +126,19 @@ def _serve_multiprocessing(descriptor: str) -> None:
 
 
 class _Shared:
-    """Pages of two processes: a semaphore for each direction, then room for the payload."""
+    """Pages of two processes: a semaphore for each direction and a word, then room for the payload
+    and for what is made of it.  The word says of how many bytes every one is read and written."""
 
     ROOM = 64 << 20
     START = mmap.PAGESIZE
-    _REQUEST, _ANSWER = 0, 64
+    SIZE = START + 2 * ROOM
+    _REQUEST, _ANSWER, _WORK = 0, 64, 128
 
     def __init__(self, descriptor: int) -> None:
-        self.pages = mmap.mmap(descriptor, self.START + self.ROOM)
+        self.pages = mmap.mmap(descriptor, self.SIZE)
+        room = np.frombuffer(self.pages, np.uint8)
+        self._given, self._result = np.split(room[self.START :], 2)
+        self._work = room[self._WORK : self._WORK + _WORD].view(np.int64)
         address = ctypes.addressof(ctypes.c_char.from_buffer(self.pages))
         self.request, self.answer = address + self._REQUEST, address + self._ANSWER
         libc = ctypes.CDLL(None)
@@ -147,12 +152,25 @@ class _Shared:
         while self._wait(semaphore):
             pass
 
+    def fill(self, size: int) -> None:
+        """Let so many bytes be there, as memory that is used is."""
+        self._given[:size] = self._result[:size] = 1
+
+    def ask(self, size: int) -> None:
+        """From now on the other works on so many bytes before it answers; 0: it echoes."""
+        self._work[0] = size
+
+    def work(self) -> None:
+        """Do what was asked for."""
+        if size := int(self._work[0]):
+            np.add(self._given[:size], 1, out=self._result[:size])
+
 
 @contextmanager
-def _semaphores() -> Iterator[Echo]:
+def _semaphores() -> Iterator[Maker]:
     descriptor = os.memfd_create("echo")
     try:
-        os.truncate(descriptor, _Shared.START + _Shared.ROOM)
+        os.truncate(descriptor, _Shared.SIZE)
         shared = _Shared(descriptor)
         for semaphore in (shared.request, shared.answer):
             shared.init(semaphore, 1, 0)
@@ -166,8 +184,25 @@ def _semaphores() -> Iterator[Echo]:
             shared.wait(shared.answer)
             return pages[start:end]
 
+        echo_of = echoes(echo, most=_Shared.ROOM)
+
+        def make(case: Case) -> Batch | None:
+            if case.form is not Form.EVERY:
+                return echo_of(case)
+            shared.fill(case.size)
+            batch = timed(lambda: echo(b""))
+
+            def batch_at_work(calls: int) -> list[float]:
+                shared.ask(case.size)
+                try:
+                    return batch(calls)
+                finally:
+                    shared.ask(0)
+
+            return batch_at_work
+
         with python(__name__, "semaphores", str(descriptor), descriptors=(descriptor,)):
-            yield echo
+            yield make
     finally:
         os.close(descriptor)
 
@@ -177,6 +212,7 @@ def _serve_semaphores(descriptor: str) -> None:
     say_ready()
     while True:
         shared.wait(shared.request)
+        shared.work()
         shared.post(shared.answer)
 
 
@@ -241,11 +277,11 @@ def _memory() -> Iterator[Maker]:
     yield make
 
 
-def _floor(name: str, opened: Callable[[], Block[Echo]], most: int = 1 << 30) -> Contender:
+def _floor(name: str, opened: Callable[[], Block[Echo]]) -> Contender:
     @contextmanager
     def calls() -> Iterator[Maker]:
         with opened() as echo:
-            yield echoes(echo, most=most)
+            yield echoes(echo)
 
     return Contender(name, Sort.FLOOR, calls)
 
@@ -253,7 +289,7 @@ def _floor(name: str, opened: Callable[[], Block[Echo]], most: int = 1 << 30) ->
 FLOORS = (
     _floor(PIPE, pipe),
     _floor("multiprocessing.Pipe", _multiprocessing),
-    _floor("shared memory, semaphore", _semaphores, _Shared.ROOM),
+    Contender(SEMAPHORES, Sort.FLOOR, _semaphores),
     Contender("C echo, SEQPACKET", Sort.FLOOR, _c_echo),
     Contender(MEMORY, Sort.FLOOR, _memory),
 )
