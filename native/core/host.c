@@ -7,9 +7,10 @@
  *
  * Two sides that both sleep would go on so, as each finds the other asleep: so of those that have
  * given up, one call in 64 begins a row of trials, which look for longer than it takes to wake the
- * other side.  While one side is in such a row the other begins its own, and finds.  Where nothing
- * is found, rows begin ever more seldom.  The rules were measured: two processes on one CPU made
- * 1,600 calls a second with a long look and 200,000 with none.
+ * other side.  While one side is in such a row the other begins its own, and finds.  What was found
+ * later than a usual look would have lasted is looked for as long the next time: to sleep would take
+ * longer still.  Where nothing is found, rows begin ever more seldom.  The rules were measured: two
+ * processes on one CPU made 1,600 calls a second with a long look and 200,000 with none.
  *
  * In poll mode the client has asked for a longer look, which the same rules bound.
  *
@@ -248,15 +249,17 @@ static int look_for(struct qda_waiter *waiter, uint32_t number, const uint64_t *
     if (!waiter->patience || !cpu || cpu == this_cpu() || !is_worth(&waiter->looks))
         return 0;
     if (atomic_fetch_add(&looking, 1) < other_cpus()) {
-        uint32_t patience = waiter->looks.trials ? LONGER * waiter->patience : waiter->patience;
+        uint64_t begun = qda_microseconds(), passed = 0;
+        int longer = waiter->looks.trials || waiter->looks.late;
+        uint32_t patience = longer ? LONGER * waiter->patience : waiter->patience;
         patience = waiter->poll > patience ? waiter->poll : patience;
-        uint64_t end = qda_microseconds() + patience;
         do {
             for (int i = 0; i < PAUSES && !found; i++) {
                 found = qda_has_rung(waiter->other, number, context);
                 pause_a_moment();
             }
-        } while (!found && qda_microseconds() < end);
+        } while (!found && (passed = qda_microseconds() - begun) < patience);
+        waiter->looks.late = found && passed >= waiter->patience;
         learn(&waiter->looks, found);
     }
     atomic_fetch_sub(&looking, 1);
@@ -320,10 +323,15 @@ enum qda_woken qda_await(struct qda_waiter *waiter, uint32_t number, const uint6
 enum qda_woken qda_await_a_moment(struct qda_waiter *waiter, uint32_t number,
                                   const uint64_t *context)
 {
-    enum { MOMENT = 50 };
+    /* Longer than a tick of the kernel, 4 ms: it would set the CPU's timer for an earlier end, and
+     * stop it again, and on a virtual machine each is an exit. */
+    enum { SHORT = 50, MOMENT = 5000 };
     if (!waiter->patience || waiter->poll || !is_worth(&waiter->moments))
         return QDA_LATE;
+    uint64_t begun = qda_microseconds();
     enum qda_woken woken = await(waiter, number, context, -1, MOMENT);
-    learn(&waiter->moments, woken == QDA_RUNG);
+    if (woken == QDA_LATE)
+        waiter->moments.misses = ENOUGH - 1; /* one so long is enough */
+    learn(&waiter->moments, woken == QDA_RUNG && qda_microseconds() - begun < SHORT);
     return woken;
 }

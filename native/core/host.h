@@ -19,11 +19,11 @@ long qda_locate(int maps, uint64_t address, struct qda_area *found);
 void qda_client_init(struct qda_client *client, int32_t pid, uint64_t limit, int maps);
 
 /* Whether to do something for a moment has been worth it on this lane: how often in a row it found
- * nothing; when it is tried again; how many of those trials may be long. */
+ * nothing; when it is tried again; how many of those trials may be long; whether what was found last
+ * was found late. */
 struct qda_habit {
-    uint32_t misses, calls, next, interval, trials;
+    uint32_t misses, calls, next, interval, trials, late;
 };
-
 
 enum qda_woken {
     QDA_RUNG = 0,
@@ -62,8 +62,8 @@ void qda_ring(struct qda_waiter *waiter, uint32_t number);
 enum qda_woken qda_await(struct qda_waiter *waiter, uint32_t number, const uint64_t *context,
                          int also, int timeout);
 
-/* Wait for a short answer: at most 50 us asleep, and not at all, QDA_LATE, on a lane whose answers
- * have taken longer lately, that does not look, or that is in poll mode. */
+/* Wait for a short answer, of some 50 us: for 5 ms at most, and not at all, QDA_LATE, on a lane whose
+ * answers have taken longer lately, that does not look, or that is in poll mode. */
 enum qda_woken qda_await_a_moment(struct qda_waiter *waiter, uint32_t number,
                                   const uint64_t *context);
 

@@ -363,12 +363,12 @@ static void run_moments(uint32_t count)
     };
     uint32_t tried = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t before = driver.moments.misses + driver.moments.trials;
+        uint32_t before = driver.moments.next;
         CHECK(qda_await_a_moment(&driver, 1, NULL) == QDA_LATE);
-        tried += driver.moments.misses + driver.moments.trials != before;
+        tried += driver.moments.next != before;
         CHECK(!lane.driver.sleeps); /* nobody rings for who does not sleep */
     }
-    CHECK(tried >= 8 && tried < count / 8);
+    CHECK(tried >= 4 && tried < count / 64); /* each has taken long */
     lane.dsp.bell = 1;
     uint32_t calls = 1;
     while (qda_await_a_moment(&driver, 1, NULL) != QDA_RUNG)
