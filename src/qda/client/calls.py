@@ -54,7 +54,9 @@ class Calls:
     ) -> list[Bytes]:
         """See `Session.invoke`."""
         try:
-            results = [bytearray(one) if isinstance(one, int) else one for one in outs]
+            results: list[Bytes] = []
+            if outs:
+                results = [bytearray(one) if isinstance(one, int) else one for one in outs]
         except (ValueError, OverflowError) as error:
             raise _misused(handle, method, outs, error) from error
         status = None

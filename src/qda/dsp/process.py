@@ -264,7 +264,8 @@ class Process:
             if not session.answers(handle):
                 words = f"the session answers no calls: {session.state.value}"
                 raise StatusError(BAD_STATE, words)
-            arguments = arguments_of(found)
+            is_plain = not word & _HANDLES  # then what was found are views, as methods get them
+            arguments = found if is_plain and isinstance(found, list) else arguments_of(found)
             module = self.modules.find(handle, session.client_id)
             result = module.invoke(_decode(word), arguments)
             return as_signed(operator.index(result)) if result else 0
@@ -279,3 +280,4 @@ class Process:
 
 
 _decode = Scalars.decode
+_HANDLES = Scalars(in_handles=limits.HANDLES, out_handles=limits.HANDLES).word
