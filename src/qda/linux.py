@@ -19,7 +19,6 @@ import signal
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -44,6 +43,7 @@ __all__ = [
     "sealed_memory",
     "send_at_once",
     "take_descriptor",
+    "trim_memory",
     "unload",
     "unmap",
     "vector",
@@ -170,8 +170,6 @@ _libc.munmap.argtypes = (_pointer, _size)
 _MAP_FIXED, _MAP_NORESERVE, _MAP_FIXED_NOREPLACE = 0x10, 0x4000, 0x100000
 _view = _held.PyMemoryView_FromMemory
 _view.argtypes, _view.restype = (_pointer, ctypes.c_ssize_t, _int), ctypes.py_object
-_PYBUF_WRITE = 0x200
-"""cpython `Include/cpython/object.h`."""
 
 
 def map_shared(address: int, size: int, descriptor: int, offset: int) -> memoryview:
@@ -182,7 +180,7 @@ def map_shared(address: int, size: int, descriptor: int, offset: int) -> memoryv
     protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | _MAP_FIXED
     if _libc.mmap(address, size, protection, flags, descriptor, offset) != address:
         raise _failure("mmap")
-    return memoryview(_view(address, size, _PYBUF_WRITE))
+    return memoryview(_view(address, size, 0x200))  # cpython Include/cpython/object.h: writable
 
 
 def reserve(address: int, size: int, *, replace: bool = False) -> None:
@@ -221,6 +219,12 @@ def address_of(buffer: bytearray | memoryview | mmap.mmap) -> int:
     return found[0] if found[2] else 0  # its address, if it has a length
 
 
+def trim_memory() -> None:
+    """Give memory that C's allocator has free back to the kernel, where it can."""
+    if hasattr(_held, "malloc_trim"):  # glibc has it
+        _held.malloc_trim(0)
+
+
 # The memory of a process.
 
 _Transferring = Callable[[int, bytes, int, bytes, int, int], int]
@@ -245,14 +249,9 @@ vector: Callable[[int, int], bytes] = struct.Struct("=QQ").pack
 """C's `struct iovec`, from an address and a length."""
 
 
-@lru_cache(maxsize=64)
-def _vectors(count: int) -> struct.Struct:
-    return struct.Struct(f"={count}Q")
-
-
 def vectors(numbers: Sequence[int]) -> bytes:
     """An array of C's `struct iovec`, from an address and a length for each."""
-    return _vectors(len(numbers)).pack(*numbers)
+    return struct.pack(f"={len(numbers)}Q", *numbers)
 
 
 def read_memory(pid: int, into: bytes, origin: bytes, total: int) -> bool:

@@ -20,7 +20,7 @@ from qda.dsp.boot import Boot
 from qda.dsp.domains import Domains
 from qda.dsp.orphans import end_orphans
 from qda.fastrpc.domains import ProtectionDomain
-from qda.linux import adopt_orphans, die_with_parent, name_process
+from qda.linux import adopt_orphans, die_with_parent, name_process, trim_memory
 from qda.rpmsg import Endpoint, Frame, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
 
@@ -167,6 +167,7 @@ def main(descriptor: int, warm: Sequence[str]) -> None:
     for name in ("qda.dsp.serving", "cloudpickle", *warm):
         with suppress(ImportError):
             import_module(name)
+    trim_memory()  # each protection domain has a share in what is left free
     with suppress(PeerGone):
         boot = Boot.unpack(channel.receive())
         Processor(channel, boot, owner).run()
