@@ -1,5 +1,5 @@
 /* Listings of folders: /dev is the real one followed by the mirror's nodes, the folders below it
- * are the mirror's alone.  And working folders, which are the mirror's too. */
+ * are the mirror's alone. */
 #include "preload.h"
 
 #include <errno.h>
@@ -136,42 +136,3 @@ typedef int order(const struct dirent **, const struct dirent **);
 
 SCANDIR(scandir)
 SCANDIR(scandir64)
-
-WRAP(int, chdir, const char *path)
-{
-    char place[PLACE_ROOM];
-    const char *mirror = qda_redirect(AT_FDCWD, path, place);
-    return REAL(chdir)(mirror ? mirror : path);
-}
-
-/* The working folder if it is in the mirror, by its name below /dev, in SIZE bytes, or as many as it
- * needs; what else libc says.  The name is shorter than the place. */
-static char *working_folder(char *room, size_t size)
-{
-    char text[PLACE_ROOM];
-    ssize_t length = qda_read_link(AT_FDCWD, "/proc/self/cwd", text, sizeof text - 1);
-    if (length <= 0)
-        return NULL;
-    text[length] = 0;
-    if (room && (size_t)length >= size) {
-        errno = ERANGE;
-        return NULL;
-    }
-    return room ? strcpy(room, text) : strdup(text);
-}
-
-WRAP(char *, getcwd, char *room, size_t size)
-{
-    return qda_is_in_mirror() ? working_folder(room, size) : REAL(getcwd)(room, size);
-}
-
-WRAP(char *, __getcwd_chk, char *room, size_t size, size_t whole)
-{
-    return qda_is_in_mirror() ? working_folder(room, size)
-                              : REAL(__getcwd_chk)(room, size, whole);
-}
-
-WRAP(char *, get_current_dir_name, void)
-{
-    return qda_is_in_mirror() ? working_folder(NULL, 0) : REAL(get_current_dir_name)();
-}

@@ -52,6 +52,12 @@ const char *qda_socket(void)
     return *socket_path ? socket_path : NULL;
 }
 
+/* Programs such as env clear their environment before they ask for anything of ours. */
+__attribute__((constructor)) static void read_early(void)
+{
+    qda_socket();
+}
+
 /* Whether PATH may be ours, from its last part: the answer for nearly all paths is no, and should
  * cost nothing. */
 static int may_be_ours(const char *path)

@@ -8,8 +8,10 @@
  *     change.c      those that change what is at a path
  *     file.c        those that take a descriptor for a file or a socket
  *     spawn.c       those by which a new program is given a node
+ *     unseen.c      those that start programs which will not see the nodes
  *     path.c        which paths are ours
- *     folder.c      listings of folders, and working folders
+ *     folder.c      listings of folders
+ *     working.c     working folders
  *     node.c        descriptors of nodes: open, ioctl, mmap
  *     buffer.c      descriptors of buffers
  *     connection.c  the conversation of a thread with the server
@@ -117,6 +119,12 @@ int qda_is_shared(int descriptor);
 /* What ioctl says of a command that every DMA-BUF has; QDA_NO_COMMAND for any other. */
 enum { QDA_NO_COMMAND = 1 };
 int qda_control_buffer(unsigned int code, const void *argument);
+
+/* unseen.c */
+
+/* Tell `qda run` that a program does not see the nodes, and for which QDA_UNSEEN_* reason.  Leaves
+ * errno alone. */
+void qda_note_unseen(unsigned char reason, const char *program);
 
 /* connection.c */
 

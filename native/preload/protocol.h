@@ -8,6 +8,7 @@
 #define QDA_VERSION 3
 #define QDA_SOCKET_VARIABLE "QDA_SOCKET"
 #define QDA_MIRROR_SUFFIX ".dev"
+#define QDA_LIBRARY "libqda_preload.so"
 #define QDA_NAME_PREFIX "qda/"
 #define QDA_MEMORY_NAME "qda"
 #define QDA_LIBRARY_MARK "qda preload library"
@@ -35,6 +36,13 @@
 #define QDA_LANE_BUSY 1
 #define QDA_LANE_LEFT 2
 #define QDA_LANE_RECALLED 4
+
+#define QDA_UNSEEN_STATIC 1
+#define QDA_UNSEEN_PRIVILEGED 2
+#define QDA_UNSEEN_ENVIRONMENT 3
+#define QDA_UNSEEN_PRELOAD 4
+#define QDA_UNSEEN_USER 5
+#define QDA_UNSEEN_SYSTEM_CALLS 6
 
 #define QDA_LENT_LANES 16 /* of a process, at most */
 #define QDA_LENT_OBJECTS 2048 /* places of the table */

@@ -8,10 +8,13 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from typing import NewType
 
-__all__ = ["PAGE", "BusAddress", "ClientAddress", "DspAddress", "Ranges", "align"]
+__all__ = ["MEMORY_NAME", "PAGE", "BusAddress", "ClientAddress", "DspAddress", "Ranges", "align"]
 
 PAGE = 4096
 """Bytes of a page, to the programs as on the DSP."""
+
+MEMORY_NAME = "qda"
+"""What the memory of buffer objects is called; by this the preload library knows a DMA-BUF."""
 
 ClientAddress = NewType("ClientAddress", int)
 """An address in the memory of the process that calls the device."""

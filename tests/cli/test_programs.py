@@ -125,6 +125,87 @@ def test_options_that_make_no_sense(
     assert list(tmp_path.iterdir()) == []
 
 
+RAW = """
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) { return syscall(SYS_openat, AT_FDCWD, "/dev/accel/accel0", O_RDWR) >= 0; }
+"""
+
+
+def compiled(folder: Path, *options: str) -> Path:
+    """A program that asks the system by itself.  Skips without a compiler for it."""
+    source = folder / "raw.c"
+    source.write_text(RAW)
+    command = ["gcc", str(source), "-o", str(folder / "raw"), *options]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip(f"gcc {' '.join(options)} makes no program here")
+    return folder / "raw"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "has opened no node; what a program asks"),
+        (("-static",), "sees no nodes, as it is linked statically"),
+    ],
+)
+@pytest.mark.parametrize("shell", [False, True])
+def test_a_program_that_cannot_see_nodes_is_told_of(
+    tmp_path: Path, options: tuple[str, ...], words: str, shell: bool
+) -> None:
+    """Once, at the end, with what to do; a child that asks by itself cannot be known."""
+    program = compiled(tmp_path, *options)
+    command = ["sh", "-c", f"{program}; {program}"] if shell else [program]
+    ran = run("--", *command)
+    if shell and not options:
+        assert ran.stderr == ""
+    else:
+        assert ran.stderr.startswith(f"qda: raw {words}") and ran.stderr.count("\n") == 1
+
+
+LOST = {
+    "env -i ls /dev/accel": "qda: ls was started without LD_PRELOAD",
+    "env -u QDA_SOCKET ls /dev/accel": "qda: ls was started without LD_PRELOAD",
+    "env LD_PRELOAD=libm.so.6 ls /dev/accel": "qda: ls was started with an LD_PRELOAD of its own",
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--trace",)], ids=["", "traced"])
+@pytest.mark.parametrize("command", LOST)
+def test_a_program_that_has_lost_the_library_is_told_of(
+    command: str, options: tuple[str, ...]
+) -> None:
+    """With who has lost it, and what to do."""
+    ran = run(*options, "--", "sh", "-c", f"{command} 2>/dev/null; true")
+    assert ran.stderr.startswith(LOST[command]) and ran.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a program as another user")
+def test_a_program_of_another_user_is_told_of() -> None:
+    """It may not use what is the server's user's."""
+    command = "setpriv --reuid=65534 --clear-groups cat /dev/accel/accel0 2>/dev/null; true"
+    ran = run("--", "sh", "-c", command)
+    assert ran.stderr.startswith("qda: cat runs as another user than qda")
+    assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "true",
+        "ls /dev/accel /dev/null >/dev/null; cat /dev/null; make -v >/dev/null 2>&1; true",
+        "test -e /dev/accel/accel9; true",
+        "env -i true; exec 9<>/dev/fastrpc-cdsp",
+        "LD_PRELOAD=libm.so.6:$LD_PRELOAD ls / >/dev/null",
+    ],
+)
+def test_nothing_is_told_of_programs_that_see_the_nodes(command: str) -> None:
+    """Nor if one has used them: then the others had no need to."""
+    assert run("--", "sh", "-c", command).stderr == ""
+
+
 FULL = """
 import errno, os
 made = 0

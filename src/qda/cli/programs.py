@@ -19,7 +19,15 @@ from qda.errors import UsageError
 from qda.profiles.nodes import nodes_of
 from qda.profiles.profile import Profile, load
 from qda.shim.entrance import Entrance
-from qda.shim.launch import additions, environment, run_program, signals_arriving
+from qda.shim.launch import (
+    NOT_EXECUTABLE,
+    NOT_FOUND,
+    additions,
+    environment,
+    run_program,
+    signals_arriving,
+)
+from qda.shim.unseen import UnseenPrograms
 
 if TYPE_CHECKING:
     from qda.shim.server import DeviceServer
@@ -64,12 +72,18 @@ def run(command: list[str], options: Served) -> int:
             stack.callback(lambda: folder.rmdir() if folder.exists() else None)
             entrance = Entrance(folder / "server", nodes_of(profile), also=[folder])
         stack.callback(entrance.close)
+        unseen = UnseenPrograms(entrance.socket)
+        stack.callback(unseen.close)
         variables = environment(entrance.socket)
         if options.mixed or options.trace is not None or options.dialect != Served.dialect:
-            stack.enter_context(_server(options, profile, entrance))
-            return run_program(command, variables)
+            server = stack.enter_context(_server(options, profile, entrance))
+            status = run_program(command, variables)
+            _tell(unseen, command, status, server.was_used)
+            return status
+        came: list[bool] = []
 
         def begin() -> None:
+            came.append(True)
             try:
                 stack.enter_context(started_ahead())
                 stack.enter_context(_server(options, profile, entrance))
@@ -77,7 +91,17 @@ def run(command: list[str], options: Served) -> int:
                 print(f"qda: no device server: {error}", file=sys.stderr)  # noqa: T201
                 entrance.close()
 
-        return run_program(command, variables, entrance.listener, begin)
+        status = run_program(command, variables, entrance.listener, begin)
+        _tell(unseen, command, status, bool(came))
+        return status
+
+
+def _tell(unseen: UnseenPrograms, command: list[str], status: int, used: bool) -> None:
+    """Say why no program of a run has used a node, if one could not."""
+    if not used and status not in (NOT_EXECUTABLE, NOT_FOUND):
+        words = unseen.tell(command[0])
+        if words:
+            print(f"qda: {words}", file=sys.stderr)  # noqa: T201
 
 
 def serve(socket: Path, options: Served, out: TextIO) -> None:

@@ -15,18 +15,15 @@ from contextlib import ExitStack
 
 from qda.driver.sharing import Shared, Uses
 from qda.linux import F_SEAL_FUTURE_WRITE, identity_of, open_again, sealed_memory
-from qda.memory import PAGE, align
+from qda.memory import MEMORY_NAME, PAGE, align
 
-__all__ = ["MEMORY_NAME", "BufferObject", "Objects", "create_memory"]
+__all__ = ["BufferObject", "Objects", "create_memory"]
 
 _FIXED_SIZE = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _WRITE_SEALS = fcntl.F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
 
 _FIRST_MMAP_OFFSET = 0x1_0000_0000
 _MMAP_GRANULE = 0x1_0000
-
-MEMORY_NAME = "qda"
-"""What the memory of objects is called; by this the preload library knows a DMA-BUF of ours."""
 
 
 def create_memory(size: int) -> int:

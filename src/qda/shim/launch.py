@@ -14,7 +14,14 @@ from pathlib import Path
 from qda.shim.library import find_library
 from qda.shim.names import SOCKET_VARIABLE
 
-__all__ = ["additions", "environment", "run_program", "signals_arriving"]
+__all__ = [
+    "NOT_EXECUTABLE",
+    "NOT_FOUND",
+    "additions",
+    "environment",
+    "run_program",
+    "signals_arriving",
+]
 
 _PRELOAD = "LD_PRELOAD"
 

@@ -6,12 +6,11 @@ import logging
 from pathlib import Path
 
 from qda.errors import UsageError
-from qda.shim.names import LIBRARY_MARK
+from qda.shim.names import LIBRARY, LIBRARY_MARK
 
 __all__ = ["find_library", "is_current"]
 
 _log = logging.getLogger("qda.shim")
-_NAME = "libqda_preload.so"
 
 
 def find_library() -> Path:
@@ -20,10 +19,10 @@ def find_library() -> Path:
     UsageError if it was not built: the package can be installed without a C compiler, and other
     programs cannot use the virtual device then.
     """
-    path = Path(__file__).with_name(_NAME)
+    path = Path(__file__).with_name(LIBRARY)
     if not path.is_file():
         raise UsageError(
-            f"{_NAME} is not in {path.parent}: it is written in C, and was not built when the "
+            f"{LIBRARY} is not in {path.parent}: it is written in C, and was not built when the "
             "package was installed.  Install a C compiler (on Debian: apt install gcc), then the "
             "package again (in a checkout: make clean test)"
         )
@@ -38,7 +37,7 @@ def is_current() -> bool:
     """
     from qda.core.version import VERSION  # the core is loaded with the server, not with `qda run`
 
-    path = Path(__file__).with_name(_NAME)
+    path = Path(__file__).with_name(LIBRARY)
     current = not path.is_file() or f"{LIBRARY_MARK} {VERSION:#010x}u".encode() in path.read_bytes()
     if not current:
         _log.warning(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["LIBRARY_MARK", "MIRROR_SUFFIX", "SOCKET_VARIABLE"]
+__all__ = ["LIBRARY", "LIBRARY_MARK", "MIRROR_SUFFIX", "SOCKET_VARIABLE"]
+
+LIBRARY = "libqda_preload.so"
+"""The library that is preloaded into programs."""
 
 SOCKET_VARIABLE = "QDA_SOCKET"
 """The environment variable by which programs find the server's socket."""

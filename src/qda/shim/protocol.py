@@ -36,9 +36,10 @@ from __future__ import annotations
 import enum
 
 from qda import limits
-from qda.driver.objects import MEMORY_NAME
 from qda.layout import Record, octets, s32, s64, u32, u64
-from qda.shim.names import LIBRARY_MARK, MIRROR_SUFFIX, SOCKET_VARIABLE
+from qda.memory import MEMORY_NAME
+from qda.shim.names import LIBRARY, LIBRARY_MARK, MIRROR_SUFFIX, SOCKET_VARIABLE
+from qda.shim.unseen import Unseen
 
 __all__ = [
     "LEASE_OBJECTS",
@@ -206,6 +207,7 @@ def c_header() -> str:
         f"#define QDA_VERSION {VERSION}",
         f'#define QDA_SOCKET_VARIABLE "{SOCKET_VARIABLE}"',
         f'#define QDA_MIRROR_SUFFIX "{MIRROR_SUFFIX}"',
+        f'#define QDA_LIBRARY "{LIBRARY}"',
         f'#define QDA_NAME_PREFIX "{NAME_PREFIX}"',
         f'#define QDA_MEMORY_NAME "{MEMORY_NAME}"',
         f'#define QDA_LIBRARY_MARK "{LIBRARY_MARK}"',
@@ -217,6 +219,7 @@ def c_header() -> str:
         (Kind, "KIND"),
         (Wish, "WISH"),
         (LaneState, "LANE"),
+        (Unseen, "UNSEEN"),
     ):
         lines += [f"#define QDA_{word}_{one.name} {one.value}" for one in numbers]
         lines.append("")

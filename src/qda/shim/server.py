@@ -68,6 +68,7 @@ class DeviceServer:
         self._connections: dict[Connection, threading.Thread] = {}
         self._processes: dict[int, tuple[int, int]] = {}  # pidfd by pid, and how many
         self._closed = False
+        self.was_used = False  # by any program
         with ExitStack() as undo:
             entrance = at if isinstance(at, Entrance) else Entrance(at, machine.nodes)
             undo.callback(entrance.close)
@@ -119,6 +120,7 @@ class DeviceServer:
             return
         try:
             pid, uid, pidfd = peer_of(stream)
+            self.was_used = True
         except OSError as error:
             _log.warning("a client was refused: %s", error)
             stream.close()
