@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from qda.errors import UsageError
 from qda.shim.names import LIBRARY, LIBRARY_MARK
 
 __all__ = ["find_library", "is_current"]
-
-_log = logging.getLogger("qda.shim")
 
 
 def find_library() -> Path:
@@ -35,12 +32,14 @@ def is_current() -> bool:
     One of others asks the server as ever, but the lanes that it would be lent may be laid out
     otherwise.
     """
-    from qda.core.version import VERSION  # the core is loaded with the server, not with `qda run`
+    import logging  # these are loaded with the server, not with `qda run`
+
+    from qda.core.version import VERSION
 
     path = Path(__file__).with_name(LIBRARY)
     current = not path.is_file() or f"{LIBRARY_MARK} {VERSION:#010x}u".encode() in path.read_bytes()
     if not current:
-        _log.warning(
+        logging.getLogger("qda.shim").warning(
             "%s was compiled from other sources, so every call goes through the server: install "
             "the package again (in a checkout: make)",
             path,
