@@ -27,7 +27,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "core": frozenset({"fastrpc", "layout", "limits", "interrupts", "linux", "memory", "errors"}),
     "rpmsg": frozenset({"core", "limits", "interrupts", "linux", "memory"}),
     "states": frozenset(),
-    "pending": frozenset(),
+    "pending": frozenset({"limits", "errors"}),
     "uapi": frozenset({"layout"}),
     "fastrpc": frozenset({"layout", "limits", "memory", "errors"}),
     "idl": frozenset({"fastrpc", "layout", "limits", "memory", "errors"}),

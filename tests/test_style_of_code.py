@@ -7,7 +7,9 @@ failure too, so that the lists only get shorter.
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -127,8 +129,21 @@ def test_signatures_say_what_goes_in_and_what_comes_out() -> None:
 def test_the_type_checker_is_rarely_told_to_believe(mark: str) -> None:
     """Less `Any` is worth nothing if what is said instead is not checked."""
     pattern = re.compile(rf"(?<![\w.]){re.escape(mark)}")
-    count = sum(len(pattern.findall(file.read_text())) for file in PACKAGE.rglob("*.py"))
-    assert count <= UNCHECKED[mark]
+    said = (said_to_the_checker(file.read_text()) for file in PACKAGE.rglob("*.py"))
+    assert sum(len(pattern.findall(text)) for text in said) <= UNCHECKED[mark]
+
+
+def said_to_the_checker(source: str) -> str:
+    """A module without its texts: what they say is written elsewhere."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    plain = (one._replace(string="0") if one.type == tokenize.STRING else one for one in tokens)
+    return tokenize.untokenize(plain)
+
+
+def test_what_a_text_says_is_not_said_to_the_checker() -> None:
+    """But to who reads the file that it is written to."""
+    assert "# type: ignore" not in said_to_the_checker('written = "# type: ignore"\n')
+    assert "# type: ignore" in said_to_the_checker("made = 3  # type: ignore\n")
 
 
 def test_lines_with_any_are_found() -> None:

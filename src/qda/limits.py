@@ -77,6 +77,13 @@ CALLS: Final = _calls.limit(
     "eight bits of the context id number them, and 0 is no call",
     "ENOSPC",
 )
+STARTED: Final = _calls.limit(
+    "STARTED",
+    128,
+    "calls that `qda.start` has on their way at a time",
+    "each has a thread, and a session has a number of calls",
+    "`qda.start` waits until one is over",
+)
 LANES: Final = _calls.limit(
     "LANES",
     1,

@@ -128,6 +128,8 @@ class edge_filter(runtime.Remote):
         shape: edge_filter_size,
         picture: runtime.Numbers,
         drawing: int | runtime.Writable,
+        *,
+        timeout: float | None = None,
     ) -> NDArray[np.uint8]:
         """Draw the edges of a picture that is passed.
         @param shape  its height and width
@@ -136,10 +138,17 @@ class edge_filter(runtime.Remote):
 
         long draw(in size shape, in sequence<octet> picture, rout sequence<octet> drawing);
         """
-        result: NDArray[np.uint8] = self._call(2, shape, picture, drawing)
+        result: NDArray[np.uint8] = self._call(2, timeout, shape, picture, drawing)
         return result
 
-    def draw_at(self, shape: edge_filter_size, picture: int, drawing: int) -> None:
+    def draw_at(
+        self,
+        shape: edge_filter_size,
+        picture: int,
+        drawing: int,
+        *,
+        timeout: float | None = None,
+    ) -> None:
         """Draw the edges of a picture that is mapped.
         @param shape  its height and width
         @param picture  its address on the DSP
@@ -150,4 +159,4 @@ class edge_filter(runtime.Remote):
             in unsigned long long picture,
             in unsigned long long drawing);
         """
-        self._call(3, shape, picture, drawing)
+        self._call(3, timeout, shape, picture, drawing)

@@ -10,10 +10,10 @@ from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
     DSP_OFFSET,
     CallTimeout,
-    DeviceError,
     DspError,
     Refusal,
     UsageError,
+    UsageTypeError,
     as_unsigned,
 )
 from qda.pending import Pending
@@ -128,6 +128,7 @@ class Calls:
         try:
             if timeout is None:
                 return as_unsigned(self._file.invoke(handle, plan))
+            check_timeout(operation, timeout)
             # A thread owns the call, and its memory, until it is answered.
             pending = Pending(lambda: self._file.invoke(handle, plan), operation)
             if pending.wait(timeout):
@@ -136,7 +137,13 @@ class Calls:
             raise
         except OSError as error:
             raise self._file.refusal(operation, error) from error
-        raise CallTimeout(f"{operation} on {self._file.domain}: no answer within {timeout} s")
+        raise CallTimeout.of(f"{operation} on {self._file.domain}", timeout)
+
+
+def check_timeout(operation: str, timeout: float) -> None:
+    """UsageTypeError for what is no time; infinity is one, and so is what is over."""
+    if not hasattr(timeout, "__float__"):
+        raise UsageTypeError(f"{operation}: timeout {timeout!r:.80}: a number of seconds")
 
 
 def _called(handle: int, method: int) -> str:
@@ -149,11 +156,11 @@ def _misused(handle: int, method: int, outs: Sequence[Bytes | int], error: Excep
 
 
 @contextmanager
-def naming(operation: str, domain: str) -> Iterator[None]:
+def naming(operation: str, file: DeviceFile) -> Iterator[None]:
     """Say of what the device refuses within which operation it was.  DeviceError."""
     try:
         yield
     except (Refusal, CallTimeout):
         raise
     except OSError as error:
-        raise DeviceError.of(operation, domain, error) from error
+        raise file.refusal(operation, error) from error

@@ -45,7 +45,7 @@ class Loader:
             log = () if said else self.read_log()
             raise DspError(operation, self._domain, error.status, said, log) from error
         except DeviceError as error:
-            raise DeviceError(operation, self._domain, -error.code) from error
+            raise DeviceError(operation, self._domain, -error.code, error.detail) from error
         self.installed.add(name)
         return text(room)
 

@@ -8,7 +8,7 @@ from typing import NoReturn, Self, TypeVar
 from qda.client.calls import Calls
 from qda.client.plan import Bytes, HandleLike
 from qda.client.unheld import leave
-from qda.errors import UsageTypeError
+from qda.errors import BAD_HANDLE, DspError, UsageTypeError
 from qda.interrupts import Section
 from qda.pending import Pending, start
 
@@ -38,9 +38,15 @@ class RemoteModule:
         label: str | None = None,
     ) -> list[Bytes]:
         """Call a method; as `Session.invoke`."""
-        return self._calls.invoke(
-            self.handle, method, ins, outs, in_handles, out_handles, timeout, label
-        )
+        try:
+            return self._calls.invoke(
+                self.handle, method, ins, outs, in_handles, out_handles, timeout, label
+            )
+        except DspError as error:
+            if self._close is None and error.status == BAD_HANDLE:
+                words = "the module is closed: load it again"
+                raise DspError(error.operation, error.domain, error.status, words) from error
+            raise
 
     def start(self, call: Callable[[], T]) -> Pending[T]:
         """Run a call in a thread of its own; see `qda.start`."""

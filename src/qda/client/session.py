@@ -244,7 +244,7 @@ class Session:
         is not installed, because the DSP asks the host for its file, and by `provide`.  Idempotent.
         DspError if the DSP does not call hosts; DeviceError.
         """
-        with Section(), naming("serve the host's side", self.domain):
+        with Section(), naming("serve the host's side", self._file):
             self.calls.begins = self._host.calling
             self._host.start()
 

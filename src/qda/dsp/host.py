@@ -97,13 +97,16 @@ class HostModule:
         in_handles: Sequence[Any] = (),
         out_handles: Sequence[Any] = (),
         *,
+        timeout: float | None = None,
         label: str = "",
     ) -> None:
         """Call a method, and fill `outs`.  Reverse calls take no handles (7.2): StatusError.
 
-        HostError, StatusError.
+        HostError, StatusError; UsageError for a timeout, which a reverse call has not.
         """
         label = label or f"method {method} of {self.name}"
+        if timeout is not None:
+            raise UsageError(f"{label}: timeout {timeout}: a call of the host waits for its end")
         if in_handles or out_handles:
             raise StatusError(BAD_PARAMETER, f"{label}: a reverse call takes no handles")
         rooms = [memoryview(out).cast("B") for out in outs]

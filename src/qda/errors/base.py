@@ -49,6 +49,11 @@ class UsageTypeError(QdaError, TypeError):
 class CallTimeout(QdaError, TimeoutError):
     """The time given for a call is over.  The call itself may still be running on the DSP."""
 
+    @classmethod
+    def of(cls, call: str, timeout: float | None) -> CallTimeout:
+        """The end of a wait of `timeout` seconds for a call."""
+        return cls(f"{call}: no answer within {timeout} s; the call goes on until it is answered")
+
 
 class StatusError(_Travels):
     """Ends a call with a status: raised on the DSP, by a skeleton or by what serves it.

@@ -252,12 +252,14 @@ def test_a_wrong_argument_is_named_and_nothing_is_sent(remote: Any, call: Any, w
 
 def test_help_shows_signature_and_words(shapes: Any) -> None:
     """What the IDL says about a method is its docstring, with the declaration."""
-    assert str(inspect.signature(shapes.sum)) == "(self, vec: 'runtime.Numbers') -> 'int'"
+    shown = "(self, vec: 'runtime.Numbers', *, timeout: 'float | None' = None) -> 'int'"
+    assert str(inspect.signature(shapes.sum)) == shown
     words = inspect.getdoc(shapes.sum)
     assert words is not None
     assert words.startswith("Add numbers.\n@param vec the numbers")
     assert "long sum(in sequence<long> vec, rout long long res);" in words
-    assert "def sum(self, vec: runtime.Numbers) -> int:" in inspect.getsource(shapes.sum)
+    line = "def sum(self, vec: runtime.Numbers, *, timeout: float | None = None) -> int:"
+    assert line in inspect.getsource(shapes.sum)
     assert shapes.LIMIT == 16
 
 

@@ -32,6 +32,7 @@ class Invoke(Protocol):
         in_handles: Sequence[Handle],
         out_handles: Sequence[Handle],
         *,
+        timeout: float | None = None,
         label: str,
     ) -> object: ...
 

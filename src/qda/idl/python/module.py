@@ -12,7 +12,6 @@ import ast
 import json
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from qda.idl.model import (
     Constant,
@@ -26,6 +25,7 @@ from qda.idl.model import (
 )
 from qda.idl.names import apart, member_name, method_name, type_name
 from qda.idl.python import hints
+from qda.idl.python.definition import Result, definition
 from qda.idl.python.signature import (
     argument_names,
     arguments_of,
@@ -275,7 +275,7 @@ def _collect(kind: Type, found: dict[str, str]) -> None:
         _collect(resolved.element, found)
 
 
-_HIDES = "  # type: " + "ignore[assignment]"
+_HIDES = "  # type: ignore[assignment]"
 """Told to the type checker where a field has the name of one of a tuple's methods."""
 
 
@@ -299,60 +299,27 @@ def _declared(method: Method, indent: str) -> str:
     return f"{before}{method.returns or 'void'} {method.name}(\n    {parameters});"
 
 
-class _Result(NamedTuple):
-    """The annotation of what a method returns: a type, or a tuple of more than one."""
-
-    types: list[str]
-    or_none: bool = False
-
-    def __str__(self) -> str:
-        inner = ", ".join(self.types)
-        return (inner if len(self.types) == 1 else f"tuple[{inner}]") + self._behind
-
-    @property
-    def _behind(self) -> str:
-        return " | None" if self.or_none else ""
-
-    def lines(self) -> list[str]:
-        """The annotation, with each type of a tuple on a line of its own."""
-        if len(self.types) == 1:
-            return [str(self)]
-        return ["tuple[", *(f"    {one}," for one in self.types), f"]{self._behind}"]
-
-
-def _signature(name: str, arguments: list[str], result: _Result, indent: str) -> list[str]:
-    line = f"{indent}def {name}({', '.join(arguments)}) -> {result}:"
-    if len(line) <= 100:
-        return [line]
-    end = [f"{indent}) -> {result}:"]
-    if len(end[0]) > 100:
-        first, *rest = result.lines()
-        end = [f"{indent}{line}" for line in (f") -> {first}", *rest)]
-        end[-1] += ":"
-    return [
-        f"{indent}def {name}(",
-        *(f"{indent}    {argument}," for argument in arguments),
-        *end,
-    ]
-
-
 def _remote_method(interface: Interface, method: Method) -> list[str]:
     name, indent = method_name(method.name), "        "
     given, names = arguments_of(method), argument_names(method)
     capacities = names[len(given) :]
-    passed = [str(method.index), *names[: len(given)]]
+    passed = names[: len(given)]
     arguments = ["self"]
     for parameter, argument in zip(given, names, strict=False):
         arguments.append(f"{argument}: {hints.argument_given(parameter)}")
-    if capacities:
-        arguments += ["*", *(f"{one}: int | None = None" for one in capacities)]
-        passed += capacities
+    named = [f"{one}: int | None = None" for one in capacities]
+    passed += capacities
+    seconds = apart([*passed, "timeout"])[-1]
+    if not method.asynchronous and not method.refusal:
+        named.append(f"{seconds}: float | None = None")
+    arguments += ["*", *named] if named else []
     result = _result(interface, method)
     if method.asynchronous:
         result = f"runtime.Pending[{result}]"
-    lines = _signature(name, arguments, _Result([result]), "    ")
+    lines = definition(name, arguments, Result([result]), "    ")
     lines += _docstring(method.documentation, indent, _declared(method, indent))
-    call = f"self.{'_start' if method.asynchronous else '_call'}({', '.join(passed)})"
+    first = [str(method.index)] if method.asynchronous else [str(method.index), seconds]
+    call = f"self.{'_start' if method.asynchronous else '_call'}({', '.join(first + passed)})"
     if method.refusal:
         return [
             *lines,
@@ -362,7 +329,7 @@ def _remote_method(interface: Interface, method: Method) -> list[str]:
         return [*lines, f"{indent}{call}"]
     if method.asynchronous:
         return [*lines, f"{indent}return {call}"]
-    local = apart([*passed, "result"])[-1]
+    local = apart([*passed, seconds, "result"])[-1]
     return [*lines, f"{indent}{local}: {result} = {call}", f"{indent}return {local}"]
 
 
@@ -380,18 +347,18 @@ def _skeleton_method(method: Method) -> list[str]:
     arguments = ["self"]
     for parameter, argument in zip(arguments_of(method), argument_names(method), strict=False):
         arguments.append(f"{argument}: {hints.argument_got(parameter)}")
-    lines = _signature(name, arguments, _returned(method), "    ")
+    lines = definition(name, arguments, _returned(method), "    ")
     lines += _docstring(method.documentation, indent, _declared(method, indent))
     return [*lines, f"{indent}raise runtime.unimplemented(self, {_quoted(method.name)})"]
 
 
-def _returned(method: Method) -> _Result:
+def _returned(method: Method) -> Result:
     """What an implementation may return; None leaves what it has filled in place."""
     found = results_of(method)
     if method.refusal or not found:
-        return _Result(["None"])
+        return Result(["None"])
     several_in_place = len(found) > 1 and not any(one.type.is_simple for one in found)
-    return _Result([_one_returned(one) for one in found], or_none=several_in_place)
+    return Result([_one_returned(one) for one in found], or_none=several_in_place)
 
 
 def _one_returned(parameter: Parameter) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qda.errors import UNSUPPORTED, StatusError, UsageError, UsageTypeError
+from qda.errors import UNSUPPORTED, QdaError, StatusError, UsageError, UsageTypeError
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.idl.model import Document, Interface
@@ -83,7 +84,7 @@ class Pending(Protocol[T_co]):
     """A call that has been started: `await` it, or ask for its result."""
 
     def result(self, timeout: float | None = None) -> T_co:
-        """Wait for the call.  TimeoutError after `timeout` seconds; the call goes on."""
+        """Wait for the call.  CallTimeout after `timeout` seconds; the call goes on."""
         ...
 
     def __await__(self) -> Generator[Any, None, T_co]: ...
@@ -138,12 +139,18 @@ class Remote(_Made):
         if "interface" in vars(cls):
             _remotes[id(cls.interface)] = cls
 
-    def _call(self, index: int, *arguments: Given) -> Lifted:
-        call = self._binding.callers.get(index) or self._binding.method(index).caller
-        return call(self._module.invoke, *arguments)
+    def _call(self, index: int, timeout: float | None, *arguments: Given) -> Lifted:
+        try:
+            call = self._binding.callers.get(index) or self._binding.method(index).caller
+            if timeout is None:
+                return call(self._module.invoke, *arguments)
+            return call(partial(self._module.invoke, timeout=timeout), *arguments)
+        except QdaError as error:
+            # What we refuse has all its words in it: our frames would say nothing to who called.
+            raise error.with_traceback(None) from None
 
     def _start(self, index: int, *arguments: Given) -> Pending[Lifted]:
-        return self._module.start(lambda: self._call(index, *arguments))
+        return self._module.start(lambda: self._call(index, None, *arguments))
 
     @classmethod
     def describe(cls, call: RawCall) -> str:
@@ -211,8 +218,6 @@ class Skeleton(_Made, AnySkeleton, Generic[R_co]):
         """Serve a call of any method, and remember one that is in a straight line."""
         ins = arguments[: scalars.in_buffers]
         index = binding.codec.requested(scalars, ins).method.index
-        if index < 2 and self.interface.is_handle64:
-            raise StatusError(UNSUPPORTED, f"method {index} is the loader's")
         bound = binding.method(index)
         name = method_name(bound.codec.method.name)
         if bound.server is not None and scalars[1:5] == bound.codec.counts:

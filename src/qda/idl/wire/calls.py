@@ -342,10 +342,14 @@ class InterfaceCodec:
 
     def requested(self, scalars: Scalars, ins: list[memoryview]) -> MethodCodec:
         """The method that a request is for (6.6).  MarshalError."""
+        if scalars.method < 2 and self.interface.is_handle64:
+            raise MarshalError(f"method {scalars.method} is the loader's", UNSUPPORTED)
         if scalars.method != EXTENDED_METHOD:
             return self.method(scalars.method)
         if EXTENDED_METHOD not in self._methods:
-            raise MarshalError(f"{self.interface.name} has no method 31", UNSUPPORTED)
+            raise MarshalError(
+                f"{self.interface.name} has no method {EXTENDED_METHOD} or above", UNSUPPORTED
+            )
         if not ins or len(ins[0]) < 4:
             raise MarshalError("method 31 and above need a first in-buffer of 4 bytes")
         index = int.from_bytes(ins[0][:4], "little")
