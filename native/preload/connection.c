@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -19,7 +21,7 @@ enum { OUT_OF_THE_WAY = 100 }; /* programs expect their own descriptors to have 
 
 struct connection {
     int descriptor, busy;
-    pid_t owner, tid;
+    pid_t owner, tid, server;
     uint32_t number;
     uint64_t cookie;
     struct iovec enclosed; /* the structure that travels with the request and its answer */
@@ -52,6 +54,29 @@ static void disconnect(struct connection *connection)
         close(connection->descriptor);
     }
     connection->descriptor = -1;
+}
+
+/* Whether a process is stopped, as by Ctrl-Z; not if that cannot be told. */
+static int is_stopped(pid_t process)
+{
+    char path[32], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
+    int file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
+    if (file >= 0)
+        close(file);
+    text[length > 0 ? length : 0] = 0;
+    const char *name_end = strrchr(text, ')');
+    return name_end && name_end[1] == ' ' && (name_end[2] == 'T' || name_end[2] == 't');
+}
+
+/* A handler of signals has run, and the program perhaps wants to end.  Wait for a message for a
+ * while; returns whether none is going to come, because the server is stopped. */
+static int gives_up(const struct connection *connection)
+{
+    enum { GRACE = 1000 /* milliseconds */ };
+    struct pollfd watched = { connection->descriptor, POLLIN, 0 };
+    return !poll(&watched, 1, GRACE) && is_stopped(connection->server);
 }
 
 static pthread_key_t at_end_of_thread;
@@ -101,8 +126,9 @@ static long send_request(struct connection *connection, struct qda_question *req
     return length < 0 ? -ENODEV : 0;
 }
 
-/* Connect.  Returns 0 or a negative errno: -ENODEV if there is no server, or one that could be
- * anybody's: at the path of a server that has ended, another user may have put his own. */
+/* Connect.  Returns 0 or a negative errno: -EINTR after a signal if the server is stopped, -ENODEV
+ * if there is no server, or one that could be anybody's: at the path of a server that has ended,
+ * another user may have put his own. */
 static long connect_to_server(struct connection *connection)
 {
     struct sockaddr_un server = { .sun_family = AF_UNIX };
@@ -126,13 +152,15 @@ static long connect_to_server(struct connection *connection)
         result = connect(connection->descriptor, (struct sockaddr *)&server, sizeof server);
     while (result && errno == EINTR);
     result = result ? -errno : 0;
-    while (!result || result == -EINTR)
+    if (!getsockopt(connection->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+        connection->server = peer.pid;
+    while (!result || (result == -EINTR && !gives_up(connection)))
         result = (int)receive(connection, &welcome, none);
     if (result < 0 || welcome.kind != QDA_KIND_WELCOME || welcome.number != QDA_VERSION
         || getsockopt(connection->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length)
         || (peer.uid && peer.uid != geteuid())) {
         disconnect(connection);
-        return -ENODEV;
+        return result == -EINTR ? result : -ENODEV;
     }
     if (welcome.wishes & QDA_WISH_TRACER)
         prctl(PR_SET_PTRACER, peer.pid, 0, 0, 0); /* without Yama an error, and not needed */
@@ -161,12 +189,17 @@ static long converse(struct connection *connection, struct qda_question *request
 {
     struct qda_answer answer;
     int interrupted = 0, received[DESCRIPTORS];
+    long lost = -ENODEV; /* the server is gone */
     request->number = ++connection->number;
     request->tid = connection->tid;
     request->wishes |= CHECKED ? QDA_WISH_REPORT : 0;
     connection->enclosed = structure_of(request);
     long result = send_request(connection, request);
     while (!result) {
+        if (interrupted && gives_up(connection)) {
+            lost = -EINTR;
+            break;
+        }
         long length = receive(connection, &answer, received);
         if (length == -EINTR) {
             /* A handler without SA_RESTART has run.  Whether that ends the call is decided by the
@@ -191,7 +224,7 @@ static long converse(struct connection *connection, struct qda_question *request
         }
     }
     disconnect(connection);
-    return -ENODEV; /* the server is gone */
+    return lost;
 }
 
 long qda_ask(struct qda_question *request, int *received)

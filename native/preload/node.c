@@ -88,6 +88,8 @@ int qda_open_node(const char *name, int flags)
     if (strlen(name) >= sizeof request.name)
         return returned(-ENOENT);
     int descriptor = ask_for_descriptor(&request);
+    if (descriptor == -EINTR) /* after which open would be tried again: the server is stopped */
+        descriptor = -ENODEV;
     if (descriptor >= 0 && !(flags & O_CLOEXEC))
         fcntl(descriptor, F_SETFD, 0);
     return returned(descriptor);

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -179,3 +180,67 @@ def test_server_that_is_killed_leaves_nothing_behind(
     assert process.returncode == 0
     # The caretaker and the DSPs end by themselves.
     until(lambda: not list(folder.iterdir()) and not processes_with(marker))
+
+
+IMPATIENT = """
+import signal, sys, qda
+session = qda.open("cdsp", device="/dev/accel/accel1")
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    print("asking", flush=True)
+    {what}
+except KeyboardInterrupt:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print("interrupted", flush=True)
+session.close()
+"""
+
+
+@pytest.mark.parametrize(
+    "what", ["session.alloc(4096)", 'qda.open("cdsp", device="/dev/accel/accel1")']
+)
+def test_ctrl_c_ends_the_wait_for_a_server_that_is_stopped(
+    what: str,
+) -> None:
+    """A server that runs is waited for, since it decides what a signal ends; one that is stopped
+    cannot."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # as paths of sockets have to be
+        serve = [sys.executable, "-c", PROGRAM, "serve", "--socket", f"{short}/socket"]
+        with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                assert server.stdout is not None
+                shown = [server.stdout.readline().strip() for _ in range(3)]
+                assignments = (line.removeprefix("export ").partition("=") for line in shown)
+                variables = {name: value.strip("'") for name, _, value in assignments}
+                _interrupt(server.pid, IMPATIENT.format(what=what), variables)
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
+                server.terminate()
+
+
+def _interrupt(server: int, code: str, variables: dict[str, str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment() | variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        try:
+            assert program.stdin is not None
+            assert program.stdout is not None
+            assert program.stdout.readline() == "ready\n"
+            os.kill(server, signal.SIGSTOP)
+            program.stdin.write("\n")
+            program.stdin.flush()
+            assert program.stdout.readline() == "asking\n"
+
+            def has_ended() -> bool:
+                program.send_signal(signal.SIGINT)
+                return program.poll() is not None
+
+            until(has_ended)
+            assert program.stdout.read() == "interrupted\n"
+        finally:
+            program.kill()
