@@ -2,7 +2,7 @@
 nothing is left.
 
 With QDA_EVERYWHERE in the environment opening and closing is tried at every instruction and in each
-dialect; otherwise at every seventh.
+dialect; otherwise at some of them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,22 @@ import qda
 from qda.client import RemoteModule, Session
 from qda.client.unheld import settle
 from qda.virtual import machine, profile_names
-from tests.counting import Echo
+from tests.small_modules import HOST, Echo
 from tests.striker import Striker
 from tests.system import Census, census
 
 EVERYWHERE = "QDA_EVERYWHERE" in os.environ
+
+ENOUGH = 100_000
+"""More places than there are."""
+
+EACH = range(1, ENOUGH)
+
+
+def every(step: int) -> range:
+    """Where to begin with steps of that size: at the first place, or at each, so that all are
+    reached."""
+    return range(1, 1 + step if EVERYWHERE else 2)
 
 
 @dataclass(frozen=True)
@@ -83,12 +94,17 @@ OPEN: dict[str, Callable[[], Session]] = {
 
 
 def strike_everywhere(
-    world: World, step: int, make: Callable[[], Any], give_back: Callable[[Any], None], ends: bool
+    world: World,
+    places: range,
+    make: Callable[[], Any],
+    give_back: Callable[[Any], None],
+    ends: bool,
 ) -> int:
-    """Interrupt the making, or the giving back, at one place after the other; returns how many."""
+    """Interrupt the making, or the giving back, at one place after the other; returns how many
+    there are."""
     give_back(make())
-    before, place = world.counted(), 1
-    while True:
+    before = world.counted()
+    for place in places:
         striker, raised = Striker(place), False
         made: Any = make() if ends else None
         closed = made
@@ -112,7 +128,7 @@ def strike_everywhere(
             assert world.counted() == before, striker.where
         if not striker.has_struck:
             return place
-        place += step
+    raise AssertionError("it is interrupted without end")
 
 
 @pytest.mark.parametrize("operation", MAKE)
@@ -121,34 +137,40 @@ def test_ctrl_c_anywhere_leaves_nothing_behind(world: World, operation: str) -> 
     has an owner before a handler can raise."""
     make, give_back = MAKE[operation]
     with warnings.catch_warnings(action="error"):
-        assert strike_everywhere(world, 1, lambda: make(world), give_back, False) > 5
+        assert strike_everywhere(world, EACH, lambda: make(world), give_back, False) > 5
 
 
 @pytest.mark.parametrize("operation", ["alloc", "map", "import", "load"])
 def test_ctrl_c_anywhere_in_an_end_is_raised_there(world: World, operation: str) -> None:
     """It is not swallowed, and what is closed a second time is closed for good."""
     make, give_back = MAKE[operation]
-    assert strike_everywhere(world, 1, lambda: make(world), give_back, True) > 5
+    assert strike_everywhere(world, EACH, lambda: make(world), give_back, True) > 5
 
 
+@pytest.mark.parametrize("first", every(7))
 @pytest.mark.parametrize("dialect", OPEN if EVERYWHERE else ["rfc"])
-def test_ctrl_c_anywhere_in_opening_leaves_no_protection_domain(world: World, dialect: str) -> None:
+def test_ctrl_c_anywhere_in_opening_leaves_no_protection_domain(
+    world: World, dialect: str, first: int
+) -> None:
     """Nor a bank, a lane or an object; and the DSP answers the next one."""
-    step = 1 if EVERYWHERE else 7
-    assert strike_everywhere(world, step, OPEN[dialect], close, False) > 50
+    places = range(first, ENOUGH, 7)
+    assert strike_everywhere(world, places, OPEN[dialect], close, False) > 50
 
 
+@pytest.mark.parametrize("first", every(7))
 @pytest.mark.parametrize("dialect", OPEN if EVERYWHERE else ["rfc"])
-def test_ctrl_c_anywhere_in_closing_hits_nobody_else(world: World, dialect: str) -> None:
+def test_ctrl_c_anywhere_in_closing_hits_nobody_else(
+    world: World, dialect: str, first: int
+) -> None:
     """The session is closed, and the exception is raised by `close` itself."""
-    step = 1 if EVERYWHERE else 7
-    assert strike_everywhere(world, step, OPEN[dialect], close, True) > 50
+    places = range(first, ENOUGH, 7)
+    assert strike_everywhere(world, places, OPEN[dialect], close, True) > 50
 
 
-def test_ctrl_c_anywhere_in_the_start_of_a_dsp_leaves_no_process() -> None:
+@pytest.mark.parametrize("first", every(151))
+def test_ctrl_c_anywhere_in_the_start_of_a_dsp_leaves_no_process(first: int) -> None:
     """Whatever has been started is ended, and the next open starts it again."""
-    place, struck = 1, True
-    while struck:
+    for place in range(first, ENOUGH, 151):
         striker = Striker(place)
         session: Session | None = None
         try:
@@ -165,13 +187,16 @@ def test_ctrl_c_anywhere_in_the_start_of_a_dsp_leaves_no_process() -> None:
         assert (counted.files, counted.objects, counted.banks) == (0, 0, 0), striker.where
         system.close()
         assert system.pids == [], striker.where
-        place += 1 if EVERYWHERE else 151
+        if not struck:
+            return
+    raise AssertionError("it is interrupted without end")
 
 
 OTHER = next(name for name in profile_names() if name != "generic")
 
 
-def test_ctrl_c_anywhere_in_the_close_of_a_full_session(world: World) -> None:
+@pytest.mark.parametrize("first", every(29))
+def test_ctrl_c_anywhere_in_the_close_of_a_full_session(world: World, first: int) -> None:
     """One that serves its DSP, with modules, mappings and buffers in it."""
 
     def full() -> Session:
@@ -188,10 +213,10 @@ def test_ctrl_c_anywhere_in_the_close_of_a_full_session(world: World) -> None:
             kept.clear()
 
     kept: list[object] = []
-    assert strike_everywhere(world, 1 if EVERYWHERE else 29, full, end, True) > 50
+    assert strike_everywhere(world, range(first, ENOUGH, 29), full, end, True) > 50
 
 
-class Host(qda.idl.load("interface host { long ask(); };", name="host.idl").Skeleton):  # type: ignore[misc]
+class Host(HOST.Skeleton):  # type: ignore[misc]
     """A module of the program."""
 
     def ask(self) -> None:
