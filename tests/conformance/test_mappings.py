@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from errno import EINVAL, ENODEV
 
@@ -258,7 +259,8 @@ def test_import_can_be_mapped(session_node: OpenNode, probe: int) -> None:
     descriptor = foreign_buffer(session_node)
     handle = import_fd(session_node, descriptor)
     name = descriptor if session_node.later else handle
-    os.pwrite(descriptor, b"here", 0)
+    with mmap.mmap(descriptor, PAGE) as mapped:  # a DMA-BUF takes no pwrite
+        mapped[:4] = b"here"
     address = map_on_dsp(session_node, name)
     assert peek(session_node, probe, address, 4) == b"here"
 
