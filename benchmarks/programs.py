@@ -185,7 +185,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     table.add_column("case")
     for column in columns():
         for way in WAYS:
-            table.add_column(f"{column}, {way}", justify="right")
+            table.add_column(f"{column}\n{way}", justify="right")
     found = {(row["case"], row["way"], row["column"]): row for row in result["calls"]}
     for case in dict.fromkeys(row["case"] for row in result["calls"]):
         shown = [found[case, way, column]["median_us"] for column in columns() for way in WAYS]
