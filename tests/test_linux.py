@@ -6,6 +6,7 @@ import errno
 import fcntl
 import mmap
 import os
+import platform
 import socket
 import threading
 
@@ -122,6 +123,21 @@ def test_the_peer_of_a_connection_is_known() -> None:
         assert (pid, uid) == (os.getpid(), os.getuid())
         assert f"Pid:\t{pid}\n" in _text(f"/proc/self/fdinfo/{pidfd}")
         os.close(pidfd)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no other C library gives back")
+def test_memory_that_is_free_is_given_back() -> None:
+    """Also what lies below something that is in use."""
+    held = [bytearray(5000) for _ in range(4000)]
+    before = resident_pages()
+    del held[:-1]
+    linux.trim_memory()
+    assert resident_pages() < before - 4000
+
+
+def resident_pages() -> int:
+    """How much memory this process has."""
+    return int(_text("/proc/self/statm").split()[1])
 
 
 def test_a_process_is_named_in_fifteen_bytes() -> None:
