@@ -5,12 +5,20 @@
  * another CPU than the one that the other side was last on, while fewer threads of this process
  * look than the machine has other CPUs, and as long as it finds something.
  *
- * Two sides that both sleep would go on so, as each finds the other asleep: so of those that have
- * given up, one call in 64 begins a row of trials, which look for longer than it takes to wake the
- * other side.  While one side is in such a row the other begins its own, and finds.  What was found
- * later than a usual look would have lasted is looked for as long the next time: to sleep would take
- * longer still.  Where nothing is found, rows begin ever more seldom.  The rules were measured: two
- * processes on one CPU made 1,600 calls a second with a long look and 200,000 with none.
+ * Two sides that both sleep would go on so, as each finds the other asleep: so of those that
+ * have given up, one call in 64 begins a row of trials, which look for longer than it takes to
+ * wake the other side.  While one side is in such a row the other begins its own, and finds.
+ * What was found later than a usual look would have lasted is looked for as long the next time:
+ * to sleep would take longer still.  Where nothing is found, rows begin ever more seldom.  The
+ * rules were measured: two processes on one CPU made 1,600 calls a second with a long look and
+ * 200,000 with none.
+ *
+ * Two sides on one CPU hand it to each other instead: a waiter yields it twice before it
+ * sleeps.  The other side then finds what there is, and nobody has to be woken: a call took 8.4
+ * us of the CPU where both slept, 6.8 so.  This, too, goes on only while it finds something
+ * soon.  Beside others that want the CPU, whoever has yielded it waits for their turns; and
+ * beside a caller that works between its calls, a fair scheduler gives it back at once to the
+ * other side, which has had less of it.
  *
  * In poll mode the client has asked for a longer look, which the same rules bound.
  *
@@ -240,13 +248,31 @@ void qda_choose_look(struct qda_waiter *waiter, uint32_t handle, uint32_t poll)
     }
 }
 
+/* Give the other side this CPU, which it was last on. */
+static int hand_over(struct qda_waiter *waiter, uint32_t number, const uint64_t *context)
+{
+    enum { TIMES = 2, SOON = 1000 };
+    uint64_t begun = qda_microseconds();
+    int found = 0;
+    for (int i = 0; i < TIMES && !found; i++) {
+        sched_yield();
+        found = qda_has_rung(waiter->other, number, context);
+    }
+    learn(&waiter->turns, found && qda_microseconds() - begun < SOON);
+    return found;
+}
+
 static int look_for(struct qda_waiter *waiter, uint32_t number, const uint64_t *context)
 {
     enum { PAUSES = 32 };
     uint32_t cpu = atomic_load_explicit(&waiter->other->cpu, memory_order_relaxed);
     int found = 0;
 
-    if (!waiter->patience || !cpu || cpu == this_cpu() || !is_worth(&waiter->looks))
+    if (!waiter->patience || !cpu)
+        return 0;
+    if (cpu == this_cpu())
+        return is_worth(&waiter->turns) && hand_over(waiter, number, context);
+    if (!is_worth(&waiter->looks))
         return 0;
     if (atomic_fetch_add(&looking, 1) < other_cpus()) {
         uint64_t begun = qda_microseconds(), passed = 0;

@@ -38,6 +38,7 @@ struct qda_waiter {
     struct qda_side *mine, *other;
     const _Atomic uint32_t *dead; /* the process's own mark */
     struct qda_habit looks; /* for the other side's bell, before sleeping */
+    struct qda_habit turns; /* handing the CPU over, before sleeping */
     struct qda_habit moments; /* waiting with the interpreter's lock */
     int sleep; /* read end of the pipe that the other side writes to */
     int wake; /* write end of the pipe that the other side sleeps on */
