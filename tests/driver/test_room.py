@@ -111,7 +111,7 @@ def test_many_small_buffers_are_passed(session: qda.Session) -> None:
         assert [first(holder, buffer) for buffer in buffers] == [i % 251 for i in range(1500)]
 
 
-@pytest.mark.parametrize("dialect", ["rfc", "v1"])
+@pytest.mark.parametrize("dialect", ["rfc", "v1", "legacy"])
 def test_what_is_used_call_after_call_is_told_once(
     machine: Machine, dialect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +209,7 @@ print(session.node, "good")
 
 
 @needs_library
-@pytest.mark.parametrize("dialect", ["rfc", "v1"])
+@pytest.mark.parametrize("dialect", ["rfc", "v1", "legacy"])
 def test_programs_that_call_directly_have_room(tmp_path: Path, dialect: str) -> None:
     """The lanes that they are lent name objects by themselves: that ends before memory is taken."""
     with serving(tmp_path, dialect=dialect) as system:

@@ -112,14 +112,16 @@ def hear(program: subprocess.Popen[str]) -> str:
 
 @pytest.mark.skipif(not IS_COMPILED, reason="lanes are lent where the core is compiled")
 @pytest.mark.parametrize("options", [(), ("--mixed",)], ids=["", "mixed"])
-@pytest.mark.parametrize("name", ["lanes", "announced"])
+@pytest.mark.parametrize(
+    ("name", "dialect"), [("lanes", "rfc"), ("lanes", "legacy"), ("announced", "rfc")]
+)
 def test_calls_need_no_server(
-    programs: Programs, tmp_path: Path, name: str, options: tuple[str, ...]
+    programs: Programs, tmp_path: Path, name: str, dialect: str, options: tuple[str, ...]
 ) -> None:
     """Inline, with a buffer, and with a structure that is announced longer than it is, while the
     server does not run."""
     with served(tmp_path, *options) as (server, variables):
-        program = start(variables, programs.build(name), "without_server")
+        program = start(variables, programs.build(name, dialect), "without_server")
         assert hear(program) == "ready"
         server.send_signal(signal.SIGSTOP)
         tell(program)

@@ -165,7 +165,8 @@ def _image(
     image = Argument(request.file, request.filelen, request.filefd)
     if not request.filelen:
         return image._replace(fd=0), None
-    if request.filefd == 0 or (file.descriptors and request.filefd < 0):
+    any_negative = file.descriptors and not file.images_need_fd
+    if request.filefd == 0 or (any_negative and request.filefd < 0):
         end = request.file + request.filelen
         if end >> 64:
             raise OSError(errno.EINVAL, "address and length of the image wrap")

@@ -39,13 +39,16 @@ class OpenFile:
     """What stands behind one descriptor of the device.  Thread-safe.
 
     `client_id` names it to the DSP; `descriptors` is True where buffers are named by DMA-BUF
-    descriptors instead of GEM handles (dialect V1).  `handle_of` says which handle an fd field
-    means, for a client that has mapped the buffer at an address.  `lent` holds the memory that its
-    protection domain was given to begin with.
+    descriptors instead of GEM handles (dialect V1, the older driver).  `handle_of` says which
+    handle an fd field means, for a client that has mapped the buffer at an address.  `lent` holds
+    the memory that its protection domain was given to begin with.
     """
 
     tags_calls = False
     """Whether the context id of every call names the kind of protection domain (spec 2.8)."""
+
+    images_need_fd = False
+    """Whether only fd 0 says that an image lies in no buffer, where these are descriptors."""
 
     def __init__(self, device: Device, client_id: int, descriptors: bool) -> None:
         self.device = device
@@ -131,6 +134,10 @@ class OpenFile:
                 handle = self.handle_of(fd, client, address)
             return self.hold(handle, uses)
 
+    def hold_argument(self, fd: int, client: Client, uses: Uses, address: int) -> Attachment:
+        """Hold the buffer that an argument of a call names, as `hold_fd`."""
+        return self.hold_fd(fd, client, uses, address)
+
     def name(self, number: int, attachment: Attachment, session: Session) -> None:
         """Let the core, and programs that call by themselves, find the object of an fd field, for
         the calls to come.  Where buffers are named by descriptors the core cannot: a number may
@@ -152,19 +159,26 @@ class OpenFile:
     def import_descriptor(self, descriptor: int, passed: bool = False) -> int:
         """The handle of a DMA-BUF, whose descriptor is owned from here on.  OSError EINVAL.
 
-        With `passed` the program asks for no handle, and does not give it back: a new one lasts
-        until its addresses are needed.
+        With `passed` the program asks for no handle, see `pass_buffer`.
         """
         with Uses() as uses:
             buffer = self.device.objects.adopt(descriptor, uses)
+            if passed:
+                return self.pass_buffer(buffer)
             with self.lock:
-                is_new = buffer not in self._numbers
                 number = self.add_handle(buffer, errno.ENODEV)
-                if not passed:
-                    self._passed.discard(number)
-                elif is_new:
-                    self._passed.add(number)
+                self._passed.discard(number)
                 return number
+
+    def pass_buffer(self, buffer: BufferObject) -> int:
+        """The handle of an object, which the caller holds, for a program that has asked for none
+        and does not give it back: a new one lasts until its addresses are needed."""
+        with self.lock:
+            is_new = buffer not in self._numbers
+            number = self.add_handle(buffer, errno.ENODEV)
+            if is_new:
+                self._passed.add(number)
+            return number
 
     def close_handle(self, number: int) -> None:
         """Remove a handle.  OSError EINVAL if there is none."""

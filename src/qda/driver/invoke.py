@@ -76,7 +76,7 @@ def _send(
 
     def resolve(argument: Argument, is_buffer: bool) -> Argument:
         address = argument.address if is_buffer else 0
-        attachment = file.hold_fd(argument.fd, client, call.uses, address)
+        attachment = file.hold_argument(argument.fd, client, call.uses, address)
         session.announce(attachment)
         file.name(argument.fd, attachment, session)
         return locate(argument, attachment, client) if is_buffer else select(argument, attachment)

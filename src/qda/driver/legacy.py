@@ -23,6 +23,7 @@ from qda.driver.handlers import Handlers
 from qda.driver.invoke import invoke, without_session
 from qda.driver.mapping import Mapping
 from qda.driver.memory import Client
+from qda.driver.objects import BufferObject
 from qda.driver.sharing import Uses
 from qda.errors import UNSUPPORTED, as_signed
 from qda.fastrpc import control as requests
@@ -51,27 +52,38 @@ class LegacyFile(OpenFile):
     """
 
     tags_calls = True
+    images_need_fd = True
 
     def __init__(self, device: Device, client_id: int, secure: bool) -> None:
-        super().__init__(device, client_id, descriptors=False)
+        super().__init__(device, client_id, descriptors=True)
         self.secure = secure
         if device.count(LegacyFile) >= limits.LEGACY_SESSIONS:
             raise OSError(errno.EBUSY, f"{device.name} has {limits.LEGACY_SESSIONS} open files")
         self.take_bank(errno.EBUSY)
 
     def hold_fd(self, fd: int, client: Client, uses: Uses, address: int = 0) -> Attachment:
-        """Hold the memory behind a DMA-BUF descriptor.
+        """Hold the memory behind a DMA-BUF descriptor, which is remembered nowhere.
 
-        Nothing remembers it: memory is mapped for the DSP as long as it is used (2.11).  OSError
-        EINVAL for anything that is no DMA-BUF.
+        OSError EINVAL for anything that is no DMA-BUF, ENOMEM.
         """
         with Uses() as made:
-            try:
-                with Section():
-                    buffer = self.device.objects.adopt(client.descriptor(fd), made)
-            except OSError as error:
-                raise OSError(errno.EINVAL, f"fd {fd} cannot be mapped: {error}") from error
+            buffer = self._adopt(fd, client, made)
             return self.take_bank(errno.EBUSY).attach(buffer, uses)
+
+    def hold_argument(self, fd: int, client: Client, uses: Uses, address: int) -> Attachment:
+        """The same, and the memory stays mapped until its addresses are needed (2.11): a call that
+        names it again, by whatever number, costs no more than others."""
+        with Uses() as made:
+            buffer = self._adopt(fd, client, made)
+            with self.lock:
+                return self.hold(self.pass_buffer(buffer), uses)
+
+    def _adopt(self, fd: int, client: Client, uses: Uses) -> BufferObject:
+        try:
+            with Section():
+                return self.device.objects.adopt(client.descriptor(fd), uses)
+        except OSError as error:
+            raise OSError(errno.EINVAL, f"fd {fd} cannot be mapped: {error}") from error
 
     def allocate(self, size: int, uses: Uses) -> Attachment:
         """Hold new memory, no more than the bank has room for.  OSError ENOMEM."""
