@@ -209,6 +209,34 @@ LOG_ROOM: Final = _processes.limit(
     "they fit into a slot",
     "a further call fetches more",
 )
+KEPT_LOG: Final = _processes.limit(
+    "KEPT_LOG",
+    64 * KIB,
+    "bytes of the log of a process that are told when it has died",
+    "the last lines say most; each process has so much memory for them",
+    "only the last ones are told",
+)
+KEPT_REPORT: Final = _processes.limit(
+    "KEPT_REPORT",
+    512 * KIB,
+    "bytes that a process says when it dies: what is mapped, and backtraces",
+    "it writes them to memory, which somebody else has to read",
+    "the rest is not told",
+)
+OBITUARY: Final = _processes.limit(
+    "OBITUARY",
+    32 * KIB,
+    "bytes of the words in which a process's end is told",
+    "they fit into a pipe, for which nobody waits",
+    "the rest is not told",
+)
+SYMBOL_FILE: Final = _processes.limit(
+    "SYMBOL_FILE",
+    256 * MIB,
+    "bytes of a file in which names for a backtrace are looked up",
+    "it is read whole, when a process has died",
+    "its places in a backtrace are numbers",
+)
 
 _host = Subject("What a DSP may ask of its host")
 
@@ -375,6 +403,20 @@ LAST_WORDS: Final = _waiting.limit(
     "seconds that a host has to take the log of a session that ends",
     "an end should not wait for readers",
     "the messages are lost",
+)
+SYMBOL_TIME: Final = _waiting.limit(
+    "SYMBOL_TIME",
+    2.0,
+    "seconds that addr2line has for the places of a backtrace in one file",
+    "who has lost a process waits for the words",
+    "they are given without lines",
+)
+EPITAPH: Final = _waiting.limit(
+    "EPITAPH",
+    5.0,
+    "seconds to wait for the words in which a process's end is told",
+    "they are made by the processor, which looks up names",
+    "the end is told without them",
 )
 BOOT: Final = _waiting.limit(
     "BOOT",

@@ -39,7 +39,7 @@ class Recorder:
     def __init__(self, node: Node, heap: int = 0) -> None:
         self.node, self.name, self.path, self.heap = node, node.name, node.path, heap
         self.codes: list[int] = []
-        self.handed_over = node.handed_over
+        self.handed_over, self.obituary = node.handed_over, None
 
     def neighbour(self, path: str) -> Node:
         if self.heap:

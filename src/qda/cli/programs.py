@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -30,6 +31,7 @@ from qda.shim.launch import (
 from qda.shim.unseen import UnseenPrograms
 
 if TYPE_CHECKING:
+    from qda.fastrpc.obituary import Obituary
     from qda.shim.server import DeviceServer
     from qda.shim.trace import Tracer
     from qda.virtual import Machine
@@ -139,6 +141,8 @@ def _server(
     with ExitStack() as stack:
         machine = Machine(profile)
         stack.callback(machine.close)
+        for device in machine.devices.values():
+            device.report = partial(_tell_death, device.name)
         server = DeviceServer(
             machine,
             at,
@@ -150,6 +154,12 @@ def _server(
         )
         stack.callback(server.close)
         yield server
+
+
+def _tell_death(domain: str, process: int, words: Obituary) -> None:
+    """Say how a protection domain has died, and whose it was: its program gets a number."""
+    told = "\n".join(words.report)
+    print(f"qda: process {process}, {domain}: {told}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _tracer(options: Served, machine: Machine, stack: ExitStack) -> Tracer | None:

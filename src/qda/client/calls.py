@@ -9,8 +9,8 @@ from qda.client.device import DeviceFile
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
     DSP_OFFSET,
+    PROCESS_DIED,
     CallTimeout,
-    DspError,
     Refusal,
     UsageError,
     UsageTypeError,
@@ -83,9 +83,10 @@ class Calls:
             plan = make_plan(method, ins, results, in_handles, out_handles, self._file.find)
             status = self._issue(operation, handle, plan, timeout)
         if status:
-            # Only what has the DSP's offset has been said by its runtime, with a line in the log.
-            log = self._log() if status & DSP_OFFSET == DSP_OFFSET else ()
-            raise DspError(operation, self._file.domain, status, log=log)
+            # Only what has the DSP's offset has been said by its runtime, with a line in the log; a
+            # process that has died may have left some, too.
+            said = status & DSP_OFFSET == DSP_OFFSET or status == PROCESS_DIED
+            raise self._file.refused(operation, status, self._log() if said else ())
         return results
 
     def call(
@@ -111,7 +112,7 @@ class Calls:
         plan = make_plan(method, ins, outs, (), (), self._file.find)
         status = self._issue(operation, handle, plan, None)
         if status:
-            raise DspError(operation, self._file.domain, status)
+            raise self._file.refused(operation, status)
 
     def status_of(
         self, handle: int, method: int, ins: Sequence[Bytes], outs: Sequence[Bytes]

@@ -14,13 +14,21 @@ import os
 import struct
 import threading
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import ClassVar, TypeVar, overload
 
 from qda.client.buffer import Buffer, Place
 from qda.client.node import Node, issue
 from qda.client.plan import Plan, emit_elements
 from qda.core import Emitter
-from qda.errors import DeviceError, DspError, UsageError, as_unsigned
+from qda.errors import (
+    BAD_STATE,
+    PROCESS_DIED,
+    DeviceError,
+    DspError,
+    UsageError,
+    as_unsigned,
+)
 from qda.fastrpc.mapping import MapKind
 from qda.interrupts import Section, made_whole
 from qda.layout import Record
@@ -83,8 +91,17 @@ class DeviceFile(abc.ABC):
         except OSError as error:
             raise self.refusal(operation, error) from error
         if result:
-            raise DspError(operation, self.domain, as_unsigned(result))
+            raise self.refused(operation, as_unsigned(result))
         return request
+
+    def refused(self, operation: str, status: int, log: Sequence[str] = ()) -> DspError:
+        """What a program is told of a status of the DSP; if its process has died, how."""
+        words = self.node.obituary if status in (PROCESS_DIED, BAD_STATE) else None
+        error = DspError(operation, self.domain, status, words.sentence if words else "", log)
+        error.is_aftermath = status == BAD_STATE
+        if words is not None:
+            error.tell_death(words.backtrace)
+        return error
 
     def refusal(self, operation: str, error: OSError) -> DeviceError:
         """What a program is told of an error of the node: whose it is, or that it is closed."""
@@ -93,7 +110,15 @@ class DeviceFile(abc.ABC):
         if error.errno == errno.ENODEV and os.getpid() != self._process:
             words = f"this session belongs to process {self._process}: open one in this process"
             return DeviceError(operation, self.domain, errno.ENODEV, words)
-        return DeviceError.of(operation, self.domain, error)
+        if error.errno not in (errno.ENODEV, errno.EPIPE):
+            return DeviceError.of(operation, self.domain, error)
+        end = self.node.obituary
+        said = f"the DSP is gone: {end.sentence}" if end is not None else ""
+        refusal = DeviceError(operation, self.domain, error.errno, said)
+        refusal.is_aftermath = True
+        if end is not None:
+            refusal.tell_death(end.backtrace)
+        return refusal
 
     @abc.abstractmethod
     def attach(self) -> None:

@@ -8,7 +8,7 @@ from typing import NoReturn, Self, TypeVar
 from qda.client.calls import Calls
 from qda.client.plan import Bytes, HandleLike
 from qda.client.unheld import leave
-from qda.errors import BAD_HANDLE, DspError, UsageTypeError
+from qda.errors import BAD_HANDLE, DspError, Refusal, UsageTypeError
 from qda.interrupts import Section
 from qda.pending import Pending, start
 
@@ -53,11 +53,19 @@ class RemoteModule:
         return start(call)
 
     def close(self) -> None:
-        """Close the module on the DSP; idempotent.  DspError if its close method fails."""
+        """Close the module on the DSP; idempotent.  DspError if its close method fails.
+
+        Nothing is left to close of a process that has died: what lost it has said so.
+        """
         with Section():
             close, self._close = self._close, None
-            if close is not None:
+            if close is None:
+                return
+            try:
                 close()
+            except Refusal as error:
+                if not error.is_aftermath:
+                    raise
 
     def __del__(self) -> None:
         if self._close is not None and self._calls.is_open:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from qda import limits
 from qda.errors import DeviceError
+from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Section, at_wait
 from qda.layout import Record
 from qda.linux import ioctl
@@ -59,6 +60,12 @@ class Node(Protocol):
         """Map `length` bytes at a fake offset of the device, as an object of `kind`.  OSError."""
         ...
 
+    @property
+    def obituary(self) -> Obituary | None:
+        """How the process of the node's session has died; None if it has not, or nobody can tell.
+        Waits for who can."""
+        ...
+
     def close(self) -> None:
         """Close the node and everything made through it; idempotent."""
         ...
@@ -82,6 +89,8 @@ class KernelNode:
     """A descriptor of a device node.  DeviceError if it cannot be opened."""
 
     handed_over = None
+    obituary = None
+    """A kernel's driver tells nothing; `qda run` tells it at its standard error."""
 
     def __init__(self, path: str, access: int = os.O_RDWR) -> None:
         self.name = self.path = path

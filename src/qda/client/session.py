@@ -68,9 +68,10 @@ class Session:
         self._logger = logging.getLogger(f"qda.dsp.{file.domain}")
         self._memory = SessionMemory(file)
         self._process = os.getpid()
+        self._mourned = self._buried = False
         # Nothing of it holds the session, so that it goes when the program drops it.
-        read_log = WeakMethod(self.read_log)
-        self.calls = Calls(file, lambda: (read_log() or list[str])())
+        take_log = WeakMethod(self._take_log)
+        self.calls = Calls(file, lambda: (take_log() or list[str])())
         self.manager = ModuleManager(self.calls.call, file.domain)
         self.loader = Loader(self.calls.call_without_log, file.domain, file.node.handed_over)
         self._host = HostService(self, self.calls.status_of, self._memory, file.domain)
@@ -167,9 +168,26 @@ class Session:
         """Take what the DSP has logged for this session since the last time; oldest line first.
 
         The lines also go to the logger `qda.dsp.DOMAIN`, where they are already if the session
-        serves its DSP.  A DSP without such a log has no lines.
+        serves its DSP.  If its process has died, how it died stands at the end.  A DSP without such
+        a log has no lines.
         """
+        words = self._file.node.obituary
+        lines = self._take_log()
+        if words is not None and not self._buried:
+            self._buried = True
+            lines += words.report
+            for line in words.report:
+                self._logger.info("%s", line)
+        return lines
+
+    def _take_log(self) -> list[str]:
+        """The lines that the DSP has logged, those that a process has left when it died included;
+        not how it died, which an error says."""
         lines = self.loader.read_log()
+        words = self._file.node.obituary
+        if words is not None and not self._mourned:
+            self._mourned = True
+            lines += words.log
         for line in lines if not self._host.serves else ():
             self._logger.info("%s", line)
         return lines

@@ -17,6 +17,7 @@ from qda.driver.objects import Objects
 from qda.driver.session import Session
 from qda.driver.sharing import Uses
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Section
 from qda.rpmsg import Channel
 
@@ -90,6 +91,8 @@ class Device:
         self.memory = ContextBank(0)
         self.objects = Objects()
         self.session_type = Session  # a tracer's puts itself here
+        self.report: Callable[[int, Obituary], None] | None = None
+        """Who is told how a protection domain has died, and of which process it was."""
         self._boot = boot
         self._lock = threading.RLock()
         self._client_ids = itertools.count(1)

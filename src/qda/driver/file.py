@@ -230,6 +230,9 @@ class OpenFile:
         session = start(self.device.channel, self.client_id, kind, bank, tag)
         session.poll(self._poll_in(kind))
         session.when_needed(self._let_go)
+        report = self.device.report
+        if report is not None:
+            session.when_told(lambda words: report(self.process, words))
         return session
 
     def set_polls(self, polls: bool) -> None:

@@ -25,6 +25,7 @@ from qda.driver.leases import Direct
 from qda.driver.memory import Client, LocalClient
 from qda.driver.peer import Died
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Section, deadline
 from qda.layout import Record
 from qda.memory import ClientAddress
@@ -58,6 +59,12 @@ class Front(Protocol):
     def at_once(self, client: LocalClient, code: int, data: bytearray) -> int | None:
         """Carry out an ioctl of this process whose structure is at hand, and which needs no more
         than the core; its result as that of `ioctl`, None if it has to go there."""
+        ...
+
+    @property
+    def obituary(self) -> Obituary | None:
+        """How the protection domain of the node's session has died; None if it has not, or nobody
+        can tell."""
         ...
 
     def close(self, client: Client | None = None) -> None:
@@ -175,6 +182,11 @@ class FileFront(Generic[F]):
             return -errno.EIO if session is None else session.leases.lost()
         except OSError as error:
             return self.failed(error)
+
+    @property
+    def obituary(self) -> Obituary | None:
+        """See `Front.obituary`."""
+        return None if self.file.session is None else self.file.session.obituary
 
     def failed(self, error: OSError) -> int:
         """The result of a command that has failed."""

@@ -38,6 +38,10 @@ class HeapFront:
         """See `Front.at_once`: there is no core here."""
         return None
 
+    @property
+    def obituary(self) -> None:
+        """See `Front.obituary`: there is nobody who could die."""
+
     def close(self, client: Client | None = None) -> None:
         """See `Front.close`."""
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 from qda.driver.front import Front
 from qda.driver.memory import LocalClient
 from qda.errors import DeviceError, is_errno
+from qda.fastrpc.obituary import Obituary
 from qda.linux import address_of, mark_process
 from qda.memory import ClientAddress
 from qda.uapi import ioctl_size
@@ -88,6 +89,12 @@ class LocalNode:
         if not self._mark[0]:
             self._refuse()
         return self._front.mmap(length, offset, kind)
+
+    @property
+    def obituary(self) -> Obituary | None:
+        """How the process of the node's session has died; None if it has not, or nobody can
+        tell."""
+        return self._front.obituary if self._mark[0] else None
 
     def _refuse(self) -> None:
         if self._closed:

@@ -15,6 +15,7 @@ from qda import limits
 from qda.driver.banks import Attachment
 from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Section
 from qda.rpmsg import Bells, Channel, Link, PeerGone, PoolMemory
 
@@ -68,6 +69,8 @@ class Peer:
             raise OSError(errno.ENODEV, "the DSP is gone") from error
         self.pool = self._link.pool
         self._mourners: list[Callable[[], None]] = []
+        self._report: Callable[[Obituary], None] | None = None
+        self._reporting = threading.Lock()
         self._link.when_gone(self._end)
 
     def when_dead(self, mourn: Callable[[], None]) -> None:
@@ -82,6 +85,24 @@ class Peer:
     def _end(self) -> None:
         self._die()
         self.pool.kill()
+        if self._report is not None:  # the words come later
+            threading.Thread(target=self._tell_report, daemon=True, name="qda obituary").start()
+
+    def when_told(self, report: Callable[[Obituary], None]) -> None:
+        """Have `report` called, in some thread, with the words in which its death is told."""
+        self._report = report
+
+    def _tell_report(self) -> None:
+        with self._reporting:
+            report, self._report = self._report, None
+            words = Obituary.unpack(self._link.obituary()) if report is not None else None
+            if report is not None and words is not None:
+                report(words)
+
+    @property
+    def obituary(self) -> Obituary | None:
+        """How it has died; waits for who can tell.  None if it has not, or nobody can."""
+        return Obituary.unpack(self._link.obituary()) if self.dead and self._connected else None
 
     @property
     def patience(self) -> int:
@@ -228,6 +249,7 @@ class Peer:
             self._channel.disconnect(self.client_id)
         except OSError as error:
             _log.debug("disconnect of client %d: %s", self.client_id, error)
+        self._tell_report()  # by now the processor has said what there is to say
         self._die()
         self._link.hang_up()
 

@@ -19,6 +19,7 @@ from qda.driver.peer import Peer
 from qda.driver.sharing import Uses
 from qda.errors import PROCESS_DIED
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Deadline, Section, deadline
 from qda.rpmsg import Channel, PeerGone, PoolMemory
 
@@ -98,6 +99,15 @@ class Session:
     def refuse_if_dead(self) -> None:
         """Died, or OSError ENODEV, if no call can be answered any more."""
         self._peer.refuse_if_dead()
+
+    @property
+    def obituary(self) -> Obituary | None:
+        """How the protection domain has died, see `Peer.obituary`."""
+        return self._peer.obituary
+
+    def when_told(self, report: Callable[[Obituary], None]) -> None:
+        """See `Peer.when_told`."""
+        self._peer.when_told(report)
 
     def name(self, number: int, attachment: Attachment) -> None:
         """Let the core find an object by a handle, which does not name one for it yet."""

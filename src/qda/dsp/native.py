@@ -24,11 +24,14 @@ import os
 import threading
 import types
 import weakref
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from qda.dsp.black_box import knows_exceptions
 from qda.dsp.remote_arg import RemoteArgument, remote_arguments
 from qda.dsp.runtime import LengthOf, call_running, load_runtime, supply_runtime
 from qda.dsp.skeleton import DspServices, Skeleton
@@ -94,12 +97,18 @@ class NativeLibrary:
             hint = f"; {missing}" if missing and "undefined symbol" in words else ""
             raise StatusError(UNABLE_TO_LOAD, f"{words}{hint}") from error
         supply_runtime(self._library, services)
+        knows_exceptions(self._library)
         self._lock = threading.Lock()
         self._running, self._closed = 0, False
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str, services: DspServices) -> NativeLibrary:
-        """A library whose file is elsewhere.  StatusError UNABLE_TO_LOAD."""
+    def from_bytes(
+        cls, data: bytes, name: str, services: DspServices, file: Path | None = None
+    ) -> NativeLibrary:
+        """A library whose file has been read; it is loaded from there if it is `file` of this
+        machine, so that debuggers find it.  StatusError UNABLE_TO_LOAD."""
+        if file is not None and _may_load(file, data):
+            return cls(file, name, services)
         descriptor = sealed_memory(name[-200:], data, _SEALS)
         try:
             return cls(f"/proc/self/fd/{descriptor}", name, services)
@@ -148,6 +157,30 @@ class NativeLibrary:
         if self._closed and not self._running and self._library is not None:
             library, self._library = self._library, None
             unload(library)
+
+
+_loaded_files: dict[tuple[int, int], int] = {}
+"""Files that this process has loaded libraries from, with digests of what was in them."""
+
+
+def _may_load(file: Path, data: bytes) -> bool:
+    """Whether loading a file gives a library of these bytes, and of its own.  One that was loaded
+    once may stay for ever (those of C++ do), whatever its file becomes; and the same file loaded
+    for another protection domain of this process would be the same library."""
+    try:
+        status = file.stat()
+        digest = zlib.crc32(data)
+        if status.st_size != len(data) or zlib.crc32(file.read_bytes()) != digest:
+            return False
+    except OSError:
+        return False
+    before = _loaded_files.setdefault((status.st_dev, status.st_ino), digest)
+    return before == digest and not _is_mapped(status.st_ino, file)
+
+
+def _is_mapped(inode: int, file: Path) -> bool:
+    with open("/proc/self/maps", "rb") as maps:
+        return any(f" {inode} ".encode() in line and bytes(file) in line for line in maps)
 
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE

@@ -12,6 +12,7 @@ import threading
 
 from qda import limits
 from qda.core import Arguments, Server
+from qda.dsp.black_box import KeptLog
 from qda.dsp.builtin import BuiltInLoader
 from qda.dsp.call import arguments_of
 from qda.dsp.files import FileLoader
@@ -83,6 +84,7 @@ class Process:
         handed_over: dict[str, type] | None = None,
     ) -> None:
         self.kind = kind
+        self._kept_log: KeptLog | None = None
         self.handed_over = {} if handed_over is None else handed_over
         self.space = AddressSpace(window)
         self.running = Running()
@@ -193,9 +195,13 @@ class Process:
 
     # Life of sessions.
 
+    def keep_log(self, kept: KeptLog) -> None:
+        """Keep what the session that begins logs, if the process is its own."""
+        self._kept_log = kept if self.kind is ProtectionDomain.USER else None
+
     def open(self, client_id: int, control: Endpoint) -> Session:
         """A session begins; its control endpoint is `control`."""
-        session = self._sessions[client_id] = Session(client_id, control)
+        session = self._sessions[client_id] = Session(client_id, control, self._kept_log)
         return session
 
     def start(self, event: LifeEvent) -> None:

@@ -16,10 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 
+from qda.dsp.black_box import BlackBox, handler
 from qda.dsp.boot import Boot
 from qda.dsp.domains import Domains
 from qda.dsp.orphans import end_orphans
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.obituary import Obituary
 from qda.linux import adopt_orphans, die_with_parent, name_process, trim_memory
 from qda.rpmsg import Endpoint, Frame, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
@@ -29,29 +31,42 @@ __all__ = ["main"]
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A protection domain: its process, and the endpoint by which it is given sessions.
-
-    `siblings` are the processes of all protection domains.
+    """A protection domain: its process, the endpoint by which it is given sessions, and what tells
+    how it has died.  `siblings` are the processes of all protection domains.
     """
 
     pid: int
     watch: int
     supervisor: Endpoint
+    box: BlackBox
     siblings: set[int]
 
     def close(self) -> None:
         os.close(self.watch)
         self.supervisor.close()
+        self.box.close()
 
-    def destroy(self) -> None:
-        """Kill the process, with all that it has forked, and wait until they are gone."""
+    def destroy(self) -> Obituary | None:
+        """Kill the process, with all that it has forked, and wait until they are gone; how it has
+        ended, if it has died before."""
+        dead = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         for kill in (os.killpg, os.kill):  # its group, or before it had one
             with suppress(ProcessLookupError, PermissionError):
                 kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        status = os.waitpid(self.pid, 0)[1]
         self.siblings.discard(self.pid)
         end_orphans(but=self.siblings)
-        self.close()
+        try:
+            # It may have been about to end, its descriptors closed: then it has its own status.
+            return _obituary(status, self.box) if dead or status != signal.SIGKILL else None
+        finally:
+            self.close()
+
+
+def _obituary(status: int, box: BlackBox) -> Obituary:
+    from qda.dsp.ending import obituary  # for those who need it: it looks up names
+
+    return obituary(status, *box.read())
 
 
 class Processor:
@@ -70,7 +85,9 @@ class Processor:
         # Protection domains begin with what is made here: they open sooner, and share it.
         without_debugger()
         self._process = Process(ProtectionDomain.USER, boot.domain, boot.capabilities)
-        self._serving = Serving(self._process, die=_die)
+        self._serving = Serving(self._process, die=self._die)
+        self._box: BlackBox | None = None
+        """In a protection domain: its own."""
 
     def run(self) -> None:
         """Serve the driver until it, the owner or the root protection domain is gone."""
@@ -107,7 +124,12 @@ class Processor:
 
     def _fork(self, kind: ProtectionDomain, opening: Frame | None, descriptors: list[int]) -> Child:
         """Start a protection domain; it inherits the descriptors for its session."""
-        near, far = Endpoint.pair()
+        box = BlackBox()
+        try:
+            near, far = Endpoint.pair()
+        except OSError:
+            box.close()
+            raise
         parent = os.getpid()
         pid = os.fork()
         if pid:
@@ -118,13 +140,14 @@ class Processor:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 near.close()
+                box.close()
                 raise
             self._pids.add(pid)
-            return Child(pid, watch, near, self._pids)
+            return Child(pid, watch, near, box, self._pids)
         status = 1
         try:
             near.close()
-            if self._enter(kind, parent):
+            if self._enter(kind, parent, box):
                 if opening is not None:
                     self._serving.serve_alone(opening, descriptors)
                 self._serving.serve(far)
@@ -134,7 +157,7 @@ class Processor:
         finally:
             os._exit(status)
 
-    def _enter(self, kind: ProtectionDomain, parent: int) -> bool:
+    def _enter(self, kind: ProtectionDomain, parent: int, box: BlackBox) -> bool:
         """Become a protection domain: what is the processor's is let go of.  Whether it lives."""
         die_with_parent()
         name_process(f"qda {self._boot.domain} {kind.name.lower()}")
@@ -144,16 +167,21 @@ class Processor:
         os.setpgid(0, 0)
         self._channel.close()
         os.close(self._owner)
+        self._domains.disown()
         for child in self._domains.children.values():
             child.close()
         self._process.kind = kind
+        self._box = box
+        self._process.keep_log(box.watch())
         # What a skeleton forks must not hold our ends: their end tells the driver of our death.
         os.register_at_fork(after_in_child=self._serving.disown)
         return True
 
-
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    def _die(self) -> None:
+        """End a protection domain, as by a fault."""
+        if self._box is not None:
+            self._box.note("asked its client has asked")
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(descriptor: int, warm: Sequence[str]) -> None:
@@ -164,6 +192,7 @@ def main(descriptor: int, warm: Sequence[str]) -> None:
     """
     channel = Endpoint.adopt(descriptor)
     owner = os.pidfd_open(os.getppid())
+    handler()
     for name in ("qda.dsp.serving", "cloudpickle", *warm):
         with suppress(ImportError):
             import_module(name)

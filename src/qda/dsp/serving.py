@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 
 from qda.core import BLOCK, LANES, Arguments, Server, lane_address
+from qda.dsp.black_box import stack_for_handler
 from qda.dsp.process import Process, Served
 from qda.dsp.runtime import lane_serves
 from qda.dsp.session import ClientFault, Session
@@ -146,6 +147,7 @@ class Serving:
         self, session: Session, words: mmap.mmap, number: int, bells: Bells, patience: int
     ) -> None:
         process = self._process
+        stack_for_handler()
         server = Server(
             process.space.bus,
             lane_address(address_of(words), number),

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import collections
 import enum
 import logging
 import os
@@ -24,8 +23,10 @@ from typing import Final
 
 from qda import limits
 from qda.core import Server
+from qda.dsp.black_box import KeptLog
 from qda.dsp.hostlog import HostLog
 from qda.dsp.reverse_calls import ReverseCalls
+from qda.dsp.unread_log import UnreadLog
 from qda.errors import BAD_STATE, StatusError, as_signed
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostlog import Level
@@ -102,14 +103,14 @@ class ClientFault(StatusError):
 class Session:
     """A client's session.  Thread-safe."""
 
-    def __init__(self, client_id: int, control: Endpoint) -> None:
+    def __init__(self, client_id: int, control: Endpoint, kept: KeptLog | None = None) -> None:
         self.client_id, self.control = client_id, control
         self.state = LIFE.start
         self._answered = _ANSWERED[self.state]
         self.reverse_calls = ReverseCalls()
         self._lock = threading.Lock()
         self._lanes: list[Server] = []
-        self._log: collections.deque[str] = collections.deque(maxlen=limits.LOG_LINES)
+        self._log = UnreadLog(kept)
         self._host_log = HostLog(self.reverse_calls)
 
     # Its life.
@@ -185,21 +186,16 @@ class Session:
 
     def write_log(self, record: logging.LogRecord, text: str) -> None:
         """Put a record into the log, and send it to the host."""
-        self._log.extend(text.splitlines())
+        for line in text.splitlines():
+            self._log.put(line)
         level, place = Level.from_python(record.levelno), os.path.basename(record.pathname)
         words = text.partition(" ")[2]  # the host has the level in its record
         self._host_log.put(level, place, record.lineno, threading.get_native_id(), words)
 
     def take_log(self, room: int) -> bytes:
         """Lines that the client has not read yet, as many as fit; each with its newline."""
-        lines: list[bytes] = []
-        while self._log:
-            line = self._log[0].encode("utf-8", "replace")[: limits.LOG_LINE] + b"\n"
-            if len(line) > room:
-                break
-            room -= len(line)
-            lines.append(line)
-            self._log.popleft()
+        lines = self._log.take(room)
+        for _ in lines:
             self._host_log.forget()
         return b"".join(lines)
 

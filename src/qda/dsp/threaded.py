@@ -43,6 +43,7 @@ class _Child:
     supervisor: Endpoint
 
     def destroy(self) -> None:
+        """See `qda.dsp.domains.Child`: if it dies, so does the program."""
         self.supervisor.close()
 
 

@@ -28,6 +28,9 @@ class Refusal(QdaError):
         cause: what usually leads to the code.
         next_step: what to do about it.
         log: lines of the DSP's log that belong to the operation, oldest first.
+        is_aftermath: whether it says no more than that the process on the DSP had ended before.
+        backtrace: where the process on the DSP was when it died, in C and in Python; a note of the
+            exception, which tracebacks show.
     """
 
     def __init__(
@@ -46,6 +49,16 @@ class Refusal(QdaError):
         self.cause = explanation.cause
         self.next_step = explanation.next_step
         self.log = tuple(log)
+        self.is_aftermath = False
+        self.backtrace: tuple[str, ...] = ()
+
+    def tell_death(self, backtrace: Iterable[str]) -> None:
+        """Say that the process has died, where it was."""
+        self.backtrace = tuple(backtrace)
+        self.next_step = "open a new session"
+        if self.backtrace:
+            self.add_note("\n".join(self.backtrace))
+            self.next_step = "mend what the backtrace shows, then open a new session"
 
     def __str__(self) -> str:
         """Return the message; its first line is complete in itself."""

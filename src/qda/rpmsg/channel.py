@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -96,13 +97,30 @@ class Link:
     """A session's connection to its protection domain: a control endpoint, and lanes, behind each
     of which stands a thread of the protection domain.
 
-    `pool` has the lanes; they are numbered from 1.  `patience` is that of the channel.
+    `pool` has the lanes; they are numbered from 1.  `patience` is that of the channel.  On the
+    descriptor `end`, if there is one, the processor tells how the protection domain has died.
     """
 
-    def __init__(self, control: Control, pool: Pool, patience: int, watch: Watch) -> None:
+    def __init__(
+        self, control: Control, pool: Pool, patience: int, watch: Watch, end: int = -1
+    ) -> None:
         self.control, self.pool = control, pool
         self.patience, self._watch = patience, watch
         self._bells: list[Bells] = []
+        self._end = end
+        self._told: bytes | None = None
+        self._telling = threading.Lock()
+
+    def obituary(self) -> bytes:
+        """What the processor tells of the end of the protection domain, which has died; waits for
+        it a while.  Empty if it has not died, or nobody can tell."""
+        with self._telling:
+            if self._told is None and self._end >= 0:
+                poll = select.poll()
+                poll.register(self._end, select.POLLIN)
+                said = poll.poll(limits.EPITAPH * 1000)
+                self._told = os.read(self._end, limits.OBITUARY) if said else b""
+            return self._told or b""
 
     def when_gone(self, gone: Callable[[], None]) -> None:
         """Have `gone` called, in a thread of the channel, when the other end has gone."""
@@ -179,6 +197,10 @@ class Link:
     def _close_bells(self) -> None:
         while self._bells:
             self._bells.pop().close()
+        with self._telling:
+            end, self._end = self._end, -1
+            if end >= 0:
+                os.close(end)
 
 
 class Channel:
@@ -199,18 +221,21 @@ class Channel:
         refuses.
         """
         near, far = Endpoint.pair()
+        end, mourner = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             frame = Frame(Operation.OPEN, client_id, 0, kind)
-            self._control.request(frame, [far.fileno(), memory.descriptor])
+            self._control.request(frame, [far.fileno(), memory.descriptor, mourner])
         except BaseException as error:
             near.close()
+            os.close(end)
             if not isinstance(error, OSError) or isinstance(error, TimeoutError):
                 self._control.tell(Frame(Operation.CLOSE, client_id))  # it may come up after all
             raise
         finally:
             far.close()
+            os.close(mourner)
         pool = Pool(memory.address, memory.device, client_id, tag)
-        return Link(Control(near), pool, self._patience, self._watch)
+        return Link(Control(near), pool, self._patience, self._watch, end)
 
     def disconnect(self, client_id: int) -> None:
         """Destroy what is left of a session on the DSP.  PeerGone if all of it is.

@@ -1,6 +1,6 @@
 """Frames: what the two ends of the transport tell each other about the transport itself.
 
-    to the processor   OPEN client, kind, [control endpoint, pool]   a session begins
+    to the processor   OPEN client, kind, [endpoint, pool, mourner]  a session begins
                        CLOSE client                                  destroy its process
     to a session       LANES first, patience, [sleep, wake, ...]     more lanes to serve
                        ANNOUNCE address, size, [memory]              may appear in messages
@@ -8,7 +8,9 @@
 
 Each frame has a number, and is answered with that number and 0 or an errno when its effect is
 complete.  So an answer that comes when nobody waits any more is not taken for another's.
-Descriptors in brackets travel with the frame.
+Descriptors in brackets travel with the frame.  The mourner is a pipe, and need not be there: the
+processor keeps it, and writes to it how the process has died, if it does
+(`qda.fastrpc.obituary`); the process itself gets the other two.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ class Operation(enum.IntEnum):
 
 
 _DESCRIPTORS = {
-    Operation.OPEN: range(2, 3),
+    Operation.OPEN: range(2, 4),
     Operation.LANES: range(2, limits.DESCRIPTORS + 1, 2),
     Operation.ANNOUNCE: range(1, 2),
 }

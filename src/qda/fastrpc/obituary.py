@@ -1,0 +1,40 @@
+"""How a process of the DSP ended: what the DSP says of it, for whoever asks.
+
+Only our DSP says it, see `qda.dsp.ending`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Obituary"]
+
+_PART, _LINE = "\0", "\n"
+
+
+class Obituary(NamedTuple):
+    """One sentence; the backtraces of C and Python, and the lines of the session's log that its
+    client has not read, the oldest first."""
+
+    sentence: str
+    backtrace: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
+
+    def pack(self) -> bytes:
+        """As a message."""
+        parts = (self.sentence, _LINE.join(self.backtrace), _LINE.join(self.log))
+        return _PART.join(part.replace(_PART, " ") for part in parts).encode("utf-8", "replace")
+
+    @classmethod
+    def unpack(cls, message: bytes) -> Obituary | None:
+        """The inverse of `pack`, as far as the message goes; None for an empty one."""
+        sentence, _, rest = message.decode("utf-8", "replace").partition(_PART)
+        backtrace, _, log = rest.partition(_PART)
+        if not sentence:
+            return None
+        return cls(sentence, tuple(backtrace.splitlines()), tuple(log.splitlines()))
+
+    @property
+    def report(self) -> list[str]:
+        """The sentence and the backtraces, as lines."""
+        return [self.sentence, *self.backtrace]
