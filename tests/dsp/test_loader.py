@@ -18,6 +18,8 @@ from qda.client import Session
 from qda.dsp.files import check_library
 from qda.dsp.native import NativeLibrary, NativeModule
 from qda.errors import BAD_STATE, PROCESS_DIED, UNABLE_TO_LOAD, UNSUPPORTED, StatusError
+from qda.fastrpc.control import ProcessMethod
+from qda.fastrpc.handles import Fixed
 from qda.fastrpc.remotectl import OpenAnswer, OpenRequest
 from qda.idl.c import INCLUDE, write_files
 from qda.virtual import Machine
@@ -194,6 +196,24 @@ def test_a_library_is_loaded_once_and_unloaded_with_its_last_handle(
         assert third.opened() == 1
     (folder / "libcalculator_skel.so").unlink()
     refusal(session, calculator.interface.uri)
+
+
+def test_a_library_is_loaded_from_its_own_file(built: Path, folder: Path, session: Session) -> None:
+    """So debuggers find it: the host is asked where its files are, and what lies there is compared
+    with what it has sent.  A file that has become another one meanwhile is not taken."""
+    library = folder / "libcalculator_skel.so"
+    shutil.copy(built / "plain" / library.name, library)
+    process = session.invoke(Fixed.CURRENT_PROCESS1, ProcessMethod.ADDRESS_SPACE, outs=[4])[0]
+    maps = Path(f"/proc/{int.from_bytes(process, 'little')}/maps")
+    with session.load(calculator) as remote:
+        assert f" {library}\n" in maps.read_text()
+        assert remote.sum([1, 2]) == 3
+    assert str(library) not in maps.read_text()
+    with library.open("ab") as file:  # the same file with other bytes
+        file.write(b"more")
+    with session.load(calculator) as remote:
+        assert str(library) not in maps.read_text()
+        assert remote.sum([1, 2]) == 3
 
 
 def test_a_crash_in_c_ends_its_protection_domain_only(

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from qda import limits
@@ -146,7 +147,7 @@ class FileLoader:
             for name in names:
                 data = source.read(name)
                 if data is not None:
-                    return self.make(name, data)
+                    return self.make(name, data, source.candidates(name))
             searched += source.places(names)
         except HostError as error:
             raise StatusError(UNABLE_TO_LOAD, f"{uri.file}: {error}") from error
@@ -154,12 +155,14 @@ class FileLoader:
             source.close()
         return None
 
-    def make(self, name: str, data: bytes) -> File:
-        """A module file of these bytes, in this process.  StatusError UNABLE_TO_LOAD."""
+    def make(self, name: str, data: bytes, paths: Iterable[Path]) -> File:
+        """A module file of these bytes, in this process; it may be one of `paths`, on a machine
+        that is the DSP's, too.  StatusError UNABLE_TO_LOAD."""
         if name.endswith(".py"):
             return PythonFile(data, name, self._services)
         check_library(data, name)
-        return _Library(NativeLibrary.from_bytes(data, name, self._services), self)
+        file = next((path for path in paths if path.is_file()), None)
+        return _Library(NativeLibrary.from_bytes(data, name, self._services, file), self)
 
     @property
     def services(self) -> DspServices:
@@ -241,6 +244,13 @@ class _SearchPath:
             yield data[: answer.count]
             if answer.end or not answer.count:
                 return
+
+    def candidates(self, name: str) -> Iterator[Path]:
+        """Where the file may be that was read, as far as the host may be asked."""
+        if self._calls.is_complete:
+            with suppress(HostError, StatusError, struct.error):
+                for path in self._paths():
+                    yield Path(path, name).absolute()
 
     def places(self, names: list[str]) -> list[str]:
         """Where the host has looked, in order, as far as it may be asked."""

@@ -32,5 +32,5 @@ class FolderLoader(FileLoader):
                 except OSError as error:
                     raise StatusError(UNABLE_TO_LOAD, f"{path}: {error.strerror}") from error
                 else:
-                    return self.make(name, data)
+                    return self.make(name, data, [path])
         return None
