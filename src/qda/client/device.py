@@ -69,6 +69,7 @@ class DeviceFile(abc.ABC):
         self._by_handle: dict[int, list[Place]] = {}  # the same: who has a handle
         self.emitter = Emitter()
         self._process = os.getpid()
+        self._gone = False  # nobody has been told yet that the DSP is
         self.is_open = True
 
     @overload
@@ -115,7 +116,7 @@ class DeviceFile(abc.ABC):
         end = self.node.obituary
         said = f"the DSP is gone: {end.sentence}" if end is not None else ""
         refusal = DeviceError(operation, self.domain, error.errno, said)
-        refusal.is_aftermath = True
+        refusal.is_aftermath, self._gone = self._gone or end is not None, True
         if end is not None:
             refusal.tell_death(end.backtrace)
         return refusal
