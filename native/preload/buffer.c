@@ -46,6 +46,14 @@ int qda_is_buffer(int descriptor)
     return length == sizeof name - 1 && !memcmp(text, name, sizeof name - 1);
 }
 
+int qda_is_beyond(int descriptor, size_t length, off_t offset)
+{
+    struct stat status;
+    if (!qda_is_buffer(descriptor) || syscall(SYS_fstat, descriptor, &status))
+        return 0;
+    return offset < 0 || offset > status.st_size || length > (size_t)(status.st_size - offset);
+}
+
 /* Read up to SIZE bytes of the program's memory, until they end; how many. */
 static long copy_in(void *into, const void *from, size_t size)
 {

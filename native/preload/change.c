@@ -13,11 +13,13 @@
 #include <utime.h>
 
 /* With musl these are macros. */
+#undef statfs64
+#undef statvfs64
 #undef truncate64
 
 #define LIST(...) __VA_ARGS__
 
-/* --- owner, permissions and times ------------------------------------------------------------ */
+/* --- owner, permissions, times, and what the file system has more ----------------------------- */
 
 /* name, folder, parameters, arguments */
 #define ATTRIBUTES(name, folder, parameters, arguments) \
@@ -45,6 +47,19 @@ ATTRIBUTES(futimesat, folder, (int folder, const char *path, const struct timeva
 ATTRIBUTES(utimensat, folder,
            (int folder, const char *path, const struct timespec *times, int flags),
            (folder, path, times, flags))
+
+ATTRIBUTES(statvfs, AT_FDCWD, (const char *path, void *status), (path, status))
+ATTRIBUTES(statvfs64, AT_FDCWD, (const char *path, void *status), (path, status))
+ATTRIBUTES(statfs, AT_FDCWD, (const char *path, void *status), (path, status))
+ATTRIBUTES(statfs64, AT_FDCWD, (const char *path, void *status), (path, status))
+ATTRIBUTES(setxattr, AT_FDCWD,
+           (const char *path, const char *name, const void *value, size_t size, int flags),
+           (path, name, value, size, flags))
+ATTRIBUTES(lsetxattr, AT_FDCWD,
+           (const char *path, const char *name, const void *value, size_t size, int flags),
+           (path, name, value, size, flags))
+ATTRIBUTES(removexattr, AT_FDCWD, (const char *path, const char *name), (path, name))
+ATTRIBUTES(lremovexattr, AT_FDCWD, (const char *path, const char *name), (path, name))
 
 /* --- names ----------------------------------------------------------------------------------- */
 

@@ -21,6 +21,7 @@
 #undef preadv64
 #undef pwrite64
 #undef pwritev64
+#undef sendfile64
 
 #define LIST(...) __VA_ARGS__
 
@@ -72,6 +73,23 @@ TRANSFER(readv, have_read, PARTS)
 TRANSFER(write, have_written, (int descriptor, const void *data, size_t size),
          (descriptor, data, size))
 TRANSFER(writev, have_written, PARTS)
+
+TRANSFER(sendfile, have_written, (int descriptor, int from, off_t *at, size_t size),
+         (descriptor, from, at, size))
+TRANSFER(sendfile64, have_written, (int descriptor, int from, off_t *at, size_t size),
+         (descriptor, from, at, size))
+
+/* A driver without functions for it is refused before it could wait. */
+WRAP(ssize_t, splice, int from, off_t *from_at, int to, off_t *to_at, size_t size,
+     unsigned int flags)
+{
+    struct qda_node node;
+    if (qda_find(from, &node) || qda_find(to, &node)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return REAL(splice)(from, from_at, to, to_at, size, flags);
+}
 
 /* --- the same at a position, which what cannot be moved in does not have ---------------------- */
 

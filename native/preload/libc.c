@@ -144,27 +144,10 @@ QUESTION(int, faccessat, folder, (int folder, const char *path, int mode, int fl
          (folder, path, mode, flags))
 QUESTION(ssize_t, getxattr, ATTRIBUTE)
 QUESTION(ssize_t, lgetxattr, ATTRIBUTE)
-
-/* name, folder, parameters, arguments */
-#define READLINK(name, folder, parameters, arguments) \
-    WRAP(ssize_t, name, LIST parameters) \
-    { \
-        ASK(folder); \
-        ssize_t result = REAL(name) arguments; \
-        ssize_t ours = result > 0 ? qda_read_link(folder, path, text, room) : 0; \
-        if (ours && ours < result) /* a program may have made sure of a NUL */ \
-            memset(text + ours, 0, (size_t)(result - ours)); \
-        return ours ? ours : result; \
-    }
-
-READLINK(readlink, AT_FDCWD, (const char *path, char *text, size_t room), (path, text, room))
-READLINK(readlinkat, folder, (int folder, const char *path, char *text, size_t room),
-         (folder, path, text, room))
-READLINK(__readlink_chk, AT_FDCWD, (const char *path, char *text, size_t room, size_t size),
-         (path, text, room, size))
-READLINK(__readlinkat_chk, folder,
-         (int folder, const char *path, char *text, size_t room, size_t size),
-         (folder, path, text, room, size))
+QUESTION(ssize_t, listxattr, AT_FDCWD, (const char *path, char *list, size_t room),
+         (path, list, room))
+QUESTION(ssize_t, llistxattr, AT_FDCWD, (const char *path, char *list, size_t room),
+         (path, list, room))
 
 /* --- stat: of a placeholder, whose length is its device number, or of a descriptor of ours ---- */
 
@@ -191,6 +174,18 @@ static int as_node(int result, const char *mirror, struct stat *status)
     status->st_mode = mode_by(status->st_mode);
     status->st_size = status->st_blocks = 0;
     return 0;
+}
+
+/* The node behind a path such as /proc/self/fd/N, whose status is that of a socket. */
+static const char *behind(int folder, const char *path, struct stat *status, char *place)
+{
+    char room[PLACE_ROOM];
+    struct stat found;
+    const char *name = S_ISSOCK(status->st_mode) ? qda_name_behind(folder, path, room) : NULL;
+    if (!name || syscall(SYS_newfstatat, AT_FDCWD, qda_mirror(name, place), &found, 0))
+        return NULL;
+    *status = found;
+    return place;
 }
 
 /* Whether a file may be a placeholder: it takes no room, and has the length of a device number. */
@@ -259,7 +254,10 @@ static int means_descriptor(const char *path, int flags)
         if (descriptor_meant) \
             return as_descriptor(REAL(name) arguments, folder, status); \
         ASK(folder); \
-        return as_node(REAL(name) arguments, mirror, status); \
+        int result = REAL(name) arguments; \
+        if (!result && !mirror) \
+            mirror = behind(folder, path, status, place); \
+        return as_node(result, mirror, status); \
     }
 
 #define PATH (const char *path, struct stat *status), (path, status)
@@ -366,22 +364,13 @@ WRAP(int, ioctl, int descriptor, unsigned long code, ...)
     return REAL(ioctl)(descriptor, code, argument);
 }
 
-/* Whether a mapping would go beyond the end of a buffer. */
-static int is_too_long(int descriptor, size_t length, off_t offset)
-{
-    struct stat status;
-    if (!qda_is_buffer(descriptor) || syscall(SYS_fstat, descriptor, &status))
-        return 0;
-    return offset < 0 || offset > status.st_size || length > (size_t)(status.st_size - offset);
-}
-
 #define MMAP(name) \
     WRAP(void *, name, void *address, size_t length, int protection, int flags, int descriptor, \
          off_t offset) \
     { \
         struct qda_node node; \
         if (descriptor >= 0 && !(flags & MAP_ANONYMOUS) \
-            && is_too_long(descriptor, length, offset)) { \
+            && qda_is_beyond(descriptor, length, offset)) { \
             errno = EINVAL; \
             return MAP_FAILED; \
         } \

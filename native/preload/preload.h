@@ -11,7 +11,7 @@
  *     unseen.c      those that start programs which will not see the nodes
  *     path.c        which paths are ours
  *     folder.c      listings of folders
- *     working.c     working folders
+ *     working.c     working folders, and links
  *     node.c        descriptors of nodes: open, ioctl, mmap
  *     buffer.c      descriptors of buffers
  *     connection.c  the conversation of a thread with the server
@@ -115,6 +115,9 @@ int qda_is_buffer(int descriptor);
 
 /* Whether one is, or is memory of the program's own that a device of ours may have imported. */
 int qda_is_shared(int descriptor);
+
+/* Whether a mapping would go beyond the end of a buffer. */
+int qda_is_beyond(int descriptor, size_t length, off_t offset);
 
 /* What ioctl says of a command that every DMA-BUF has; QDA_NO_COMMAND for any other. */
 enum { QDA_NO_COMMAND = 1 };

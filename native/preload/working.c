@@ -1,4 +1,5 @@
-/* Working folders: one of ours is in the mirror, and has its name below /dev. */
+/* Working folders, and links that lead to what is ours: it lies in the mirror, and has its name below
+ * /dev. */
 #include "preload.h"
 
 #include <errno.h>
@@ -44,3 +45,28 @@ WRAP(char *, get_current_dir_name, void)
 {
     return qda_is_in_mirror() ? working_folder(NULL, 0) : REAL(get_current_dir_name)();
 }
+
+#define LIST(...) __VA_ARGS__
+
+/* name, folder, parameters, arguments */
+#define READLINK(name, folder, parameters, arguments) \
+    WRAP(ssize_t, name, LIST parameters) \
+    { \
+        char place[PLACE_ROOM]; \
+        const char *mirror = qda_redirect(folder, path, place); \
+        path = mirror ? mirror : path; \
+        ssize_t result = REAL(name) arguments; \
+        ssize_t ours = result > 0 ? qda_read_link(folder, path, text, room) : 0; \
+        if (ours && ours < result) /* a program may have made sure of a NUL */ \
+            memset(text + ours, 0, (size_t)(result - ours)); \
+        return ours ? ours : result; \
+    }
+
+READLINK(readlink, AT_FDCWD, (const char *path, char *text, size_t room), (path, text, room))
+READLINK(readlinkat, folder, (int folder, const char *path, char *text, size_t room),
+         (folder, path, text, room))
+READLINK(__readlink_chk, AT_FDCWD, (const char *path, char *text, size_t room, size_t size),
+         (path, text, room, size))
+READLINK(__readlinkat_chk, folder,
+         (int folder, const char *path, char *text, size_t room, size_t size),
+         (folder, path, text, room, size))

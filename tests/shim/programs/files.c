@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -40,6 +41,12 @@ static void read_and_write(const char *path, int events, int positions)
     FAILS(writev(node, &parts, 1), EINVAL);
     FAILS(pread(node, data, 4, 0), positions ? reads : ESPIPE);
     FAILS(pwrite(node, data, 4, 0), positions ? EINVAL : ESPIPE);
+    int file = open("/etc/passwd", O_RDONLY), pipes[2];
+    CHECK(pipe(pipes) == 0);
+    FAILS(sendfile(node, file, NULL, 4), EINVAL);
+    FAILS(splice(node, NULL, pipes[1], NULL, 4, 0), EINVAL);
+    FAILS(splice(pipes[0], NULL, node, NULL, 4, 0), EINVAL);
+    CHECK(close(file) == 0 && close(pipes[0]) == 0 && close(pipes[1]) == 0);
     FAILS(ftruncate(node, 0), EINVAL);
     FAILS(fsync(node), EINVAL);
     if (events)
@@ -110,6 +117,9 @@ static void identity(const char *path)
         memset(text, 0, sizeof text);
         CHECK(readlink(link, text, sizeof text - 1) > 0 && !strcmp(text, path));
         CHECK(readlink(link, text, 4) == 4); /* what there is room for */
+        CHECK(lstat(link, &status) == 0 && S_ISLNK(status.st_mode));
+        CHECK(descriptors[i] == only || (stat(link, &status) == 0 && S_ISCHR(status.st_mode)
+                                         && status.st_ino == by_path.st_ino));
         int opened = open(link, O_RDONLY);
         CHECK(opened >= 0 && (fcntl(opened, F_GETFL) & O_ACCMODE) == O_RDONLY);
         CHECK(fstat(opened, &status) == 0 && S_ISCHR(status.st_mode) && close(opened) == 0);
