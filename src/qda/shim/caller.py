@@ -42,16 +42,19 @@ def _thread_of(pid: int, tid: int) -> int:
     try:
         if os.path.samefile(f"/proc/{pid}/ns/pid", "/proc/self/ns/pid"):
             return tid if (tasks / str(tid)).exists() else 0
-        threads = {_own_number(task): int(task.name) for task in tasks.iterdir()}
+        found = (int(task.name) for task in tasks.iterdir() if _own_number(task) == tid)
+        return next(found, 0)
     except OSError:
         return 0
-    return threads.get(tid, 0)
 
 
 def _own_number(task: Path) -> int:
-    """What a thread is called in its own namespace, the last that is listed."""
-    lines = (task / "status").read_text().splitlines()
-    return next(int(line.split()[-1]) for line in lines if line.startswith("NSpid:"))
+    """What a thread is called in its own namespace, the last that is listed; 0 if it has ended."""
+    try:
+        lines = (task / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[-1]) for line in lines if line.startswith("NSpid:")), 0)
 
 
 class Caller:
