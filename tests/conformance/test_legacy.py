@@ -558,7 +558,8 @@ def test_heap_refuses_what_it_does_not_know(heap: Node, wrong: dict[str, int]) -
     """Spec 5.4: EINVAL, and nothing is allocated."""
     before = os.listdir("/proc/self/fd")
     assert heap_alloc(heap, **wrong) == (-EINVAL, wrong.get("fd", 0))
-    assert os.listdir("/proc/self/fd") == before
+    new = set(os.listdir("/proc/self/fd")).difference(before)  # what calls had may go meanwhile
+    assert not new
 
 
 def test_heap_beyond_all_memory_is_enomem(heap: Node) -> None:
