@@ -50,6 +50,7 @@ __all__ = [
     "Scalar",
     "at_least",
     "between",
+    "broken_rule",
     "differs",
     "octets",
     "one_of",
@@ -333,3 +334,15 @@ def _show(field: Field, value: int | bytes) -> str:
         text = value.rstrip(b"\0")
         return repr(text.decode()) if text.isascii() else "0x" + value.hex()
     return hex(value) if field.points_to or field.unit in ("address", "bits") else str(value)
+
+
+def broken_rule(record: Record) -> str:
+    """The first rule that a record's fields break, in words: "size is 0: at least 1"; "" for none.
+
+    A field whose breach has an errno comes before one whose breach the driver finds later.
+    """
+    for field in sorted(record.fields, key=lambda field: not field.breach):
+        value = getattr(record, field.name)
+        if isinstance(value, int) and not field.is_legal(value):
+            return f"{field.spelling} is {_show(field, value)}: {field.legal.words}"
+    return ""

@@ -391,3 +391,40 @@ def test_conformance_suite_passes_through_the_library(dialect: str, way: str) ->
         env=environment(),
     )
     assert ran.returncode == 0, ran.stdout
+
+
+REFUSED = """
+import os
+from qda.linux import ioctl
+from qda.uapi import V1
+from qda.uapi.accel import InvokeElementV1
+from qda.linux import address_of
+
+node = os.open("/dev/accel/accel1", os.O_RDWR)
+element = bytearray(InvokeElementV1(ptr=1, length=1 << 40, fd=-7).pack())
+for key, fields in (
+    ("GEM_CREATE", {"size": 0}),
+    ("GEM_CREATE", {"size": 1, "pad": 3}),
+    ("MAP", {"request": 9}),
+    ("INVOKE", {"handle": 3, "scalars": 0x02010000, "arguments": address_of(element)}),
+):
+    command = V1.by_key[key]
+    try:
+        ioctl(node, command.code, bytearray(command.record(**fields).pack()))
+    except OSError:
+        pass
+"""
+
+
+def test_trace_says_which_rule_an_einval_is_about(tmp_path: Path) -> None:
+    """The records know them."""
+    trace = tmp_path / "trace"
+    run("--dialect=v1", "--trace", f"--trace-file={trace}", sys.executable, "-c", REFUSED)
+    text = trace.read_text()
+    for rule in (
+        "size is 0: 1 to 2^64 - 4096",
+        "pad is 3: must be 0",
+        "request is 9: 1 (LEGACY) or 2 (ATTR)",
+        "argument 0: length is 1099511627776: ",
+    ):
+        assert f"= -1 EINVAL (Invalid argument: {rule}" in text

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from qda.cli.statuses import INTERRUPTED
-from qda.errors import QdaError
+from qda.errors import QdaError, suggestion
 
 __all__ = ["app"]
 
@@ -35,6 +35,9 @@ class _Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in _COMMANDS:
+            if not cmd_name.startswith("-"):
+                words = suggestion(cmd_name, _COMMANDS)
+                ctx.fail(f"there is no command {cmd_name!r}: {words}")
             return None
         command = typer.main.get_command(import_module(_COMMANDS[cmd_name]).app)
         command.name = cmd_name

@@ -85,6 +85,26 @@ def issue(node: Node, command: Command[R], request: R | None = None) -> int:
     return result
 
 
+_PATHS = {
+    errno.ENOENT: ("there is no such file", 'list the nodes with `qda info`; device="virtual"'),
+    errno.EACCES: (
+        "the node is not for this user",
+        "see who may open it with `ls -l`, and join its group",
+    ),
+}
+_OTHER_PATHS = "the path leads to something else than a node", "list the nodes with `qda info`"
+
+
+def _unopened(path: str, error: OSError) -> DeviceError:
+    """The error of a path.  The numbers mean other things here than of a node that is open."""
+    number = error.errno or errno.ENODEV
+    if number not in (*_PATHS, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+        return DeviceError("open", path, number)
+    said = DeviceError("open", path, number, os.strerror(number).lower())
+    said.cause, said.next_step = _PATHS.get(number, _OTHER_PATHS)
+    return said
+
+
 class KernelNode:
     """A descriptor of a device node.  DeviceError if it cannot be opened."""
 
@@ -97,7 +117,7 @@ class KernelNode:
         try:
             self._descriptor = os.open(path, access | os.O_CLOEXEC)
         except OSError as error:
-            raise DeviceError("open", path, error.errno or errno.ENODEV) from error
+            raise _unopened(path, error) from error
 
     def neighbour(self, path: str) -> KernelNode:
         """See `Node.neighbour`."""

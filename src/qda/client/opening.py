@@ -11,7 +11,7 @@ from qda.client.discovery import identify
 from qda.client.legacy import LegacyFile
 from qda.client.node import KernelNode, Node
 from qda.client.session import Session
-from qda.errors import UsageError
+from qda.errors import UsageError, suggestion
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import DOMAINS, domain_id
 from qda.uapi import DIALECTS, LEGACY_73, Family, Interface
@@ -28,8 +28,10 @@ SHELL_FOLDERS = ("/usr/lib/rfsa/adsp", "/usr/lib/dsp", "/vendor/dsp")
 
 def check_domain(domain: str) -> None:
     """UsageError for a name that no DSP has."""
-    if domain not in DOMAINS:
-        raise UsageError(f"{domain!r} is no DSP: there are {', '.join(DOMAINS)}")
+    if domain not in list(DOMAINS):  # whatever it is
+        path = "/" in str(domain)
+        what = f"`device={domain!r}` names a node" if path else suggestion(domain, DOMAINS)
+        raise UsageError(f"{domain!r} is no DSP: {what}")
 
 
 def start_session(

@@ -23,6 +23,7 @@ from qda.errors.base import (
     StatusError,
     UsageError,
     UsageTypeError,
+    suggestion,
 )
 from qda.errors.errnos import ERESTARTSYS, ERRNOS
 from qda.errors.refusal import DeviceError, DspError, Refusal
@@ -108,4 +109,5 @@ __all__ = [
     "is_missing",
     "plain",
     "status_of",
+    "suggestion",
 ]

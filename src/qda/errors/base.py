@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import operator
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import TypeVar
 
 __all__ = [
@@ -14,10 +16,22 @@ __all__ = [
     "StatusError",
     "UsageError",
     "UsageTypeError",
+    "suggestion",
 ]
 
 
 E = TypeVar("E", bound=BaseException)
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """What ends the refusal of a word that is none of those that are known."""
+    names = list(known)
+    plain = {name.lower(): name for name in names}
+    close = get_close_matches(str(word).lower(), plain)
+    if close:
+        meant = close[:1] if close[0] == str(word).lower() else close
+        return f"did you mean {' or '.join(repr(plain[one]) for one in meant)}?"
+    return f"there are {', '.join(names) or 'none'}"
 
 
 class _Travels(Exception):

@@ -21,7 +21,7 @@ from qda import limits
 from qda.driver import Client
 from qda.errors import as_unsigned, explain, is_errno
 from qda.fastrpc.scalars import Scalars
-from qda.layout import Record
+from qda.layout import Record, broken_rule
 from qda.memory import ClientAddress
 from qda.profiles.nodes import NodeKind, NodePath
 from qda.shim.nodes import OpenNode
@@ -43,6 +43,9 @@ __all__ = ["Tracer", "fields", "status"]
 
 
 _OPEN_FLAGS = ("O_CLOEXEC", "O_NONBLOCK", "O_CREAT", "O_EXCL", "O_TRUNC", "O_DIRECTORY")
+_PLAIN = 3
+"""So many reasons for an EINVAL are shown; of more it is not plain which one it was."""
+
 _ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR")
 
 
@@ -110,7 +113,8 @@ class Tracer:
         number = self._begin(f"{who} {call}, {self._argument(command, client, request)}")
         started = time.perf_counter()
         result = carry_out()
-        ended = f" = {_result(result)} <{time.perf_counter() - started:.6f}>"
+        took = time.perf_counter() - started
+        ended = f" = {_result(result, self._broken(command, client, request, result))} <{took:.6f}>"
         shown = self._argument(command, client, request)
         self._end(
             number,
@@ -128,33 +132,51 @@ class Tracer:
     def _argument(self, command: Command[Record] | None, client: Client, request: Request) -> str:
         """The third argument of an ioctl, as its record says."""
         argument = request.argument
-        record_type = command.record if command else None
-        if command is None or record_type is None:
+        if command is None or command.record is None:
             return f"{argument:#x}"
-        size = ioctl_size(request.code)
-        raw = client.read(ClientAddress(argument), size) if size else None
-        if raw is None:
+        record = _record(command, client, request)
+        if record is None:
             return f"{argument:#x} (cannot be read)"
-        record = record_type.unpack(raw.ljust(record_type.byte_size, b"\0"))
         return "{" + ", ".join(_values(record, self._elements(record, client))) + "}"
+
+    def _broken(
+        self, command: Command[Record] | None, client: Client, request: Request, result: int
+    ) -> str:
+        """The rule of the interface for which a command is EINVAL, as far as it is plain."""
+        if command is None or result != -errno.EINVAL:
+            return ""
+        record = _record(command, client, request)
+        if record is not None and record.breach():
+            return broken_rule(record)
+        if isinstance(record, Invoke):
+            buffers = Scalars.decode(record.scalars).buffers
+            for place, element in enumerate(self._listed(record, client)[:buffers]):
+                if broken_rule(element):
+                    return f"argument {place}: {broken_rule(element)}"
+        said = [words for number, words in command.errors if number == errno.EINVAL]
+        return " or ".join(said) if len(said) <= _PLAIN else ""
 
     def _elements(self, record: Record, client: Client) -> Mapping[str, str]:
         """What INVOKE's word and pointer mean."""
         if not isinstance(record, Invoke):
             return {}
-        spoken = LEGACY if isinstance(record, InvokeLegacy) else self._accel
-        element = spoken.elements[0]
         scalars = Scalars.decode(record.scalars)
-        count = min(scalars.length, limits.TRACED_ARGUMENTS)
-        address = ClientAddress(record.arguments)
-        raw = client.read(address, count * element.byte_size) if count else b""
-        shown = f"{address:#x}"
-        if raw:
-            starts = range(0, len(raw), element.byte_size)
-            listed = [fields(element.unpack(raw, start)) for start in starts]
-            listed += ["..."] if count < scalars.length else []
+        shown = f"{record.arguments:#x}"
+        listed = [fields(element) for element in self._listed(record, client)]
+        if listed:
+            listed += ["..."] if len(listed) < scalars.length else []
             shown = f"[{', '.join(listed)}]"
         return {"scalars": _scalars(scalars), "arguments": shown}
+
+    def _listed(self, record: Invoke, client: Client) -> list[Record]:
+        """The elements behind INVOKE's pointer, none if they cannot be read."""
+        spoken = LEGACY if isinstance(record, InvokeLegacy) else self._accel
+        element = spoken.elements[0]
+        count = min(Scalars.decode(record.scalars).length, limits.TRACED_ARGUMENTS)
+        address = ClientAddress(record.arguments)
+        raw = client.read(address, count * element.byte_size) if count else b""
+        starts = range(0, len(raw), element.byte_size) if raw else ()
+        return [element.unpack(raw or b"", start) for start in starts]
 
 
 def fields(record: Record) -> str:
@@ -183,6 +205,15 @@ def _scalars(scalars: Scalars) -> str:
     return f"{scalars.word:#010x} (method {scalars.method}{shape})"
 
 
+def _record(command: Command[Record], client: Client, request: Request) -> Record | None:
+    """The structure of an ioctl; None if it has none, or that cannot be read."""
+    size = ioctl_size(request.code)
+    raw = client.read(ClientAddress(request.argument), size) if size else None
+    if raw is None or command.record is None:
+        return None
+    return command.record.unpack(raw.ljust(command.record.byte_size, b"\0"))
+
+
 def _who(client: Client) -> str:
     return f"[{client.pid}/{client.tid}]"
 
@@ -191,11 +222,13 @@ def _shown(node: OpenNode, request: Request) -> str:
     return f"{request.descriptor}<{node.path.path}>"
 
 
-def _result(result: int) -> str:
-    """The result of a system call: an errno by name, or a status of the DSP."""
+def _result(result: int, broken: str = "") -> str:
+    """The result of a system call: an errno by name, with the rule that was broken if that is
+    known, or a status of the DSP."""
     if is_errno(result):
         number = -result
-        return f"-1 {errno.errorcode.get(number, number)} ({os.strerror(number)})"
+        why = f": {broken}" if broken else ""
+        return f"-1 {errno.errorcode.get(number, number)} ({os.strerror(number)}{why})"
     return status(result)
 
 

@@ -102,3 +102,24 @@ else:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.split() == ["True"] * 3, done
     assert done.returncode == 0
+
+
+def test_an_interface_pickles_with_its_text() -> None:
+    """It is the same one here, and one that works in another process; what is derived from it is
+    found by its name."""
+    made = qda.idl.load(TEXT, name="pickled.idl")
+    assert pickle.loads(pickle.dumps(made)) is copy.deepcopy(made) is copy.copy(made) is made
+    program = (
+        "import pickle, sys, qda\n"
+        "made = pickle.load(sys.stdin.buffer)\n"
+        "print(made.__name__, made.point(1, 2), issubclass(made.Skeleton, qda.idl.Skeleton))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(made), check=True, capture_output=True
+    )
+    assert done.stdout.decode().split() == ["pickled", "pickled_point(x=1,", "y=2)", "True"]
+    assert pickle.loads(pickle.dumps(Derived)) is Derived
+
+
+class Derived(qda.idl.load(TEXT, name="derived.idl")):  # type: ignore[misc]
+    """Of a module that can be imported."""

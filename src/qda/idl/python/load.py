@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import enum
 import inspect
@@ -9,7 +10,7 @@ import linecache
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any, SupportsIndex
 from weakref import WeakValueDictionary
@@ -18,7 +19,7 @@ from qda.errors import UsageError
 from qda.idl.model import Document, Interface
 from qda.idl.names import type_name
 from qda.idl.python.module import body, imports
-from qda.idl.python.runtime import Remote, Skeleton
+from qda.idl.python.runtime import InterfaceType, Remote, Skeleton
 from qda.idl.text.compile import parse
 from qda.idl.text.preprocessor import Reader, read_file
 
@@ -54,6 +55,8 @@ def load(
     found = document.interfaces
     if interface is not None:
         found = tuple(one for one in found if interface in (one.name, one.full_name, one.c_name))
+    if not document.interfaces:
+        raise UsageError(f"{document.name} has no interface: declare `interface NAME {{ ... }};`")
     if len(found) != 1:
         names = ", ".join(one.full_name for one in document.interfaces[:_SHOWN]) or "none"
         more = len(document.interfaces) - _SHOWN
@@ -65,6 +68,10 @@ def load(
     module = _module_of(document, found)
     remote: type[Remote] = getattr(module, type_name(found[0].c_name))
     _reach(remote, module)
+    key = document.name, document.text, remote.interface.full_name
+    _loaded[key] = remote
+    made: Any = remote
+    made._idl_source = key
     return remote
 
 
@@ -123,6 +130,24 @@ def _module_of(document: Document, interfaces: Iterable[Interface]) -> ModuleTyp
             made._idl_source = document.name, document.text
             made.__reduce_ex__ = _reduce
     return module
+
+
+def _reduce_interface(
+    made: InterfaceType,
+) -> str | tuple[Callable[..., type[Remote]], tuple[str, ...]]:
+    source = vars(made).get("_idl_source")
+    return made.__qualname__ if source is None else (_load_again, source)
+
+
+def _load_again(name: str, text: str, interface: str) -> type[Remote]:
+    found = _loaded.get((name, text, interface))
+    return load(text, interface, name=name) if found is None else found
+
+
+copyreg.pickle(InterfaceType, _reduce_interface)
+
+_loaded: WeakValueDictionary[tuple[str, str, str], type[Remote]] = WeakValueDictionary()
+"""Interfaces that `load` has made, by the name and text of their file and their own name."""
 
 
 def _has_calls(kind: type) -> bool:

@@ -32,6 +32,7 @@ __all__ = [
     "Document",
     "Enumeration",
     "Interface",
+    "InterfaceType",
     "Invocable",
     "Memory",
     "Numbers",
@@ -125,7 +126,11 @@ def _binding_of(made: type[_Made]) -> Binding:
     return found
 
 
-class Remote(_Made):
+class InterfaceType(type):
+    """The type of interfaces, by which `qda.idl.python.load` pickles them: with their text."""
+
+
+class Remote(_Made, metaclass=InterfaceType):
     """An interface whose implementation is elsewhere: each method is a call.
 
     `session.load` makes one; `close`, or the end of a `with` block, closes the module behind it.

@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Final
 
 from qda import limits
-from qda.errors import UsageError
+from qda.errors import UsageError, UsageTypeError
 from qda.idl.diagnostics import Diagnostic, IdlError, Location, Severity
 from qda.idl.model import Document
 from qda.idl.text.preprocessor import Reader, Text, preprocess, read_file
@@ -44,12 +45,10 @@ def parse(
     if isinstance(source, str) and (name is not None or not source.endswith(".idl")):
         content, file = source, "interface.idl" if name is None else name
     else:
-        file = os.fspath(source)
+        file = _path(source)
         found = read(file)
         if found is None:
-            most = limits.IDL_FILE >> 20
-            message = f"cannot read the file; a regular one of at most {most} MiB is read"
-            raise IdlError([Diagnostic(Location(file, 1), message)])
+            raise IdlError([Diagnostic(Location(file, 1), _unread(file))])
         content = found
     text = preprocess(content, file, [os.fspath(one) for one in include_dirs], defines, read)
     errors = [one for one in text.diagnostics if one.severity is Severity.ERROR]
@@ -61,6 +60,27 @@ def parse(
         if not errors:
             return replace(document, text=_with_markers(text, file))
     raise IdlError(dict.fromkeys(errors))
+
+
+def _path(source: str | os.PathLike[str]) -> str:
+    """The name of a file.  UsageTypeError for what is neither a name nor a text."""
+    if not isinstance(source, str | os.PathLike):
+        words = f"{source!r:.80} is no interface: give its text or the path of its file"
+        raise UsageTypeError(words)
+    return os.fspath(source)
+
+
+def _unread(file: str) -> str:
+    """Why a file is not read, as far as it can be seen."""
+    said = f"cannot read the file; a regular one of at most {limits.IDL_FILE >> 20} MiB is read"
+    if not os.path.lexists(file):
+        folder = os.path.dirname(file) or "."
+        others = os.listdir(folder) if os.path.isdir(folder) else []
+        close = get_close_matches(os.path.basename(file), others, 1)
+        return f"{said}, and there is none of that name" + "".join(
+            f"; did you mean {one}?" for one in close
+        )
+    return said
 
 
 def _strange(text: Text) -> list[Diagnostic]:

@@ -133,6 +133,10 @@ def encode_simple(kind: Type, value: Given) -> bytes:
         raise UsageTypeError(f"{value!r:.80} is no {kind}: {error}") from error
 
 
+_SHOWN = 8
+"""How many enumerators an error names."""
+
+
 def number_of(kind: Primitive | Enum, value: Given) -> int | float:
     """What `struct` packs for a value: a character's or enumerator's number, 0 or 1 for a bool.
 
@@ -150,7 +154,8 @@ def number_of(kind: Primitive | Enum, value: Given) -> int | float:
         try:
             member = operator.index(value)
         except TypeError as error:
-            raise UsageTypeError(f"{value!r:.80} is no {kind}") from error
+            names = ", ".join(f"{one.name} ({one.value})" for one in kind.members[:_SHOWN])
+            raise UsageTypeError(f"{value!r:.80} is no {kind}: {names}") from error
         return member - (1 << 32) if 1 << 31 <= member < 1 << 32 else member
     if isinstance(value, (str, bytes)) and kind.kind in (Kind.CHAR, Kind.WCHAR):
         if len(value) != 1:
@@ -306,7 +311,8 @@ def _check_range(kind: Type, base: _DType, values: Elements) -> None:
             raise UsageError(f"a number is too large for a sequence of {kind}")
         return
     if base.kind not in "iu" or values.dtype.kind not in "biu":
-        raise UsageTypeError(f"an array of {values.dtype} is no sequence of {kind}")
+        words = f"an array of {values.dtype} is no sequence of {kind}"
+        raise UsageTypeError(f"{words}: convert it, `.astype({base.name!r})`")
     low, high = int(np.iinfo(base).min), int(np.iinfo(base).max)
     if _wraps(kind):
         high = 2 * high + 1
