@@ -16,6 +16,7 @@ from qda.errors import DSP_OFFSET, UsageError
 from qda.errors.statuses import STATUSES, WITHOUT_OFFSET
 from qda.idl import Document, IdlError, Interface, parse
 from qda.idl.c import INCLUDE, Options, header, prototype, skeleton, stub, write_files
+from qda.idl.model import Constant
 from tests.idl.native import find_compiler
 
 STANDARD = Options(standard_types=True)
@@ -151,6 +152,52 @@ def test_standard_types_need_no_header_of_their_own() -> None:
     parameters = prototype(last(parsed(text)), last(parsed(text)).methods[0], STANDARD).arguments
     assert parameters == "bool a, int64_t b, unsigned char c, _wchar_t d"
     assert "#include <stdbool.h>" not in lines_of("interface i { long m(); };", STANDARD)
+
+
+NUMBERS = ("boolean", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+
+
+def test_numbers_are_declared_where_they_are_used() -> None:
+    """The AEEStdDef.h of Qualcomm's library has none of these, an SDK's and ours have all."""
+    text = "interface i { long m(in long long a, rout uint32 b); };"
+    lines = lines_of(text)
+    assert [name for name in NUMBERS if f"#define _{name.upper()}_DEFINED" in lines] == [
+        "int64",
+        "uint32",
+    ]
+    assert not any("_DEFINED" in line for line in lines_of(text, STANDARD))
+    assert not any("_DEFINED" in line for line in lines_of("interface i { long m(in long a); };"))
+
+
+@needs_compiler
+@pytest.mark.parametrize("numbers", ["none", "all"])
+def test_headers_compile_with_either_standard_header(tmp_path: Path, numbers: str) -> None:
+    """One that defines the numbers, behind these macros, and one that does not."""
+    text = "interface i { long m(" + ", ".join(f"in {one} x{one}" for one in NUMBERS) + "); };"
+    (tmp_path / "i.c").write_text(header(parsed(text)))
+    ours = (INCLUDE / "AEEStdDef.h").read_text()
+    if numbers == "none":
+        ours = (
+            "#include <stdint.h>\ntypedef int AEEResult;\ntypedef uint16_t AECHAR;\n"
+            "#define __QIDL_WCHAR_T_DEFINED__\ntypedef unsigned short _wchar_t;\n"
+        )
+    (tmp_path / "AEEStdDef.h").write_text(ours)
+    for name in ("AEEStdErr.h", "remote.h"):
+        (tmp_path / name).write_text((INCLUDE / name).read_text())
+    compiler = find_compiler()
+    assert compiler is not None
+    command = [compiler, *WARNINGS, "-fsyntax-only", f"-I{tmp_path}", str(tmp_path / "i.c")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_statuses_of_the_standard_file_are_those_of_the_table() -> None:
+    """`AEEStdErr.idl` is on board, as `AEEStdErr.h` is."""
+    document = parse('#include "AEEStdErr.idl"\ninterface i { long m(); };', name="i.idl")
+    found = {one.name: one.value for one in document.declarations if isinstance(one, Constant)}
+    wanted = {name: one.number for one in STATUSES for name in (one.symbol, one.also) if name}
+    assert found == wanted
+    assert "AEE_EFAILED" not in header(document)
 
 
 def test_names_of_the_standard_file_are_declared_with_standard_types_too() -> None:

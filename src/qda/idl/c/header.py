@@ -34,7 +34,7 @@ from qda.idl.types import (
 
 __all__ = ["header", "is_root"]
 
-_STANDARD_HEADERS: Final = ("AEEStdDef", "remote")
+_STANDARD_HEADERS: Final = ("AEEStdDef", "AEEStdErr", "remote")
 """IDL files whose header is included anyway."""
 
 _SIDES: Final = ("HEADER", "IMPL", "STUB", "SKEL")
@@ -49,13 +49,14 @@ def header(document: Document, options: Options | None = None) -> str:
         raise IdlError(found)
     own = document.own_declarations
     types = list(_types_in(own))
+    declared = [*_helper_types(types, options), *_all(own, options)]
     lines = [
         *_includes(document, types, options),
         "",
+        *([] if options.standard_types else _numbers(declared)),
         *_macros(document),
         *_extern_c("{"),
-        *_helper_types(types, options),
-        *_all(own, options),
+        *declared,
         "",
         *_extern_c("}"),
     ]
@@ -81,6 +82,31 @@ def _includes(document: Document, types: list[Type], options: Options) -> list[s
         *(f'"{one}.h"' for one in others),
     ]
     return [f"#include {one}" for one in names]
+
+
+_NUMBERS: Final = {
+    "boolean": "unsigned char",
+    "int8": "signed char",
+    "uint8": "unsigned char",
+    "int16": "short",
+    "uint16": "unsigned short",
+    "int32": "int",
+    "uint32": "unsigned int",
+    "int64": "long long",
+    "uint64": "unsigned long long",
+}
+"""What AEEStdDef.h has in an SDK and here, each behind a macro, but not in Qualcomm's library."""
+
+
+def _numbers(declared: list[str]) -> list[str]:
+    """The types of numbers that the declarations use and not every AEEStdDef.h has."""
+    used = set(re.findall(r"\w+", "\n".join(declared)))
+    lines: list[str] = []
+    for name, kind in _NUMBERS.items():
+        if name in used:
+            macro = f"_{name.upper()}_DEFINED"
+            lines += [f"#ifndef {macro}", f"#define {macro}", f"typedef {kind} {name};", "#endif"]
+    return [*lines, ""] if lines else []
 
 
 def _macros(document: Document) -> list[str]:
