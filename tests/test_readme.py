@@ -9,6 +9,7 @@ from __future__ import annotations
 import doctest
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ def run(page: Path, found: list[Block], directory: Path) -> list[str]:
     "page", [page for page in PAGES if "```python" in page.read_text()], ids=lambda page: page.name
 )
 def test_python_on_the_page_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
+    if '["cc"' in page.read_text() and shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
     found = blocks(page)
     checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS
     for block, printed in zip(found, run(page, found, tmp_path), strict=True):
