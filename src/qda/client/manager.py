@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from qda import limits
 from qda.client.calls import Call
@@ -17,11 +17,14 @@ class ModuleManager:
 
     It is at handle 8, or at handle 0 where the DSP has none there (6.4).  A refusal that says
     anything else is final: a second attempt could do the work twice, and would hide what the first
-    one has met.
+    one has met.  `log` takes what the DSP has logged, for the error of what could not be opened or
+    closed.
     """
 
-    def __init__(self, call: Call, domain: str) -> None:
-        self._call, self._domain = call, domain
+    def __init__(
+        self, call: Call, domain: str, log: Callable[[], Sequence[str]] | None = None
+    ) -> None:
+        self._call, self._domain, self._log = call, domain, log
         self._entrance: Manager = REMOTECTL1
 
     def open(self, uri: str) -> int:
@@ -47,5 +50,7 @@ class ModuleManager:
             return self._ask(operation, ask)
         answer = asked.answer(outs)
         if answer.error:
-            raise DspError(operation, self._domain, answer.error, answer.text)
+            # The call has succeeded, so nobody has taken what was logged in it.
+            log = self._log() if self._log is not None else ()
+            raise DspError(operation, self._domain, answer.error, answer.text, log)
         return answer

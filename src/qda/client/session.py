@@ -49,6 +49,9 @@ __all__ = ["Session"]
 
 R = TypeVar("R", bound="Remote")
 
+_LEVELS = logging.getLevelNamesMapping()
+"""Levels by the words with which lines of the DSP's log begin."""
+
 
 class Session:
     """A session with a DSP: memory to share, modules to call.
@@ -71,8 +74,12 @@ class Session:
         self._mourned = self._buried = False
         # Nothing of it holds the session, so that it goes when the program drops it.
         take_log = WeakMethod(self._take_log)
-        self.calls = Calls(file, lambda: (take_log() or list[str])())
-        self.manager = ModuleManager(self.calls.call, file.domain)
+
+        def log() -> Sequence[str]:
+            return (take_log() or list[str])()
+
+        self.calls = Calls(file, log)
+        self.manager = ModuleManager(self.calls.call, file.domain, log)
         self.loader = Loader(self.calls.call_without_log, file.domain, file.node.handed_over)
         self._host = HostService(self, self.calls.status_of, self._memory, file.domain)
 
@@ -176,8 +183,7 @@ class Session:
         if words is not None and not self._buried:
             self._buried = True
             lines += words.report
-            for line in words.report:
-                self._logger.info("%s", line)
+            self._pass_on(["CRITICAL " + words.report[0], *words.report[1:]])
         return lines
 
     def _take_log(self) -> list[str]:
@@ -188,9 +194,21 @@ class Session:
         if words is not None and not self._mourned:
             self._mourned = True
             lines += words.log
-        for line in lines if not self._host.serves else ():
-            self._logger.info("%s", line)
+        if not self._host.serves:
+            self._pass_on(lines)
         return lines
+
+    def _pass_on(self, lines: Sequence[str]) -> None:
+        """Give lines to the program's logger, at their own levels: those that go on a message have
+        its.  Not where nobody listens to it: Python would print them, and an error has them."""
+        if not self._logger.hasHandlers():
+            return
+        level = logging.INFO
+        for line in lines:
+            name, _, words = line.partition(" ")
+            known = _LEVELS.get(name)
+            level = known or level
+            self._logger.log(level, "%s", words if known else line)
 
     # Modules.
 

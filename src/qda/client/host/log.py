@@ -26,7 +26,8 @@ class AdspMessages:
             raise StatusError(BAD_PARAMETER, f"{size} bytes of {len(arguments[1])}")
         for level, file, line, words in read_log_records(arguments[1][:size]):
             number = level.of_python
-            if self._log.isEnabledFor(number):
+            # Where nobody listens to it Python would print messages, which errors have, too.
+            if self._log.isEnabledFor(number) and self._log.hasHandlers():
                 made = self._log.makeRecord(
                     self._log.name, number, file, line, "%s", (words,), None
                 )
