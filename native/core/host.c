@@ -33,6 +33,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -161,7 +162,23 @@ void qda_client_init(struct qda_client *client, int32_t pid, uint64_t limit, int
 
 /* Waking and sleeping. */
 
-static _Atomic uint32_t looking; /* threads of this process that do so now */
+/* How many threads of this process look now: a forked child, in which none does, finds it zeroed.
+ * NULL where that cannot be had: then nobody looks. */
+static _Atomic uint32_t *looking(void)
+{
+    static _Atomic(_Atomic uint32_t *) known;
+    _Atomic uint32_t *made, *before = atomic_load_explicit(&known, memory_order_acquire);
+    if (before)
+        return before;
+    made = mmap(NULL, QDA_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (made == MAP_FAILED)
+        return NULL;
+    if (!madvise(made, QDA_PAGE, MADV_WIPEONFORK)
+        && atomic_compare_exchange_strong(&known, &before, made))
+        return made;
+    munmap(made, QDA_PAGE);
+    return before; /* another thread's, if it was faster */
+}
 
 static uint32_t this_cpu(void)
 {
@@ -248,6 +265,14 @@ void qda_choose_look(struct qda_waiter *waiter, uint32_t handle, uint32_t poll)
     }
 }
 
+/* Whether the other side has rung.  A signal handler may fork in the middle of a wait: the child,
+ * which has no lanes, finds the waiter zeroed. */
+static int has_rung(const struct qda_waiter *waiter, uint32_t number, const uint64_t *context)
+{
+    struct qda_side *other = *(struct qda_side *const volatile *)&waiter->other;
+    return other && qda_has_rung(other, number, context);
+}
+
 /* Give the other side this CPU, which it was last on. */
 static int hand_over(struct qda_waiter *waiter, uint32_t number, const uint64_t *context)
 {
@@ -256,7 +281,7 @@ static int hand_over(struct qda_waiter *waiter, uint32_t number, const uint64_t 
     int found = 0;
     for (int i = 0; i < TIMES && !found; i++) {
         sched_yield();
-        found = qda_has_rung(waiter->other, number, context);
+        found = has_rung(waiter, number, context);
     }
     learn(&waiter->turns, found && qda_microseconds() - begun < SOON);
     return found;
@@ -266,29 +291,31 @@ static int look_for(struct qda_waiter *waiter, uint32_t number, const uint64_t *
 {
     enum { PAUSES = 32 };
     uint32_t cpu = atomic_load_explicit(&waiter->other->cpu, memory_order_relaxed);
+    _Atomic uint32_t *count;
     int found = 0;
 
     if (!waiter->patience || !cpu)
         return 0;
     if (cpu == this_cpu())
         return is_worth(&waiter->turns) && hand_over(waiter, number, context);
-    if (!is_worth(&waiter->looks))
+    if (!(count = looking()) || !is_worth(&waiter->looks))
         return 0;
-    if (atomic_fetch_add(&looking, 1) < other_cpus()) {
+    if (atomic_fetch_add(count, 1) < other_cpus()) {
         uint64_t begun = qda_microseconds(), passed = 0;
         int longer = waiter->looks.trials || waiter->looks.late;
         uint32_t patience = longer ? LONGER * waiter->patience : waiter->patience;
         patience = waiter->poll > patience ? waiter->poll : patience;
         do {
             for (int i = 0; i < PAUSES && !found; i++) {
-                found = qda_has_rung(waiter->other, number, context);
+                found = has_rung(waiter, number, context);
                 pause_a_moment();
             }
         } while (!found && (passed = qda_microseconds() - begun) < patience);
         waiter->looks.late = found && passed >= waiter->patience;
         learn(&waiter->looks, found);
     }
-    atomic_fetch_sub(&looking, 1);
+    if (atomic_load(count)) /* not in a child that a signal handler has forked meanwhile */
+        atomic_fetch_sub(count, 1);
     return found;
 }
 
@@ -315,25 +342,28 @@ static enum qda_woken await(struct qda_waiter *waiter, uint32_t number, const ui
                             int also, int64_t timeout)
 {
     enum qda_woken woken = QDA_RUNG;
+    struct qda_side *const volatile *now = &waiter->mine, *mine = *now;
     uint64_t end = timeout < 0 ? 0 : qda_microseconds() + (uint64_t)timeout;
     int before = errno;
 
     if (qda_has_rung(waiter->other, number, context) || look_for(waiter, number, context))
         return QDA_RUNG;
-    for (int again = 0;; again = 1) {
-        atomic_store(&waiter->mine->sleeps, 1);
+    for (int again = 0; *now == mine; again = 1) {
+        atomic_store(&mine->sleeps, 1);
         if (qda_has_rung(waiter->other, number, context) || atomic_load(waiter->dead))
             break;
         if (again && timeout >= 0) {
-            uint64_t now = qda_microseconds();
-            timeout = now < end ? (int64_t)(end - now) : 0;
+            uint64_t time = qda_microseconds();
+            timeout = time < end ? (int64_t)(end - time) : 0;
         }
         woken = sleep_once(waiter, also, timeout);
         if (woken != QDA_RUNG)
             break;
     }
-    atomic_store_explicit(&waiter->mine->sleeps, 0, memory_order_relaxed);
     errno = before;
+    if (*now != mine) /* in a child */
+        return woken == QDA_SIGNAL ? QDA_SIGNAL : QDA_DEAD;
+    atomic_store_explicit(&mine->sleeps, 0, memory_order_relaxed);
     /* An answer that came before the death, the signal or the end of the time counts. */
     if (qda_has_rung(waiter->other, number, context))
         return QDA_RUNG;

@@ -79,6 +79,15 @@ static int gives_up(const struct connection *connection)
     return !poll(&watched, 1, GRACE) && is_stopped(connection->server);
 }
 
+/* A signal handler may fork in the middle of a request: the child must not receive the answer, which
+ * is the parent's.  It asks anew, as the kernel would begin its system call anew. */
+enum { AGAIN = -4096 };
+
+void qda_disown(void)
+{
+    disconnect(&own);
+}
+
 static pthread_key_t at_end_of_thread;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -195,7 +204,7 @@ static long converse(struct connection *connection, struct qda_question *request
     request->wishes |= CHECKED ? QDA_WISH_REPORT : 0;
     connection->enclosed = structure_of(request);
     long result = send_request(connection, request);
-    while (!result) {
+    while (!result && connection->descriptor >= 0) { /* not if `qda_disown` has been called */
         if (interrupted && gives_up(connection)) {
             lost = -EINTR;
             break;
@@ -224,6 +233,8 @@ static long converse(struct connection *connection, struct qda_question *request
         }
     }
     disconnect(connection);
+    if (connection->owner != getpid())
+        return interrupted ? -EINTR : AGAIN;
     return lost;
 }
 
@@ -241,16 +252,19 @@ long qda_ask(struct qda_question *request, int *received)
     /* What is no cancellation point in libc must not become one. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     connection->busy = 1;
-    if (!is_there(connection) || connection->owner != getpid()) {
-        disconnect(connection);
-        result = connect_to_server(connection);
-        if (!result && connection == &own) {
-            pthread_once(&once, make_key);
-            pthread_setspecific(at_end_of_thread, &own);
+    do {
+        result = 0;
+        if (!is_there(connection) || connection->owner != getpid()) {
+            disconnect(connection);
+            result = connect_to_server(connection);
+            if (!result && connection == &own) {
+                pthread_once(&once, make_key);
+                pthread_setspecific(at_end_of_thread, &own);
+            }
         }
-    }
-    if (!result)
-        result = converse(connection, request, received);
+        if (!result)
+            result = converse(connection, request, received);
+    } while (result == AGAIN);
     if (connection == &spare)
         disconnect(connection);
     connection->busy = 0;

@@ -257,11 +257,20 @@ static long read_structure(const struct qda_question *question, size_t length,
     return 0;
 }
 
+/* The result in a child that a signal handler has forked in the middle of the call, which is the
+ * parent's: the child begins its own, unless the handler is one without SA_RESTART. */
+static long in_child(enum qda_woken woken)
+{
+    return woken == QDA_SIGNAL ? -EINTR : QDA_DECLINED;
+}
+
 /* Carry a call out on a lane; QDA_DECLINED if nothing has been done, and then what would help. */
 static long call_on(struct qda_leased *lease, const struct qda_question *question, size_t length,
                     uint32_t *wish)
 {
     const char *token = question->token;
+    int32_t process = qda_lease_process();
+    enum qda_woken woken;
     struct caller caller;
     struct asked asked;
     struct qda_leased *resumed;
@@ -274,7 +283,10 @@ static long call_on(struct qda_leased *lease, const struct qda_question *questio
     struct qda_port *port = &caller.client.port;
     struct qda_lent_lane *lane = qda_lane_resume(token, &asked.key, &resumed);
     if (lane) {
-        long result = finish(resumed, lane, port, &asked, await_again(lane));
+        woken = await_again(lane);
+        if (qda_lease_process() != process)
+            return in_child(woken);
+        long result = finish(resumed, lane, port, &asked, woken);
         qda_lease_leave(resumed);
         return result;
     }
@@ -284,8 +296,9 @@ static long call_on(struct qda_leased *lease, const struct qda_question *questio
         *wish = atomic_load(&lease->state) == QDA_LEASE_THERE ? QDA_WISH_LANE : QDA_WISH_LEASE;
     if (!lane || begin(lease, lane, port, &asked, wish))
         return QDA_DECLINED;
-    enum qda_woken woken =
-        qda_await(&lane->waiter, lane->call->number, &lane->call->context, -1, -1);
+    woken = qda_await(&lane->waiter, lane->call->number, &lane->call->context, -1, -1);
+    if (qda_lease_process() != process)
+        return in_child(woken);
     if (woken == QDA_DEAD && !qda_is_there(lane->sleep)) /* closed in the middle of the call */
         woken = await_again(lane);
     return finish(lease, lane, port, &asked, woken);
@@ -330,9 +343,11 @@ long qda_call(struct qda_question *question)
         /* What is no cancellation point in libc must not become one. */
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
         size_t length = length_by(lease->page, question->code);
+        int32_t process = qda_lease_process();
         if (length)
             result = call_on(lease, question, length, &wish);
-        qda_lease_leave(lease);
+        if (qda_lease_process() == process) /* a child has no leases yet */
+            qda_lease_leave(lease);
         pthread_setcancelstate(cancel, NULL);
     }
     errno = before;

@@ -135,4 +135,7 @@ void qda_note_unseen(unsigned char reason, const char *program);
  * is put into *RECEIVED, with close-on-exec. */
 long qda_ask(struct qda_question *request, int *received);
 
+/* In a forked child: close this thread's connection, which is the parent's. */
+void qda_disown(void);
+
 #endif

@@ -1,8 +1,8 @@
-/* The functions by which a new program is given a node, or a working folder of ours.
+/* The functions by which processes begin, with what they are given of ours and what they are not.
  *
  * libc opens the files of `posix_spawn` by functions of its own, in the child.  So a node is opened
  * here, when it is asked for, and the child duplicates it; it is closed with the list of actions. */
-#include "preload.h"
+#include "lease.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,3 +82,16 @@ WRAP(int, posix_spawn_file_actions_destroy, posix_spawn_file_actions_t *actions)
 
 ADD_FOLDER(posix_spawn_file_actions_addchdir_np)
 ADD_FOLDER(posix_spawn_file_actions_addchdir)
+
+/* What a child has inherited of ours goes at once: a signal handler may have forked, and its thread slept on one of them. */
+WRAP(pid_t, fork, void)
+{
+    pid_t child = REAL(fork)();
+    int before = errno;
+    if (!child) {
+        qda_drop_all();
+        qda_disown();
+    }
+    errno = before;
+    return child;
+}

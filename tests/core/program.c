@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -379,6 +380,52 @@ static void run_moments(uint32_t count)
     CHECK(qda_await_a_moment(&driver, 1, NULL) == QDA_LATE);
 }
 
+static void *look_on(void *given)
+{
+    CHECK(qda_await(given, 1, NULL, -1, -1) == QDA_RUNG);
+    return NULL;
+}
+
+/* A child that is forked while as many threads look as may may look itself. */
+static void run_forks(void)
+{
+    enum { MOST = 64 };
+    static struct qda_lane lane = { .dsp.cpu = 100000 };
+    static struct qda_waiter lookers[MOST];
+    struct qda_waiter waiter = {
+        .mine = &lane.driver, .other = &lane.dsp, .dead = &dead, .patience = 20
+    };
+    pthread_t threads[MOST];
+    int told[2], status, count = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1;
+    CHECK(!pipe(told));
+    waiter.sleep = told[0];
+    alarm(60);
+    for (int i = 0; i < count && i < MOST; i++) {
+        struct timespec used = { 0 };
+        clockid_t clock;
+        lookers[i] = waiter;
+        lookers[i].poll = 30000000;
+        CHECK(!pthread_create(&threads[i], NULL, look_on, &lookers[i]));
+        CHECK(!pthread_getcpuclockid(threads[i], &clock));
+        while (used.tv_nsec < 3000000) { /* it would not take that to go to sleep */
+            sched_yield();
+            CHECK(!clock_gettime(clock, &used));
+        }
+    }
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (!child) {
+        CHECK(qda_await(&waiter, 2, NULL, -1, 1) == QDA_LATE);
+        _exit(count > 0 && waiter.looks.misses != 1);
+    }
+    CHECK(waitpid(child, &status, 0) == child && !status);
+    atomic_store(&lane.dsp.bell, 1);
+    for (int i = 0; i < count && i < MOST; i++) {
+        CHECK(write(told[1], "", 1) == 1); /* should it have gone to sleep */
+        CHECK(!pthread_join(threads[i], NULL));
+    }
+}
+
 int main(int count, char **words)
 {
     CHECK(count == 4);
@@ -388,6 +435,8 @@ int main(int count, char **words)
         run_calls(times);
     else if (!strcmp(words[1], "moments"))
         run_moments(times);
+    else if (!strcmp(words[1], "forks"))
+        run_forks();
     else
         run_lanes(times, !strcmp(words[1], "hostile"));
     return 0;

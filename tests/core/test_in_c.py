@@ -82,13 +82,15 @@ def compiles(folder: Path, *flags: str, target: str = "here") -> Path | None:
         ("thread", "lanes", 20_000),
         ("none", "lanes", 400_000),
         ("none", "moments", 500),
+        ("none", "forks", 1),
     ],
 )
 def test_nothing_is_lost_or_touched_that_should_not_be(
     sanitizer: str, mode: str, count: int, tmp_path: Path
 ) -> None:
     """Random calls good and bad; rings with random delays, whose numbers wrap; hostile writers;
-    short waits that are given up when answers come late, and tried again."""
+    short waits that are given up when answers come late, and tried again; children of those who
+    look."""
     flags = [] if sanitizer == "none" else [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
     program = compiles(tmp_path, *flags)
     if program is None:

@@ -42,6 +42,8 @@ MOMENTS = int(os.environ.get("QDA_TEST_MOMENTS", "6"))
         "fork_on_own_file",
         "fork_on_both",
         "forks",
+        "fork_in_a_restarting_handler",
+        "fork_in_an_interrupting_handler",
         "resume_after_closing",
         "forsake",
         "buffers",

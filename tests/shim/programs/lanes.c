@@ -21,6 +21,68 @@ static int out_of_the_way(void)
     return count;
 }
 
+static pid_t forked;
+
+static void fork_now(int signal)
+{
+    (void)signal;
+    forked = fork();
+    CHECK(forked >= 0);
+}
+
+/* Have the first thread fork in a handler while it sleeps in a call. */
+static void *interrupt_to_fork(void *flags)
+{
+    char stat[256] = "", path[64];
+    wait_until_parked(1);
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)getpid());
+    while (!strstr(stat, ") S ")) {
+        FILE *file = fopen(path, "r");
+        CHECK(fgets(stat, sizeof stat, file));
+        fclose(file);
+    }
+    CHECK(pthread_kill(main_thread, SIGUSR1) == 0);
+    if (*(int *)flags)
+        wait_until_parked(2); /* the child is in a call of its own */
+    else
+        while (!__atomic_load_n(&forked, __ATOMIC_ACQUIRE))
+            sched_yield();
+    CHECK(call(node, calculator, QDA_SCALARS(RELEASE, 0, 0), NULL) == 0);
+    return NULL;
+}
+
+/* The child takes nothing of the call in which its parent is: it is interrupted, or begins anew. */
+static void fork_in_a_handler(int flags)
+{
+    struct sigaction action = { .sa_handler = fork_now, .sa_flags = flags };
+    pthread_t thread;
+    main_thread = pthread_self();
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    check_calls(2);
+    CHECK(pthread_create(&thread, NULL, interrupt_to_fork, &flags) == 0);
+    int result = call(node, calculator, QDA_SCALARS(PARK, 0, 0), NULL);
+    CHECK(flags ? result == 0 : result == -1 && errno == EINTR);
+    if (!forked) {
+        check_calls(CALLS);
+        _exit(0);
+    }
+    if (!flags)
+        park(NULL); /* comes back to its call */
+    CHECK(pthread_join(thread, NULL) == 0);
+    wait_for(forked);
+    check_calls(CALLS);
+}
+
+static void fork_in_a_restarting_handler(void)
+{
+    fork_in_a_handler(SA_RESTART);
+}
+
+static void fork_in_an_interrupting_handler(void)
+{
+    fork_in_a_handler(0);
+}
+
 /* The server sleeps meanwhile: calls do not need it. */
 static void without_server(void)
 {
@@ -357,6 +419,8 @@ int main(int count, char **arguments)
         PART(fork_on_own_file),
         PART(fork_on_both),
         PART(forks),
+        PART(fork_in_a_restarting_handler),
+        PART(fork_in_an_interrupting_handler),
         PART(execute),
         PART(resume_after_closing),
         PART(resume_when_told),
