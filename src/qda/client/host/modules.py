@@ -135,8 +135,11 @@ class HostModules:
                 _log.exception("a module of the host failed to close")
             except BaseException as error:
                 interrupt = error
-        if interrupt is not None:
-            raise interrupt
+        try:
+            if interrupt is not None:
+                raise interrupt
+        finally:
+            del interrupt  # which holds this frame
 
 
 def _status_of(error: BaseException) -> int:
