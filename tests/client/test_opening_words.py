@@ -86,3 +86,18 @@ def test_an_enumerator_by_name_is_told_the_numbers() -> None:
             qda.UsageTypeError, match=r"s: .*float64.* convert it, `\.astype\('uint8'"
         ):
             remote.f(0, [0.5])
+
+
+def test_a_module_that_there_is_not_has_a_neighbour() -> None:
+    """Among those that are installed."""
+    made: Any = qda.idl.load("interface spectrum { long f(); };")
+
+    class Made(made.Skeleton):  # type: ignore[misc]
+        def f(self) -> None: ...
+
+    with qda.open("cdsp", device="virtual", skeletons=[Made]) as session:
+        with pytest.raises(qda.DspError, match=r"did you mean spectrum\?"):
+            session.load("specturm")
+        with pytest.raises(qda.DspError) as caught:
+            session.load("nothing_alike")
+    assert "did you mean" not in str(caught.value)

@@ -122,7 +122,9 @@ class SessionMemory:
             buffer = self._file.find(address, memory.nbytes)
             if buffer is not None:
                 return buffer, address - buffer.address
-        raise UsageTypeError(f"{memory!r:.80} does not lie in a buffer of the session")
+        raise UsageTypeError(
+            f"{memory!r:.80} does not lie in a buffer of the session: arrays of `session.empty` do"
+        )
 
 
 def _lengths(shape: Shape) -> tuple[int, ...]:

@@ -59,8 +59,12 @@ class SkeletonLoader:
         """A skeleton object: a new one for a handle64 URI, the process's own for a plain one."""
         skeleton_class = self._classes.get(uri.name)
         if skeleton_class is None:
+            from difflib import get_close_matches  # for this alone
+
             names = ", ".join(sorted(self._classes)) or "none"
-            searched.append(f"installed skeletons ({names})")
+            close = get_close_matches(uri.name, self._classes, 1)
+            meant = "".join(f": did you mean {name}?" for name in close)
+            searched.append(f"installed skeletons ({names}){meant}")
             return None
         if uri.handle64:
             return open_skeleton(skeleton_class, self._services, text)

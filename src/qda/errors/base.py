@@ -6,7 +6,6 @@ import errno
 import operator
 import os
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import TypeVar
 
 __all__ = [
@@ -25,6 +24,8 @@ E = TypeVar("E", bound=BaseException)
 
 def suggestion(word: object, known: Iterable[str]) -> str:
     """What ends the refusal of a word that is none of those that are known."""
+    from difflib import get_close_matches  # programs without errors need none of it
+
     names = list(known)
     plain = {name.lower(): name for name in names}
     close = get_close_matches(str(word).lower(), plain)

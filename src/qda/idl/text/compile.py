@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Final
 
@@ -74,6 +73,8 @@ def _unread(file: str) -> str:
     """Why a file is not read, as far as it can be seen."""
     said = f"cannot read the file; a regular one of at most {limits.IDL_FILE >> 20} MiB is read"
     if not os.path.lexists(file):
+        from difflib import get_close_matches  # for this alone
+
         folder = os.path.dirname(file) or "."
         others = os.listdir(folder) if os.path.isdir(folder) else []
         close = get_close_matches(os.path.basename(file), others, 1)

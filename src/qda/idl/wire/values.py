@@ -312,7 +312,8 @@ def _check_range(kind: Type, base: _DType, values: Elements) -> None:
         return
     if base.kind not in "iu" or values.dtype.kind not in "biu":
         words = f"an array of {values.dtype} is no sequence of {kind}"
-        raise UsageTypeError(f"{words}: convert it, `.astype({base.name!r})`")
+        convert = f": convert it, `.astype({base.name!r})`" if values.dtype.kind == "f" else ""
+        raise UsageTypeError(words + convert)
     low, high = int(np.iinfo(base).min), int(np.iinfo(base).max)
     if _wraps(kind):
         high = 2 * high + 1
