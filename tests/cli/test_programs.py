@@ -165,6 +165,13 @@ def test_a_program_that_cannot_see_nodes_is_told_of(
         assert ran.stderr.startswith(f"qda: raw {words}") and ran.stderr.count("\n") == 1
 
 
+def test_a_limit_that_is_too_low_for_a_dsp_is_told() -> None:
+    """The program gets ENOMEM alone, and the limit is that of `qda run`."""
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))"
+    ran = qda("run", "--", "sh", "-c", "exec 9<>/dev/accel/accel0", before=limited, status=2)
+    assert "qda: /dev/accel/accel0: RLIMIT_AS allows 2048 MiB of addresses" in ran.stderr
+
+
 LOST = {
     "env -i ls /dev/accel": "qda: ls was started without LD_PRELOAD",
     "env -u QDA_SOCKET ls /dev/accel": "qda: ls was started without LD_PRELOAD",

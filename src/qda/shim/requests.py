@@ -147,6 +147,8 @@ class Requests:
                 descriptor = self._nodes.add(path, self._front(path), caller.pid, request.flags)
             except OSError as error:
                 result = -(error.errno or errno.ENODEV)
+                if error.errno == errno.ENOMEM:  # a limit of this process, of which it cannot know
+                    _log.warning("%s: %s", path.path, error.strerror)
         if self.observer is not None:
             self.observer.opened(request, caller, result)
         caller.connection.send(Kind.ANSWER, result=result, descriptor=descriptor)
