@@ -351,7 +351,8 @@ _waiting = Subject("Waiting")
 LOOK: Final = _waiting.limit(
     "LOOK",
     20,
-    "microseconds that a side of a lane looks for the other's message before it sleeps",
+    "microseconds that a side of a lane looks for the other's message before it sleeps; five times"
+    " as long where that has found something",
     "to wake a CPU takes longer; QDA_PATIENCE says another number",
     "it sleeps, and is woken",
 )
