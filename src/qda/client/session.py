@@ -256,7 +256,7 @@ class Session:
         handle = self.manager.open(uri)
         return RemoteModule(self.calls, handle, uri, lambda: self.manager.close(handle, uri))
 
-    def install(self, skeleton: Any) -> None:
+    def install(self, skeleton: type) -> None:
         """Make a skeleton class available on the DSP, in this session's process.
 
         UsageTypeError for a class that does not implement its interface, or that cannot be sent;
