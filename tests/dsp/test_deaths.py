@@ -31,6 +31,7 @@ from qda.fastrpc.obituary import Obituary
 from qda.idl.c import INCLUDE, write_files
 from qda.limits import KEPT_LOG
 from tests.idl.native.compiler import find_compiler
+from tests.shim.system import needs_gcc_library
 
 needs_handler = pytest.mark.skipif(handler() is None, reason="the handler's library was not built")
 
@@ -416,3 +417,49 @@ def test_the_log_that_is_kept_is_what_was_not_fetched(lines: list[bytes], fetche
         kept.fetched(line)
     rest = b"".join(ended[fetched:])[-KEPT_LOG:]
     assert KeptLog.lines(bytes(memory)) == rest.decode("utf-8", "replace").splitlines()
+
+
+OVERRUN = r"""
+#include <stdlib.h>
+int over_skel_invoke(unsigned scalars, void* arguments) {
+    char* volatile room = malloc(16);
+    (void)arguments;
+    room[(scalars >> 24 & 31) * 8] = 1;
+    free(room);
+    return 0;
+}
+"""
+
+UNDER_SANITIZER = """
+import qda
+from qda.dsp.native import native_skeleton
+with qda.open("cdsp", device="virtual") as session:
+    module = session.load(native_skeleton("libover_skel.so", "over", handle64=False))
+    module.invoke(0)
+    try:
+        module.invoke(2)
+    except qda.DspError as error:
+        print(error.detail)
+        print(*error.backtrace, sep=chr(10))
+"""
+
+
+@needs_handler
+@needs_gcc_library("libasan.so")
+def test_a_report_of_address_sanitizer_is_the_explanation(tmp_path: Path) -> None:
+    """The recipe of docs/when-it-goes-wrong.md."""
+    (tmp_path / "over.c").write_text(OVERRUN)
+    flags = ["-g", "-fsanitize=address", "-shared", "-fPIC"]
+    command = ["gcc", *flags, "over.c", "-o", "libover_skel.so"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    asked = ["gcc", "-print-file-name=libasan.so"]
+    library = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    ran = subprocess.run(
+        [sys.executable, "-c", UNDER_SANITIZER],
+        env={**os.environ, "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "has ended itself: AddressSanitizer: heap-buffer-overflow" in ran.stdout, ran.stderr
+    assert re.search(r"#0 .* in over_skel_invoke .*over\.c:6", ran.stdout)

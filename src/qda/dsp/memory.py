@@ -77,7 +77,14 @@ class AddressSpace:
     def __init__(self, window: int = limits.WINDOW) -> None:
         self.bus = Space()
         self._lock = threading.RLock()  # memory may end with any reference to it, also in here
-        self._base, self._window = self._find_window(window), window
+        try:
+            self._base = self._find_window(window)
+        except OSError:
+            if window != limits.WINDOW:
+                raise
+            window //= 2  # AddressSanitizer has its own memory from 2 GiB on
+            self._base = self._find_window(window)
+        self._window = window
         self._ranges = Ranges(self._base, self._base + window, limits.GRANULE)
         self._bus_starts: list[int] = []
         self._bus: list[BusMemory] = []

@@ -56,6 +56,11 @@ def _nothing_mapped(fd: int) -> int:
     raise StatusError(BAD_PARAMETER, f"nothing is known about fd {fd}")
 
 
+def _own_symbols_first() -> int:
+    """RTLD_DEEPBIND, which AddressSanitizer refuses: its functions have to stand before all."""
+    return 0 if hasattr(ctypes.CDLL(None), "__asan_init") else getattr(os, "RTLD_DEEPBIND", 0)
+
+
 class Loaded:
     """Whoever has this has a library loaded."""
 
@@ -88,7 +93,7 @@ class NativeLibrary:
     ) -> None:
         self.name = name or os.fspath(path)
         # musl has no RTLD_DEEPBIND: there a library prefers what the program itself has.
-        flags = os.RTLD_NOW | os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0)
+        flags = os.RTLD_NOW | os.RTLD_LOCAL | _own_symbols_first()
         missing = load_runtime()
         try:
             self._library: ctypes.CDLL | None = ctypes.CDLL(os.fspath(path), flags)
