@@ -435,3 +435,29 @@ def test_trace_says_which_rule_an_einval_is_about(tmp_path: Path) -> None:
         "argument 0: length is 1099511627776: ",
     ):
         assert f"= -1 EINVAL (Invalid argument: {rule}" in text
+
+
+DIES = """
+import qda
+class Dies(qda.Skeleton):
+    @qda.method(2)
+    def die(self):
+        import os
+        os._exit(3)
+with qda.open("cdsp", device="/dev/accel/accel1") as session, session.load(Dies) as module:
+    try:
+        module.invoke(2)
+    except qda.DspError as error:
+        print(hex(error.status))
+"""
+
+
+def test_how_a_protection_domain_has_died_is_printed() -> None:
+    """Once, with the process whose it was, also if the program ends at once: it gets a number."""
+    ran = run("--", sys.executable, "-c", DIES)
+    assert ran.stdout == "0x27\n"
+    first, *more = ran.stderr.splitlines()
+    words = r"qda: process \d+, cdsp: the protection domain has ended itself: exit status 3, in die"
+    assert re.match(words, first), ran.stderr
+    assert "Backtrace of Python (most recent call last):" in more
+    assert ran.stderr.count("exit status 3") == 1
