@@ -291,6 +291,12 @@ static void on_report(const char *text)
     put("\nend\n");
 }
 
+/* Whether AddressSanitizer is in this process. */
+PUBLIC int qda_black_box_sanitized(void)
+{
+    return dlsym(RTLD_DEFAULT, "__asan_init") != NULL;
+}
+
 int __cxa_atexit(void (*function)(void *), void *argument, void *library);
 
 /* Have what this process says at its end written to a descriptor, which is not closed.  `all` is 0

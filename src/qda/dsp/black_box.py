@@ -19,7 +19,14 @@ from typing import Any, NoReturn
 
 from qda import limits
 
-__all__ = ["BlackBox", "KeptLog", "handler", "knows_exceptions", "stack_for_handler"]
+__all__ = [
+    "BlackBox",
+    "KeptLog",
+    "handler",
+    "is_sanitized",
+    "knows_exceptions",
+    "stack_for_handler",
+]
 
 _HEAD = 16
 """Bytes before the kept lines: how many were written in all, and how many of them fetched."""
@@ -118,6 +125,12 @@ def stack_for_handler() -> None:
     library = handler()
     if library is not None:
         library.qda_black_box_thread()
+
+
+def is_sanitized() -> bool:
+    """Whether AddressSanitizer is in this process."""
+    asked = getattr(handler(), "qda_black_box_sanitized", None)
+    return asked is not None and bool(asked())
 
 
 def knows_exceptions(library: ctypes.CDLL) -> None:

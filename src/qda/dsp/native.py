@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qda.dsp.black_box import knows_exceptions
+from qda.dsp.black_box import is_sanitized, knows_exceptions
 from qda.dsp.remote_arg import RemoteArgument, remote_arguments
 from qda.dsp.runtime import LengthOf, call_running, load_runtime, supply_runtime
 from qda.dsp.skeleton import DspServices, Skeleton
@@ -58,7 +58,7 @@ def _nothing_mapped(fd: int) -> int:
 
 def _own_symbols_first() -> int:
     """RTLD_DEEPBIND, which AddressSanitizer refuses: its functions have to stand before all."""
-    return 0 if hasattr(ctypes.CDLL(None), "__asan_init") else getattr(os, "RTLD_DEEPBIND", 0)
+    return 0 if is_sanitized() else getattr(os, "RTLD_DEEPBIND", 0)
 
 
 class Loaded:
