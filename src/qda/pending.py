@@ -38,7 +38,10 @@ class Pending(Generic[T]):
         return self._future.done()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until the call is over, at most `timeout` seconds; whether it is."""
+        """Wait until the call is over, at most `timeout` seconds, which may be infinite; whether it
+        is."""
+        if timeout is not None and timeout > threading.TIMEOUT_MAX:
+            timeout = None  # longer than anything runs, and than the system counts
         return bool(wait([self._future], timeout).done)
 
     def result(self, timeout: float | None = None) -> T:

@@ -57,6 +57,12 @@ def test_lines_keep_their_levels(caplog: pytest.LogCaptureFixture) -> None:
     assert {level for level, _ in said[1:]} == {"ERROR"}
 
 
+@pytest.mark.parametrize("timeout", [float("inf"), 1e12])
+def test_a_call_may_have_for_ever(timeout: float) -> None:
+    """A time that the system cannot count is no limit."""
+    assert qda.start(lambda: 7).result(timeout=timeout) == 7
+
+
 TWICE = """
 import qda
 class Fails(qda.Skeleton):
