@@ -14,6 +14,7 @@ TESTS: Final = Path(__file__).resolve().parent
 
 SLEEPS: Final = {
     "driver/test_neighbours.py": "a process that is to outlive the one which forked it",
+    "shim/programs/skeletons/hostile_skel.py": "an enemy that leaves others some time to work",
     "waiting.py": "the one place that looks again",
 }
 

@@ -56,7 +56,7 @@ def test_header_of_the_library_is_that_of_the_declarations() -> None:
 
 
 def test_preload_library_is_small() -> None:
-    """It knows descriptors and memory, not devices: about a thousand lines, and under a thousand
+    """It knows descriptors and memory, not devices: some thirteen hundred lines, and under a thousand
     for calls on lanes, which stand in files of their own, as do the functions of libc that every
     file has, and the telling of programs that see no nodes."""
     folder = ROOT / "native/preload"
@@ -65,7 +65,7 @@ def test_preload_library_is_small() -> None:
     names = ("buffer.c", "change.c", "file.c", "spawn.c", "unseen.c", "working.c")
     any_file = {folder / name for name in names}
     assert calling < sources and any_file < sources
-    for part, limit in ((sources - calling - any_file, 1300), (calling, 1000), (any_file, 800)):
+    for part, limit in ((sources - calling - any_file, 1350), (calling, 1000), (any_file, 800)):
         assert sum(len(source.read_text().splitlines()) for source in part) < limit
 
 

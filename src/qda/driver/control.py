@@ -288,4 +288,5 @@ def release(file: OpenFile, client: Client | None = None) -> None:
     except (OSError, Died) as error:
         _log.debug("release of client %d: %s", file.client_id, error)
     finally:
-        file.end_session()
+        if file.session is not None:
+            file.session.close()

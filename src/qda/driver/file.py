@@ -22,7 +22,7 @@ from qda.driver.sharing import Keeps, Uses
 from qda.fastrpc.domains import ProtectionDomain
 from qda.interrupts import Section
 
-__all__ = ["OpenFile"]
+__all__ = ["OpenFile", "set_polls"]
 
 HandleOf = Callable[[int, Client, int], int]
 
@@ -228,22 +228,12 @@ class OpenFile:
         tag = kind if self.tags_calls else ProtectionDomain.ROOT
         start = self.device.session_type
         session = start(self.device.channel, self.client_id, kind, bank, tag)
-        session.poll(self._poll_in(kind))
-        session.when_needed(self._let_go)
+        session.poll(_poll_in(self, kind))
+        session.peer.when_needed(self._let_go)
         report = self.device.report
         if report is not None:
-            session.when_told(lambda words: report(self.process, words))
+            session.peer.when_told(lambda words: report(self.process, words))
         return session
-
-    def set_polls(self, polls: bool) -> None:
-        """Switch poll mode on or off: calls in a user protection domain then wait awake."""
-        with self.starting:
-            self.polls = polls
-            if self.session is not None:
-                self.session.poll(self._poll_in(self.session.kind))
-
-    def _poll_in(self, kind: ProtectionDomain) -> int:
-        return limits.POLL if self.polls and kind is ProtectionDomain.USER else 0
 
     @property
     def calls(self) -> int:
@@ -251,11 +241,6 @@ class OpenFile:
         return self.session.calls if self.session else 0
 
     # The end.
-
-    def end_session(self) -> None:
-        """End the session and the calls under way on it."""
-        if self.session is not None:
-            self.session.close()
 
     def disown(self) -> None:
         """In a forked child: close the descriptors of the session and of its memory, which are the
@@ -276,7 +261,8 @@ class OpenFile:
             if self._closed:
                 return
             self._closed = True
-        self.end_session()
+        if self.session is not None:
+            self.session.close()
         with self.lock:
             handles, self._handles = self._handles, {}
             self._numbers.clear()
@@ -287,3 +273,15 @@ class OpenFile:
         if self.bank is not None:
             self.device.give_back(self.bank)
         self.device.forget(self)
+
+
+def set_polls(file: OpenFile, polls: bool) -> None:
+    """Switch poll mode on or off: calls in a user protection domain then wait awake."""
+    with file.starting:
+        file.polls = polls
+        if file.session is not None:
+            file.session.poll(_poll_in(file, file.session.kind))
+
+
+def _poll_in(file: OpenFile, kind: ProtectionDomain) -> int:
+    return limits.POLL if file.polls and kind is ProtectionDomain.USER else 0

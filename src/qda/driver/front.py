@@ -186,7 +186,7 @@ class FileFront(Generic[F]):
     @property
     def obituary(self) -> Obituary | None:
         """See `Front.obituary`."""
-        return None if self.file.session is None else self.file.session.obituary
+        return None if self.file.session is None else self.file.session.peer.obituary
 
     def failed(self, error: OSError) -> int:
         """The result of a command that has failed."""

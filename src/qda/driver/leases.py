@@ -174,11 +174,11 @@ class Leases:
 
     def bells(self, leased: LeasedLane) -> Bells:
         """The driver's ends of a lane's bells, opened again; owned by the caller.  OSError."""
-        return self._peer.bells(leased.number)
+        return self._peer.link.open_bells(leased.number)
 
     def rouse(self, leased: LeasedLane) -> None:
         """Wake a program that waits for an answer on a lane."""
-        self._peer.rouse(leased.number)
+        self._peer.link.rouse(leased.number)
 
     def give_back(self, leased: LeasedLane) -> None:
         """Take back a lane on which the program asks for no more."""

@@ -17,7 +17,7 @@ from qda import limits
 from qda.driver import control
 from qda.driver.banks import Attachment
 from qda.driver.device import Device
-from qda.driver.file import OpenFile
+from qda.driver.file import OpenFile, set_polls
 from qda.driver.front import FileFront, Place, T, as_result
 from qda.driver.handlers import Handlers
 from qda.driver.invoke import invoke, without_session
@@ -150,7 +150,7 @@ def _alloc_dma_buff(front: LegacyFront, client: Client, request: legacy.AllocDma
 def _set_option(front: LegacyFront, client: Client, request: legacy.SetOption) -> int:
     if not front.file.device.limits.poll_mode:
         raise OSError(errno.EOPNOTSUPP, "the DSP has no poll mode")
-    front.file.set_polls(bool(request.value))
+    set_polls(front.file, bool(request.value))
     return 0
 
 

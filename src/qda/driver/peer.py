@@ -17,7 +17,7 @@ from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Section
-from qda.rpmsg import Bells, Channel, Link, PeerGone, PoolMemory
+from qda.rpmsg import Channel, Link, PeerGone, PoolMemory
 
 __all__ = ["Died", "Peer"]
 
@@ -64,14 +64,14 @@ class Peer:
         self._size, self._counting = 0, threading.Lock()
         self._hide: Callable[[Attachment], None] = _nothing
         try:
-            self._link = channel.connect(client_id, kind, tag, memory)
+            self.link = channel.connect(client_id, kind, tag, memory)
         except PeerGone as error:
             raise OSError(errno.ENODEV, "the DSP is gone") from error
-        self.pool = self._link.pool
+        self.pool = self.link.pool
         self._mourners: list[Callable[[], None]] = []
         self._report: Callable[[Obituary], None] | None = None
         self._reporting = threading.Lock()
-        self._link.when_gone(self._end)
+        self.link.when_gone(self._end)
 
     def when_dead(self, mourn: Callable[[], None]) -> None:
         """Have `mourn` called when it has died, before those who wait for it are woken."""
@@ -95,32 +95,24 @@ class Peer:
     def _tell_report(self) -> None:
         with self._reporting:
             report, self._report = self._report, None
-            words = Obituary.unpack(self._link.obituary()) if report is not None else None
+            words = Obituary.unpack(self.link.obituary()) if report is not None else None
             if report is not None and words is not None:
                 report(words)
 
     @property
     def obituary(self) -> Obituary | None:
         """How it has died; waits for who can tell.  None if it has not, or nobody can."""
-        return Obituary.unpack(self._link.obituary()) if self.dead and self._connected else None
+        return Obituary.unpack(self.link.obituary()) if self.dead and self._connected else None
 
     @property
     def patience(self) -> int:
         """For how many microseconds to look for an answer before sleeping."""
-        return self._link.patience
+        return self.link.patience
 
     @property
     def lanes(self) -> int:
         """How many lanes there are, each with a thread of its own on the DSP."""
-        return self._link.lanes
-
-    def bells(self, number: int) -> Bells:
-        """The driver's ends of a lane's bells, opened again; owned by the caller.  OSError."""
-        return self._link.open_bells(number)
-
-    def rouse(self, number: int) -> None:
-        """Wake a program that waits for an answer on a lane."""
-        self._link.rouse(number)
+        return self.link.lanes
 
     def add_lanes(self, count: int) -> None:
         """Add lanes.  OSError, Died."""
@@ -218,7 +210,7 @@ class Peer:
         if not self._connected:
             raise OSError(errno.ENODEV, "the session is closed")
         try:
-            request(self._link)
+            request(self.link)
         except PeerGone as error:
             raise Died(self.gone(as_signed(BAD_STATE))) from error
 
@@ -251,14 +243,14 @@ class Peer:
             _log.debug("disconnect of client %d: %s", self.client_id, error)
         self._tell_report()  # by now the processor has said what there is to say
         self._die()
-        self._link.hang_up()
+        self.link.hang_up()
 
     def close(self) -> None:
         """Close the link, on which nobody waits any more."""
         self.disconnect()
-        self._link.close()
+        self.link.close()
 
     def disown(self) -> None:
         """In a forked child: close the parent's descriptors without ending the conversation."""
         if self._connected:
-            self._link.disown()
+            self.link.disown()

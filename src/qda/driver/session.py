@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 
 from qda import limits
@@ -19,7 +18,6 @@ from qda.driver.peer import Peer
 from qda.driver.sharing import Uses
 from qda.errors import PROCESS_DIED
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Deadline, Section, deadline
 from qda.rpmsg import Channel, PeerGone, PoolMemory
 
@@ -70,44 +68,31 @@ class Session:
             undo.callback(block.close)
             memory = block.memory
             places = PoolMemory(block.descriptor, memory.process_address, memory.device_address)
-            self._peer = Peer(channel, client_id, kind, tag, places)
-            undo.callback(self._peer.close)
-            block.show(self._peer)
-            self.pool = self._peer.pool
-            self._lanes = Lanes(bank, self._peer, block)
+            self.peer = Peer(channel, client_id, kind, tag, places)
+            undo.callback(self.peer.close)
+            block.show(self.peer)
+            self.pool = self.peer.pool
+            self._lanes = Lanes(bank, self.peer, block)
             undo.pop_all()
-        terms = Terms(block.descriptor, memory.device_address, client_id, tag, self._peer.patience)
-        self.leases = Leases(self._peer, self._lanes, terms)
-        self._calls = Calls(self._peer, self._lanes, self.leases)
+        terms = Terms(block.descriptor, memory.device_address, client_id, tag, self.peer.patience)
+        self.leases = Leases(self.peer, self._lanes, terms)
+        self._calls = Calls(self.peer, self._lanes, self.leases)
 
     def announce(self, attachment: Attachment) -> None:
         """Make sure that the protection domain knows memory that a message will name.
 
         OSError ENODEV; Died.
         """
-        self._peer.announce(attachment)
-
-    def when_needed(self, hide: Callable[[Attachment], None]) -> None:
-        """See `Peer.when_needed`."""
-        self._peer.when_needed(hide)
+        self.peer.announce(attachment)
 
     def make_room(self) -> bool:
         """Take memory from the protection domain that no call and no mapping uses: its addresses
         are needed.  Whether there was any."""
-        return self._peer.make_room()
+        return self.peer.make_room()
 
     def refuse_if_dead(self) -> None:
         """Died, or OSError ENODEV, if no call can be answered any more."""
-        self._peer.refuse_if_dead()
-
-    @property
-    def obituary(self) -> Obituary | None:
-        """How the protection domain has died, see `Peer.obituary`."""
-        return self._peer.obituary
-
-    def when_told(self, report: Callable[[Obituary], None]) -> None:
-        """See `Peer.when_told`."""
-        self._peer.when_told(report)
+        self.peer.refuse_if_dead()
 
     def name(self, number: int, attachment: Attachment) -> None:
         """Let the core find an object by a handle, which does not name one for it yet."""
@@ -134,7 +119,7 @@ class Session:
         if loose or dead:
             self._calls.tidy(threading.get_native_id())
         result = self.pool.invoke(port, request)
-        return self._peer.gone(PROCESS_DIED) if result is False else result
+        return self.peer.gone(PROCESS_DIED) if result is False else result
 
     def call(self, key: Key | None = None) -> Keeper:
         """Begin a call: `with session.call(key) as call`.  `key` is None for the driver's own.
@@ -169,7 +154,7 @@ class Session:
             client.wait(call.lane, within)
         except PeerGone:
             call.take(Event.DEATH)
-            return self._peer.gone(PROCESS_DIED)
+            return self.peer.gone(PROCESS_DIED)
         result = heard(call)
         call.take(_ANSWER)
         return call.finish(result) if call.finish else result
@@ -194,7 +179,7 @@ class Session:
         idle = threading.Event()
         if self.pool.close(idle.set):
             idle.set()
-        self._peer.disconnect()
+        self.peer.disconnect()
         self.leases.close()
         left = self._calls.drain()
         if not deadline(limits.GRACE).until(idle.wait):
@@ -203,10 +188,10 @@ class Session:
             _log.error("client %d: %d calls do not end", self.client_id, left)
             return
         self._lanes.close()
-        self._peer.close()
+        self.peer.close()
 
     def disown(self) -> None:
         """In a forked child: close the parent's endpoints without ending the conversation, and its
         memory."""
-        self._peer.disown()
+        self.peer.disown()
         self._lanes.disown()

@@ -84,7 +84,7 @@ class Process:
         handed_over: dict[str, type] | None = None,
     ) -> None:
         self.kind = kind
-        self._kept_log: KeptLog | None = None
+        self.kept_log: KeptLog | None = None  # of the session that the process belongs to
         self.handed_over = {} if handed_over is None else handed_over
         self.space = AddressSpace(window)
         self.running = Running()
@@ -195,13 +195,10 @@ class Process:
 
     # Life of sessions.
 
-    def keep_log(self, kept: KeptLog) -> None:
-        """Keep what the session that begins logs, if the process is its own."""
-        self._kept_log = kept if self.kind is ProtectionDomain.USER else None
-
     def open(self, client_id: int, control: Endpoint) -> Session:
         """A session begins; its control endpoint is `control`."""
-        session = self._sessions[client_id] = Session(client_id, control, self._kept_log)
+        kept = self.kept_log if self.kind is ProtectionDomain.USER else None
+        session = self._sessions[client_id] = Session(client_id, control, kept)
         return session
 
     def start(self, event: LifeEvent) -> None:

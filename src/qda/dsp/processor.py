@@ -172,7 +172,7 @@ class Processor:
             child.close()
         self._process.kind = kind
         self._box = box
-        self._process.keep_log(box.watch())
+        self._process.kept_log = box.watch()
         # What a skeleton forks must not hold our ends: their end tells the driver of our death.
         os.register_at_fork(after_in_child=self._serving.disown)
         return True

@@ -134,7 +134,9 @@ class Skeleton(AnySkeleton):
                 )
             methods[number] = attribute
         cls.methods = methods
-        cls._arity = {number: _arity(getattr(cls, name)) for number, name in methods.items()}
+        cls._arity = {
+            number: _arity(_parameters(getattr(cls, name))) for number, name in methods.items()
+        }
 
     _arity: ClassVar[dict[int, int | None]] = {}
 
@@ -169,8 +171,7 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return list(inspect.signature(function).parameters.values())[1:]
 
 
-def _arity(function: Callable[..., Any]) -> int | None:
-    parameters = _parameters(function)
+def _arity(parameters: list[inspect.Parameter]) -> int | None:
     if any(parameter.kind is _STARRED for parameter in parameters):
         return None
     return len(parameters)

@@ -28,7 +28,7 @@ from qda.shim.protocol import (
     LeasePage,
 )
 
-__all__ = ["ProgramLease"]
+__all__ = ["ProgramLease", "has_mapped"]
 
 _BUSY, _LEFT, _RECALLED = LaneState.BUSY.value, LaneState.LEFT.value, LaneState.RECALLED.value
 _word = struct.Struct("=I")
@@ -52,6 +52,7 @@ class ProgramLease:
         self._known: set[int] = set()  # of which the program has the bells
         self._gone = self.is_over = False
         self.descriptor = sealed_memory("qda lease", LEASE_SIZE, _SEALS)
+        self.inode = os.fstat(self.descriptor).st_ino
         self._page = mmap.mmap(self.descriptor, LEASE_SIZE)
         self._address = address_of(self._page)
         self._objects = LentObjects(self._page, direct.by_identity)
@@ -185,19 +186,6 @@ class ProgramLease:
 
     # Its end.
 
-    @property
-    def is_mapped(self) -> bool:
-        """Whether the process that it was given to still has it: not after an exec."""
-        with self._lock:
-            if self.is_over:
-                return False
-            inode = str(os.fstat(self.descriptor).st_ino)
-        try:
-            maps = Path(f"/proc/{self.pid}/maps").read_text()
-        except OSError:
-            return False
-        return any(line.split(maxsplit=5)[4] == inode for line in maps.splitlines())
-
     def take_poll(self) -> None:
         """See `Lease.take_poll`."""
         with self._lock:
@@ -241,3 +229,12 @@ class ProgramLease:
         self._leases.discard(self)
         for uses in held:
             uses.release()
+
+
+def has_mapped(lease: ProgramLease) -> bool:
+    """Whether the process that a lease was given to still has it: not after an exec."""
+    try:
+        maps = Path(f"/proc/{lease.pid}/maps").read_text()
+    except OSError:
+        return False
+    return any(line.split(maxsplit=5)[4] == str(lease.inode) for line in maps.splitlines())

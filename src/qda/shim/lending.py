@@ -28,7 +28,7 @@ from qda.driver.front import FileFront
 from qda.driver.leases import Direct
 from qda.driver.peer import Died
 from qda.shim.caller import Caller, has_ended
-from qda.shim.lease import ProgramLease
+from qda.shim.lease import ProgramLease, has_mapped
 from qda.shim.nodes import OpenNode
 from qda.shim.protocol import Kind, Wish
 from qda.uapi import ioctl_number
@@ -119,7 +119,7 @@ class Lending:
                 return None
         for lease in before:  # the program has closed its bells, or was executed anew
             lease.recall(for_good=True)
-            if not lease.is_mapped:
+            if not has_mapped(lease):
                 lease.leave()
         lease = ProgramLease(caller.pid, direct)
         with self._lock:
@@ -178,7 +178,7 @@ class Lending:
         leases = [lease for of, lease in self._all() if of is node]
         for lease in leases:
             lease.recall()
-            if lease.is_awaited and not lease.is_mapped:
+            if lease.is_awaited and not has_mapped(lease):
                 lease.leave()
         with self._lock:
             waits = any(lease.is_awaited for lease in leases)
@@ -210,7 +210,7 @@ class Lending:
             if not any(node in self._waiting for node, _ in leases):
                 return
         for _, lease in leases:
-            if not lease.is_mapped:
+            if not has_mapped(lease):
                 lease.leave()
         self._look()
 
