@@ -56,9 +56,9 @@ def test_header_of_the_library_is_that_of_the_declarations() -> None:
 
 
 def test_preload_library_is_small() -> None:
-    """It knows descriptors and memory, not devices: some thirteen hundred lines, and under a thousand
-    for calls on lanes, which stand in files of their own, as do the functions of libc that every
-    file has, and the telling of programs that see no nodes."""
+    """It knows descriptors and memory, not devices: some thirteen hundred lines.  Calls on lanes,
+    under a thousand, stand in files of their own, and so do the functions of libc that every file
+    has, with the telling of programs that see no nodes."""
     folder = ROOT / "native/preload"
     sources = {*folder.glob("*.[ch]")} - {folder / "protocol.h"}
     calling = {folder / name for name in ("direct.c", "kept.c", "lease.c", "lease.h")}
