@@ -318,7 +318,7 @@ def test_a_file_with_several_interfaces_asks_which(shapes: Any) -> None:
     assert qda.idl.load(text, "b").interface.name == "b"
     module = qda.idl.load_module(text)
     assert (module.a.interface.name, module.N) == ("a", 3)
-    with pytest.raises(qda.UsageError, match="none"):
+    with pytest.raises(qda.UsageError, match="no interface"):
         qda.idl.load("const long N = 3;")
 
 
