@@ -59,18 +59,23 @@ class SkeletonLoader:
         """A skeleton object: a new one for a handle64 URI, the process's own for a plain one."""
         skeleton_class = self._classes.get(uri.name)
         if skeleton_class is None:
-            from difflib import get_close_matches  # for this alone
-
-            names = ", ".join(sorted(self._classes)) or "none"
-            close = get_close_matches(uri.name, self._classes, 1)
-            meant = "".join(f": did you mean {name}?" for name in close)
-            searched.append(f"installed skeletons ({names}){meant}")
+            searched.append(f"installed skeletons {self._names_like(uri.name)}")
             return None
         if uri.handle64:
             return open_skeleton(skeleton_class, self._services, text)
         if uri.name not in self._plain:
             self._plain[uri.name] = create_skeleton(skeleton_class, self._services)
         return self._plain[uri.name], nothing_to_close
+
+    def _names_like(self, name: str) -> str:
+        """What is installed, and what of it may have been meant."""
+        if not self._classes:
+            return "(none)"
+        from difflib import get_close_matches  # memory of each process, most of which need it not
+
+        close = get_close_matches(name, self._classes, 1)
+        meant = "".join(f": did you mean {one}?" for one in close)
+        return f"({', '.join(sorted(self._classes))}){meant}"
 
 
 def create_skeleton(skeleton_class: type[AnySkeleton], services: DspServices) -> AnySkeleton:
