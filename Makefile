@@ -19,6 +19,8 @@ TWIN := tests/core tests/conformance tests/driver --ignore=tests/core/test_in_c.
 C_SOURCES := $(wildcard native/*.[ch] native/*/*.[ch] native/cmake/CMakeLists.txt)
 
 export PATH := $(abspath $(BIN)):$(PATH)
+# The tests start Python some thousand times: each time without bytecode would compile it all.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
