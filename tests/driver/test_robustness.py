@@ -381,15 +381,7 @@ def test_closing_a_session_ends_calls_of_other_threads(counted: System) -> None:
 def test_ctrl_c_in_a_call_raises_at_once_and_the_session_goes_on(counted: System) -> None:
     """An interrupted call is abandoned, not repeated (R24); the next one works."""
     with open_session(counted) as session, session.load(Trouble) as module:
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            interrupter = threading.Thread(target=_interrupt_when_waiting, args=(counted,))
-            interrupter.start()
-            with pytest.raises(KeyboardInterrupt):
-                module.invoke(6)
-            interrupter.join()
-        finally:
-            signal.signal(signal.SIGINT, before)
+        _leave_a_call(counted, module)
         assert counted.devices["cdsp"].census().calls == 1
         module.invoke(7)
         assert module.invoke(2, [b"a"], [1]) == [b"b"]
@@ -405,20 +397,25 @@ def test_call_that_was_left_is_over_with_its_session() -> None:
 
 def _leave_a_call_when_its_session_ends(machine: Machine) -> None:
     with open_session(machine) as session, session.load(Trouble) as module:
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            interrupter = threading.Thread(target=_interrupt_when_waiting, args=(machine,))
-            interrupter.start()
-            with pytest.raises(KeyboardInterrupt):
-                module.invoke(6)
-            interrupter.join()
-        finally:
-            signal.signal(signal.SIGINT, before)
+        _leave_a_call(machine, module)
         device = machine.devices["cdsp"]
         assert device.census().calls == 1
         (file,) = device._files
         device.close()
         assert not file.calls
+
+
+def _leave_a_call(machine: Machine, module: qda.RemoteModule) -> None:
+    """A call that Ctrl-C breaks off, while the DSP goes on with it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        interrupter = threading.Thread(target=_interrupt_when_waiting, args=(machine,))
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt):
+            module.invoke(6)
+        interrupter.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _interrupt_when_waiting(machine: Machine) -> None:
