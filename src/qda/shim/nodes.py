@@ -49,6 +49,7 @@ class OpenNode:
     mode: int
     uses: int = 0
     ended: bool = False
+    closing: bool = False
     released: threading.Event = field(default_factory=threading.Event)
 
 
@@ -148,17 +149,26 @@ class OpenNodes:
         threading.Thread(target=self._close, args=(node,), daemon=True, name="release").start()
 
     def _close(self, node: OpenNode) -> None:
+        """Release a node, once; wait for whoever does it already.  It stays in the table until
+        everything is done and told, so that nobody ends what is still needed for that."""
+        with self._lock:
+            begun, node.closing = node.closing, True
+        if begun:
+            node.released.wait(limits.SERVER_PATIENCE)
+            return
         try:
             node.front.close()
         except Exception:
             _log.exception("%s does not close", node.path.path)
-        with self._lock:
-            self._nodes.pop(node.token, None)
-            self._ended.discard(node)
-            node.end.close()
-        if self._released is not None:
-            self._released(node.path, node.opener)
-        node.released.set()
+        try:
+            if self._released is not None:
+                self._released(node.path, node.opener)
+        finally:
+            with self._lock:
+                self._nodes.pop(node.token, None)
+                self._ended.discard(node)
+                node.end.close()
+            node.released.set()
 
     def close(self) -> None:
         """End all of them: their descriptors become useless.  No request may be under way."""
