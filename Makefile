@@ -13,7 +13,7 @@ STAMP := $(ENVIRONMENT)/.qda-accel$(subst /,-,$(CURDIR))
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 # What the twin is tried with each time: neither programs in C nor the older drivers are about it.
-TWIN := tests/core tests/conformance tests/driver --ignore=tests/core/test_in_c.py -k "not legacy"
+TWIN := tests/core src/qda/conformance tests/driver --ignore=tests/core/test_in_c.py -k "not legacy"
 
 # What is compiled by the set-up.
 C_SOURCES := $(wildcard native/*.[ch] native/*/*.[ch] native/cmake/CMakeLists.txt)

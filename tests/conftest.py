@@ -1,10 +1,4 @@
-"""Options of the whole suite, and what most of its tests begin with.
-
-Options stand here because pytest reads options only from conftest files that it finds before it
-parses the command line: for a run from the root that is this one, not those of the directories
-below.  Write a path with "=" (`--device=/dev/accel/accel0`): while pytest looks for these files,
-it does not know the option yet, and would take a path that stands alone for one of tests.
-"""
+"""What most tests begin with."""
 
 from __future__ import annotations
 
@@ -16,22 +10,6 @@ from hypothesis import HealthCheck, settings
 
 from qda.driver import LocalClient
 from tests.system import System, new_machine
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("conformance", "tests of the device interface (tests/conformance)")
-    group.addoption(
-        "--device",
-        default="virtual",
-        metavar="NODE",
-        help='device under test: "virtual" (default), or a path such as /dev/accel/accel0',
-    )
-    group.addoption(
-        "--hostile",
-        action="store_true",
-        help="on a kernel's device, also make the requests that corrupt a kernel whose driver "
-        "does not refuse them (always made on the virtual device)",
-    )
 
 
 def pytest_configure() -> None:

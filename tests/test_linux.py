@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from qda import linux
-from tests.conformance.memory import reserved
+from qda.conformance.memory import reserved
 
 _PAGE = mmap.PAGESIZE
 

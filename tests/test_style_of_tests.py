@@ -11,6 +11,8 @@ import pytest
 from hypothesis import settings
 
 TESTS: Final = Path(__file__).resolve().parent
+SHIPPED: Final = TESTS.parent / "src" / "qda" / "conformance"
+"""Tests that are a part of the package."""
 
 SLEEPS: Final = {
     "driver/test_neighbours.py": "a process that is to outlive the one which forked it",
@@ -42,6 +44,9 @@ def test_no_test_waits_for_a_time() -> None:
         if any(pauses(ast.parse(file.read_text())))
     }
     assert found == SLEEPS.keys()
+    assert [
+        file for file in SHIPPED.rglob("*.py") if any(pauses(ast.parse(file.read_text())))
+    ] == []
 
 
 def test_no_example_has_to_be_fast() -> None:

@@ -35,6 +35,9 @@ _DOCUMENTS = {
     ),
 }
 
+_TESTS = ("tests/", "src/qda/conformance/")
+"""Where tests are."""
+
 _HEAD = """\
 # Rules
 
@@ -96,8 +99,8 @@ def _by_rule(root: Path) -> dict[str, list[Citation]]:
 
 
 def _entry(number: str, sentence: str, citations: list[Citation]) -> str:
-    code = {one.file for one in citations if not one.file.startswith("tests/")}
-    tests = [one for one in citations if one.file.startswith("tests/")]
+    code = {one.file for one in citations if not one.file.startswith(_TESTS)}
+    tests = [one for one in citations if one.file.startswith(_TESTS)]
     lines = [f"- **{number}** {sentence}"]
     if code:
         lines.append("  Code: " + ", ".join(map(_link, sorted(code))) + ".")

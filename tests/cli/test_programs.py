@@ -375,7 +375,7 @@ CONFORMANCE = {
 }
 
 SELECTION = ("core", "buffers", "prime", "invoke", "mappings", "poll")
-"""What depends on the way in; all: `qda run python -m pytest tests/conformance --device=...`."""
+"""What depends on the way in; all: `qda run python -m pytest src/qda/conformance --device=...`."""
 
 WAYS = {"lanes": "--lanes", "server": "--no-lanes"}
 
@@ -387,7 +387,7 @@ def test_conformance_suite_passes_through_the_library(dialect: str, way: str) ->
     """The rules that hold for the device in this process hold by real system calls, whether the
     program calls on lanes or through the server."""
     options = [WAYS[way], f"--dialect={dialect}"]
-    files = [f"tests/conformance/test_{name}.py" for name in SELECTION]
+    files = [f"src/qda/conformance/test_{name}.py" for name in SELECTION]
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     device = [f"--device={CONFORMANCE[dialect]}", "--hostile"]
     ran = subprocess.run(

@@ -1,8 +1,8 @@
 """The device interface's rules as tests that are named for the rule, for any node.
 
-    pytest tests/conformance                               the virtual device, all dialects
-    pytest tests/conformance --device=/dev/accel/accel0    a kernel's device, in its dialect
-    pytest tests/conformance --device=/dev/fastrpc-cdsp-secure    that of the older driver
+    pytest --pyargs qda.conformance                             the virtual device, all dialects
+    pytest --pyargs qda.conformance --device=/dev/accel/accel0  a kernel's device, in its dialect
+    pytest --pyargs qda.conformance --device=/dev/fastrpc-cdsp-secure    that of the older driver
 
 The tests reach the device by `Node.ioctl`, `Node.mmap` and `Node.close` only.  What a node lacks
 is skipped with a sentence.  Sources in the docstrings: H.. are rules of the hazards list, R.. of

@@ -7,10 +7,10 @@ from errno import EINVAL
 
 import pytest
 
+from qda.conformance.interface import OpenNode, call, inline, invoke
+from qda.conformance.memory import Memory
+from qda.conformance.skeletons import Probe
 from qda.fastrpc.handles import Fixed
-from tests.conformance.interface import OpenNode, call, inline, invoke
-from tests.conformance.memory import Memory
-from tests.conformance.skeletons import Probe
 
 pytestmark = pytest.mark.dialects("legacy-7.3", why="there is no SET_OPTION")
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from qda.client import KernelNode, Node
+from qda.conformance.memory import Memory, address_of
 from qda.errors import is_errno
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.mapping import MapKind
@@ -27,7 +28,6 @@ from qda.memory import PAGE
 from qda.uapi import BuffersBy, Command, Family, Interface
 from qda.uapi.accel import InvokeElement
 from qda.virtual import machine
-from tests.conformance.memory import Memory, address_of
 
 __all__ = [
     "BANKS_DOMAIN",

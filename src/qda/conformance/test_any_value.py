@@ -14,12 +14,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from qda.errors import BAD_HANDLE, as_signed, is_errno
-from qda.fastrpc.scalars import Scalars
-from qda.layout import Field
-from qda.uapi import LEGACY, RFC, drm
-from qda.uapi.accel import InvokeElement
-from tests.conformance.interface import (
+from qda.conformance.interface import (
     PAGE,
     UNKNOWN_MODULE,
     OpenNode,
@@ -33,7 +28,12 @@ from tests.conformance.interface import (
     name_of,
     part_of,
 )
-from tests.conformance.memory import KERNEL_ADDRESSES, Memory, is_mapped
+from qda.conformance.memory import KERNEL_ADDRESSES, Memory, is_mapped
+from qda.errors import BAD_HANDLE, as_signed, is_errno
+from qda.fastrpc.scalars import Scalars
+from qda.layout import Field
+from qda.uapi import LEGACY, RFC, drm
+from qda.uapi.accel import InvokeElement
 
 pytestmark = pytest.mark.usefixtures("hostile")
 

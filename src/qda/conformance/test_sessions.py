@@ -6,8 +6,7 @@ from errno import EBUSY, EFAULT, EINVAL
 
 import pytest
 
-from qda.errors import BAD_STATE, as_signed
-from tests.conformance.interface import (
+from qda.conformance.interface import (
     NOBODY,
     PAGE,
     OpenNode,
@@ -21,7 +20,8 @@ from tests.conformance.interface import (
     map_object,
     name_of,
 )
-from tests.conformance.memory import KERNEL_ADDRESSES, NOWHERE, Memory, address_of
+from qda.conformance.memory import KERNEL_ADDRESSES, NOWHERE, Memory, address_of
+from qda.errors import BAD_STATE, as_signed
 
 CURRENT_PROCESS, EXIT, ADDRESS_SPACE = 4, 2, 5
 IMAGE = b"\x7fELF" + bytes(range(256)) * 20

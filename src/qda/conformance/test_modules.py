@@ -8,6 +8,9 @@ from errno import EINVAL, EPERM
 
 import pytest
 
+from qda.conformance.interface import OpenNode, Target, command, inline, invoke
+from qda.conformance.memory import Memory
+from qda.conformance.skeletons import Probe
 from qda.errors import (
     BAD_ADDRESS,
     BAD_HANDLE,
@@ -28,9 +31,6 @@ from qda.fastrpc.remotectl import (
     OpenAnswer,
     OpenRequest,
 )
-from tests.conformance.interface import OpenNode, Target, command, inline, invoke
-from tests.conformance.memory import Memory
-from tests.conformance.skeletons import Probe
 
 UTILITIES, CURRENT_PROCESS = 2, 4
 MISSING = "file:///libconformance_no_such_skel.so?no_such_skel_handle_invoke&_modver=1.0&_dom=cdsp"

@@ -7,11 +7,7 @@ from errno import EBADF, EFAULT, EINVAL
 
 import pytest
 
-from qda.errors import BAD_HANDLE, as_signed
-from qda.fastrpc.domains import DOMAINS
-from qda.uapi import Access, drm
-from qda.uapi.accel import Invoke, MemMap, Query
-from tests.conformance.interface import (
+from qda.conformance.interface import (
     NAMED,
     PAGE,
     UNKNOWN_MODULE,
@@ -23,7 +19,11 @@ from tests.conformance.interface import (
     issue,
     name_of,
 )
-from tests.conformance.memory import KERNEL_ADDRESSES, NOWHERE, Memory
+from qda.conformance.memory import KERNEL_ADDRESSES, NOWHERE, Memory
+from qda.errors import BAD_HANDLE, as_signed
+from qda.fastrpc.domains import DOMAINS
+from qda.uapi import Access, drm
+from qda.uapi.accel import Invoke, MemMap, Query
 
 pytestmark = pytest.mark.dialects("rfc", "v1", why="its commands are found by their whole code")
 

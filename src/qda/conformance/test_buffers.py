@@ -8,7 +8,7 @@ from errno import EACCES, EINVAL, ENOENT, ENOMEM
 
 import pytest
 
-from tests.conformance.interface import (
+from qda.conformance.interface import (
     NOBODY,
     PAGE,
     OpenNode,

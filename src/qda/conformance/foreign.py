@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.conformance.interface import PAGE, OpenNode
+from qda.conformance.interface import PAGE, OpenNode
 
 __all__ = ["foreign_buffer", "memfd"]
 

@@ -8,11 +8,8 @@ from errno import EFAULT, EINVAL, ENOENT
 
 import pytest
 
-from qda.errors import BAD_HANDLE, as_signed
-from qda.fastrpc.payload import NOVA
-from qda.uapi.accel import InvokeElement
-from tests.conformance.foreign import foreign_buffer
-from tests.conformance.interface import (
+from qda.conformance.foreign import foreign_buffer
+from qda.conformance.interface import (
     NOBODY,
     PAGE,
     UNKNOWN_MODULE,
@@ -27,7 +24,7 @@ from tests.conformance.interface import (
     name_of,
     part_of,
 )
-from tests.conformance.memory import (
+from qda.conformance.memory import (
     KERNEL_ADDRESSES,
     NOWHERE,
     Memory,
@@ -36,7 +33,10 @@ from tests.conformance.memory import (
     replace_by_nothing,
     reserved,
 )
-from tests.conformance.skeletons import Probe
+from qda.conformance.skeletons import Probe
+from qda.errors import BAD_HANDLE, as_signed
+from qda.fastrpc.payload import NOVA
+from qda.uapi.accel import InvokeElement
 
 UNKNOWN = as_signed(BAD_HANDLE)
 places = pytest.mark.parametrize("is_output", [False, True], ids=["input", "output"])

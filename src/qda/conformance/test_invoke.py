@@ -8,10 +8,7 @@ from errno import EFAULT, EINVAL, ENOMEM, EPERM
 
 import pytest
 
-from qda.errors import BAD_HANDLE, as_signed, is_errno
-from qda.fastrpc.scalars import Scalars
-from qda.uapi.accel import InvokeElement
-from tests.conformance.interface import (
+from qda.conformance.interface import (
     PAGE,
     UNKNOWN_MODULE,
     OpenNode,
@@ -21,8 +18,11 @@ from tests.conformance.interface import (
     invoke,
     map_object,
 )
-from tests.conformance.memory import KERNEL_ADDRESSES, NOWHERE, Memory, address_of, protect
-from tests.conformance.skeletons import Probe
+from qda.conformance.memory import KERNEL_ADDRESSES, NOWHERE, Memory, address_of, protect
+from qda.conformance.skeletons import Probe
+from qda.errors import BAD_HANDLE, as_signed, is_errno
+from qda.fastrpc.scalars import Scalars
+from qda.uapi.accel import InvokeElement
 
 UNKNOWN = as_signed(BAD_HANDLE)
 """The result of a call that was not refused and went to a module that does not exist."""

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.foreign import foreign_buffer, memfd
-from tests.conformance.interface import (
+from qda.conformance.foreign import foreign_buffer, memfd
+from qda.conformance.interface import (
     NOBODY,
     PAGE,
     OpenNode,
@@ -257,7 +257,7 @@ def test_objects_travel_between_processes(node: OpenNode) -> None:
     with map_object(node, handle) as mapped, ours:
         mapped[:4] = b"ours"
         peer = subprocess.Popen(
-            [sys.executable, "-m", "tests.conformance.peer", *arguments],
+            [sys.executable, "-m", "qda.conformance.peer", *arguments],
             cwd=root,
             pass_fds=[theirs.fileno()],
         )

@@ -1,6 +1,6 @@
 """The other process of a test: imports an object, and sends one of its own back.
 
-python -m tests.conformance.peer SOCKET DEVICE DIALECT
+python -m qda.conformance.peer SOCKET DEVICE DIALECT
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import os
 import socket
 import sys
 
-from qda.uapi import DIALECTS
-from tests.conformance.interface import (
+from qda.conformance.interface import (
     PAGE,
     Target,
     allocate,
@@ -19,6 +18,7 @@ from tests.conformance.interface import (
     export,
     map_object,
 )
+from qda.uapi import DIALECTS
 
 
 def main(number: int, device: str, dialect: str) -> None:

@@ -8,8 +8,8 @@ from errno import ENODEV, ENOMEM
 
 import pytest
 
-from tests.conformance.foreign import foreign_buffer
-from tests.conformance.interface import (
+from qda.conformance.foreign import foreign_buffer
+from qda.conformance.interface import (
     BANKS_DOMAIN,
     OpenNode,
     Target,

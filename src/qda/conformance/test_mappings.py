@@ -8,9 +8,8 @@ from errno import EINVAL, ENODEV
 
 import pytest
 
-from qda.errors import BAD_ADDRESS, as_signed, is_errno
-from tests.conformance.foreign import foreign_buffer
-from tests.conformance.interface import (
+from qda.conformance.foreign import foreign_buffer
+from qda.conformance.interface import (
     LEGACY,
     NAMED,
     NOBODY,
@@ -30,8 +29,9 @@ from tests.conformance.interface import (
     name_of,
     unmap_request,
 )
-from tests.conformance.memory import Memory
-from tests.conformance.skeletons import Probe
+from qda.conformance.memory import Memory
+from qda.conformance.skeletons import Probe
+from qda.errors import BAD_ADDRESS, as_signed, is_errno
 
 FLAGS = {LEGACY: 6, NAMED: 2}
 requests = pytest.mark.parametrize("request_kind", [LEGACY, NAMED], ids=["legacy", "attr"])

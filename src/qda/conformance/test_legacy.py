@@ -24,10 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qda.client import Node, identify
-from qda.errors import BAD_ADDRESS, BAD_HANDLE, DeviceError, as_signed, is_errno
-from qda.uapi import LEGACY, dma_heap, ioctl_size
-from qda.uapi.legacy import Capability, MapNew
-from tests.conformance.interface import (
+from qda.conformance.interface import (
     BANKS_DOMAIN,
     PAGE,
     UNKNOWN_MODULE,
@@ -45,8 +42,11 @@ from tests.conformance.interface import (
     map_on_dsp,
     part_of,
 )
-from tests.conformance.memory import KERNEL_ADDRESSES, NOWHERE, Memory
-from tests.conformance.skeletons import Probe
+from qda.conformance.memory import KERNEL_ADDRESSES, NOWHERE, Memory
+from qda.conformance.skeletons import Probe
+from qda.errors import BAD_ADDRESS, BAD_HANDLE, DeviceError, as_signed, is_errno
+from qda.uapi import LEGACY, dma_heap, ioctl_size
+from qda.uapi.legacy import Capability, MapNew
 
 pytestmark = pytest.mark.dialects("legacy", why="its own rules are in the other modules")
 

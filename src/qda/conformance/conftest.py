@@ -1,4 +1,8 @@
-"""Fixtures: open nodes of the device under test, in each of its dialects."""
+"""Fixtures: open nodes of the device under test, in each of its dialects.
+
+Write a path with "=" (`--device=/dev/accel/accel0`): while pytest looks for files such as this one
+it does not know their options yet, and would take a path that stands alone for one of tests.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,33 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from qda.client import KernelNode, RemoteModule, Session, device_file, identify
+from qda.conformance.interface import BANKS_DOMAIN, OpenNode, Target
+from qda.conformance.skeletons import Probe
 from qda.errors import DspError
 from qda.uapi import DIALECTS
 from qda.virtual import machine
-from tests.conformance.interface import BANKS_DOMAIN, OpenNode, Target
-from tests.conformance.skeletons import Probe
 
 _TARGETS = pytest.StashKey[list[Target]]()
 _PROBLEM = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance", "tests of the device interface")
+    group.addoption(
+        "--device",
+        default="virtual",
+        metavar="NODE",
+        help='device under test: "virtual" (default), or a path such as /dev/accel/accel0',
+    )
+    group.addoption(
+        "--hostile",
+        action="store_true",
+        help="on a kernel's device, also make the requests that corrupt a kernel whose driver "
+        "does not refuse them (always made on the virtual device)",
+    )
 
 
 def _find_targets(config: pytest.Config) -> list[Target]:
@@ -41,6 +62,11 @@ def _find_targets(config: pytest.Config) -> list[Target]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """An example may take as long as it takes: the machine may be busy, and no test judges time."""
+    settings.register_profile(
+        "any time", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("any time")
     config.addinivalue_line(
         "markers", "dialects(*names, why): the rules are of these dialects only, for this reason"
     )
