@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from qda.core import POOL_SIZE, Side, Woken, lane_address
+from qda.core import LANES, POOL_SIZE, Side, Woken, lane_address
 from qda.core.side import Waiter, Words, memory_at
 from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT
 from qda.fastrpc.message import InvokeMessage
@@ -111,6 +111,32 @@ def test_a_wait_ends_when_nobody_will_answer(driver: Any, dsp: Any) -> None:
         thread.join()
         assert woken == [Woken.DEAD]
         go.set()
+
+
+@pytest.mark.parametrize("driver", CORES)
+def test_a_lane_opened_while_or_after_the_dsp_dies_is_dead(driver: Any) -> None:
+    """Lanes are added by the threads that call, deaths are told by one that watches."""
+    reads, writes = os.pipe()
+    with mmap.mmap(-1, POOL_SIZE) as memory:
+        for _ in range(20):
+            pool = driver.Pool(address_of(memory), DEVICE, CLIENT, 0)
+            started = threading.Barrier(2)
+
+            def add_lanes(pool: Any = pool, started: Any = started) -> None:
+                started.wait()
+                for number in range(1, LANES + 1):
+                    pool.open(number, reads, writes, 0)
+
+            thread = threading.Thread(target=add_lanes)
+            thread.start()
+            started.wait()
+            pool.kill()
+            thread.join()
+            for number in range(1, LANES + 1):
+                pool.send(number, InvokeMessage(context=number << 4, handle=9).pack())
+                assert pool.wait(number, -1, 0) == Woken.DEAD
+    os.close(reads)
+    os.close(writes)
 
 
 @pytest.mark.parametrize("driver", CORES)

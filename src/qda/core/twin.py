@@ -72,7 +72,7 @@ class Pool:
     def __init__(self, address: int, device: int, client_id: int, tag: int) -> None:
         self._address = address
         self._lanes: dict[int, _Lane] = {}
-        self._closed = False
+        self._closed, self._dead = False, False
 
     def open(self, lane: int, sleep: int, wake: int, patience: int) -> None:
         """Have a lane to use, with the pipe it sleeps on and the one that wakes the DSP.
@@ -85,6 +85,7 @@ class Pool:
         mine = lane_address(self._address, lane)
         words = Words(mine), Words(mine + Side.byte_size)
         self._lanes[lane] = _Lane(Waiter(*words, sleep, wake))
+        self._lanes[lane].waiter.dead = self._dead  # asked last: `kill` may not have met this lane
 
     def claim(self, lane: int) -> bool:
         """Take a lane if it is free; whether it was."""
@@ -169,7 +170,8 @@ class Pool:
 
     def kill(self) -> None:
         """Nobody will answer any more: all who wait are woken."""
-        for lane in self._lanes.values():
+        self._dead = True
+        for lane in list(self._lanes.values()):  # another thread may open one
             lane.waiter.dead = True
             poll = select.poll()
             poll.register(lane.waiter.sleep, select.POLLOUT)
