@@ -139,7 +139,9 @@ class SpaceMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def map(self, data: st.DataObject) -> None:
         bus = data.draw(st.sampled_from(sorted(self.announced)))
-        hint = data.draw(st.sampled_from([0, self.space._base + 32 * limits.GRANULE, 12345]))
+        hint = data.draw(
+            st.sampled_from([0, self.space._window._base + 32 * limits.GRANULE, 12345])
+        )
         address = self.space.map(1, BusAddress(bus), self.announced[bus], 0, hint, self.count)
         assert address not in self.mapped
         self.mapped[address] = (bus >> 32, self.announced[bus])

@@ -15,19 +15,16 @@ import threading
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from qda import limits
 from qda.core import Space
-from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
-from qda.linux import map_shared, reserve, unmap
-from qda.memory import PAGE, BusAddress, DspAddress, Ranges
+from qda.dsp.window import Window
+from qda.errors import BAD_ADDRESS, BAD_MAP_COUNT, MAP_FAILED, NO_SUCH_MAP, StatusError
+from qda.linux import address_of
+from qda.memory import PAGE, BusAddress, DspAddress
 
 __all__ = ["AddressFault", "AddressSpace"]
-
-
-_LOWEST, _HIGHEST, _STEP = 0x2000_0000, 1 << 32, 0x1000_0000
 
 
 class AddressFault(StatusError):
@@ -60,11 +57,23 @@ class BusMemory(Region):
 
 @dataclass(eq=False, slots=True)
 class Mapped(Region):
-    """What MMAP or MEM_MAP has made: `address` is what it returned."""
+    """A mapping of byte `offset` of a buffer, which lies at `address`, to the buffer's end.
+
+    MMAP or MEM_MAP has made it, or, if it is the process's `own`, code in it.  `references` counts
+    how often code here has asked for it and not given it back; one of its own goes with the last.
+    """
 
     address: int
     client_id: int
     fd: int
+    offset: int
+    buffer: int  # the inode of its pages: fds are used again
+    references: int = 0
+    own: bool = False
+
+
+def _inode(memory: BusMemory) -> int:
+    return os.fstat(memory.descriptor).st_ino
 
 
 class AddressSpace:
@@ -77,28 +86,10 @@ class AddressSpace:
     def __init__(self, window: int = limits.WINDOW) -> None:
         self.bus = Space()
         self._lock = threading.RLock()  # memory may end with any reference to it, also in here
-        try:
-            self._base = self._find_window(window)
-        except OSError:
-            if window != limits.WINDOW:
-                raise
-            window //= 2  # AddressSanitizer has its own memory from 2 GiB on
-            self._base = self._find_window(window)
-        self._window = window
-        self._ranges = Ranges(self._base, self._base + window, limits.GRANULE)
+        self._window = Window(window)
         self._bus_starts: list[int] = []
         self._bus: list[BusMemory] = []
         self._mapped: list[Mapped] = []
-        self._held = 0  # memory that has been announced, and that somebody has
-        self._closed = self._given_back = False
-
-    @staticmethod
-    def _find_window(size: int) -> int:
-        for base in range(_LOWEST, _HIGHEST - size + 1, _STEP):
-            with suppress(OSError):
-                reserve(base, size)
-                return base
-        raise OSError(errno.ENOMEM, f"no {size} bytes of addresses are free below 4 GiB")
 
     # What the driver tells.
 
@@ -111,10 +102,10 @@ class AddressSpace:
         try:
             with self._lock:
                 self._remove(self._announced(client_id, bus))
-                start, view = self._place(size, descriptor, 0, 0)
+                start, view = self._window.place(size, descriptor)
                 memory = BusMemory(start, size, view, bus, descriptor, client_id)
                 weakref.finalize(memory, self._end, start, size, descriptor).atexit = False
-                self._held += 1
+                self._window.hold()
                 index = bisect_right(self._bus_starts, bus)
                 self._bus_starts.insert(index, bus)
                 self._bus.insert(index, memory)
@@ -150,8 +141,7 @@ class AddressSpace:
         """Take away everything of a client that has gone."""
         with self._lock:
             for mapped in [m for m in self._mapped if m.client_id == client_id]:
-                self._mapped.remove(mapped)
-                self._take_away(mapped.start, mapped.size)
+                self._unplace(mapped)
             for memory in [m for m in self._bus if m.client_id == client_id]:
                 self._remove(memory)
 
@@ -190,13 +180,16 @@ class AddressSpace:
             first = bus - memory.bus + offset & -PAGE
             wish = hint & -limits.GRANULE
             try:
-                start, view = self._place(
+                start, view = self._window.place(
                     bus - memory.bus + size - first, memory.descriptor, first, wish
                 )
             except OSError as error:
                 raise StatusError(MAP_FAILED, str(error)) from error
-            address = start + (bus - memory.bus + offset - first)
-            self._mapped.append(Mapped(start, len(view), view, address, client_id, fd))
+            begin = bus - memory.bus + offset
+            address, buffer = start + begin - first, _inode(memory)
+            self._mapped.append(
+                Mapped(start, len(view), view, address, client_id, fd, begin, buffer)
+            )
             return DspAddress(address)
 
     def unmap(self, client_id: int, address: int) -> None:
@@ -215,11 +208,14 @@ class AddressSpace:
     def _unmap(self, client_id: int, matches: Callable[[Mapped], bool], what: str) -> None:
         with self._lock:
             for mapped in self._mapped:
-                if mapped.client_id == client_id and matches(mapped):
-                    self._mapped.remove(mapped)
-                    self._take_away(mapped.start, mapped.size)
+                if mapped.client_id == client_id and not mapped.own and matches(mapped):
+                    self._unplace(mapped)
                     return
         raise StatusError(NO_SUCH_MAP, f"{what} is not mapped")
+
+    def _unplace(self, mapped: Mapped) -> None:
+        self._mapped.remove(mapped)
+        self._window.take_away(mapped.start, mapped.size)
 
     def view(self, client_id: int | None, address: int, length: int) -> memoryview:
         """The bytes at a DSP address.  AddressFault unless one mapping of the client holds all.
@@ -239,48 +235,115 @@ class AddressSpace:
         The newest: a mapping outlives its buffer's handle, whose number another buffer may have.
         For None, the name must not mean one thing to one client and another to the next."""
         with self._lock:
-            known = [m for m in self._mapped if client_id in (None, m.client_id) and m.fd == fd]
-            if len({mapped.client_id for mapped in known}) > 1:
-                words = f"fd {fd} is a name of several clients: only their calls can tell which"
+            mapped = self._newest(self._under(client_id, fd), fd)
+            return mapped.view[mapped.address - mapped.start :]
+
+    def _under(
+        self, client_id: int | None, fd: int, memory: BusMemory | None = None
+    ) -> list[Mapped]:
+        """What is mapped under a name, of the buffer in `memory` only if that is given."""
+        known = [m for m in self._mapped if client_id in (None, m.client_id) and m.fd == fd]
+        if memory is not None:
+            inode = _inode(memory)
+            known = [mapped for mapped in known if mapped.buffer == inode]
+        if len({mapped.client_id for mapped in known}) > 1:
+            words = f"fd {fd} is a name of several clients: only their calls can tell which"
+            raise StatusError(NO_SUCH_MAP, words)
+        return known
+
+    @staticmethod
+    def _newest(known: list[Mapped], fd: int) -> Mapped:
+        if not known:
+            raise StatusError(NO_SUCH_MAP, f"nothing is mapped under fd {fd}")
+        return known[-1]
+
+    # What code of the process maps itself.
+
+    def map_own(
+        self, client_id: int | None, fd: int, argument: memoryview | None, offset: int, length: int
+    ) -> DspAddress:
+        """The address of byte `offset` of the memory under a name, `length` bytes of it, as long as
+        the process wants: once more what is mapped already, else the buffer that the running call
+        has in `argument` under that name (HAP_mmap).
+
+        The offset counts from where that buffer begins; where there is no argument, from the first
+        byte of the mapping.  StatusError.
+        """
+        with self._lock:
+            memory = self._holding(argument)
+            for mapped in reversed(self._under(client_id, fd, memory)):
+                skipped = offset - (mapped.offset if memory is not None else 0)
+                if 0 <= skipped <= mapped.start + mapped.size - mapped.address - length:
+                    mapped.references += 1
+                    return DspAddress(mapped.address + skipped)
+            if memory is None:
+                words = f"nothing is mapped under fd {fd} that has {length} bytes from {offset} on"
                 raise StatusError(NO_SUCH_MAP, words)
-            if known:
-                return known[-1].view[known[-1].address - known[-1].start :]
-        raise StatusError(NO_SUCH_MAP, f"nothing is mapped under fd {fd}")
+            if offset + length > memory.size:
+                words = f"a buffer of {memory.size} has no {length} bytes from {offset} on"
+                raise StatusError(MAP_FAILED, words)
+            try:
+                start, view = self._window.place(memory.size, memory.descriptor)
+            except OSError as error:
+                raise StatusError(MAP_FAILED, str(error)) from error
+            owner, inode = memory.client_id, _inode(memory)
+            own = Mapped(start, len(view), view, start, owner, fd, 0, inode, 1, True)
+            self._mapped.append(own)
+            return DspAddress(start + offset)
 
-    # The window.
+    def unmap_own(self, client_id: int | None, address: int, length: int) -> None:
+        """Undo one `map_own`, or `hold`, by an address in it (HAP_munmap).  StatusError."""
+        with self._lock:
+            for mapped in self._mapped:
+                inside = 0 <= address - mapped.address <= mapped.size - length
+                if inside and mapped.references and client_id in (None, mapped.client_id):
+                    self._let_go(mapped)
+                    return
+        words = f"{length} bytes at {address:#x} are not mapped for code of the process"
+        raise StatusError(NO_SUCH_MAP, words)
 
-    def _place(self, size: int, descriptor: int, offset: int, wish: int) -> tuple[int, memoryview]:
-        try:
-            start = self._ranges.take(size, wish)
-        except MemoryError as error:
-            raise OSError(errno.ENOMEM, str(error)) from error
-        try:
-            return start, map_shared(start, size, descriptor, offset)
-        except BaseException:
-            self._ranges.give_back(start)
-            raise
+    def hold(self, client_id: int | None, fd: int, argument: memoryview | None) -> memoryview:
+        """What is mapped under a name, which is kept until it is let go of (HAP_mmap_get).
+
+        Where the running call has an argument of that name, of its buffer.  StatusError.
+        """
+        with self._lock:
+            known = self._under(client_id, fd, self._holding(argument))
+            mapped = self._newest(known, fd)
+            mapped.references += 1
+            return mapped.view[mapped.address - mapped.start :]
+
+    def let_go(self, client_id: int | None, fd: int) -> None:
+        """Undo one `hold` of what is mapped under a name (HAP_mmap_put).  StatusError."""
+        with self._lock:
+            known = self._under(client_id, fd)
+            self._newest(known, fd)
+            for mapped in reversed(known):
+                if mapped.references:
+                    self._let_go(mapped)
+                    return
+        raise StatusError(BAD_MAP_COUNT, f"nobody has what is mapped under fd {fd}")
+
+    def _let_go(self, mapped: Mapped) -> None:
+        mapped.references -= 1
+        if mapped.own and not mapped.references:
+            self._unplace(mapped)
+
+    def _holding(self, argument: memoryview | None) -> BusMemory | None:
+        """The announced memory that an argument lies in."""
+        if argument is None:
+            return None
+        address = address_of(argument)
+        for memory in self._bus:
+            if memory.start <= address < memory.start + memory.size:
+                return memory
+        return None
 
     def _end(self, start: int, size: int, descriptor: int) -> None:
         """Nobody has bus memory any more."""
         os.close(descriptor)
         with self._lock:
-            self._held -= 1
-            self._take_away(start, size)
-
-    def _take_away(self, start: int, size: int) -> None:
-        """Put inaccessible memory in its place: whoever still holds a view of it faults."""
-        with self._lock:
-            if self._closed:
-                self._give_back()
-                return
-            reserve(start, size, replace=True)
-            self._ranges.give_back(start)
-
-    def _give_back(self) -> None:
-        """Give back the window, once: it may be another space's next."""
-        if not self._held and not self._given_back:
-            self._given_back = True
-            unmap(self._base, self._window)
+            self._window.let_go(start, size)
 
     def __len__(self) -> int:
         return len(self._bus) + len(self._mapped)
@@ -289,8 +352,8 @@ class AddressSpace:
         """Take everything away, and give back the window when no call has any of it any more.
         Idempotent."""
         with self._lock:
-            self._closed = True
+            self._window.end()
             while self._bus:
                 self._remove(self._bus[-1])
             self._mapped.clear()
-            self._give_back()
+            self._window.close()

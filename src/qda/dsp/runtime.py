@@ -5,7 +5,10 @@ name, which are filled in when it is loaded.  A library that exports none needs 
 
     int adsp_mmap_fd_getinfo(int fd, uint32_t *length)
     void HAP_debug(int level, const char *file, int line, const char *text)
-    int HAP_mem_find(int fd, uint64_t *address, uint64_t *size)
+    int HAP_mem_map(int fd, uint64_t offset, uint64_t length, uint64_t *address)
+    int HAP_mem_unmap(uint64_t address, uint64_t length)
+    int HAP_mem_hold(int fd, uint64_t *address, uint64_t *size)
+    int HAP_mem_let_go(int fd)
     int host_open(const char *name, uint32_t *handle)
     int host_invoke(uint32_t handle, uint32_t scalars, remote_arg *arguments)
     int host_close(uint32_t handle)
@@ -22,11 +25,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from qda.core import Handle
+from qda.core import Server
 from qda.dsp.host import open_module
 from qda.dsp.remote_arg import RemoteArgument
 from qda.dsp.skeleton import DspServices, HandleArgument
@@ -71,9 +75,19 @@ class RemoteArguments(Protocol):
 RUNTIME_LIBRARY: Final = "QDA_RUNTIME"
 """Environment variable that names the library `qda_runtime`, if it is not in the package."""
 
-_local = threading.local()
-"""`call`: what gives the arguments of the call that runs in this thread, its `LengthOf`, and its
-services."""
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that C may run in a thread: what gives its arguments, says how long the memory under
+    an fd is, and answers other questions."""
+
+    arguments: Callable[[], Sequence[object]]
+    length_of: LengthOf
+    services: DspServices | None
+
+
+_calls: dict[int, Call] = {}
+"""The call of each thread that has one."""
 
 _loaded_by: list[DspServices] = []
 """The protection domain that has loaded the last library: for threads that C has started."""
@@ -81,25 +95,36 @@ _loaded_by: list[DspServices] = []
 
 @contextmanager
 def call_running(
-    arguments: Sequence[Any], length_of: LengthOf, services: DspServices | None = None
+    arguments: Sequence[object], length_of: LengthOf, services: DspServices | None = None
 ) -> Iterator[None]:
     """While C runs a call in this thread: whose questions the runtime answers."""
-    before = getattr(_local, "call", None)
-    _local.call = lambda: arguments, length_of, services
+    with _in_this_thread(Call(lambda: arguments, length_of, services)):
+        yield
+
+
+@contextmanager
+def lane_serves(server: Server, services: DspServices) -> Iterator[None]:
+    """While calls of this thread may run in C with no Python before it."""
+
+    def arguments() -> list[HandleArgument]:
+        return [HandleArgument(*one) for one in server.handles()] if server.runs() else []
+
+    with _in_this_thread(Call(arguments, lambda fd: len(services.memory_of_fd(fd)), services)):
+        yield
+
+
+@contextmanager
+def _in_this_thread(call: Call) -> Iterator[None]:
+    thread = threading.get_ident()
+    before = _calls.get(thread)
+    _calls[thread] = call
     try:
         yield
     finally:
-        _local.call = before
-
-
-def lane_serves(handles: Callable[[], list[Handle]], services: DspServices) -> None:
-    """The calls of this thread may run in C with no Python before it; `handles` are those of the
-    one that runs."""
-
-    def arguments() -> list[HandleArgument]:
-        return [HandleArgument(*one) for one in handles()]
-
-    _local.call = arguments, lambda fd: len(services.memory_of_fd(fd)), services
+        if before is None:
+            del _calls[thread]
+        else:
+            _calls[thread] = before
 
 
 def load_runtime() -> str:
@@ -136,10 +161,9 @@ def supply_runtime(library: ctypes.CDLL, services: DspServices | None = None) ->
 
 
 def _services() -> DspServices:
-    call = getattr(_local, "call", None)
-    if call is not None and call[2] is not None:
-        found: DspServices = call[2]
-        return found
+    call = _calls.get(threading.get_ident())
+    if call is not None and call.services is not None:
+        return call.services
     if not _loaded_by:
         raise StatusError(BAD_STATE, "the library was not loaded by a protection domain")
     return _loaded_by[-1]
@@ -167,7 +191,7 @@ def _log_failure(name: str, error: BaseException) -> None:
         return
 
 
-_int, _u32 = ctypes.c_int32, ctypes.c_uint32
+_int, _u32, _u64 = ctypes.c_int32, ctypes.c_uint32, ctypes.c_uint64
 _u32_at, _u64_at = ctypes.POINTER(ctypes.c_uint32), ctypes.POINTER(ctypes.c_uint64)
 _text = ctypes.c_char_p
 _arguments_at = ctypes.POINTER(RemoteArgument)
@@ -179,7 +203,10 @@ def _functions() -> dict[str, Any]:
     functions: dict[str, tuple[Callable[..., int | None], tuple[Any, ...]]] = {
         "adsp_mmap_fd_getinfo": (_fd_info, (_int, _u32_at)),
         "HAP_debug": (_debug, (_int, _text, _int, _text)),
-        "HAP_mem_find": (_find, (_int, _u64_at, _u64_at)),
+        "HAP_mem_map": (_map, (_int, _u64, _u64, _u64_at)),
+        "HAP_mem_unmap": (_unmap, (_u64, _u64)),
+        "HAP_mem_hold": (_hold, (_int, _u64_at, _u64_at)),
+        "HAP_mem_let_go": (_let_go, (_int,)),
         "host_open": (_host_open, (_text, _u32_at)),
         "host_invoke": (_host_invoke, (_u32, _u32, _arguments_at)),
         "host_close": (_host_close, (_u32,)),
@@ -192,16 +219,32 @@ def _functions() -> dict[str, Any]:
 
 def _fd_info(fd: int, length: Place) -> None:
     """The length under an fd: of a handle of the running call, else of a mapping."""
-    call = getattr(_local, "call", None)
+    call = _calls.get(threading.get_ident())
     if call is None:  # a thread that C has started
         length[0] = len(_services().memory_of_fd(fd))
         return
-    arguments, length_of, _ = call
-    for argument in arguments():
+    named = _named(fd, call)
+    length[0] = call.length_of(fd) if named is None else named.length
+
+
+def _named(fd: int, call: Call) -> HandleArgument | None:
+    """The argument of a call that goes by an fd."""
+    for argument in call.arguments():
         if isinstance(argument, HandleArgument) and argument.fd == fd:
-            length[0] = argument.length
-            return
-    length[0] = length_of(fd)
+            return argument
+    return None
+
+
+def _argument(fd: int, services: DspServices) -> memoryview | None:
+    """The memory that goes by an fd in the call of this thread.  In a thread that C has started, in
+    any call of the process: it works for one of them."""
+    own = _calls.get(threading.get_ident())
+    for call in [own] if own else list(_calls.values()):
+        if call is own or call.services is services:
+            named = _named(fd, call)
+            if named is not None and named.names_object:
+                return named.view
+    return None
 
 
 def _debug(level: int, file: bytes | None, line: int, text: bytes | None) -> None:
@@ -212,10 +255,27 @@ def _debug(level: int, file: bytes | None, line: int, text: bytes | None) -> Non
     log.handle(log.makeRecord(log.name, known.of_python, place, line, "%s", (words,), None))
 
 
-def _find(fd: int, address: Place, size: Place) -> None:
-    view = _services().memory_of_fd(fd)
+def _map(fd: int, offset: int, length: int, address: Place) -> None:
+    services = _services()
+    client = services.client_id or None
+    address[0] = services.space.map_own(client, fd, _argument(fd, services), offset, length)
+
+
+def _unmap(address: int, length: int) -> None:
+    services = _services()
+    services.space.unmap_own(services.client_id or None, address, length)
+
+
+def _hold(fd: int, address: Place, size: Place) -> None:
+    services = _services()
+    view = services.space.hold(services.client_id or None, fd, _argument(fd, services))
     address[0] = address_of(view)
     size[0] = len(view)
+
+
+def _let_go(fd: int) -> None:
+    services = _services()
+    services.space.let_go(services.client_id or None, fd)
 
 
 def _host_open(name: bytes, handle: Place) -> None:

@@ -158,7 +158,6 @@ class Serving:
             patience,
         )
         served = process.running.served = Served(session, server)
-        lane_serves(server.handles, process)
         session.add(server)
 
         def run(handle: int, word: int, thread: int, found: Arguments) -> int:
@@ -175,7 +174,8 @@ class Serving:
                 process.forget(session)
 
         try:
-            server.serve(run, ended)
+            with lane_serves(server, process):
+                server.serve(run, ended)
         finally:
             self._bells.discard(bells)
             bells.close()

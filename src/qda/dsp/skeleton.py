@@ -28,6 +28,7 @@ from qda.fastrpc.skeleton import AnySkeleton, misfit
 
 if TYPE_CHECKING:
     from qda.dsp.host import Environment, Host
+    from qda.dsp.memory import AddressSpace
 
 __all__ = ["DspServices", "HandleArgument", "Skeleton", "method"]
 
@@ -46,6 +47,11 @@ class HandleArgument:
     ) -> None:
         self.fd, self.offset, self.length, self.value = fd, offset, length, value
         self._view = view
+
+    @property
+    def names_object(self) -> bool:
+        """Whether there is a buffer object behind it."""
+        return self._view is not None
 
     @property
     def view(self) -> memoryview:
@@ -76,6 +82,11 @@ class DspServices(Protocol):
     def memory_of_fd(self, fd: int) -> memoryview:
         """The mapping that MAP has made under that fd, in any thread; StatusError if there is
         none."""
+        ...
+
+    @property
+    def space(self) -> AddressSpace:
+        """The process's memory, as `HAP_mmap` maps it."""
         ...
 
     @property

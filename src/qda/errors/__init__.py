@@ -31,6 +31,7 @@ from qda.errors.statuses import DSP_OFFSET, STATUSES, WITHOUT_OFFSET, Entry
 from qda.errors.words import (
     BAD_ADDRESS,
     BAD_HANDLE,
+    BAD_MAP_COUNT,
     BAD_PARAMETER,
     BAD_STATE,
     INTERRUPTED,
@@ -65,6 +66,7 @@ from qda.errors.words import (
 __all__ = [
     "BAD_ADDRESS",
     "BAD_HANDLE",
+    "BAD_MAP_COUNT",
     "BAD_PARAMETER",
     "BAD_STATE",
     "DSP_OFFSET",

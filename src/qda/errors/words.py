@@ -19,6 +19,7 @@ from qda.errors.statuses import DSP_OFFSET, STATUSES, WITHOUT_OFFSET, Entry
 __all__ = [
     "BAD_ADDRESS",
     "BAD_HANDLE",
+    "BAD_MAP_COUNT",
     "BAD_PARAMETER",
     "BAD_STATE",
     "INTERRUPTED",
@@ -105,6 +106,7 @@ NO_LISTENER: Final = status_of("AEE_ENOSUCHTHREAD")
 NO_SUCH_CLIENT: Final = status_of("AEE_ENOSUCHCLIENT")
 MAP_FAILED: Final = status_of("AEE_EMMAP")
 BAD_ADDRESS: Final = status_of("AEE_EBADVA")
+BAD_MAP_COUNT: Final = status_of("AEE_EBADMAPREFCNT")
 
 
 def as_signed(status: int) -> int:
