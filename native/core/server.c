@@ -1,7 +1,8 @@
 /* The DSP's side for Python: `Server`, which serves one lane.
  *
  * A call of a module in C is answered without the interpreter; all others, and what is not simply
- * right, go to a method in Python.  The words that other threads use, too, are atomic: whether a
+ * right, go to a method in Python.  So does the end of a call that has failed, or has been noted:
+ * what it has logged is its own.  The words that other threads use, too, are atomic: whether a
  * call is under way, whether it is still to be answered, whether Python has to see them all. */
 #include "space.h"
 
@@ -15,6 +16,7 @@ struct server {
     int driver;
     uint32_t number; /* of the request that is served, or was last */
     int in_c; /* its method was run in C */
+    int noted; /* its end is to be told, however it ends */
     uint32_t status; /* why its arguments could not be found */
     int32_t result;
     _Atomic uint32_t unanswered;
@@ -103,6 +105,7 @@ static int serve_in_c(struct server *self)
     struct qda_served *served = &self->served;
 
     self->number++;
+    self->noted = 0;
     atomic_store(&self->running, 1); /* before: what it finds must not be forgotten meanwhile */
     self->status = qda_space_enter(self->space, served, self->lane, self->client_id, self->driver);
     atomic_store(&self->unanswered, 1);
@@ -110,7 +113,7 @@ static int serve_in_c(struct server *self)
     if (!self->in_c)
         return 0;
     self->result = qda_dsp_run(served);
-    if (qda_space_leave(self->space, served))
+    if (qda_space_leave(self->space, served) || self->result || self->noted)
         return 0;
     answer(self, self->result);
     atomic_store(&self->running, 0);
@@ -138,32 +141,37 @@ static int32_t call_method(struct server *self, PyObject *method)
     return number;
 }
 
+static void tell(PyObject *whom, PyObject *answer)
+{
+    if (!answer)
+        PyErr_WriteUnraisable(whom);
+    Py_XDECREF(answer);
+}
+
 /* Serve what was not served in C, or do what is left of it.  What was withdrawn under a call goes
  * before its answer, so that nobody is told too early. */
-static void serve_in_python(struct server *self, PyObject *method, PyObject *ended)
+static void serve_in_python(struct server *self, PyObject *method, PyObject *over, PyObject *ended)
 {
     if (!self->in_c) {
         self->result = call_method(self, method);
         qda_space_leave(self->space, &self->served);
     }
     qda_space_forget(&self->served);
+    if (self->result || self->noted)
+        tell(over, PyObject_CallFunction(over, "ii", self->served.message.tid, self->result));
     Py_BEGIN_ALLOW_THREADS
     answer(self, self->result);
     Py_END_ALLOW_THREADS
     atomic_store(&self->running, 0);
-    if (atomic_load(&self->watched)) {
-        PyObject *none = PyObject_CallNoArgs(ended);
-        if (!none)
-            PyErr_WriteUnraisable(ended);
-        Py_XDECREF(none);
-    }
+    if (atomic_load(&self->watched))
+        tell(ended, PyObject_CallNoArgs(ended));
 }
 
 static PyObject *server_serve(PyObject *object, PyObject *arguments)
 {
     struct server *self = (struct server *)object;
-    PyObject *method, *ended;
-    if (!PyArg_ParseTuple(arguments, "OO:serve", &method, &ended))
+    PyObject *method, *over, *ended;
+    if (!PyArg_ParseTuple(arguments, "OOO:serve", &method, &over, &ended))
         return NULL;
     for (;;) {
         enum qda_woken woken;
@@ -175,7 +183,7 @@ static PyObject *server_serve(PyObject *object, PyObject *arguments)
         if (woken == QDA_DEAD)
             Py_RETURN_NONE;
         if (woken == QDA_RUNG)
-            serve_in_python(self, method, ended);
+            serve_in_python(self, method, over, ended);
         else if (PyErr_CheckSignals())
             return NULL;
     }
@@ -205,6 +213,14 @@ static PyObject *server_runs(PyObject *object, PyObject *nothing)
     return PyBool_FromLong((long)atomic_load(&((struct server *)object)->running));
 }
 
+static PyObject *server_note(PyObject *object, PyObject *nothing)
+{
+    (void)nothing;
+    struct server *self = (struct server *)object;
+    self->noted = 1;
+    return PyLong_FromLong(self->served.message.tid);
+}
+
 static PyObject *server_handles(PyObject *object, PyObject *nothing)
 {
     (void)nothing;
@@ -221,13 +237,16 @@ static PyObject *server_handles(PyObject *object, PyObject *nothing)
 
 static PyMethodDef server_methods[] = {
     { "serve", server_serve, METH_VARARGS,
-      "serve(method, ended): serve calls until nobody can ring any more.  Those that are not for a\n"
-      "module in C go to method(handle, scalars, tid, arguments), which returns the result, signed;\n"
-      "`arguments` is a status, an int, if they could not be found." },
+      "serve(method, over, ended): serve calls until nobody can ring any more.  Those that are not\n"
+      "for a module in C go to method(handle, scalars, tid, arguments), which returns the result,\n"
+      "signed; `arguments` is a status, an int, if they could not be found.  Before the answer of\n"
+      "one that has failed, or is noted, over(tid, result) is called." },
     { "answer", server_answer, METH_O, "Answer the call under way before its method has ended." },
     { "watch", server_watch, METH_NOARGS,
       "From now on all calls go to the method, and `ended` is called after each." },
     { "runs", server_runs, METH_NOARGS, "Whether a call is under way." },
+    { "note", server_note, METH_NOARGS,
+      "Have the end of the call under way in this thread told; returns the caller's thread." },
     { "handles", server_handles, METH_NOARGS,
       "The handle arguments of the call that runs in C in this thread." },
     { 0 },

@@ -84,6 +84,7 @@ def connect(
     patience: int = 20,
     *,
     space: Any = None,
+    over: Callable[[int, int], None] = lambda tid, result: None,
     ended: Callable[[], None] = lambda: None,
 ) -> Iterator[Ends]:
     """A lane between a pool of core `driver` and a server of core `dsp`, which runs `method`.
@@ -102,7 +103,7 @@ def connect(
     server = dsp.Server(space, words, asked[0], told[1], CLIENT, True, patience)
     pool = driver.Pool(address, DEVICE, CLIENT, 0)
     pool.open(1, wakes, asked[1], patience)
-    thread = threading.Thread(target=server.serve, args=(method, ended), daemon=True)
+    thread = threading.Thread(target=server.serve, args=(method, over, ended), daemon=True)
     thread.start()
     try:
         yield Ends(pool, server, space, memory, address, wakes, asked[1])

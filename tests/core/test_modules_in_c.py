@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 import threading
@@ -159,6 +160,34 @@ def test_a_watched_lane_asks_the_method_and_tells_the_end(library: Path, dsp: An
         for _ in range(2):
             assert ends.call(HANDLE, 6 << 24) == ASKED
         until(lambda: seen[-4:] == ["asked", "ended"] * 2)
+
+
+@pytest.mark.parametrize("dsp", CORES)
+def test_the_end_of_a_call_that_failed_or_is_noted_is_told(library: Path, dsp: Any) -> None:
+    """Before its answer, with the thread of the caller; of others nothing is told."""
+    told: list[tuple[int, int]] = []
+    notes = False
+
+    def method(handle: int, word: int, tid: int, found: object) -> int:
+        if notes:
+            assert ends.server.note() == tid
+        return word >> 24
+
+    def over(tid: int, result: int) -> None:
+        told.append((tid, result))
+
+    with connect(dsp, dsp, method, over=over) as ends:
+        ends.space.open(HANDLE, CLIENT, address_of(library, "plain_skel_invoke"), None, Owner())
+        for handle in (HANDLE, HANDLE + 1):
+            assert ends.call(handle, 6 << 24) == 6
+            assert ends.call(handle) == 0
+        assert told == [(os.getpid(), 6)] * 2
+        notes = True
+        assert ends.call(HANDLE + 1) == 0
+        assert told[2:] == [(os.getpid(), 0)]
+        notes = False
+        assert ends.call(HANDLE + 1) == 0
+        assert len(told) == 3
 
 
 @pytest.fixture

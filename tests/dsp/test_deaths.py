@@ -400,7 +400,7 @@ def test_an_exception_of_cpp_is_named(session: qda.Session, tmp_path: Path) -> N
 def test_a_process_may_leave_anything_behind(said: list[str]) -> None:
     """What is not understood is left out; there are always words."""
     for status in (signal.SIGSEGV, signal.SIGKILL, 3 << 8, 99):
-        words = obituary(status, ["a line"], said)
+        words = obituary(status, [(7, "a line")], said)
         assert words.sentence.startswith("the protection domain ")
         assert Obituary.unpack(words.pack()) is not None
 
@@ -411,12 +411,27 @@ def test_the_log_that_is_kept_is_what_was_not_fetched(lines: list[bytes], fetche
     memory = bytearray(KEPT_LOG + 16)
     kept = KeptLog(memoryview(memory))
     ended = [line.replace(b"\n", b" ") + b"\n" for line in lines]
-    for line in ended:
+    entries = [b"7 " + line for line in ended]
+    for entry in entries:
+        kept.put(entry)
+    kept.keep(entries[fetched:])
+    rest = b"".join(entries[fetched:])[-KEPT_LOG:].decode("utf-8", "replace")
+    found = KeptLog.lines(bytes(memory))
+    assert [line for _, line in found[1:]] == [
+        line.removeprefix("7 ") for line in rest.split("\n")[1:-1]
+    ]
+
+
+def test_the_log_that_is_kept_says_which_call_was_not_over() -> None:
+    """Of each line: a thread whose call is over may have begun another one."""
+    memory = bytearray(KEPT_LOG + 16)
+    kept = KeptLog(memoryview(memory))
+    for line in (b"7 INFO first\n", b"8 INFO other\n"):
         kept.put(line)
-    for line in ended[:fetched]:
-        kept.fetched(line)
-    rest = b"".join(ended[fetched:])[-KEPT_LOG:]
-    assert KeptLog.lines(bytes(memory)) == rest.decode("utf-8", "replace").splitlines()
+    kept.over(7)
+    kept.put(b"7 INFO second\n")
+    found = KeptLog.lines(bytes(memory))
+    assert found == [(0, "INFO first"), (8, "INFO other"), (7, "INFO second")]
 
 
 OVERRUN = r"""

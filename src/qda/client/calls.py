@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from qda.client.device import DeviceFile
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
-    DSP_OFFSET,
-    PROCESS_DIED,
     CallTimeout,
     Refusal,
     UsageError,
@@ -28,8 +26,8 @@ DeviceError, DspError, both with the operation in their text."""
 class Calls:
     """What makes the calls of a session.  Thread-safe.
 
-    `log` takes what the DSP has logged, for the text of an error.  `begins`, if somebody sets it,
-    is told of each call, in its thread, before it is issued.
+    `log` takes what the last call of this thread that has failed has logged.  `begins`, if somebody
+    sets it, is told of each call, in its thread, before it is issued.
     """
 
     def __init__(self, file: DeviceFile, log: Callable[[], Sequence[str]]) -> None:
@@ -59,7 +57,8 @@ class Calls:
                 results = [bytearray(one) if isinstance(one, int) else one for one in outs]
         except (ValueError, OverflowError) as error:
             raise _misused(handle, method, outs, error) from error
-        status = None
+        status: int | None = None
+        log: Sequence[str] = ()
         if not in_handles and not out_handles and timeout is None:
             request = self._file.emitter.request(handle, method, ins, results)
             if request is not None:
@@ -75,18 +74,16 @@ class Calls:
                 if not result:
                     return results
                 status = as_unsigned(result)
+                log = self._log()
         try:
             operation = label or _called(handle, method)
         except (ValueError, OverflowError) as error:
             raise _misused(handle, method, outs, error) from error
         if status is None:
             plan = make_plan(method, ins, results, in_handles, out_handles, self._file.find)
-            status = self._issue(operation, handle, plan, timeout)
+            status, log = self._issue(operation, handle, plan, timeout, self._log)
         if status:
-            # Only what has the DSP's offset has been said by its runtime, with a line in the log; a
-            # process that has died may have left some, too.
-            said = status & DSP_OFFSET == DSP_OFFSET or status == PROCESS_DIED
-            raise self._file.refused(operation, status, self._log() if said else ())
+            raise self._file.refused(operation, status, log)
         return results
 
     def call(
@@ -110,7 +107,7 @@ class Calls:
     ) -> None:
         """Make a call whose error does not show the log: by such calls the log is read."""
         plan = make_plan(method, ins, outs, (), (), self._file.find)
-        status = self._issue(operation, handle, plan, None)
+        status, _ = self._issue(operation, handle, plan, None, _nothing)
         if status:
             raise self._file.refused(operation, status)
 
@@ -122,23 +119,43 @@ class Calls:
         plan = make_plan(method, ins, outs, (), (), self._file.find)
         return as_unsigned(self._file.invoke(handle, plan))
 
-    def _issue(self, operation: str, handle: int, plan: Plan, timeout: float | None) -> int:
-        """Make the call; returns its status, unsigned.  DeviceError, CallTimeout."""
+    def _issue(
+        self,
+        operation: str,
+        handle: int,
+        plan: Plan,
+        timeout: float | None,
+        log: Callable[[], Sequence[str]],
+    ) -> tuple[int, Sequence[str]]:
+        """Make the call; returns its status, unsigned, and of one that has failed what `log` takes,
+        in the thread that has made it.  DeviceError, CallTimeout."""
+        waits = True
+
+        def issued() -> tuple[int, Sequence[str]]:
+            status = as_unsigned(self._file.invoke(handle, plan))
+            return status, log() if status and waits else ()
+
         if self.begins is not None:
             self.begins()
         try:
             if timeout is None:
-                return as_unsigned(self._file.invoke(handle, plan))
+                return issued()
             check_timeout(operation, timeout)
             # A thread owns the call, and its memory, until it is answered.
-            pending = Pending(lambda: self._file.invoke(handle, plan), operation)
+            pending = Pending(issued, operation)
             if pending.wait(timeout):
-                return as_unsigned(pending.result())
+                return pending.result()
         except Refusal:
             raise
         except OSError as error:
             raise self._file.refusal(operation, error) from error
+        waits = False
         raise CallTimeout.of(f"{operation} on {self._file.domain}", timeout)
+
+
+def _nothing() -> Sequence[str]:
+    """The log of who reads the log."""
+    return ()
 
 
 def check_timeout(operation: str, timeout: float) -> None:

@@ -10,7 +10,7 @@ from qda.client.calls import Call
 from qda.client.manager import ModuleManager
 from qda.client.pickling import forms
 from qda.errors import NO_SUCH_MODULE, DeviceError, DspError, Refusal
-from qda.fastrpc.loader import LOADER_URI, READ_LOG
+from qda.fastrpc.loader import LOADER_URI, READ_LOG, READ_OWN_LOG
 from qda.fastrpc.remotectl import ended, text
 
 __all__ = ["Loader"]
@@ -42,7 +42,7 @@ class Loader:
             self._send(operation, skeleton, ended(name), room)
         except DspError as error:
             said = text(room)
-            log = () if said else self.read_log()
+            log = () if said else self.read_log(own=True)
             raise DspError(operation, self._domain, error.status, said, log) from error
         except DeviceError as error:
             raise DeviceError(operation, self._domain, -error.code, error.detail) from error
@@ -75,16 +75,18 @@ class Loader:
             raise
         return self._handle
 
-    def read_log(self) -> list[str]:
-        """Take the lines of the DSP's log for this session, oldest first; none from a DSP without
-        such a log, or one that is gone."""
+    def read_log(self, own: bool = False) -> list[str]:
+        """Take the lines of the DSP's log for this session, oldest first, or only those of this
+        thread's last call that has failed; none from a DSP without such a log, or one that is
+        gone."""
+        method = READ_OWN_LOG if own else READ_LOG
         lines: list[str] = []
         with suppress(Refusal):
             loader = self._open() if self._handle is None else self._handle
             size = loader
             while size:
                 length, room = bytearray(4), bytearray(limits.LOG_ROOM)
-                self._call("read the log", loader, READ_LOG, (), (length, room))
+                self._call("read the log", loader, method, (), (length, room))
                 size = struct.unpack("<I", length)[0]
                 lines += room[:size].decode("utf-8", "replace").splitlines()
         return lines

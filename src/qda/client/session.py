@@ -6,14 +6,12 @@ This is the user's side only.  Memory is `memory`, calls are `calls`, modules ar
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex, TypeVar, overload
-from weakref import WeakMethod
 
 from qda import limits
 from qda.client.buffer import Buffer, Mapping
@@ -21,6 +19,7 @@ from qda.client.calls import Calls, naming
 from qda.client.device import DeviceFile
 from qda.client.host import HostService
 from qda.client.loader import Loader
+from qda.client.log import DspLog
 from qda.client.manager import ModuleManager
 from qda.client.memory import SessionMemory, Shape
 from qda.client.module import RemoteModule
@@ -49,9 +48,6 @@ __all__ = ["Session"]
 
 R = TypeVar("R", bound="Remote")
 
-_LEVELS = logging.getLevelNamesMapping()
-"""Levels by the words with which lines of the DSP's log begin."""
-
 
 class Session:
     """A session with a DSP: memory to share, modules to call.
@@ -68,20 +64,19 @@ class Session:
         self._file = file
         self._lock = threading.Lock()
         self._closed = False
-        self._logger = logging.getLogger(f"qda.dsp.{file.domain}")
         self._memory = SessionMemory(file)
         self._process = os.getpid()
-        self._mourned = self._buried = False
+
         # Nothing of it holds the session, so that it goes when the program drops it.
-        take_log = WeakMethod(self._take_log)
+        def own_log() -> Sequence[str]:
+            return log.take_own()
 
-        def log() -> Sequence[str]:
-            return (take_log() or list[str])()
-
-        self.calls = Calls(file, log)
-        self.manager = ModuleManager(self.calls.call, file.domain, log)
+        self.calls = Calls(file, own_log)
+        self.manager = ModuleManager(self.calls.call, file.domain, own_log)
         self.loader = Loader(self.calls.call_without_log, file.domain, file.node.handed_over)
-        self._host = HostService(self, self.calls.status_of, self._memory, file.domain)
+        host = HostService(self, self.calls.status_of, self._memory, file.domain)
+        log = DspLog(file.node, file.domain, self.loader, lambda: host.serves)
+        self._host, self._log = host, log
 
     @property
     def domain(self) -> str:
@@ -172,43 +167,13 @@ class Session:
         return self.calls.invoke(handle, method, ins, outs, in_handles, out_handles, timeout, label)
 
     def read_log(self) -> list[str]:
-        """Take what the DSP has logged for this session since the last time; oldest line first.
+        """Take what the DSP has logged for this session and nobody has taken; oldest line first.
 
-        The lines also go to the logger `qda.dsp.DOMAIN`, where they are already if the session
-        serves its DSP.  If its process has died, how it died stands at the end.  A DSP without such
-        a log has no lines.
+        Lines of a call that has failed are in its error.  The lines also go to the logger
+        `qda.dsp.DOMAIN`, where they are already if the session serves its DSP.  If its process has
+        died, how it died stands at the end.  A DSP without such a log has no lines.
         """
-        words = self._file.node.obituary
-        lines = self._take_log()
-        if words is not None and not self._buried:
-            self._buried = True
-            lines += words.report
-            self._pass_on(["CRITICAL " + words.report[0], *words.report[1:]])
-        return lines
-
-    def _take_log(self) -> list[str]:
-        """The lines that the DSP has logged, those that a process has left when it died included;
-        not how it died, which an error says."""
-        lines = self.loader.read_log()
-        words = self._file.node.obituary
-        if words is not None and not self._mourned:
-            self._mourned = True
-            lines += words.log
-        if not self._host.serves:
-            self._pass_on(lines)
-        return lines
-
-    def _pass_on(self, lines: Sequence[str]) -> None:
-        """Give lines to the program's logger, at their own levels: those that go on a message have
-        its.  Not where nobody listens to it: Python would print them, and an error has them."""
-        if not self._logger.hasHandlers():
-            return
-        level = logging.INFO
-        for line in lines:
-            name, _, words = line.partition(" ")
-            known = _LEVELS.get(name)
-            level = known or level
-            self._logger.log(level, "%s", words if known else line)
+        return self._log.take()
 
     # Modules.
 

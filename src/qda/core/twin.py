@@ -267,25 +267,32 @@ class Server:
         self._number, self._context = 0, 0
         self._answered = True
         self._running, self._watched = False, False
+        self._tid, self._noted = 0, False
 
-    def serve(self, method: Method, ended: Callable[[], None]) -> None:
+    def serve(
+        self, method: Method, over: Callable[[int, int], None], ended: Callable[[], None]
+    ) -> None:
         """Serve calls until nobody can ring any more.
 
         Those that are not for a module in C go to method(handle, scalars, tid, arguments), which
         returns the result, signed; `arguments` is a status, an int, if they could not be found.
+        Before the answer of one that has failed, or is noted, over(tid, result) is called.
         """
         while self._waiter.wait(self._number + 1, None) is Woken.RUNG:
             self._number += 1
-            self._running, self._answered = True, False
+            self._running, self._answered, self._noted = True, False, False
             message = InvokeMessage.unpack(bytes(self._waiter.other.record))
-            self._context = message.context
+            self._context, self._tid = message.context, message.tid
             pinned: list[object] = []
             arguments: Arguments
             try:
                 arguments = self._arguments(message, pinned)
             except _Refused as refused:
                 arguments = refused.status
-            self.answer(method(message.handle, message.scalars, message.tid, arguments))
+            result = method(message.handle, message.scalars, message.tid, arguments)
+            if result or self._noted:
+                over(message.tid, result)
+            self.answer(result)
             del arguments, pinned  # the call is over: what was withdrawn meanwhile may go
             self._running = False
             if self._watched:
@@ -305,6 +312,11 @@ class Server:
     def runs(self) -> bool:
         """Whether a call is under way."""
         return self._running
+
+    def note(self) -> int:
+        """Have the end of the call under way in this thread told; returns the caller's thread."""
+        self._noted = True
+        return self._tid
 
     def handles(self) -> list[Handle]:
         """The handle arguments of the call that runs in C in this thread."""

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 __all__ = ["VERSION"]
 
-VERSION = 0x3123066A
+VERSION = 0x39C813CA

@@ -12,7 +12,7 @@ import ctypes
 import faulthandler
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,19 +29,23 @@ __all__ = [
 ]
 
 _HEAD = 16
-"""Bytes before the kept lines: how many were written in all, and how many of them fetched."""
+"""Bytes before the kept lines: how many were written in all, and how many of them do not count."""
 
 _LOG_END = _HEAD + limits.KEPT_LOG
 
 
 class KeptLog:
-    """The lines that nobody has fetched yet, as bytes that go round in shared memory."""
+    """The lines that nobody has fetched yet, as bytes that go round in shared memory.
+
+    Each stands behind the number of the client's thread whose call has logged it, 0 if that call is
+    over; a number by itself says that the call of that thread is over now.
+    """
 
     def __init__(self, memory: memoryview) -> None:
         self._counts, self._bytes = memory[:_HEAD].cast("Q"), memory[_HEAD:_LOG_END]
 
     def put(self, line: bytes) -> None:
-        """Keep a line, with its newline."""
+        """Keep a line, with its number and its newline."""
         line = line[-limits.KEPT_LOG :]
         written = self._counts[0]
         at = written % limits.KEPT_LOG
@@ -50,20 +54,36 @@ class KeptLog:
         self._bytes[: len(line) - head] = line[head:]
         self._counts[0] = written + len(line)
 
-    def fetched(self, line: bytes) -> None:
-        """The oldest line, which is this one, need not be kept any more."""
-        self._counts[1] += min(len(line), limits.KEPT_LOG)
+    def over(self, thread: int) -> None:
+        """The call of a thread is over."""
+        self.put(b"%d\n" % thread)
+
+    def keep(self, lines: Iterable[bytes]) -> None:
+        """Keep these lines, and none from before."""
+        self._counts[1] = self._counts[0]
+        for line in lines:
+            self.put(line)
 
     @staticmethod
-    def lines(memory: bytes) -> list[str]:
-        """What is kept, in memory that a process has left behind."""
+    def lines(memory: bytes) -> list[tuple[int, str]]:
+        """What is kept, in memory that a process has left behind: each line with the thread whose
+        call was not over, 0 if there is none."""
         written, fetched = (int.from_bytes(memory[at : at + 8], "little") for at in (0, 8))
         kept = memory[_HEAD:_LOG_END]
         count = min(written - fetched, limits.KEPT_LOG)
         if count <= 0 or len(kept) < limits.KEPT_LOG:
             return []
         at = (written - count) % limits.KEPT_LOG
-        return (kept + kept)[at : at + count].decode("utf-8", "replace").splitlines()
+        found: list[tuple[int, str]] = []
+        for line in (kept + kept)[at : at + count].decode("utf-8", "replace").split("\n")[:-1]:
+            number, told, words = line.partition(" ")
+            if not (number.isascii() and number.isdigit()):  # the oldest one has lost its beginning
+                found.append((0, line))
+            elif told:
+                found.append((int(number), words))
+            else:
+                found = [(thread if thread != int(number) else 0, words) for thread, words in found]
+        return found[-limits.LOG_LINES :]
 
 
 class BlackBox:
@@ -100,7 +120,7 @@ class BlackBox:
         """Say something about the end that comes now."""
         os.write(self.descriptor, f"{line}\n".encode())
 
-    def read(self) -> tuple[list[str], list[str]]:
+    def read(self) -> tuple[list[tuple[int, str]], list[str]]:
         """The lines of the log that were kept, and what was said at the end."""
         memory = os.pread(self.descriptor, _LOG_END + limits.KEPT_REPORT, 0)
         said = memory[_LOG_END:].decode("utf-8", "replace")

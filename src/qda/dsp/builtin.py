@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from qda.dsp.memory import AddressSpace
 from qda.dsp.modules import Modules, SkeletonLoader, nothing_to_close
-from qda.dsp.session import LifeEvent, Session
+from qda.dsp.session import LifeEvent, Served, Session
 from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import Module
@@ -38,8 +38,8 @@ class Domain(Protocol):
         ...
 
     @property
-    def thread(self) -> int:
-        """The host's thread that makes the call."""
+    def served(self) -> Served:
+        """What this thread serves: whose call it is, and what that has logged."""
         ...
 
     @property

@@ -279,7 +279,7 @@ def _folded(lines: Iterator[str]) -> Iterator[str]:
         yield line if count == 1 else f"{line} ({count} times)"
 
 
-def _reported(record: Record, log: list[str]) -> Obituary:
+def _reported(record: Record, log: list[tuple[int, str]]) -> Obituary:
     """The end that AddressSanitizer has brought."""
     lines = [line.rstrip() for line in record.report if line.strip()]
     first = next((line for line in lines if "ERROR: " in line), lines[0] if lines else "")
@@ -287,7 +287,7 @@ def _reported(record: Record, log: list[str]) -> Obituary:
     return Obituary(f"{_SUBJECT} has ended itself: {words}", tuple(lines), tuple(log))
 
 
-def obituary(status: int, log: list[str], said: list[str]) -> Obituary:
+def obituary(status: int, log: list[tuple[int, str]], said: list[str]) -> Obituary:
     """What a status of `os.waitpid`, and the black box, say about the end of a process."""
     record = _record(said)
     frames = _frames(record)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from qda import limits
 from qda.dsp.reverse_calls import Reply, ReverseCalls
+from qda.dsp.unread_log import Line
 from qda.fastrpc.hostlog import LOG, LOG_MODULE, Level, log_records
 from qda.fastrpc.remotectl import REMOTECTL
 from qda.fastrpc.scalars import Scalars
@@ -27,21 +28,28 @@ class HostLog:
 
     def __init__(self, calls: ReverseCalls) -> None:
         self._calls = calls
-        self._records: collections.deque[bytes] = collections.deque(maxlen=limits.LOG_RECORDS)
-        self._lock = threading.Condition(threading.Lock())
+        self._records: collections.deque[tuple[Line, bytes]] = collections.deque(
+            maxlen=limits.LOG_RECORDS
+        )
+        self._lock = threading.Condition()
         self._handle = 0
         self._busy = self._refused = False
 
-    def put(self, level: Level, file: str, line: int, thread: int, text: str) -> None:
-        """Queue a message; it goes as soon as a host listens that takes messages."""
+    def put(self, line: Line, level: Level, file: str, number: int, words: str) -> None:
+        """Queue a line, which is that of a source file; it can be sent now."""
         if not self._refused:
-            self._records.extend(log_records(level, file, line, thread, text))
-            self.send()
+            records = log_records(level, file, number, threading.get_native_id(), words)
+            with self._lock:
+                self._records.extend((line, record) for record in records)
 
-    def forget(self) -> None:
-        """Drop what waits for a host that may never listen: its program has read the log."""
-        if not self._calls.is_announced:
-            self._records.clear()
+    def forget(self, lines: Sequence[Line]) -> None:
+        """Drop lines that wait for a host which may never listen: its program has read them."""
+        if lines and not self._calls.is_announced:
+            read = set(lines)
+            with self._lock:
+                left = [one for one in list(self._records) if one[0] not in read]
+                self._records.clear()
+                self._records.extend(left)
 
     def flush(self, timeout: float) -> None:
         """Wait until the host has what there is, at most `timeout` seconds: it is about to go."""
@@ -53,7 +61,7 @@ class HostLog:
         return self._refused or not waits
 
     def send(self) -> None:
-        """Send what there is, if nothing is on its way."""
+        """Send what there is, if nothing is on its way, to a host that listens and takes it."""
         with self._lock:
             if self._busy or self._refused or not self._records:
                 return
@@ -69,8 +77,9 @@ class HostLog:
         self._post(_OPEN.handle, _OPEN.scalars, _OPEN.ins, _OPEN.sizes)
 
     def _send_records(self) -> None:
-        count = min(len(self._records), limits.LOG_RECORDS_AT_ONCE)
-        data = b"".join(self._records.popleft() for _ in range(count))
+        with self._lock:
+            count = min(len(self._records), limits.LOG_RECORDS_AT_ONCE)
+            data = b"".join(self._records.popleft()[1] for _ in range(count))
         self._post(self._handle, LOG, [len(data).to_bytes(4, "little"), data], [])
 
     def _post(

@@ -11,7 +11,7 @@ import operator
 import threading
 
 from qda import limits
-from qda.core import Arguments, Server
+from qda.core import Arguments
 from qda.dsp.black_box import KeptLog
 from qda.dsp.builtin import BuiltInLoader
 from qda.dsp.call import arguments_of
@@ -29,7 +29,7 @@ from qda.dsp.services import (
     RemoteControl,
     Utilities,
 )
-from qda.dsp.session import ClientFault, LifeEvent, Session, SessionLog
+from qda.dsp.session import ClientFault, LifeEvent, Served, Session, SessionLog
 from qda.dsp.tracebacks import told
 from qda.errors import (
     BAD_STATE,
@@ -47,17 +47,7 @@ from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import Module
 from qda.rpmsg import Endpoint
 
-__all__ = ["Process", "Served"]
-
-
-class Served:
-    """What a thread serves: a lane with its session, and the host's thread that calls."""
-
-    __slots__ = ("lane", "session", "thread")
-
-    def __init__(self, session: Session | None = None, lane: Server | None = None) -> None:
-        self.session, self.lane = session, lane
-        self.thread = 0
+__all__ = ["Process"]
 
 
 class Running(threading.local):
@@ -90,7 +80,7 @@ class Process:
         self.running = Running()
         # Not one of the process's loggers: several protection domains may be in one process.
         self.log = logging.Logger(f"qda.dsp.{domain}")
-        self.log.addHandler(SessionLog(self._any_session))
+        self.log.addHandler(SessionLog(lambda: (self._any_session(), self.running.served.log)))
         self.host = Host(lambda: self.reverse_calls)
         self.environment = Environment(self.host)
         self.skeletons = SkeletonLoader(self)
@@ -142,9 +132,9 @@ class Process:
         return found
 
     @property
-    def thread(self) -> int:
-        """The host's thread whose call runs in this thread."""
-        return self.running.served.thread
+    def served(self) -> Served:
+        """What this thread serves."""
+        return self.running.served
 
     @property
     def client_id(self) -> int:

@@ -48,7 +48,7 @@ class ListenerModule(BuiltIn, name="the listener"):
         calls = self._domain.session.reverse_calls
         if not calls.is_announced:  # clients may leave init out (7.2)
             self.announce()
-        put_record(answer, calls.next(self._domain.thread, asked, reply, room))
+        put_record(answer, calls.next(self._domain.served.thread, asked, reply, room))
 
     @handles(LISTENER.more)
     def more(self, request: memoryview, answer: memoryview, room: memoryview) -> None:

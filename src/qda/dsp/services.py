@@ -34,7 +34,7 @@ from qda.errors import (
 )
 from qda.fastrpc import control
 from qda.fastrpc.control import Method, ProcessMethod, Utility
-from qda.fastrpc.loader import HAND_OVER, INSTALL, READ_LOG
+from qda.fastrpc.loader import HAND_OVER, INSTALL, READ_LOG, READ_OWN_LOG
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.payload import PhysicalPage
 from qda.fastrpc.remotectl import REMOTECTL, Manager, Server, text
@@ -94,6 +94,8 @@ class RemoteControl(BuiltIn, name="remotectl"):
             status = SKELETON_RAISED
         else:
             raise error
+        if self._domain.served.log is not None:
+            self._domain.served.log.refuse()
         # The C library's 255 bytes are too few for the places that were searched (U9), and it
         # prints none of them; it does print the log.
         if room <= max(len(words.encode()), limits.C_ERROR_TEXT):
@@ -225,7 +227,7 @@ class CurrentProcess(BuiltIn, name="current process"):
     @handles(Scalars(ProcessMethod.THREAD_EXIT))
     def thread_exit(self) -> None:
         """A thread of the client has ended: it answers no reverse call any more."""
-        self._domain.session.reverse_calls.thread_left(self._domain.thread)
+        self._domain.session.reverse_calls.thread_left(self._domain.served.thread)
 
     @handles(Scalars(ProcessMethod.ADDRESS_SPACE, 0, 1))
     def address_space(self, identifier: memoryview) -> None:
@@ -288,6 +290,14 @@ class LoaderModule(BuiltIn, name="qda_loader"):
     @handles(Scalars(READ_LOG, 0, 2))
     def read_log(self, length: memoryview, lines: memoryview) -> None:
         """Take lines from the client's log, as many as fit."""
-        data = self._domain.session.take_log(len(lines))
+        self._read_log(length, lines)
+
+    @handles(Scalars(READ_OWN_LOG, 0, 2))
+    def read_own_log(self, length: memoryview, lines: memoryview) -> None:
+        """Take the lines of the client's call that has failed, as many as fit."""
+        self._read_log(length, lines, self._domain.served.thread)
+
+    def _read_log(self, length: memoryview, lines: memoryview, thread: int | None = None) -> None:
+        data = self._domain.session.take_log(len(lines), thread)
         put(length, struct.pack("<I", len(data)))
         put(lines, data)

@@ -17,9 +17,10 @@ from collections.abc import Callable
 
 from qda.core import BLOCK, LANES, Arguments, Server, lane_address
 from qda.dsp.black_box import stack_for_handler
-from qda.dsp.process import Process, Served
+from qda.dsp.process import Process
 from qda.dsp.runtime import lane_serves
-from qda.dsp.session import ClientFault, Session
+from qda.dsp.session import ClientFault, Served, Session
+from qda.dsp.unread_log import CallLog
 from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
 from qda.linux import address_of
@@ -157,7 +158,8 @@ class Serving:
             True,
             patience,
         )
-        served = process.running.served = Served(session, server)
+        log = CallLog(server.note)
+        served = process.running.served = Served(session, server, log)
         session.add(server)
 
         def run(handle: int, word: int, thread: int, found: Arguments) -> int:
@@ -169,13 +171,16 @@ class Serving:
             except ClientFault as fault:
                 return self._fault(session, server, fault)
 
+        def over(thread: int, result: int) -> None:
+            session.call_over(log, thread, result)
+
         def ended() -> None:
             if session.finish():
                 process.forget(session)
 
         try:
             with lane_serves(server, process):
-                server.serve(run, ended)
+                server.serve(run, over, ended)
         finally:
             self._bells.discard(bells)
             bells.close()

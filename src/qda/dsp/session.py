@@ -26,14 +26,14 @@ from qda.core import Server
 from qda.dsp.black_box import KeptLog
 from qda.dsp.hostlog import HostLog
 from qda.dsp.reverse_calls import ReverseCalls
-from qda.dsp.unread_log import UnreadLog
+from qda.dsp.unread_log import CallLog, UnreadLog
 from qda.errors import BAD_STATE, StatusError, as_signed
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostlog import Level
 from qda.rpmsg import Endpoint
 from qda.states import Transitions
 
-__all__ = ["LIFE", "ClientFault", "Life", "LifeEvent", "Session", "SessionLog"]
+__all__ = ["LIFE", "ClientFault", "Life", "LifeEvent", "Served", "Session", "SessionLog"]
 
 
 class Life(enum.Enum):
@@ -184,35 +184,61 @@ class Session:
         self.reverse_calls.announce(complete)
         self._host_log.send()
 
-    def write_log(self, record: logging.LogRecord, text: str) -> None:
-        """Put a record into the log, and send it to the host."""
-        for line in text.splitlines():
-            self._log.put(line)
+    def write_log(self, record: logging.LogRecord, text: str, call: CallLog | None) -> None:
+        """Put a record of a call, if it is one, into the log, and send it to the host."""
+        thread = call.begin() if call is not None else 0
         level, place = Level.from_python(record.levelno), os.path.basename(record.pathname)
-        words = text.partition(" ")[2]  # the host has the level in its record
-        self._host_log.put(level, place, record.lineno, threading.get_native_id(), words)
+        name = record.levelname + " "  # which the host has in its record
+        for row in text.splitlines():
+            line = self._log.put(row, thread)
+            if call is not None:
+                call.lines.append(line)
+            words, name = row.removeprefix(name), ""
+            self._host_log.put(line, level, place, record.lineno, words)
+        self._host_log.send()
 
-    def take_log(self, room: int) -> bytes:
-        """Lines that the client has not read yet, as many as fit; each with its newline."""
-        lines = self._log.take(room)
-        for _ in lines:
-            self._host_log.forget()
-        return b"".join(lines)
+    def call_over(self, call: CallLog, thread: int, result: int) -> None:
+        """A call of a thread of the client ends that has failed, or has logged something."""
+        self._log.over(call, thread, result != 0)
+
+    def take_log(self, room: int, thread: int | None = None) -> bytes:
+        """Lines that the client has not read yet, as many as fit, each with its newline: all, or
+        those of the last call of a thread that has failed."""
+        lines = self._log.take(room, thread)
+        self._host_log.forget(lines)
+        return b"".join(line.data for line in lines)
 
     def flush_log(self) -> None:
         """Give a host that listens the time to take what was logged."""
         self._host_log.flush(limits.LAST_WORDS)
 
 
-class SessionLog(logging.Handler):
-    """Puts records into the log of the session that `find` finds, if there is one."""
+class Served:
+    """What a thread serves: a lane with its session, the host's thread that calls, and what its
+    call has logged."""
 
-    def __init__(self, find: Callable[[], Session | None]) -> None:
+    __slots__ = ("lane", "log", "session", "thread")
+
+    def __init__(
+        self,
+        session: Session | None = None,
+        lane: Server | None = None,
+        log: CallLog | None = None,
+    ) -> None:
+        self.session, self.lane, self.log = session, lane, log
+        self.thread = 0
+
+
+class SessionLog(logging.Handler):
+    """Puts records into the log of the session that `find` finds, if there is one, with what the
+    call that runs in this thread has logged."""
+
+    def __init__(self, find: Callable[[], tuple[Session | None, CallLog | None]]) -> None:
         super().__init__()
         self._find = find
         self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        session = self._find()
+        session, call = self._find()
         if session is not None:
-            session.write_log(record, self.format(record))
+            session.write_log(record, self.format(record), call)

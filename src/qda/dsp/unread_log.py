@@ -1,14 +1,55 @@
-"""The lines of a session's log that its client has not read."""
+"""The lines of a session's log that its client has not read, each with the call that it is of.
+
+A line belongs to the call in whose thread it was logged.  If that call fails its lines are for the
+error, which the client's thread asks for next; all others wait for whoever reads the whole log.
+"""
 
 from __future__ import annotations
 
 import collections
 import threading
+from collections.abc import Callable
 
 from qda import limits
 from qda.dsp.black_box import KeptLog
 
-__all__ = ["UnreadLog"]
+__all__ = ["CallLog", "Line", "UnreadLog"]
+
+
+class Line:
+    """A line with its newline, and the client's thread whose call it is of, 0 for none."""
+
+    __slots__ = ("data", "has_failed", "is_over", "thread")
+
+    def __init__(self, data: bytes, thread: int) -> None:
+        self.data, self.thread = data, thread
+        self.is_over = self.has_failed = False
+
+    def kept(self) -> bytes:
+        """As the black box keeps it, with the thread as long as its call runs."""
+        return b"%d %s" % (0 if self.is_over else self.thread, self.data)
+
+
+class CallLog:
+    """What the call has logged that runs on a lane.
+
+    `note` has the end of that call told, and says of which thread of the client it is.  `refused`:
+    the call succeeds, and its answer says that something has failed.
+    """
+
+    def __init__(self, note: Callable[[], int]) -> None:
+        self._note = note
+        self.lines: collections.deque[Line] = collections.deque(maxlen=limits.LOG_LINES)
+        self.refused = False
+
+    def begin(self) -> int:
+        """A line is about to be logged; returns the client's thread."""
+        return self._note()
+
+    def refuse(self) -> None:
+        """Something has failed, whatever the result of the call."""
+        self._note()
+        self.refused = True
 
 
 class UnreadLog:
@@ -18,31 +59,50 @@ class UnreadLog:
     """
 
     def __init__(self, kept: KeptLog | None) -> None:
-        self._lines: collections.deque[bytes] = collections.deque()
+        self._lines: collections.deque[Line] = collections.deque(maxlen=limits.LOG_LINES)
         self._kept = kept
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may log, within any statement
 
-    def put(self, text: str) -> None:
+    def put(self, text: str, thread: int) -> Line:
         """Add a line; the oldest one goes if there are too many."""
-        line = text.encode("utf-8", "replace")[: limits.LOG_LINE] + b"\n"
+        line = Line(text.encode("utf-8", "replace")[: limits.LOG_LINE] + b"\n", thread)
         with self._lock:
-            if len(self._lines) >= limits.LOG_LINES:
-                self._drop()
             self._lines.append(line)
             if self._kept is not None:
-                self._kept.put(line)
-
-    def take(self, room: int) -> list[bytes]:
-        """The oldest lines, as many as fit into `room` bytes; each with its newline."""
-        taken: list[bytes] = []
-        with self._lock:
-            while self._lines and len(self._lines[0]) <= room:
-                room -= len(self._lines[0])
-                taken.append(self._drop())
-        return taken
-
-    def _drop(self) -> bytes:
-        line = self._lines.popleft()
-        if self._kept is not None:
-            self._kept.fetched(line)
+                self._kept.put(line.kept())
         return line
+
+    def over(self, call: CallLog, thread: int, failed: bool) -> None:
+        """A call of that thread ends: if it has failed, its lines are what the thread may ask for,
+        and those of an earlier one are not."""
+        failed = failed or call.refused
+        with self._lock:
+            if failed:
+                for line in list(self._lines):
+                    line.has_failed &= line.thread != thread
+            if call.lines and self._kept is not None:
+                self._kept.over(thread)
+            while call.lines:
+                line = call.lines.popleft()
+                line.is_over, line.has_failed = True, failed
+            call.refused = False
+
+    def take(self, room: int, thread: int | None = None) -> list[Line]:
+        """The oldest lines, as many as fit into `room` bytes: all, or those of the last call of a
+        thread that has failed."""
+        with self._lock:
+            taken, left = [], []
+            for line in list(self._lines):
+                wanted = thread is None or (line.has_failed and line.thread == thread)
+                if wanted and len(line.data) <= room:
+                    room -= len(line.data)
+                    taken.append(line)
+                else:
+                    room = room if not wanted else 0  # what follows is not older
+                    left.append(line)
+            if taken:
+                self._lines.clear()
+                self._lines.extend(left)
+                if self._kept is not None:
+                    self._kept.keep(line.kept() for line in left)
+        return taken

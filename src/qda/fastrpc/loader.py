@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from qda.fastrpc.uri import skeleton_uri
 
-__all__ = ["HAND_OVER", "INSTALL", "LOADER_URI", "READ_LOG"]
+__all__ = ["HAND_OVER", "INSTALL", "LOADER_URI", "READ_LOG", "READ_OWN_LOG"]
 
 LOADER_URI = skeleton_uri("qda_loader")
 
@@ -19,6 +19,9 @@ warning."""
 
 READ_LOG = 3
 """out: length u32, then lines of the client's log since the last read, separated by newlines."""
+
+READ_OWN_LOG = 5
+"""As READ_LOG, but only the lines of the last call of this thread that has failed."""
 
 HAND_OVER = 4
 """For a DSP that runs in the client's own process, where a class needs no pickling.  in: the key of

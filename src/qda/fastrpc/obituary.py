@@ -14,15 +14,16 @@ _PART, _LINE = "\0", "\n"
 
 class Obituary(NamedTuple):
     """One sentence; the backtraces of C and Python, and the lines of the session's log that its
-    client has not read, the oldest first."""
+    client has not read, the oldest first, each with the thread whose call had not ended, or 0."""
 
     sentence: str
     backtrace: tuple[str, ...] = ()
-    log: tuple[str, ...] = ()
+    log: tuple[tuple[int, str], ...] = ()
 
     def pack(self) -> bytes:
         """As a message."""
-        parts = (self.sentence, _LINE.join(self.backtrace), _LINE.join(self.log))
+        log = _LINE.join(f"{thread} {line}" for thread, line in self.log)
+        parts = (self.sentence, _LINE.join(self.backtrace), log)
         return _PART.join(part.replace(_PART, " ") for part in parts).encode("utf-8", "replace")
 
     @classmethod
@@ -32,9 +33,14 @@ class Obituary(NamedTuple):
         backtrace, _, log = rest.partition(_PART)
         if not sentence:
             return None
-        return cls(sentence, tuple(backtrace.splitlines()), tuple(log.splitlines()))
+        return cls(sentence, tuple(backtrace.splitlines()), tuple(map(_line, log.splitlines())))
 
     @property
     def report(self) -> list[str]:
         """The sentence and the backtraces, as lines."""
         return [self.sentence, *self.backtrace]
+
+
+def _line(text: str) -> tuple[int, str]:
+    thread, _, line = text.partition(" ")
+    return (int(thread), line) if thread.isascii() and thread.isdigit() else (0, text)
