@@ -31,6 +31,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "rpmsg": frozenset({"core", "limits", "interrupts", "linux", "memory"}),
     "states": frozenset(),
     "pending": frozenset({"limits", "errors"}),
+    "glink": frozenset({"states", "layout", "memory"}),
     "uapi": frozenset({"layout"}),
     "fastrpc": frozenset({"layout", "limits", "memory", "errors"}),
     "idl": frozenset({"fastrpc", "layout", "limits", "memory", "errors"}),

@@ -9,6 +9,7 @@ from qda.driver.call import CALL as DRIVER_CALL
 from qda.driver.mapping import MAPPING
 from qda.dsp.session import LIFE
 from qda.dsp.switchboard import CALL, HOST
+from qda.glink import CHANNEL
 from qda.states import Transitions
 
 __all__ = ["MACHINES", "page"]
@@ -19,6 +20,7 @@ MACHINES: Final[dict[str, tuple[Transitions[Any, Any], ...]]] = {
     "qda.driver.mapping": (MAPPING,),
     "qda.dsp.switchboard": (HOST, CALL),
     "qda.client.host.turns": (TURN,),
+    "qda.glink.channels": (CHANNEL,),
 }
 """The machines of the page, by the module that has the table."""
 
