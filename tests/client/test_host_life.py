@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -9,6 +10,7 @@ import threading
 import pytest
 
 import qda
+from qda import limits
 from qda.client import Session
 from qda.errors import BAD_STATE, NO_LISTENER
 from qda.virtual import Machine
@@ -105,6 +107,35 @@ def test_a_session_closes_while_the_host_is_in_a_method(machine: Machine) -> Non
         assert caught.value.status == BAD_STATE
     leave.set()
     closing.join(30)
+    assert set(host_threads()) == others
+
+
+class Silent(qda.Skeleton, name="silent"):
+    """Answers nothing until it may."""
+
+    @qda.method(2)
+    def wait(self) -> None:
+        threading.Event().wait()
+
+
+def test_a_dsp_that_cannot_be_told_of_the_end_is_not_waited_for(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With all calls of the session abandoned there is none left for exit: the threads that are
+    parked come home with the close of the node."""
+    others = set(host_threads())
+    with open_session(machine) as session:
+        session.serve_host()
+        module = session.load(Silent)
+        for _ in range(limits.CALLS - 1):  # the host has one
+            with pytest.raises(qda.CallTimeout):
+                module.invoke(2, timeout=0)
+        with pytest.raises(qda.DeviceError) as caught:
+            module.invoke(2)
+        assert caught.value.errno == errno.ENOSPC
+    assert not caplog.records
+    for thread in set(host_threads()) - others:
+        thread.join(30)
     assert set(host_threads()) == others
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from weakref import ref
@@ -86,16 +87,23 @@ class HostService:
         if self._threads is not None:
             self._threads.calling()
 
+    def _leave(self) -> bool:
+        """Tell the DSP that this is the end; whether it sends home who waits for its calls.  It
+        does not if it could not be told: no call may be left, no lane, no descriptor."""
+        try:
+            self._invoke(Fixed.CURRENT_PROCESS1, ProcessMethod.EXIT, (), ())
+        except OSError as error:
+            return error.errno == errno.ENODEV  # those of a DSP that is gone come by themselves
+        return True
+
     def close(self) -> None:
         """Tell the DSP that this is the end, wait for the threads, and close what is open."""
         with self._lock:
             threads, self._threads = self._threads, None
         if threads is not None:
             # The DSP may never answer: its end comes when the node is closed.
-            leave = Pending(
-                lambda: self._invoke(Fixed.CURRENT_PROCESS1, ProcessMethod.EXIT, (), ())
-            )
-            if deadline().until(leave.wait):
+            leave = Pending(self._leave)
+            if deadline().until(leave.wait) and leave.result():
                 threads.stop()
         try:
             self._modules.close()
