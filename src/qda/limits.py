@@ -542,7 +542,17 @@ IDL_INCLUDES: Final = _idl.limit(
     "IDL_INCLUDES", 64, "includes within includes", "a file may include itself", _AN_ERROR
 )
 IDL_FILE: Final = _idl.limit(
-    "IDL_FILE", 16 << 20, "bytes of a file", "what is larger is no interface", _AN_ERROR
+    "IDL_FILE",
+    16 << 20,
+    "bytes of a file, and of all that it includes",
+    "what is larger is no interface",
+    _AN_ERROR,
+)
+IDL_FILES: Final = _idl.limit(
+    "IDL_FILES", 10_000, "includes in a file and all that it includes", _NO_ATTACK, _AN_ERROR
+)
+IDL_TOKENS: Final = _idl.limit(
+    "IDL_TOKENS", 1 << 20, "words and signs of a text", "each takes 300 bytes", _AN_ERROR
 )
 IDL_BRACKETS: Final = _idl.limit(
     "IDL_BRACKETS", 100, "brackets within brackets", _NO_ATTACK, _AN_ERROR

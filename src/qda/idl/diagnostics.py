@@ -12,8 +12,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
+from qda import limits
 from qda.errors import UsageError
 
 __all__ = ["NOWHERE", "Diagnostic", "IdlError", "Location", "Severity"]
@@ -32,6 +34,9 @@ class Location:
 
 
 NOWHERE: Final = Location("", 0, 0)
+
+_SHOWN: Final = 200
+"""Letters of a line that are shown: some texts have no line ends at all."""
 
 
 class Severity(enum.Enum):
@@ -53,17 +58,22 @@ class Diagnostic:
     def __str__(self) -> str:
         """Show the finding as compilers do, with a caret below the column."""
         shown = f"{self.location}: {self.severity.value}: {self.message}"
-        if not self.source.strip():
+        source, column = self.source, self.location.column - 1
+        if len(source) > _SHOWN:
+            start = max(0, min(column, len(source)) - _SHOWN // 2)
+            source, column = source[start : start + _SHOWN], column - start
+        if not source.strip():
             return shown
         # Tabs stay tabs, so that the caret stands below its column at any tab width.
-        before = self.source[: self.location.column - 1].ljust(self.location.column - 1)
+        before = source[:column].ljust(column)
         blank = "".join("\t" if letter == "\t" else " " for letter in before)
-        return f"{shown}\n    {self.source}\n    {blank}^"
+        return f"{shown}\n    {source}\n    {blank}^"
 
 
 class IdlError(UsageError):
-    """The text is no valid IDL.  `diagnostics` are its errors, sorted by place."""
+    """The text is no valid IDL.  `diagnostics` are its errors, the first limits.IDL_ERRORS of them,
+    in the order in which they were found."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
+        self.diagnostics = tuple(islice(diagnostics, limits.IDL_ERRORS))
         super().__init__("\n".join(map(str, self.diagnostics)))

@@ -74,12 +74,12 @@ def argument_name(name: str) -> str:
 
 def apart(names: Iterable[str]) -> list[str]:
     """Names as they are, but a further underscore behind one that stands before it."""
-    found: list[str] = []
+    found: dict[str, None] = {}
     for name in names:
         while name in found:
             name += "_"
-        found.append(name)
-    return found
+        found[name] = None
+    return list(found)
 
 
 def capacity_name(name: str) -> str:

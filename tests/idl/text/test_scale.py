@@ -83,3 +83,56 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
             parse(f'#include "{path}"', name="x.idl")
         with pytest.raises(IdlError, match="cannot read the file; a regular one"):
             parse(path)
+
+
+@pytest.mark.parametrize("broken", ["{", "interface i { long f(in long (", "#\n", "@", "\0", "'"])
+def test_a_broken_text_is_left_after_so_many_errors(broken: str) -> None:
+    """And of a line without end the part is shown that is wrong."""
+    with pytest.raises(IdlError) as caught:
+        parse(broken * 20_000, name="x.idl")
+    assert len(caught.value.diagnostics) <= limits.IDL_ERRORS
+    assert len(str(caught.value)) < 1000 * limits.IDL_ERRORS
+
+
+def test_of_a_long_line_the_part_around_the_error_is_shown() -> None:
+    """With the caret at its place."""
+    with pytest.raises(IdlError) as caught:
+        parse(f"{' ' * 5000}interface i {{ long f(in nosuch a); }};{' ' * 5000}", name="x.idl")
+    _, shown, caret = str(caught.value).split("\n")
+    assert shown[caret.index("^") :].startswith("nosuch a")
+    assert len(shown) < 300
+
+
+@pytest.mark.parametrize("deepest", ["", "interface i { long f(); };"])
+def test_files_that_include_each_other_twice_come_to_an_end(
+    monkeypatch: pytest.MonkeyPatch, deepest: str
+) -> None:
+    """With errors or without any: on 40 levels they would be read for ever."""
+    monkeypatch.setattr(limits, "IDL_FILES", 100)
+    read: list[str] = []
+
+    def content(path: str) -> str:
+        read.append(path)
+        level = int(path.removesuffix(".idl")) + 1
+        return f'#include "{level}.idl"\n' * 2 if level < 40 else deepest
+
+    def itself(path: str) -> str:
+        read.append(path)
+        return f'#include "{path}"\n' * 2
+
+    for files in (content, itself):
+        read.clear()
+        with pytest.raises(IdlError, match="includes"):
+            parse("0.idl", read=files)
+        assert len(read) < 300
+
+
+def test_what_is_included_counts_with_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes, and its words."""
+    part, text = f"/*{'x' * 1000}*/", '#include "a.idl"\n' * 2
+    monkeypatch.setattr(limits, "IDL_FILE", 1500)
+    with pytest.raises(IdlError, match=r"x\.idl:2:.* in one text"):
+        parse(text, name="x.idl", read=lambda _: part)
+    monkeypatch.setattr(limits, "IDL_TOKENS", 10)
+    with pytest.raises(IdlError, match="more than 10 words and signs"):
+        parse(interfaces(1), name="x.idl")

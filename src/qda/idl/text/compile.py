@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import PurePath
 from typing import Final
 
@@ -88,15 +89,19 @@ def _strange(text: Text) -> list[Diagnostic]:
     """Errors for letters that no file of Python can have, not even in a comment."""
     if not _STRANGE.search(text.content):
         return []
+    found = (
+        (number, one)
+        for number, line in enumerate(text.lines, 1)
+        for one in _STRANGE.finditer(line)
+    )
     return [
         Diagnostic(
-            text.locate(number, found.start() + 1),
-            f"{found[0]!a} is no character of a text",
-            _STRANGE.sub("?", line),
+            text.locate(number, one.start() + 1),
+            f"{one[0]!a} is no character of a text",
+            _STRANGE.sub("?", one.string),
         )
-        for number, line in enumerate(text.lines, 1)
-        for found in _STRANGE.finditer(line)
-    ][: limits.IDL_ERRORS]
+        for number, one in islice(found, limits.IDL_ERRORS)
+    ]
 
 
 def _with_markers(text: Text, file: str) -> str:

@@ -147,7 +147,10 @@ class _Lexer:
 
     def run(self) -> Tokens:
         content, result, position = self._content, self._result, 0
-        while position < len(content):
+        while position < len(content) and len(result.errors) < limits.IDL_ERRORS:
+            if len(result.tokens) >= limits.IDL_TOKENS:
+                self._error(position, f"more than {limits.IDL_TOKENS} words and signs")
+                break
             match = _TOKEN.match(content, position)
             if match is None:
                 position = self._unknown(position)

@@ -133,14 +133,20 @@ class _Preprocessor:
         self._include_dirs = include_dirs
         self._defined = set(defines)
         self._read = read
+        self._size = 0
+        self._reports = dict.fromkeys(Severity, 0)
         self.text = Text()
 
     def file(self, name: str, content: str, depth: int = 0) -> None:
         """Append a file."""
+        self._size += len(content)
         _File(self, name, content, depth).run()
 
     def include(self, wanted: str, angle: bool, place: Location, source: str, depth: int) -> None:
-        """Find a file and append it."""
+        """Find a file and append it.  Nothing after so many errors: files that include each other
+        twice, on each level, would never end."""
+        if self._reports[Severity.ERROR] >= limits.IDL_ERRORS:
+            return
         directories = list(self._include_dirs)
         if not angle:
             parent = place.file.rpartition("/")[0]
@@ -162,14 +168,22 @@ class _Preprocessor:
         if depth >= limits.IDL_INCLUDES:
             self.report(place, source, f'"{wanted}" includes itself, without a guard')
             return
+        if len(self.text.includes) >= limits.IDL_FILES:
+            self.report(place, source, f"more than {limits.IDL_FILES} includes in one text")
+            return
+        if self._size + len(content) > limits.IDL_FILE:
+            self.report(place, source, f"more than {limits.IDL_FILE >> 20} MiB in one text")
+            return
         self.text.includes.append(Include(wanted, candidate, angle, place))
         self.file(candidate, content, depth + 1)
 
     def report(
         self, place: Location, source: str, message: str, severity: Severity = Severity.ERROR
     ) -> None:
-        """Note an error or a warning."""
-        self.text.diagnostics.append(Diagnostic(place, message, source, severity))
+        """Note an error or a warning; of very many, the first ones."""
+        self._reports[severity] += 1
+        if self._reports[severity] <= limits.IDL_ERRORS:
+            self.text.diagnostics.append(Diagnostic(place, message, source, severity))
 
     def define(self, name: str) -> None:
         """Make a name defined."""
