@@ -88,8 +88,8 @@ def run_program(
         for number in _FORWARDED
         if signal.getsignal(number) != signal.SIG_IGN
     }
-    # Of children that nobody waits for, the kernel would not keep the exit status.
-    before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Of children whose end is ignored, the kernel would not keep the exit status.
+    before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, _awake)
     try:
         # posix_spawn and no fork: this process has threads.
         program.pid = os.posix_spawnp(
@@ -129,26 +129,33 @@ def signals_arriving() -> Iterator[socket.socket]:
         arrived.close()
 
 
+def _awake(_number: int, _: object) -> None:
+    """Of a signal that only ends a wait."""
+
+
+def _has_ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def _wait_for_end(pid: int, door: socket.socket | None, answer: Callable[[], None] | None) -> None:
-    """Wait until a child has ended, answer the door once, and let signal handlers run meanwhile."""
-    ended = os.pidfd_open(pid)
-    try:
-        with signals_arriving() as arrived:
-            poll = select.poll()
-            poll.register(ended, select.POLLIN)
-            poll.register(arrived, select.POLLIN)
-            if door is not None:
-                poll.register(door, select.POLLIN)
-            while ended not in (ready := [descriptor for descriptor, _ in poll.poll()]):
-                if arrived.fileno() in ready:
-                    arrived.recv(64)
-                if door is not None and door.fileno() in ready:
-                    poll.unregister(door)
-                    if answer is not None:
-                        answer()
-                    door = None
-    finally:
-        os.close(ended)
+    """Wait until a child has ended, answer the door once, and let signal handlers run meanwhile.
+
+    SIGCHLD tells of the end: pidfds are not everywhere, valgrind before 3.21 has none.
+    """
+    with signals_arriving() as arrived:
+        poll = select.poll()
+        poll.register(arrived, select.POLLIN)
+        if door is not None:
+            poll.register(door, select.POLLIN)
+        while not _has_ended(pid):
+            ready = [descriptor for descriptor, _ in poll.poll()]
+            if arrived.fileno() in ready:
+                arrived.recv(64)
+            if door is not None and door.fileno() in ready:
+                poll.unregister(door)
+                if answer is not None:
+                    answer()
+                door = None
 
 
 class _Program:
