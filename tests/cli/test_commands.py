@@ -53,6 +53,20 @@ def test_command_line_knows_every_dialect() -> None:
     assert [dialect.value for dialect in Dialect] == list(DIALECTS)
 
 
+@pytest.mark.parametrize("arguments", ["--version", "uapi header", "profiles", "idl --include-dir"])
+def test_a_full_disk_below_the_output_is_told_in_a_sentence(arguments: str) -> None:
+    """Texts, tables, and what options print."""
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *arguments.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+    assert ran.stderr == b"qda: standard output: No space left on device\n"
+    assert ran.returncode == 1
+
+
 def test_output_into_a_closed_pipe_is_no_traceback() -> None:
     command = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "uapi", "reference"],

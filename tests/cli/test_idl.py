@@ -201,10 +201,30 @@ def test_interfaces_that_are_never_defined_get_a_warning_if_wanted(tmp_path: Pat
     assert "soon" not in said
 
 
-def test_missing_files_and_folders_are_said(tmp_path: Path, file: Path) -> None:
+def test_missing_files_are_said(tmp_path: Path) -> None:
     assert "cannot read the file" in idl("-s", tmp_path / "none.idl", status=1)[1]
-    assert "there is no such directory" in idl("-o", tmp_path / "none", file, status=1)[1]
     assert "no interface files are given" in idl("-mdll", status=1)[1]
+
+
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path, file: Path) -> None:
+    """With those above it, once the files are read and good."""
+    folder = tmp_path / "deep" / "build"
+    wrong = tmp_path / "wrong.idl"
+    wrong.write_text("interface {")
+    idl("-o", folder, wrong, status=1)
+    idl("-s", "-o", folder, file)
+    assert not folder.parent.exists()
+    idl("-o", folder, file)
+    assert (folder / f"{file.stem}.h").is_file()
+
+
+@pytest.mark.parametrize("place", ["file", "file/deeper", "/proc/x", "/proc", "taken"])
+def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path, file: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "taken" / f"{file.stem}.h").mkdir(parents=True)
+    said = idl("-o", tmp_path / place, file, status=1)[1]
+    assert said.startswith(f"qda: -o {tmp_path / place}: ")
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(

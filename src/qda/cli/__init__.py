@@ -6,8 +6,10 @@ Its commands are in `qda.cli.app`, which is loaded when the command runs: the DS
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from qda.cli.statuses import INTERRUPTED
 
@@ -16,6 +18,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command on the arguments of this process, and exit with its status."""
+    if sys.stdout is None:  # it was closed before we began
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the end
     try:
         if sys.argv[1:2] == ["run"]:
             _run(sys.argv[2:])
@@ -24,6 +28,17 @@ def main() -> None:
         app(prog_name="qda")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        _say_what_failed(error)
+        sys.exit(1)
+
+
+def _say_what_failed(error: OSError) -> None:
+    """Of what no command has words for: mostly a full disk below standard output."""
+    what = error.filename or "standard output"
+    print(f"qda: {what}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+    with suppress(OSError):  # Python would try to write the rest at its end, and complain again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: Sequence[str]) -> None:

@@ -109,7 +109,13 @@ class _Outputs:
     """What is written, and where."""
 
     output: Annotated[
-        Path, typer.Option("--output-path", "-o", metavar="DIR", help="Where files go.")
+        Path,
+        typer.Option(
+            "--output-path",
+            "-o",
+            metavar="DIR",
+            help="Where files go; made if it is missing.",
+        ),
     ] = Path()
     python: Annotated[bool, typer.Option("--python", help="Make a Python module.")] = False
     map_dll: Annotated[
@@ -139,10 +145,14 @@ class _Outputs:
         if self.language not in ("", "dll"):
             raise UsageError(f'-m {self.language}: there is "dll" only, which is C')
 
-    def check_folder(self) -> None:
-        """UsageError if there is nowhere to write."""
-        if not self.parse_only and not self.output.is_dir():
-            raise UsageError(f"-o {self.output}: there is no such directory")
+    def make_folder(self) -> None:
+        """Make the folder, if it is not there.  UsageError if it cannot be."""
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise UsageError(f"-o {self.output}: this is a file, and no folder") from error
+        except OSError as error:
+            raise UsageError(f"-o {self.output}: cannot make it: {error.strerror}") from error
 
     @property
     def c_options(self) -> Options | None:
@@ -204,7 +214,6 @@ def compile_files(
     if inputs.preprocess_only:
         _preprocess(names, includes.include_dirs, defines, inputs.preprocessor)
         return
-    outputs.check_folder()
     c_options = outputs.c_options
     sources = [
         Source.read(one, includes.include_dirs, defines, inputs.preprocessor) for one in names
@@ -213,7 +222,13 @@ def compile_files(
     if inputs.warn_undefined:
         say(finding for document in documents for finding in undefined(document))
     if not outputs.parse_only:
-        _write(documents, outputs.output, c_options, outputs.python)
+        outputs.make_folder()
+        try:
+            _write(documents, outputs.output, c_options, outputs.python)
+        except OSError as error:
+            raise UsageError(
+                f"-o {outputs.output}: cannot write there: {error.strerror}"
+            ) from error
 
 
 def _write(
