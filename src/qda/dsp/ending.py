@@ -245,10 +245,18 @@ def _signal(number: int, record: Record, frames: list[Frame]) -> str:
         return f"{_SUBJECT} died of {name}{why}{where}"
     if _was_sent(record):
         return f"{_SUBJECT} died of {name}, which was sent to it{where}"
-    address = "" if number == signal.SIGTRAP else f" {_address(record)}"
-    if number in (signal.SIGILL, signal.SIGFPE):
-        address = ""
-    return f"{_SUBJECT} died of {name}{address}{where}"
+    known = _KNOWN.get((number, said["code"]))
+    if known is not None:
+        return f"{_SUBJECT} died of {name}: {known}{where}"
+    has_address = number in (signal.SIGSEGV, signal.SIGBUS)
+    return f"{_SUBJECT} died of {name}{f' {_address(record)}' * has_address}{where}"
+
+
+_KNOWN = {
+    (signal.SIGFPE, 1): "an integer was divided by zero",
+    (signal.SIGBUS, 2): "memory of a file that has become shorter",
+}
+"""Codes of faults that say what it was: linux `include/uapi/asm-generic/siginfo.h`."""
 
 
 def _was_sent(record: Record) -> bool:
