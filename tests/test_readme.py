@@ -1,13 +1,15 @@
 """What the documentation shows is what happens: its Python runs, its output is the real one.
 
 All ```python blocks of a page run in one namespace, in a process of their own.  A ```text block
-that follows a block at once is what it prints; "..." stands for anything.
+that follows a block at once is what it prints; "..." stands for anything.  ```sh blocks with such a
+text are run after them in the same folder, which has the files of examples/calculator.
 """
 
 from __future__ import annotations
 
 import doctest
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from docs.generate import PAGES as GENERATED
+from tests.shim.system import has_gcc_library
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -41,20 +44,20 @@ print(json.dumps(printed))
 
 @dataclass(frozen=True)
 class Block:
-    """A ```python block: its line in the page, source, and the output that is shown."""
+    """A block: its line in the page, source, and the output that is shown."""
 
     line: int
     source: str
     output: str | None
 
 
-def blocks(page: Path) -> list[Block]:
-    """The ```python blocks of a page."""
+def blocks(page: Path, language: str = "python") -> list[Block]:
+    """The blocks of a page in a language."""
     text = page.read_text()
     return [
         Block(text.count("\n", 0, found.start()) + 1, found[2], found[3])
         for found in BLOCK.finditer(text)
-        if found[1] == "python"
+        if found[1] == language
     ]
 
 
@@ -74,19 +77,86 @@ def run(page: Path, found: list[Block], directory: Path) -> list[str]:
     return printed
 
 
+def compare(page: Path, block: Block, printed: str) -> None:
+    """Check the output of a block that shows one."""
+    if block.output is not None:
+        checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS
+        assert checker.check_output(block.output, printed, flags), (
+            f"{page.name}:{block.line} shows\n{block.output}but this was printed\n{printed}"
+        )
+
+
+class Played:
+    """The Python of pages, each run once, in a folder with the files of examples/calculator."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._printed: dict[Path, list[str]] = {}
+
+    def folder(self, page: Path) -> Path:
+        """The folder of a page."""
+        return self._root / page.stem
+
+    def printed(self, page: Path) -> list[str]:
+        """What its blocks print."""
+        if page not in self._printed:
+            shutil.copytree(ROOT / "examples/calculator", self.folder(page))
+            self._printed[page] = run(page, blocks(page), self.folder(page))
+        return self._printed[page]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    return Played(tmp_path_factory.mktemp("pages"))
+
+
+def needs_tools(page: Path, source: str) -> None:
+    """Skip where a program is missing that a page or a block asks for."""
+    if '["cc"' in page.read_text() and shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    for tool in TOOLS:
+        if re.search(rf"(^|[ (]){tool} ", source, re.MULTILINE) and shutil.which(tool) is None:
+            pytest.skip(f"there is no {tool}")
+    if "libasan" in source and not has_gcc_library("libasan.so"):
+        pytest.skip("there is no AddressSanitizer")
+
+
+TOOLS = "cc", "gcc", "gdb", "valgrind"
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if "```python" in page.read_text()], ids=lambda page: page.name
 )
-def test_python_on_the_page_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
-    if '["cc"' in page.read_text() and shutil.which("cc") is None:
-        pytest.skip("there is no C compiler")
-    found = blocks(page)
-    checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS
-    for block, printed in zip(found, run(page, found, tmp_path), strict=True):
-        if block.output is not None:
-            assert checker.check_output(block.output, printed, flags), (
-                f"{page.name}:{block.line} shows\n{block.output}but this was printed\n{printed}"
-            )
+def test_python_on_the_page_runs_and_prints_what_is_shown(page: Path, played: Played) -> None:
+    needs_tools(page, "")
+    for block, printed in zip(blocks(page), played.printed(page), strict=True):
+        compare(page, block, printed)
+
+
+SHELL = [(page, block) for page in PAGES for block in blocks(page, "sh") if block.output]
+
+
+@pytest.mark.parametrize(
+    ("page", "block"), SHELL, ids=[f"{page.name}-{block.line}" for page, block in SHELL]
+)
+def test_commands_on_the_page_work_as_written(page: Path, block: Block, played: Played) -> None:
+    needs_tools(page, block.source)
+    commands = Path(sys.executable).parent
+    if not (commands / "qda").exists():
+        pytest.skip("the package is not installed, so there is no qda command")
+    played.printed(page)
+    environment = os.environ | {"PATH": f"{commands}:{os.environ['PATH']}"}
+    environment.pop("DSP_LIBRARY_PATH", None)
+    ran = subprocess.run(
+        ["sh", "-c", block.source],
+        capture_output=True,
+        text=True,
+        cwd=played.folder(page),
+        env=environment,
+        timeout=50,
+    )
+    assert ran.stderr == ""
+    compare(page, block, ran.stdout)
 
 
 def test_blocks_are_found_with_their_output(tmp_path: Path) -> None:

@@ -64,12 +64,17 @@ def needs_tool(name: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed")
 
 
-def needs_gcc_library(name: str) -> pytest.MarkDecorator:
-    """Skip a test on a machine where gcc has not a library of its own."""
+def has_gcc_library(name: str) -> bool:
+    """Whether there is a gcc, and it has that library of its own."""
     asked = ["gcc", f"-print-file-name={name}"]
     gcc = shutil.which("gcc")
     found = subprocess.run(asked, stdout=subprocess.PIPE, text=True).stdout.strip() if gcc else ""
-    return pytest.mark.skipif(not os.path.isabs(found), reason=f"gcc has no {name}")
+    return os.path.isabs(found)
+
+
+def needs_gcc_library(name: str) -> pytest.MarkDecorator:
+    """Skip a test on a machine where gcc has not a library of its own."""
+    return pytest.mark.skipif(not has_gcc_library(name), reason=f"gcc has no {name}")
 
 
 @dataclass

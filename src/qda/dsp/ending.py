@@ -252,7 +252,7 @@ def _signal(number: int, record: Record, frames: list[Frame]) -> str:
     return f"{_SUBJECT} died of {name}{f' {_address(record)}' * has_address}{where}"
 
 
-_KNOWN = {
+_KNOWN: dict[tuple[int, int], str] = {
     (signal.SIGFPE, 1): "an integer was divided by zero",
     (signal.SIGBUS, 2): "memory of a file that has become shorter",
 }
