@@ -6,9 +6,18 @@ The three kinds of address are three types, which are never told apart by their 
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from typing import NewType
+from typing import NamedTuple, NewType
 
-__all__ = ["MEMORY_NAME", "PAGE", "BusAddress", "ClientAddress", "DspAddress", "Ranges", "align"]
+__all__ = [
+    "MEMORY_NAME",
+    "PAGE",
+    "BusAddress",
+    "ClientAddress",
+    "DspAddress",
+    "Piece",
+    "Ranges",
+    "align",
+]
 
 PAGE = 4096
 """Bytes of a page, to the programs as on the DSP."""
@@ -25,6 +34,13 @@ bank that it belongs to, 0 for device memory."""
 
 DspAddress = NewType("DspAddress", int)
 """A virtual address of a process on the DSP, below 4 GiB."""
+
+
+class Piece(NamedTuple):
+    """`size` bytes of a file, from byte `offset` on."""
+
+    offset: int
+    size: int
 
 
 def align(value: int, boundary: int) -> int:

@@ -12,19 +12,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from qda import limits
 from qda.dsp.memory import AddressFault, AddressSpace
+from qda.dsp.window import Pages
 from qda.errors import BAD_ADDRESS, MAP_FAILED, NO_SUCH_MAP, StatusError
 from qda.linux import MapsFile, address_of
-from qda.memory import BusAddress
+from qda.memory import BusAddress, Piece
 
 WINDOW = 64 << 20
 
 
-def memory(size: int, content: bytes = b"") -> int:
-    """A memfd of that size."""
+def memory(size: int, content: bytes = b"") -> Pages:
+    """The pages of a memfd of that size."""
     descriptor = os.memfd_create("test", os.MFD_CLOEXEC)
     os.ftruncate(descriptor, size)
     os.pwrite(descriptor, content, 0)
-    return descriptor
+    return Pages.of(descriptor, size)
 
 
 @pytest.fixture
@@ -230,3 +231,33 @@ def test_window_is_given_back_once() -> None:
     assert maps.area(place) is not None
     maps.close()
     second.close()
+
+
+def test_memory_in_pieces_is_one_to_the_dsp_and_to_its_mappings() -> None:
+    """As an SMMU makes one range of pages that lie apart, in any order."""
+    space = AddressSpace(WINDOW)
+    descriptor = memory(0x6000, bytes(0x1000) + b"b" * 0x2000 + bytes(0x2000) + b"a" * 0x1000)
+    pages = Pages(descriptor.descriptor, (Piece(0x5000, 0x1000), Piece(0x1000, 0x2000)))
+    space.announce(1, 0x1000_0000, 0x3000, pages)
+    assert bytes(space.resolve(0x1000_0FFF, 0x1002)) == b"a" + b"b" * 0x1001
+    address = space.map(1, BusAddress(0x1000_0000), 0x3000, 0x800, 0, 5)
+    assert bytes(space.view(1, address, 0x2800)) == b"a" * 0x800 + b"b" * 0x2000
+    space.view(1, address, 0x1000)[0x800] = ord("c")
+    assert space.resolve(0x1000_1000, 1)[0] == ord("c")
+    address = space.map(1, BusAddress(0x1000_0000), 0x3000, 0x2000, 0, 6)
+    assert bytes(space.view(1, address, 0x1000)) == b"b" * 0x1000
+    space.close()
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.data())
+def test_a_part_of_pieces_has_its_bytes(sizes: list[int], data: st.DataObject) -> None:
+    pieces = tuple(Piece(100 * number, size) for number, size in enumerate(sizes))
+    places = [piece.offset + at for piece in pieces for at in range(piece.size)]
+    offset = data.draw(st.integers(0, len(places) - 1))
+    size = data.draw(st.integers(1, len(places) - offset))
+    found = [
+        (at + within, piece.offset + within)
+        for at, piece in Pages(-1, pieces).part(offset, size)
+        for within in range(piece.size)
+    ]
+    assert found == list(enumerate(places[offset : offset + size]))

@@ -12,7 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qda import limits
-from qda.rpmsg import Channel, Endpoint, Frame, Operation, PeerGone, PoolMemory, serve_frame
+from qda.memory import Piece
+from qda.rpmsg import (
+    Channel,
+    Endpoint,
+    Frame,
+    Operation,
+    PeerGone,
+    PoolMemory,
+    pack_pieces,
+    serve_frame,
+    unpack_pieces,
+)
 from qda.rpmsg.channel import Control
 from qda.rpmsg.frame import pack_reply, unpack_reply
 
@@ -196,3 +207,17 @@ def test_an_operation_says_how_many_descriptors_it_carries(operation: Operation)
     os.close(null)
     ours.close()
     theirs.close()
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(1, 1 << 20)), max_size=20))
+def test_pieces_come_as_they_were_sent(numbers: list[tuple[int, int]]) -> None:
+    pieces = tuple(Piece(4096 * offset, 4096 * size) for offset, size in numbers)
+    assert unpack_pieces(pack_pieces(pieces), sum(piece.size for piece in pieces)) == pieces
+
+
+@pytest.mark.parametrize(
+    "file", [b"a", pack_pieces([Piece(1, 4096)]), pack_pieces([Piece(0, 100)]), b"", bytes(16)]
+)
+def test_pieces_that_are_not_whole_pages_of_that_size_are_refused(file: bytes) -> None:
+    with pytest.raises(OSError, match="pieces"):
+        unpack_pieces(file, 4096)

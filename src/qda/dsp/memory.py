@@ -10,7 +10,6 @@ an argument.  What is not mapped is not accessible: a checked access outside any
 from __future__ import annotations
 
 import errno
-import os
 import threading
 import weakref
 from bisect import bisect_right
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 
 from qda import limits
 from qda.core import Space
-from qda.dsp.window import Window
+from qda.dsp.window import Pages, Window
 from qda.errors import BAD_ADDRESS, BAD_MAP_COUNT, MAP_FAILED, NO_SUCH_MAP, StatusError
 from qda.linux import address_of
 from qda.memory import PAGE, BusAddress, DspAddress
@@ -51,7 +50,7 @@ class BusMemory(Region):
     """
 
     bus: int
-    descriptor: int
+    pages: Pages
     client_id: int
 
 
@@ -67,13 +66,9 @@ class Mapped(Region):
     client_id: int
     fd: int
     offset: int
-    buffer: int  # the inode of its pages: fds are used again
+    buffer: tuple[int, int]  # the identity of its pages
     references: int = 0
     own: bool = False
-
-
-def _inode(memory: BusMemory) -> int:
-    return os.fstat(memory.descriptor).st_ino
 
 
 class AddressSpace:
@@ -93,8 +88,8 @@ class AddressSpace:
 
     # What the driver tells.
 
-    def announce(self, client_id: int, bus: int, size: int, descriptor: int) -> None:
-        """Make bus memory accessible.  The descriptor is owned from here on.  OSError.
+    def announce(self, client_id: int, bus: int, size: int, pages: Pages) -> None:
+        """Make bus memory accessible.  The pages are owned from here on.  OSError.
 
         What the client has announced there before is replaced.  Memory of another client, whose
         end has not been noticed yet, is hidden until it goes.
@@ -102,16 +97,16 @@ class AddressSpace:
         try:
             with self._lock:
                 self._remove(self._announced(client_id, bus))
-                start, view = self._window.place(size, descriptor)
-                memory = BusMemory(start, size, view, bus, descriptor, client_id)
-                weakref.finalize(memory, self._end, start, size, descriptor).atexit = False
+                start, view = self._window.place(size, pages)
+                memory = BusMemory(start, size, view, bus, pages, client_id)
+                weakref.finalize(memory, self._end, start, size, pages).atexit = False
                 self._window.hold()
                 index = bisect_right(self._bus_starts, bus)
                 self._bus_starts.insert(index, bus)
                 self._bus.insert(index, memory)
                 self.bus.add(bus, size, start, memory)
         except BaseException:
-            os.close(descriptor)
+            pages.close()
             raise
 
     def withdraw(self, client_id: int, bus: int) -> None:
@@ -181,12 +176,12 @@ class AddressSpace:
             wish = hint & -limits.GRANULE
             try:
                 start, view = self._window.place(
-                    bus - memory.bus + size - first, memory.descriptor, first, wish
+                    bus - memory.bus + size - first, memory.pages, first, wish
                 )
             except OSError as error:
                 raise StatusError(MAP_FAILED, str(error)) from error
             begin = bus - memory.bus + offset
-            address, buffer = start + begin - first, _inode(memory)
+            address, buffer = start + begin - first, memory.pages.identity
             self._mapped.append(
                 Mapped(start, len(view), view, address, client_id, fd, begin, buffer)
             )
@@ -244,7 +239,7 @@ class AddressSpace:
         """What is mapped under a name, of the buffer in `memory` only if that is given."""
         known = [m for m in self._mapped if client_id in (None, m.client_id) and m.fd == fd]
         if memory is not None:
-            inode = _inode(memory)
+            inode = memory.pages.identity
             known = [mapped for mapped in known if mapped.buffer == inode]
         if len({mapped.client_id for mapped in known}) > 1:
             words = f"fd {fd} is a name of several clients: only their calls can tell which"
@@ -283,10 +278,10 @@ class AddressSpace:
                 words = f"a buffer of {memory.size} has no {length} bytes from {offset} on"
                 raise StatusError(MAP_FAILED, words)
             try:
-                start, view = self._window.place(memory.size, memory.descriptor)
+                start, view = self._window.place(memory.size, memory.pages)
             except OSError as error:
                 raise StatusError(MAP_FAILED, str(error)) from error
-            owner, inode = memory.client_id, _inode(memory)
+            owner, inode = memory.client_id, memory.pages.identity
             own = Mapped(start, len(view), view, start, owner, fd, 0, inode, 1, True)
             self._mapped.append(own)
             return DspAddress(start + offset)
@@ -339,9 +334,9 @@ class AddressSpace:
                 return memory
         return None
 
-    def _end(self, start: int, size: int, descriptor: int) -> None:
+    def _end(self, start: int, size: int, pages: Pages) -> None:
         """Nobody has bus memory any more."""
-        os.close(descriptor)
+        pages.close()
         with self._lock:
             self._window.let_go(start, size)
 

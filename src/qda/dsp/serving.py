@@ -13,7 +13,7 @@ import mmap
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from qda.core import BLOCK, LANES, Arguments, Server, lane_address
 from qda.dsp.black_box import stack_for_handler
@@ -21,10 +21,12 @@ from qda.dsp.process import Process
 from qda.dsp.runtime import lane_serves
 from qda.dsp.session import ClientFault, Served, Session
 from qda.dsp.unread_log import CallLog
+from qda.dsp.window import Pages
 from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
 from qda.linux import address_of
-from qda.rpmsg import Bells, Endpoint, Frame, Operation, PeerGone, serve_frame
+from qda.memory import Piece
+from qda.rpmsg import Bells, Endpoint, Frame, Operation, PeerGone, serve_frame, unpack_pieces
 
 __all__ = ["Serving"]
 
@@ -120,12 +122,19 @@ class Serving:
         if frame.operation is Operation.LANES:
             self._add_lanes(session, words, frame, descriptors)
         elif frame.operation is Operation.ANNOUNCE:
-            space, descriptor = self._process.space, descriptors.pop()
-            space.announce(session.client_id, frame.address, frame.size, descriptor)
+            self._announce(session, frame, descriptors)
         elif frame.operation is Operation.WITHDRAW:
             self._process.space.withdraw(session.client_id, frame.address)
         else:
             raise OSError(errno.EINVAL, f"a session cannot {frame}")
+
+    def _announce(self, session: Session, frame: Frame, descriptors: list[int]) -> None:
+        pieces: Sequence[Piece] = [Piece(0, frame.size)]
+        if len(descriptors) > 1:
+            length = os.fstat(descriptors[1]).st_size
+            pieces = unpack_pieces(os.pread(descriptors[1], length, 0), frame.size)
+        pages = Pages(descriptors.pop(0), tuple(pieces))
+        self._process.space.announce(session.client_id, frame.address, frame.size, pages)
 
     # Lanes.
 

@@ -7,18 +7,53 @@ is taken away leaves inaccessible memory behind: whoever still holds a view of i
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from qda import limits
-from qda.linux import map_shared, reserve, unmap
-from qda.memory import Ranges
+from qda.linux import map_shared, reserve, unmap, view_of
+from qda.memory import Piece, Ranges
 
-__all__ = ["Window"]
+__all__ = ["Pages", "Window"]
 
 _LOWEST: Final = 0x2000_0000
 _HIGHEST: Final = 1 << 32
 _STEP: Final = 0x1000_0000
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Memory that somebody else has: the pieces of a file, in their order, of whole pages."""
+
+    descriptor: int
+    pieces: tuple[Piece, ...]
+
+    @classmethod
+    def of(cls, descriptor: int, size: int) -> Pages:
+        """The first bytes of a file."""
+        return cls(descriptor, (Piece(0, size),))
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """What tells them from others': numbers of descriptors are used again, files are not."""
+        return os.fstat(self.descriptor).st_ino, self.pieces[0].offset
+
+    def part(self, offset: int, size: int) -> Iterator[tuple[int, Piece]]:
+        """The pieces of `size` bytes from byte `offset` on, each with where in those it begins."""
+        start, end = -offset, 0
+        for piece in self.pieces:
+            end = start + piece.size
+            first, last = max(start, 0), min(end, size)
+            if first < last:
+                yield first, Piece(piece.offset + first - start, last - first)
+            start = end
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self.descriptor)
 
 
 class Window:
@@ -46,18 +81,20 @@ class Window:
         raise OSError(errno.ENOMEM, f"no {size} bytes of addresses are free below 4 GiB")
 
     def place(
-        self, size: int, descriptor: int, offset: int = 0, wish: int = 0
+        self, size: int, pages: Pages, offset: int = 0, wish: int = 0
     ) -> tuple[int, memoryview]:
-        """Map a file from `offset` on, at the wish if that is free.  OSError."""
+        """Map `size` bytes from byte `offset` of them on, at the wish if that is free.  OSError."""
         try:
             start = self._ranges.take(size, wish)
         except MemoryError as error:
             raise OSError(errno.ENOMEM, str(error)) from error
         try:
-            return start, map_shared(start, size, descriptor, offset)
+            for at, piece in pages.part(offset, size):
+                map_shared(start + at, piece.size, pages.descriptor, piece.offset).release()
         except BaseException:
-            self._ranges.give_back(start)
+            self.take_away(start, size)
             raise
+        return start, view_of(start, size)
 
     def take_away(self, start: int, size: int) -> None:
         """Put inaccessible memory in the place of what was there."""

@@ -5,7 +5,7 @@ calls, and endpoints that carry frames with descriptors.  What a call says is no
 from qda.rpmsg.bells import Bells
 from qda.rpmsg.channel import Channel, Link, PoolMemory
 from qda.rpmsg.endpoint import Endpoint, PeerGone
-from qda.rpmsg.frame import Frame, Operation
+from qda.rpmsg.frame import Frame, Operation, pack_pieces, unpack_pieces
 from qda.rpmsg.service import serve_frame
 
 __all__ = [
@@ -17,5 +17,7 @@ __all__ = [
     "Operation",
     "PeerGone",
     "PoolMemory",
+    "pack_pieces",
     "serve_frame",
+    "unpack_pieces",
 ]

@@ -170,9 +170,12 @@ class Link:
         """Wake a program that sleeps on a lane of ours."""
         self._bells[number - 1].rouse()
 
-    def announce(self, address: int, size: int, descriptor: int) -> None:
-        """Let messages of this session name `size` bytes of shared memory at `address`."""
-        self.control.request(Frame(Operation.ANNOUNCE, 0, address, size), [descriptor])
+    def announce(self, address: int, size: int, descriptor: int, pieces: int = -1) -> None:
+        """Let messages of this session name `size` bytes of shared memory at `address`.
+
+        `pieces` is a file that says where they lie (`pack_pieces`), if not at the beginning."""
+        descriptors = [descriptor] if pieces < 0 else [descriptor, pieces]
+        self.control.request(Frame(Operation.ANNOUNCE, 0, address, size), descriptors)
 
     def withdraw(self, address: int) -> None:
         """Take back what `announce` allowed."""

@@ -3,12 +3,14 @@
     to the processor   OPEN client, kind, [endpoint, pool, mourner]  a session begins
                        CLOSE client                                  destroy its process
     to a session       LANES first, patience, [sleep, wake, ...]     more lanes to serve
-                       ANNOUNCE address, size, [memory]              may appear in messages
+                       ANNOUNCE address, size, [memory, pieces]      may appear in messages
                        WITHDRAW address                              may no longer
 
 Each frame has a number, and is answered with that number and 0 or an errno when its effect is
 complete.  So an answer that comes when nobody waits any more is not taken for another's.
-Descriptors in brackets travel with the frame.  The mourner is a pipe, and need not be there: the
+Descriptors in brackets travel with the frame.  The pieces are a file that says where the announced
+bytes lie in the memory's file, pairs of offset and size, and need not be there: then they lie at
+its beginning.  The mourner is a pipe, and need not be there: the
 processor keeps it, and writes to it how the process has died, if it does
 (`qda.fastrpc.obituary`); the process itself gets the other two.
 """
@@ -18,11 +20,13 @@ from __future__ import annotations
 import enum
 import errno
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from qda import limits
+from qda.memory import PAGE, Piece
 
-__all__ = ["Frame", "Operation", "pack_reply", "unpack_reply"]
+__all__ = ["Frame", "Operation", "pack_pieces", "pack_reply", "unpack_pieces", "unpack_reply"]
 
 
 class Operation(enum.IntEnum):
@@ -43,11 +47,12 @@ class Operation(enum.IntEnum):
 _DESCRIPTORS = {
     Operation.OPEN: range(2, 4),
     Operation.LANES: range(2, limits.DESCRIPTORS + 1, 2),
-    Operation.ANNOUNCE: range(1, 2),
+    Operation.ANNOUNCE: range(1, 3),
 }
 
 _FRAME = struct.Struct("<IIQQQ")
 _REPLY = struct.Struct("<Qi")
+_PIECE = struct.Struct("<QQ")
 _LARGEST_ERRNO = 4095
 
 
@@ -96,3 +101,19 @@ def unpack_reply(message: bytes) -> tuple[int, int]:
         return errno.EPROTO, 0
     number, error = _REPLY.unpack(message)
     return error if 0 <= error <= _LARGEST_ERRNO else errno.EPROTO, number
+
+
+def pack_pieces(pieces: Sequence[Piece]) -> bytes:
+    """What stands in the file of pieces."""
+    return b"".join(_PIECE.pack(*piece) for piece in pieces)
+
+
+def unpack_pieces(file: bytes, size: int) -> tuple[Piece, ...]:
+    """The inverse of `pack_pieces`, for `size` bytes in all.  OSError EINVAL for anything else."""
+    if len(file) % _PIECE.size:
+        raise OSError(errno.EINVAL, f"pieces of {len(file)} bytes")
+    pieces = tuple(Piece(*words) for words in _PIECE.iter_unpack(file))
+    whole = all(piece.size and not (piece.offset | piece.size) % PAGE for piece in pieces)
+    if not whole or sum(piece.size for piece in pieces) != size:
+        raise OSError(errno.EINVAL, f"{len(pieces)} pieces, not {size} bytes of whole pages")
+    return pieces
