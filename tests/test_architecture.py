@@ -86,6 +86,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "virtual": frozenset(
         {"profiles", "driver", "dsp", "uapi", "fastrpc", "limits", "interrupts", "errors"}
     ),
+    "kernel": frozenset(),
     "shim": frozenset(
         {
             "virtual",
