@@ -273,6 +273,7 @@ class FakeChannel:
     """
 
     alive = True
+    name = "literal"
 
     def __init__(self, dsp: Dsp) -> None:
         self._dsp = dsp

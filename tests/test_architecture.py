@@ -87,9 +87,11 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
         {"profiles", "driver", "dsp", "uapi", "fastrpc", "limits", "interrupts", "errors"}
     ),
     "kernel": frozenset(),
+    "tracing": frozenset({"driver", "idl", "uapi", "fastrpc", "layout", "limits", "errors"}),
     "shim": frozenset(
         {
             "virtual",
+            "tracing",
             "profiles",
             "driver",
             "uapi",

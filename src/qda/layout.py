@@ -325,11 +325,11 @@ class Record:
     __hash__ = None  # type: ignore[assignment]  # records are mutable
 
     def __repr__(self) -> str:
-        shown = (f"{f.spelling}={_show(f, getattr(self, f.name))}" for f in self.fields)
+        shown = (f"{f.spelling}={show(f, getattr(self, f.name))}" for f in self.fields)
         return f"{self.spelling}({', '.join(shown)})"
 
 
-def _show(field: Field, value: int | bytes) -> str:
+def show(field: Field, value: int | bytes) -> str:
     if isinstance(value, bytes):
         text = value.rstrip(b"\0")
         return repr(text.decode()) if text.isascii() else "0x" + value.hex()
@@ -344,5 +344,5 @@ def broken_rule(record: Record) -> str:
     for field in sorted(record.fields, key=lambda field: not field.breach):
         value = getattr(record, field.name)
         if isinstance(value, int) and not field.is_legal(value):
-            return f"{field.spelling} is {_show(field, value)}: {field.legal.words}"
+            return f"{field.spelling} is {show(field, value)}: {field.legal.words}"
     return ""

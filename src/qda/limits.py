@@ -527,11 +527,35 @@ SHORT_ACCESS: Final = _connections.limit(
     "an ioctl's structure can have so many",
     "room is made for the access",
 )
-TRACED_ARGUMENTS: Final = _connections.limit(
+
+_traces = Subject("Traces")
+
+TRACED_ARGUMENTS: Final = _traces.limit(
     "TRACED_ARGUMENTS", 32, "arguments of a call in a trace", "a line is to be read", "..."
 )
-TRACED_BYTES: Final = _connections.limit(
+TRACED_BYTES: Final = _traces.limit(
     "TRACED_BYTES", 32, "bytes of a buffer in a trace", "a line is to be read", "..."
+)
+TRACED_MESSAGE: Final = _traces.limit(
+    "TRACED_MESSAGE",
+    64 * KIB,
+    "bytes of a call's message that a trace keeps",
+    "it is copied while the call waits",
+    "arguments that lie behind are shown by their length",
+)
+TRACED_EVENTS: Final = _traces.limit(
+    "TRACED_EVENTS",
+    50_000,
+    "events of programs that wait to be shown",
+    "about 50 MB",
+    "who makes a call waits until they are shown",
+)
+TRACE_QUIET: Final = _traces.limit(
+    "TRACE_QUIET",
+    0.01,
+    "seconds without an event before what waits is shown",
+    "a call and who shows the one before would take each other's time",
+    "events come too fast to be shown at once, and are shown later",
 )
 
 _AN_ERROR = "an error at that place"
@@ -581,4 +605,4 @@ IDL_MEMBERS: Final = _idl.limit(
 )
 IDL_TYPES: Final = _idl.limit("IDL_TYPES", 64, "types within types", _NO_ATTACK, _AN_ERROR)
 
-SUBJECTS: Final = (_calls, _processes, _host, _waiting, _connections, _idl)
+SUBJECTS: Final = (_calls, _processes, _host, _waiting, _connections, _traces, _idl)

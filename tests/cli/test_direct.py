@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from qda.cli import programs
 from qda.cli.app import app
 from qda.cli.direct import understand
-from qda.cli.programs import Served
+from qda.cli.served import Served
 
 PLAIN = [
     ["true"],

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from qda.shim.trace import Tracer
+from qda.tracing.stream import Stream
+from qda.tracing.text import TextPrinter
 from tests.shim.conftest import Systems
 from tests.shim.system import (
     SKELETONS,
@@ -62,9 +64,11 @@ def test_structures_are_copied_as_by_a_kernel(
     """Spec 4.1, R3: from and to memory of every kind, of every length, with the same errors
     whether the structure travels with the request or the server fetches it."""
     out = io.StringIO()
-    with serving(tmp_path, observer=Tracer(out, "rfc") if traced else None) as system:
+    stream = Stream([TextPrinter(out)])
+    with serving(tmp_path, observer=Tracer(stream, "rfc") if traced else None) as system:
         system.run(programs.build("structures"))
         system.settle()
+    stream.close()
     assert ("DRM_IOCTL_QDA_GEM_MMAP_OFFSET, {handle=1, pad=0, offset=" in out.getvalue()) is traced
 
 

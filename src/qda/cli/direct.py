@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qda.cli.programs import Served
+from qda.cli.served import Served
 
 __all__ = ["understand"]
 
 _WITH_VALUE = "--profile", "--dialect", "--skeletons", "--trace", "--trace-file"
 _DIALECTS = "rfc", "v1", "legacy", "legacy-7.3"
-_TRACES = "calls", "wire"
+_TRACES = "calls", "json", "wire"
 
 
 def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from qda.cli.options import Dialect, ProfileOption
-from qda.cli.programs import Served
+from qda.cli.served import Served
 
 __all__ = ["ProgramCommand", "ProgramOptions", "Trace"]
 
@@ -21,6 +21,7 @@ class Trace(enum.StrEnum):
     """What is traced."""
 
     CALLS = "calls"
+    JSON = "json"
     WIRE = "wire"
 
 
@@ -59,7 +60,10 @@ class ProgramOptions(Served):
     ] = True
     trace: Annotated[
         Trace | None,
-        typer.Option(help="Print every device call, with =wire also what crosses the transport."),
+        typer.Option(
+            help="Print every device call: with =wire also what crosses the transport, with =json "
+            "all of that as lines of JSON."
+        ),
     ] = None
     trace_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Where the trace goes, if not to stderr.")

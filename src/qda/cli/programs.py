@@ -10,11 +10,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from qda.cli.served import Served
 from qda.dsp.spawn import FOLDERS_VARIABLE, started_ahead
 from qda.errors import UsageError
 from qda.profiles.nodes import nodes_of
@@ -33,23 +33,8 @@ from qda.shim.unseen import UnseenPrograms
 if TYPE_CHECKING:
     from qda.fastrpc.obituary import Obituary
     from qda.shim.server import DeviceServer
-    from qda.shim.trace import Tracer
-    from qda.virtual import Machine
 
-__all__ = ["Served", "run", "serve"]
-
-
-@dataclass(frozen=True)
-class Served:
-    """What is served to programs, and how; `qda.cli.program_options` says what each means."""
-
-    profile: str = "generic"
-    dialect: str = "rfc"
-    skeletons: list[Path] = field(default_factory=list)
-    mixed: bool = False
-    lanes: bool = True
-    trace: str | None = None
-    trace_file: Path | None = None
+__all__ = ["run", "serve"]
 
 
 _SEARCH_PATHS = (FOLDERS_VARIABLE, "DSP_LIBRARY_PATH")
@@ -134,6 +119,7 @@ def _server(
     `strangers`."""
     import logging
 
+    from qda.cli.traces import tracing
     from qda.shim.server import DeviceServer
     from qda.virtual import Machine
 
@@ -143,12 +129,14 @@ def _server(
         stack.callback(machine.close)
         for device in machine.devices.values():
             device.report = partial(_tell_death, device.name)
+        traced = options.trace is not None
+        observer = stack.enter_context(tracing(options, machine)) if traced else None
         server = DeviceServer(
             machine,
             at,
             dialect=str(options.dialect),
             strangers=strangers,
-            observer=_tracer(options, machine, stack),
+            observer=observer,
             mixed=options.mixed,
             lanes=options.lanes,
         )
@@ -160,26 +148,6 @@ def _tell_death(domain: str, process: int, words: Obituary) -> None:
     """Say how a protection domain has died, and whose it was: its program gets a number."""
     told = "\n".join(words.report)
     print(f"qda: process {process}, {domain}: {told}", file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _tracer(options: Served, machine: Machine, stack: ExitStack) -> Tracer | None:
-    """What prints requests, if that is wished for, and where; closed with `stack`."""
-    if options.trace is None:
-        return None
-    from qda.shim.trace import Tracer
-    from qda.shim.wire import trace_wire
-
-    out = sys.stderr
-    if options.trace_file is not None:
-        try:
-            out = stack.enter_context(options.trace_file.open("w"))
-        except OSError as error:
-            raise UsageError(f"--trace-file {options.trace_file}: {error.strerror}") from error
-    tracer = Tracer(out, str(options.dialect))
-    if options.trace == "wire":
-        for device in machine.devices.values():
-            trace_wire(device, tracer.note)
-    return tracer
 
 
 def _extend_search_paths(folders: Sequence[Path]) -> None:

@@ -26,6 +26,7 @@ from weakref import ref
 
 from qda.driver.lanes import Lane
 from qda.driver.sharing import Uses
+from qda.driver.watching import Crossing
 from qda.states import Transitions
 
 __all__ = ["CALL", "Call", "Event", "Key", "State"]
@@ -95,10 +96,20 @@ class Call:
 
     `key` is None for the driver's own calls.  `before` is how many messages its lane had carried
     before.  `finish` takes a result and copies the outputs back.  `keeper` tells whether its caller
-    is still there.
+    is still there.  `crossing` is what is kept of it for somebody who watches, None for nobody.
     """
 
-    __slots__ = ("before", "context", "finish", "keeper", "key", "lane", "state", "uses")
+    __slots__ = (
+        "before",
+        "context",
+        "crossing",
+        "finish",
+        "keeper",
+        "key",
+        "lane",
+        "state",
+        "uses",
+    )
 
     def __init__(self, key: Key | None) -> None:
         self.key = key
@@ -108,6 +119,7 @@ class Call:
         self.uses = Uses()
         self.finish: Callable[[int], int] | None = None
         self.keeper: ref[object] | None = None
+        self.crossing: Crossing | None = None
 
     def take(self, event: Event) -> None:
         """Make a step.  IllegalStep."""

@@ -131,6 +131,11 @@ class Lane:
         """The response, once it is there."""
         return self.pool.answer(self.number)
 
+    def memory_at(self, address: int) -> Memory:
+        """Its message memory that begins there on the bus."""
+        own = self.own
+        return own.memory if own is not None and own.memory.device_address == address else self.slot
+
     def lengthen(self, size: int) -> None:
         """Let the core make messages of up to `size` bytes, too, while the lane has memory for
         them: no longer ones than the driver has let pass."""

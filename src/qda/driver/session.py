@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import ExitStack
+from time import monotonic_ns
 
 from qda import limits
 from qda.core import POOL_SIZE, Port
@@ -16,8 +17,10 @@ from qda.driver.leases import Leases, Terms
 from qda.driver.memory import Client
 from qda.driver.peer import Peer
 from qda.driver.sharing import Uses
+from qda.driver.watching import Crossing, watching
 from qda.errors import PROCESS_DIED
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.message import InvokeMessage
 from qda.interrupts import Deadline, Section, deadline
 from qda.rpmsg import Channel, PeerGone, PoolMemory
 
@@ -50,7 +53,7 @@ class Session:
     """
 
     lends = True
-    """Whether there may be calls of which it knows nothing: not where all are shown."""
+    """Whether there may be calls of which it knows nothing."""
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Session:
         tag: ProtectionDomain = ProtectionDomain.ROOT,
     ) -> None:
         self.client_id = client_id
+        self.device = channel.name
         self.kind = kind
         self.tag = tag
         with ExitStack() as undo:
@@ -126,7 +130,10 @@ class Session:
 
         OSError ENOSPC if there are too many, ENODEV; Died.
         """
-        return Keeper(self._calls, Call(key))
+        call = Call(key)
+        if watching() is not None:
+            call.crossing = Crossing(self.device, monotonic_ns())
+        return Keeper(self._calls, call)
 
     def resume(self, key: Key) -> Keeper | None:
         """Take up the interrupted call of the same thread with the same request (R24), if there
@@ -140,8 +147,19 @@ class Session:
     def send(self, call: Call, message: bytes) -> None:
         """Send the message of a call.  A failure shows in `wait`, like one a moment later."""
         assert call.lane is not None
+        if (watcher := watching()) is not None:
+            watcher.sent(self._crossing(call, message))
         call.lane.send(message)
         call.take(_SEND)
+
+    def _crossing(self, call: Call, message: bytes) -> Crossing:
+        """What is kept of a call whose message is about to leave."""
+        assert call.lane is not None
+        crossing = call.crossing = call.crossing or Crossing(self.device, monotonic_ns())
+        sent = InvokeMessage.unpack(message)
+        memory = call.lane.memory_at(sent.address)
+        crossing.leaves(message, memory.device_address, memory.view, sent.size)
+        return crossing
 
     def wait(self, call: Call, client: Client, within: Deadline | None = None) -> int:
         """Wait for the response to a call; returns the call's result.
@@ -157,7 +175,22 @@ class Session:
             return self.peer.gone(PROCESS_DIED)
         result = heard(call)
         call.take(_ANSWER)
+        if call.crossing is not None:
+            return self._finish_watched(call, call.crossing, client, result)
         return call.finish(result) if call.finish else result
+
+    def _finish_watched(self, call: Call, crossing: Crossing, client: Client, result: int) -> int:
+        """Give the results to the caller, and tell who watches."""
+        assert call.lane is not None
+        memory = call.lane.memory_at(crossing.address)
+        crossing.comes_back(memory.view, (0, 0, 0, 0))
+        crossing.process, crossing.result = client.pid, result
+        try:
+            return call.finish(result) if call.finish else result
+        finally:
+            crossing.ended = monotonic_ns()
+            if (watcher := watching()) is not None:
+                watcher.answered(crossing)
 
     @property
     def calls(self) -> int:

@@ -207,12 +207,13 @@ class Link:
 
 
 class Channel:
-    """The channel to one DSP, as its driver holds it.
+    """The channel to one DSP, `name`, as its driver holds it.
 
     `patience` is for how many microseconds a side looks for the other's message before it sleeps.
     """
 
-    def __init__(self, endpoint: Endpoint, patience: int = 0) -> None:
+    def __init__(self, endpoint: Endpoint, patience: int = 0, name: str = "") -> None:
+        self.name = name
         self._patience = patience
         self._control = Control(endpoint)
         self._watch = Watch()

@@ -50,7 +50,7 @@ class Machine:
         return Device(
             dsp.name,
             allowed,
-            lambda: Channel(self._start(dsp), patience=self._patience),
+            lambda: Channel(self._start(dsp), self._patience, dsp.name),
             f"profile {self.profile.name}",
         )
 

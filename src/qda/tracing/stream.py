@@ -1,0 +1,91 @@
+"""The stream of events: from the threads to which something happens, to those who show it.
+
+Who makes a call must not wait for its trace.  So an event is put as what makes it, to be decoded
+and shown by a thread of the stream's own when nothing has come for a moment: that thread and a call
+that is under way would take each other's time.  What waits is limited; beyond that, callers wait
+for it to be shown.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from qda import limits
+from qda.tracing.events import Event
+
+__all__ = ["Made", "Sink", "Stream"]
+
+Made = Callable[[], Iterable[Event]]
+"""Makes events of what was kept when something happened."""
+
+Sink = Callable[[Event], None]
+"""Shows events, one after the other."""
+
+_log = logging.getLogger("qda.tracing")
+
+
+class Stream:
+    """Takes events from any thread until `close`, and gives them to all `sinks` in that order.
+
+    What comes later is dropped.
+    """
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = tuple(sinks)
+        self._waiting: collections.deque[Made] = collections.deque()
+        self._shown = threading.Lock()
+        self._came = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._show_later, daemon=True, name="trace")
+        self._thread.start()
+
+    def tell(self, event: Event) -> None:
+        """Something has happened."""
+        self.put(lambda: (event,))
+
+    def put(self, made: Made) -> None:
+        """Something has happened that is to be decoded later."""
+        if self._closed:
+            return
+        self._waiting.append(made)
+        if not self._came.is_set():
+            self._came.set()
+        if len(self._waiting) > limits.TRACED_EVENTS:
+            self.flush()
+
+    def _show_later(self) -> None:
+        while self._came.wait() and not self._closed:
+            self._came.clear()
+            time.sleep(limits.TRACE_QUIET)
+            while self._waiting and not self._came.is_set():
+                self._show_next()
+                time.sleep(0)  # whoever has something better to do comes first
+
+    def _show_next(self) -> None:
+        with self._shown:
+            if not self._waiting:
+                return
+            made = self._waiting.popleft()
+            try:
+                for event in made():
+                    for sink in self._sinks:
+                        sink(event)
+            except Exception:
+                _log.exception("an event of the trace cannot be shown")
+
+    def flush(self) -> None:
+        """Show what has come so far."""
+        for _ in range(len(self._waiting)):
+            self._show_next()
+
+    def close(self) -> None:
+        """Show what is left; no more comes.  Idempotent."""
+        self._closed = True
+        self._came.set()
+        self._thread.join()
+        while self._waiting:
+            self._show_next()

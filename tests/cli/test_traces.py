@@ -1,0 +1,75 @@
+"""`qda run --trace=json`: the events of programs, for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from qda.tracing.events import EVENTS, Event
+from tests.cli.command import qda
+from tests.shim.conftest import programs as programs  # the fixture
+from tests.shim.system import SKELETONS, Programs, needs_library
+
+pytestmark = needs_library
+
+FIELDS = {kind.kind: [field.name for field in dataclasses.fields(kind)] for kind in EVENTS}
+
+
+LOGS = """
+import qda
+class Logs(qda.Skeleton):
+    @qda.method(2)
+    def say(self):
+        self.dsp.log.warning("hello")
+with qda.open("cdsp", device="/dev/accel/accel1") as session:
+    session.serve_host()
+    with session.load(Logs) as module:
+        module.invoke(2)
+"""
+
+
+def traced(folder: Path, *command: str | Path) -> list[dict[str, Any]]:
+    """The events of a run of a program."""
+    file = folder / "trace.jsonl"
+    more = (f"--trace-file={file}", f"--skeletons={SKELETONS}", "--")
+    qda("run", "--trace=json", *more, *map(str, command))
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_events_are_objects_with_the_fields_of_their_declaration(
+    programs: Programs, tmp_path: Path
+) -> None:
+    """A line each, in the order of the clock as far as they are of one thread."""
+    events = traced(tmp_path, programs.build("calculator"))
+    assert events[0]["event"] == "trace"
+    for event in events:
+        assert list(event) == ["event", *FIELDS[event["event"]]]
+    counted = Counter(event["event"] for event in events)
+    assert counted["ioctl_begun"] == counted["ioctl"] > 10
+    assert counted["message"] == counted["response"]
+    # Those of the driver itself included; a call that is refused has none.
+    assert counted["call"] == counted["response"]
+    named = {(event["module"], event["result"]) for event in events if event["event"] == "call"}
+    assert {("calculator", 0), ("remotectl", 0), ("init", 0)} <= named
+
+
+def test_reverse_calls_and_the_log_are_events(tmp_path: Path) -> None:
+    """From the payloads of the listener's calls (spec 7.2, 7.7)."""
+    events = traced(tmp_path, sys.executable, "-c", LOGS)
+    reverse = [event for event in events if event["event"] == "reverse_call"]
+    assert {event["module"] for event in reverse} >= {"remotectl", "adspmsgd_apps"}
+    assert all(event["duration"] > 0 for event in reverse)
+    said = [(event["level"], event["text"]) for event in events if event["event"] == "log"]
+    assert ("WARNING", "hello") in said
+
+
+def test_every_event_says_what_its_fields_mean() -> None:
+    """The reference is made of it."""
+    for kind in EVENTS:
+        assert kind.kind and issubclass(kind, Event)
+        hints = get_type_hints(kind, include_extras=True)
+        assert all(get_args(hints[name])[1] for name in FIELDS[kind.kind])
