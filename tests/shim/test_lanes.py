@@ -149,6 +149,8 @@ def test_node_is_released_when_its_program_is_executed_in_a_call(
 class Counter:
     """Counts the calls that the server carries out."""
 
+    encloses = False
+
     def __init__(self) -> None:
         self.calls = self._seen = 0
 

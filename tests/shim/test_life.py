@@ -63,6 +63,8 @@ def test_program_in_a_pid_namespace_of_its_own(
 class Killer:
     """Kills a program in its nth request: before the driver has it, or after."""
 
+    encloses = False
+
     def __init__(self) -> None:
         self.nth, self.after, self.count = 0, False, 0
 

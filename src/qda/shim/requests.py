@@ -39,8 +39,11 @@ class Observer(Protocol):
     """Sees the requests of all clients.
 
     What a request asks is in its fields; a result is that of the system call, a negative errno if
-    it failed.
+    it failed.  `encloses` says that a structure which came with its request is read and written
+    there, without asking the kernel for it, until `ioctl` returns.
     """
+
+    encloses: bool
 
     def opened(self, request: Request, client: Client, result: int) -> None:
         """A node was opened, or not."""
@@ -175,7 +178,8 @@ class Requests:
         if observer is None:
             caller.enclose(address)
             return carry_out()
-        # An observer reads what the program has, before and after.
+        if observer.encloses:
+            caller.enclose(address)
         return observer.ioctl(request, caller, node, carry_out)
 
     def _map(self, request: Request, caller: Caller, node: OpenNode) -> None:

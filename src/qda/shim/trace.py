@@ -36,6 +36,8 @@ class Tracer:
     It is an `Observer` of a device server; `dialect` is as that has it.
     """
 
+    encloses = True
+
     def __init__(self, stream: Stream, dialect: str) -> None:
         self._put, self._tell = stream.put, stream.tell
         accel = in_interface(ACCEL_DIALECTS.get(dialect, RFC))
@@ -64,8 +66,8 @@ class Tracer:
         self, request: Request, client: Client, node: OpenNode, carry_out: Callable[[], int]
     ) -> int:
         """See `Observer.ioctl`."""
-        code, address = request.code, ClientAddress(request.argument)
-        size, elements = ioctl_size(code), b""
+        code, address, elements = request.code, ClientAddress(request.argument), b""
+        size = ioctl_size(code)
         given = client.read(address, size) if size else None
         if code in _INVOKES and given is not None:
             place, length = elements_asked(given)
