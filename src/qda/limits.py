@@ -82,7 +82,7 @@ STARTED: Final = _calls.limit(
     128,
     "calls that `qda.start` has on their way at a time",
     "each has a thread, and a session has a number of calls",
-    "`qda.start` waits until one is over",
+    "`qda.start` waits until one is over, in an event loop the call does",
 )
 LANES: Final = _calls.limit(
     "LANES",

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, wait
-from functools import cache
-from typing import Any, Generic, ParamSpec, TypeVar
+from functools import cache, partial
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 from qda import limits
 from qda.errors import CallTimeout
 
-__all__ = ["Pending", "start"]
+__all__ = ["Pending", "beside", "start"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Pending(Generic[T]):
-    """A call in a thread of its own: `await` it, or ask for its result."""
+    """A call beside its caller: `await` it, or ask for its result.
 
-    def __init__(self, call: Callable[[], T], name: str = "call") -> None:
-        self._name = name
+    A task that is cancelled while it awaits a call lets go of it: one that has not begun is taken
+    back, any other goes on and keeps its memory until it is answered.
+    """
+
+    def __init__(self, call: Callable[[], T], name: str) -> None:
+        self._call, self._name = call, name
         self._future: Future[T] = Future()
-        self._future.set_running_or_notify_cancel()  # a call cannot be taken back
-        threading.Thread(target=self._run, args=(call,), daemon=True, name=name).start()
 
-    def _run(self, call: Callable[[], T]) -> None:
+    def _run(self) -> None:
+        """Make the call, in the thread that owns it, unless it has been taken back."""
+        call = self._call
+        del self._call  # and what it holds, as soon as it is over
+        if not self._future.set_running_or_notify_cancel():
+            return
         try:
             self._future.set_result(call())
         except BaseException as error:
@@ -64,37 +72,139 @@ def start(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Pending[
 
     Later `pending.result(timeout=1)` or `await pending` has its result.  Each call keeps its
     arguments until it is answered, whether anybody waits for it or not.  Up to limits.STARTED may
-    be on their way; to start another one waits until one of them is over.
+    be on their way; to start another one waits until one of them is over.  In a thread that runs an
+    event loop it does not wait: the call does, and begins when it is its turn.
     """
-    room = _room(os.getpid())
-    # Who is being waited for itself must not wait for room.
-    within = threading.current_thread() in _started
-    if not within:
-        room.acquire()
-
-    def run() -> T:
-        _started.add(threading.current_thread())
+    call = partial(method, *args, **kwargs)
+    name = getattr(method, "__qualname__", "call")
+    if _here.place is not None:  # who is being waited for itself must not wait for a place
+        return beside(call, name)
+    places, pending = _places(os.getpid()), Pending(call, name)
+    turn = places.enter(pending)
+    if turn is None:
+        _begin(pending, _Place(places))
+        return pending
+    pending._future.add_done_callback(lambda _: places.withdraw(pending))
+    if not _runs_event_loop():
         try:
-            return method(*args, **kwargs)
-        finally:
-            _started.discard(threading.current_thread())
-            if not within:
-                room.release()
-
-    try:
-        return Pending(run, getattr(method, "__qualname__", "call"))
-    except BaseException:  # no thread could be made
-        if not within:
-            room.release()
-        raise
+            turn.wait()
+        except BaseException:  # Ctrl-C
+            pending._future.cancel()
+            raise
+    return pending
 
 
-_started: set[threading.Thread] = set()
-"""The threads whose calls `start` has started."""
+def beside(call: Callable[[], T], name: str = "call") -> Pending[T]:
+    """Begin a call in a thread of its own.
+
+    Within a call that `start` has started it is a part of that, which keeps its place until both
+    are over.
+    """
+    pending, place = Pending(call, name), _here.place
+    if place is not None:
+        place.share()
+    _begin(pending, place)
+    return pending
+
+
+_Waiting: TypeAlias = Pending[Any]
+"""A call that stands in line, or follows: what it returns is its caller's concern."""
+
+
+class _Places:
+    """The places for started calls in a process.  Who finds none stands in line.  Thread-safe."""
+
+    def __init__(self) -> None:
+        self.free = limits.STARTED
+        self._line: dict[_Waiting, threading.Event] = {}
+        self._lock = threading.Lock()
+
+    def enter(self, pending: Pending[T]) -> threading.Event | None:
+        """Take a place; without one the call stands in line, and the event is set at its turn."""
+        with self._lock:
+            if not self.free:
+                return self._line.setdefault(pending, threading.Event())
+            self.free -= 1
+            return None
+
+    def withdraw(self, pending: Pending[T]) -> None:
+        """A call does not stand in line any more."""
+        with self._lock:
+            self._line.pop(pending, None)
+
+    def pass_on(self) -> _Waiting | None:
+        """Give a place back: who has it now, the first in line."""
+        with self._lock:
+            for first in self._line:
+                self._line.pop(first).set()
+                return first
+            self.free += 1
+            return None
+
+
+class _Place:
+    """The place that a started call has, together with the calls that it begins itself."""
+
+    def __init__(self, places: _Places) -> None:
+        self._places, self._users = places, 1
+        self._lock = threading.Lock()
+
+    def share(self) -> None:
+        """One call more has it."""
+        with self._lock:
+            self._users += 1
+
+    def leave(self) -> _Waiting | None:
+        """One call less has it; who follows the last one, if somebody stands in line."""
+        with self._lock:
+            self._users -= 1
+            is_last = not self._users
+        return self._places.pass_on() if is_last else None
+
+    def next(self) -> _Place:
+        """The same place for who follows."""
+        return _Place(self._places)
+
+
+class _Here(threading.local):
+    """What a thread has: the place of the started call that it makes, or is a part of."""
+
+    place: _Place | None = None
+
+
+_here = _Here()
 
 
 @cache
-def _room(process: int) -> threading.Semaphore:
-    """How many calls this process may start still: those of its parent are not on their way in
-    it."""
-    return threading.Semaphore(limits.STARTED)
+def _places(process: int) -> _Places:
+    """Those of this process: the calls of its parent are not on their way in it."""
+    return _Places()
+
+
+def _begin(pending: Pending[T], place: _Place | None) -> None:
+    try:
+        work = threading.Thread(
+            target=_work, args=(pending, place), daemon=True, name=pending._name
+        )
+        work.start()
+    except BaseException as error:  # no thread could be made
+        while place is not None and (waiting := place.leave()) is not None:
+            waiting._future.set_exception(error)
+            place = place.next()
+        raise
+
+
+def _work(pending: _Waiting, place: _Place | None) -> None:
+    """Make a call, and those that stand in line for the place that it leaves."""
+    following: _Waiting | None = pending
+    while following is not None:
+        _here.place = place
+        following._run()
+        following = place.leave() if place is not None else None
+        place = place.next() if place is not None else None
+
+
+def _runs_event_loop() -> bool:
+    """Whether this thread runs an event loop, which must not be kept waiting."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None

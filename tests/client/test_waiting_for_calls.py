@@ -12,7 +12,7 @@ import pytest
 
 import qda
 from qda import limits
-from qda.pending import _room as room_of
+from qda.pending import _places as places_of
 
 TEXT = """#include "remote.idl"
 interface waiting : remote_handle64 {
@@ -109,7 +109,7 @@ def test_more_calls_than_may_be_on_their_way_wait_for_room() -> None:
     def start_another() -> None:
         more.append(qda.start(lambda: True).result(60))
 
-    assert not room_of(os.getpid()).acquire(blocking=False)
+    assert not places_of(os.getpid()).free
     waits = threading.Thread(target=start_another)
     waits.start()
     ends[7].set()

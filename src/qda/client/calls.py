@@ -14,7 +14,7 @@ from qda.errors import (
     UsageTypeError,
     as_unsigned,
 )
-from qda.pending import Pending
+from qda.pending import beside
 
 __all__ = ["Call", "Calls", "naming"]
 
@@ -142,7 +142,7 @@ class Calls:
                 return issued()
             check_timeout(operation, timeout)
             # A thread owns the call, and its memory, until it is answered.
-            pending = Pending(issued, operation)
+            pending = beside(issued, operation)
             if pending.wait(timeout):
                 return pending.result()
         except Refusal:

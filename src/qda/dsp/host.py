@@ -33,7 +33,7 @@ from qda.errors import (
 )
 from qda.fastrpc.remotectl import REMOTECTL, Answer, ManagerCall
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
-from qda.pending import Pending
+from qda.pending import Pending, beside
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -119,7 +119,7 @@ class HostModule:
 
     def start(self, call: Callable[[], T]) -> Pending[T]:
         """Run a call in a thread of its own."""
-        return Pending(call)
+        return beside(call)
 
     def close(self) -> None:
         """Close the module; idempotent.  HostError, StatusError."""

@@ -20,7 +20,7 @@ from qda.fastrpc.hostfiles import FILES_MODULE
 from qda.fastrpc.hostlog import LOG_MODULE
 from qda.fastrpc.skeleton import AnySkeleton, check_class
 from qda.interrupts import deadline
-from qda.pending import Pending
+from qda.pending import beside
 
 __all__ = ["HostService", "system_skeleton"]
 
@@ -102,7 +102,7 @@ class HostService:
             threads, self._threads = self._threads, None
         if threads is not None:
             # The DSP may never answer: its end comes when the node is closed.
-            leave = Pending(self._leave)
+            leave = beside(self._leave)
             if deadline().until(leave.wait) and leave.result():
                 threads.stop()
         try:
