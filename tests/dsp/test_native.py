@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,13 +27,14 @@ from qda.errors import (
     StatusError,
 )
 from qda.fastrpc.scalars import Scalars
-from qda.virtual import Machine
+from qda.virtual import Machine, load_profile
 from tests.system import open_session
 
 SOURCE = r"""
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -81,6 +85,8 @@ int first_skel_handle_invoke(uint64_t handle, uint32_t scalars, remote_arg *a)
         uint32_t length;
         return qda_adsp_mmap_fd_getinfo(*(int32_t *)a[0].buffer.pv, &length);
     }
+    case 8: /* print */
+        return puts("printed in C") < 0;
     }
     return 20;
 }
@@ -248,3 +254,28 @@ def test_a_missing_library_is_the_error_of_the_open(session: Session, tmp_path: 
         session.load(native_skeleton(tmp_path / "libnone.so", "none"))
     assert caught.value.status == UNABLE_TO_LOAD
     assert "libnone.so" in str(caught.value)
+
+
+class Prints(qda.Skeleton):
+    """Prints in Python."""
+
+    @qda.method(2)
+    def print(self) -> None:
+        print("printed in Python")
+        print("and an error", file=sys.stderr)
+
+
+def test_what_skeletons_print_is_written_when_they_return(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also to a file, which is no terminal; their process ends without a word."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        system = Machine(load_profile("generic"), output=(out.fileno(), err.fileno()))
+        with open_session(system) as session:
+            session.load(native_skeleton(library, "first")).invoke(8)
+            assert os.pread(out.fileno(), 100, 0) == b"printed in C\n"
+            session.load(Prints).invoke(2)
+            assert os.pread(out.fileno(), 100, 0) == b"printed in C\nprinted in Python\n"
+            assert os.pread(err.fileno(), 100, 0) == b"and an error\n"
+        system.close()

@@ -7,13 +7,13 @@ import subprocess
 from dataclasses import dataclass
 
 from qda import limits
-from qda.dsp.spawn import processor_process
+from qda.dsp.spawn import Output, processor_process
 from qda.errors import UsageError
 from qda.fastrpc.domains import DOMAINS
 from qda.interrupts import Deadline
 from qda.rpmsg import Endpoint
 
-__all__ = ["Boot", "Endpoint", "start_processor"]
+__all__ = ["Boot", "Endpoint", "Output", "start_processor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Boot:
         return cls(domain, dict(capabilities))
 
 
-def start_processor(boot: Boot) -> tuple[subprocess.Popen[bytes], Endpoint]:
+def start_processor(boot: Boot, output: Output = None) -> tuple[subprocess.Popen[bytes], Endpoint]:
     """Start a processor and wait until its root protection domain is up.
 
     It ends when the endpoint is closed.  Returns the process and the driver's end of the channel.
     OSError, TimeoutError, PeerGone if it does not come up.
     """
-    started = processor_process()
+    started = processor_process(output)
     channel = Endpoint(started.channel)
     try:
         channel.send(boot.pack())

@@ -26,7 +26,7 @@ import types
 import weakref
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,7 @@ class NativeLibrary:
             raise StatusError(UNABLE_TO_LOAD, f"{words}{hint}") from error
         supply_runtime(self._library, services)
         knows_exceptions(self._library)
+        _write_whole_lines(self._library)
         self._lock = threading.Lock()
         self._running, self._closed = 0, False
 
@@ -166,6 +167,15 @@ class NativeLibrary:
 
 _loaded_files: dict[tuple[int, int], int] = {}
 """Files that this process has loaded libraries from, with digests of what was in them."""
+
+
+def _write_whole_lines(library: ctypes.CDLL) -> None:
+    """Have the C library write what skeletons print at the end of a line, also to a file: their
+    process ends without a word, and what it has not written by then is lost."""
+    with suppress(AttributeError, ValueError):  # a library that does without one
+        line_buffered = 1  # _IOLBF, of all C libraries
+        output = ctypes.c_void_p.in_dll(library, "stdout")
+        library.setvbuf(output, None, line_buffered, ctypes.c_size_t(0))
 
 
 def _may_load(file: Path, data: bytes) -> bool:

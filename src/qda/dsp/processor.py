@@ -8,9 +8,11 @@ if that dies, the subsystem goes down, and the driver may boot it again.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import select
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -203,6 +205,10 @@ def main(descriptor: int, warm: Sequence[str]) -> None:
     Whoever has started it may have begun to load, too, and tells it later which DSP it is; or
     never.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A protection domain ends without a word: what it has not written by then is lost.
+            stream.reconfigure(line_buffering=True)
     channel = Endpoint.adopt(descriptor)
     owner = _end_of(os.getppid(), lambda: os.eventfd(0))  # the channel ends with it, too
     handler()

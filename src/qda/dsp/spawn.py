@@ -15,10 +15,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from qda import limits
 
-__all__ = ["FOLDERS_VARIABLE", "ProcessorProcess", "processor_process", "started_ahead"]
+__all__ = ["FOLDERS_VARIABLE", "Output", "ProcessorProcess", "processor_process", "started_ahead"]
+
+Output: TypeAlias = tuple[int, int] | None
+"""Descriptors of files that a DSP has as standard output and error; None for those of the program
+that starts it."""
 
 FOLDERS_VARIABLE = "QDA_SKELETONS"
 """The environment variable of a processor that names the folders in which it looks for modules
@@ -45,7 +50,7 @@ class ProcessorProcess:
     the terminal is not for it.  OSError if it cannot be started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, output: Output = None) -> None:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             warm = [name for name in _WARM if name in sys.modules]
@@ -54,6 +59,8 @@ class ProcessorProcess:
                 [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), loaded],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                stdout=output and output[0],
+                stderr=output and output[1],
                 env=os.environ | _ONE_THREAD,
                 start_new_session=True,
             )
@@ -105,7 +112,9 @@ def _refuse_narrow_limit() -> None:
         )
 
 
-def processor_process() -> ProcessorProcess:
+def processor_process(output: Output = None) -> ProcessorProcess:
     """The process that was started ahead, or another; it is the caller's.  OSError."""
     _refuse_narrow_limit()
+    if output is not None:
+        return ProcessorProcess(output)
     return _ahead.pop(os.getpid(), None) or ProcessorProcess()

@@ -13,7 +13,7 @@ from functools import partial
 
 from qda import limits
 from qda.driver import Census, Channel, Device, Front, Limits, LocalNode
-from qda.dsp.boot import Boot, Endpoint, start_processor
+from qda.dsp.boot import Boot, Endpoint, Output, start_processor
 from qda.errors import UsageError
 from qda.interrupts import Section, deadline
 from qda.profiles.nodes import NodeKind, nodes_of
@@ -32,11 +32,13 @@ PATIENCE = "QDA_PATIENCE"
 class Machine:
     """The devices of one profile in this process.  Nothing is started before the first open.
 
-    With `threads` the DSPs are threads of this process, for debugging, instead of processes.
+    With `threads` the DSPs are threads of this process, for debugging, instead of processes.  What
+    these print goes to the files of `output`, or else where this program prints.
     """
 
-    def __init__(self, profile: Profile, threads: bool = False) -> None:
+    def __init__(self, profile: Profile, threads: bool = False, output: Output = None) -> None:
         self.profile = profile
+        self._output = output
         self._handed_over: dict[str, type] | None = {} if threads else None
         self.closed = False
         self._patience = 0 if threads else int(os.environ.get(PATIENCE, limits.LOOK))
@@ -60,7 +62,7 @@ class Machine:
             from qda.dsp.threaded import start_threads  # the whole DSP, which others run elsewhere
 
             return start_threads(boot, self._handed_over)
-        process, endpoint = start_processor(boot)
+        process, endpoint = start_processor(boot, self._output)
         with self._lock:
             for ended in [other for other in self._processors if other.poll() is not None]:
                 self._processors.remove(ended)
