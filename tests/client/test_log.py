@@ -201,6 +201,23 @@ def test_threads_have_the_lines_of_their_own_calls(session: Session, talks: Remo
     assert len(session.read_log()) == 15
 
 
+def test_who_follows_the_log_leaves_to_errors_what_is_theirs(
+    session: Session, talks: RemoteModule, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The logger has the other lines at once, and once, and who reads the log has them as well."""
+    caplog.set_level(logging.DEBUG, "qda.dsp.cdsp")
+    talks.invoke(2)
+    assert session.calls.status_of(talks.handle, 3, [b"said for one\0"], []) == 5
+    session.log.follow()
+    talks.invoke(2)
+    session.log.follow()
+    assert caplog.messages == ["it went well"] * 2
+    lines = session.read_log()
+    assert [is_own(line) for line in lines[:3]] == [False, False, True]
+    assert caplog.messages[:2] == ["it went well"] * 2 and is_own(caplog.messages[2])
+    assert session.read_log() == []
+
+
 def test_a_call_with_a_timeout_has_its_lines_too(session: Session, talks: RemoteModule) -> None:
     """It is made by another thread than the one that waits for it."""
     talks.invoke(2)

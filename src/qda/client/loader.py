@@ -42,7 +42,7 @@ class Loader:
             self._send(operation, skeleton, ended(name), room)
         except DspError as error:
             said = text(room)
-            log = () if said else self.read_log(own=True)
+            log = () if said else self.read_log(READ_OWN_LOG)
             raise DspError(operation, self._domain, error.status, said, log) from error
         except DeviceError as error:
             raise DeviceError(operation, self._domain, -error.code, error.detail) from error
@@ -75,11 +75,9 @@ class Loader:
             raise
         return self._handle
 
-    def read_log(self, own: bool = False) -> list[str]:
-        """Take the lines of the DSP's log for this session, oldest first, or only those of this
-        thread's last call that has failed; none from a DSP without such a log, or one that is
-        gone."""
-        method = READ_OWN_LOG if own else READ_LOG
+    def read_log(self, method: int = READ_LOG) -> list[str]:
+        """Take the lines of the DSP's log for this session that a method of the loader gives,
+        oldest first; none from a DSP without such a log, or one that is gone."""
         lines: list[str] = []
         with suppress(Refusal):
             loader = self._open() if self._handle is None else self._handle

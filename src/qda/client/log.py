@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 
+from qda import limits
 from qda.client.loader import Loader
 from qda.client.node import Node
+from qda.fastrpc.loader import READ_OWN_LOG, READ_SETTLED_LOG
 
 __all__ = ["DspLog"]
 
@@ -25,16 +28,28 @@ class DspLog:
         self._lock = threading.Lock()
         self._left: list[tuple[int, str]] | None = None
         self._buried = False
+        self._followed: deque[str] = deque(maxlen=limits.LOG_LINES)
+
+    def follow(self) -> None:
+        """Give the logger what is there by now, but for lines that an error will have.  They are
+        still there for whoever takes the log."""
+        if not self._serves():
+            lines = self._loader.read_log(READ_SETTLED_LOG)
+            self._followed.extend(lines)
+            self._pass_on(lines)
 
     def take(self) -> list[str]:
         """All that is left, oldest line first; if the process has died, how stands at the end."""
         lines = self._loader.read_log() + self._left_behind(None)
         words = self._node.obituary
         with self._lock:
+            followed = list(self._followed)
+            self._followed.clear()
             tells = words is not None and not self._buried
             self._buried = self._buried or tells
         if not self._serves():
             self._pass_on(lines)
+        lines = followed + lines
         if words is not None and tells:
             lines += words.report
             self._pass_on(["CRITICAL " + words.report[0], *words.report[1:]])
@@ -42,7 +57,7 @@ class DspLog:
 
     def take_own(self) -> list[str]:
         """What the last call of this thread that has failed has logged."""
-        lines = self._loader.read_log(own=True) + self._left_behind(threading.get_native_id())
+        lines = self._loader.read_log(READ_OWN_LOG) + self._left_behind(threading.get_native_id())
         if not self._serves():
             self._pass_on(lines)
         return lines

@@ -57,7 +57,7 @@ class Session:
     ordinary memory.  A session that is dropped is closed, with a ResourceWarning; its modules hold
     it, its buffers and mappings do not.
 
-    `calls`, `manager` and `loader` are what it is made of, for tools that need less.
+    `calls`, `manager`, `loader` and `log` are what it is made of, for tools that need less.
     """
 
     def __init__(self, file: DeviceFile) -> None:
@@ -76,7 +76,7 @@ class Session:
         self.loader = Loader(self.calls.call_without_log, file.domain, file.node.handed_over)
         host = HostService(self, self.calls.status_of, self._memory, file.domain)
         log = DspLog(file.node, file.domain, self.loader, lambda: host.serves)
-        self._host, self._log = host, log
+        self._host, self.log = host, log
 
     @property
     def domain(self) -> str:
@@ -173,7 +173,7 @@ class Session:
         `qda.dsp.DOMAIN`, where they are already if the session serves its DSP.  If its process has
         died, how it died stands at the end.  A DSP without such a log has no lines.
         """
-        return self._log.take()
+        return self.log.take()
 
     # Modules.
 

@@ -14,6 +14,7 @@ import os
 import pickle
 import struct
 import traceback
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from qda import limits
@@ -21,6 +22,7 @@ from qda.dsp.builtin import BuiltIn, Domain, handles, put, put_text, read
 from qda.dsp.session import ClientFault, LifeEvent
 from qda.dsp.sources import Sources, keep_lines
 from qda.dsp.tracebacks import told
+from qda.dsp.unread_log import Line
 from qda.errors import (
     BAD_PARAMETER,
     BAD_STATE,
@@ -34,7 +36,7 @@ from qda.errors import (
 )
 from qda.fastrpc import control
 from qda.fastrpc.control import Method, ProcessMethod, Utility
-from qda.fastrpc.loader import HAND_OVER, INSTALL, READ_LOG, READ_OWN_LOG
+from qda.fastrpc.loader import HAND_OVER, INSTALL, READ_LOG, READ_OWN_LOG, READ_SETTLED_LOG
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.payload import PhysicalPage
 from qda.fastrpc.remotectl import REMOTECTL, Manager, Server, text
@@ -290,14 +292,22 @@ class LoaderModule(BuiltIn, name="qda_loader"):
     @handles(Scalars(READ_LOG, 0, 2))
     def read_log(self, length: memoryview, lines: memoryview) -> None:
         """Take lines from the client's log, as many as fit."""
-        self._read_log(length, lines)
+        self._read_log(length, lines, Line.is_anyones)
 
     @handles(Scalars(READ_OWN_LOG, 0, 2))
     def read_own_log(self, length: memoryview, lines: memoryview) -> None:
         """Take the lines of the client's call that has failed, as many as fit."""
-        self._read_log(length, lines, self._domain.served.thread)
+        thread = self._domain.served.thread
+        self._read_log(length, lines, lambda line: line.is_of_error(thread))
 
-    def _read_log(self, length: memoryview, lines: memoryview, thread: int | None = None) -> None:
-        data = self._domain.session.take_log(len(lines), thread)
+    @handles(Scalars(READ_SETTLED_LOG, 0, 2))
+    def read_settled_log(self, length: memoryview, lines: memoryview) -> None:
+        """Take the lines that are for no error, as many as fit."""
+        self._read_log(length, lines, Line.is_settled)
+
+    def _read_log(
+        self, length: memoryview, lines: memoryview, wanted: Callable[[Line], bool]
+    ) -> None:
+        data = self._domain.session.take_log(len(lines), wanted)
         put(length, struct.pack("<I", len(data)))
         put(lines, data)

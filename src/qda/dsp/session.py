@@ -26,7 +26,7 @@ from qda.core import Server
 from qda.dsp.black_box import KeptLog
 from qda.dsp.hostlog import HostLog
 from qda.dsp.reverse_calls import ReverseCalls
-from qda.dsp.unread_log import CallLog, UnreadLog
+from qda.dsp.unread_log import CallLog, Line, UnreadLog
 from qda.errors import BAD_STATE, StatusError, as_signed
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostlog import Level
@@ -201,10 +201,9 @@ class Session:
         """A call of a thread of the client ends that has failed, or has logged something."""
         self._log.over(call, thread, result != 0)
 
-    def take_log(self, room: int, thread: int | None = None) -> bytes:
-        """Lines that the client has not read yet, as many as fit, each with its newline: all, or
-        those of the last call of a thread that has failed."""
-        lines = self._log.take(room, thread)
+    def take_log(self, room: int, wanted: Callable[[Line], bool]) -> bytes:
+        """Wanted lines that the client has not read yet, as many as fit, each with its newline."""
+        lines = self._log.take(room, wanted)
         self._host_log.forget(lines)
         return b"".join(line.data for line in lines)
 

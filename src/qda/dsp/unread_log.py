@@ -25,6 +25,18 @@ class Line:
         self.data, self.thread = data, thread
         self.is_over = self.has_failed = False
 
+    def is_anyones(self) -> bool:
+        """Whether it is there at all."""
+        return True
+
+    def is_of_error(self, thread: int) -> bool:
+        """Whether it is of the last call of a thread of the client that has failed."""
+        return self.has_failed and self.thread == thread
+
+    def is_settled(self) -> bool:
+        """Whether it is for no error: of a call that has succeeded, or of none."""
+        return not self.has_failed and (self.is_over or not self.thread)
+
     def kept(self) -> bytes:
         """As the black box keeps it, with the thread as long as its call runs."""
         return b"%d %s" % (0 if self.is_over else self.thread, self.data)
@@ -87,18 +99,17 @@ class UnreadLog:
                 line.is_over, line.has_failed = True, failed
             call.refused = False
 
-    def take(self, room: int, thread: int | None = None) -> list[Line]:
-        """The oldest lines, as many as fit into `room` bytes: all, or those of the last call of a
-        thread that has failed."""
+    def take(self, room: int, wanted: Callable[[Line], bool]) -> list[Line]:
+        """The oldest wanted lines, as many as fit into `room` bytes."""
         with self._lock:
             taken, left = [], []
             for line in list(self._lines):
-                wanted = thread is None or (line.has_failed and line.thread == thread)
-                if wanted and len(line.data) <= room:
+                is_wanted = wanted(line)
+                if is_wanted and len(line.data) <= room:
                     room -= len(line.data)
                     taken.append(line)
                 else:
-                    room = room if not wanted else 0  # what follows is not older
+                    room = room if not is_wanted else 0  # what follows is not older
                     left.append(line)
             if taken:
                 self._lines.clear()

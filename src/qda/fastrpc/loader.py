@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from qda.fastrpc.uri import skeleton_uri
 
-__all__ = ["HAND_OVER", "INSTALL", "LOADER_URI", "READ_LOG", "READ_OWN_LOG"]
+__all__ = [
+    "HAND_OVER",
+    "INSTALL",
+    "LOADER_URI",
+    "READ_LOG",
+    "READ_OWN_LOG",
+    "READ_SETTLED_LOG",
+]
 
 LOADER_URI = skeleton_uri("qda_loader")
 
@@ -22,6 +29,9 @@ READ_LOG = 3
 
 READ_OWN_LOG = 5
 """As READ_LOG, but only the lines of the last call of this thread that has failed."""
+
+READ_SETTLED_LOG = 6
+"""As READ_LOG, but no lines of calls that have failed, or may still: these are for their errors."""
 
 HAND_OVER = 4
 """For a DSP that runs in the client's own process, where a class needs no pickling.  in: the key of
