@@ -27,7 +27,7 @@ from tests.idl.native.compiler import find_compiler
 from tests.system import new_machine, open_session
 
 HERE = Path(__file__).parent
-RUNTIME = HERE.parents[1] / "native" / "runtime.c"
+RUNTIME = sorted(map(str, (HERE.parents[1] / "native" / "runtime").glob("*.c")))
 
 CALCULATOR = """
 #include "remote.idl"
@@ -132,7 +132,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compile_c(folder, folder / "plain" / "libcalculator_skel.so", skeleton)
     asking = [*skeleton, "oracle_stub.c"]
     compile_c(folder, folder / "asking" / "libcalculator_skel.so", asking, "-DWITH_HOST")
-    compile_c(folder, folder / "libqda_runtime.so", [str(RUNTIME)])
+    compile_c(folder, folder / "libqda_runtime.so", RUNTIME, "-D_GNU_SOURCE", "-pthread")
     return folder
 
 

@@ -15,7 +15,7 @@ name, which are filled in when it is loaded.  A library that exports none needs 
 
 By the first a generated skeleton asks how long the memory of a dmahandle is (spec/idl.md 6.5).
 The headers in `qda/idl/c/include` have such pointers; for libraries that were built with other
-headers, the library `qda_runtime` (native/runtime.c) has the symbols, and the pointers.
+headers, the library `qda_runtime` (native/runtime) has the symbols, and the pointers.
 """
 
 from __future__ import annotations

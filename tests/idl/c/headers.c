@@ -4,14 +4,36 @@
 
 #include "AEEStdDef.h"
 #include "AEEStdErr.h"
+#include "HAP_compute_res.h"
+#include "HAP_dcvs.h"
 #include "HAP_debug.h"
 #include "HAP_farf.h"
 #include "HAP_mem.h"
 #include "HAP_perf.h"
+#include "HAP_power.h"
+#include "HAP_ps.h"
+#include "HAP_vtcm_mgr.h"
+#include "q6cache.h"
+#include "qurt.h"
 #include "remote.h"
 #include "rpcmem.h"
+#include "sysmon_cachelock.h"
 
 #define SAME(name, a, b) extern char name[(a) == (b) ? 1 : -1]
+
+/* QuRT's objects are memory of the skeleton's, which may have been compiled with others' headers. */
+SAME(size_of_mutex, sizeof(qurt_mutex_t), 16);
+SAME(size_of_semaphore, sizeof(qurt_sem_t), 16);
+SAME(size_of_condition, sizeof(qurt_cond_t), 16);
+SAME(size_of_barrier, sizeof(qurt_barrier_t), 16);
+SAME(size_of_signal, sizeof(qurt_signal_t), 16);
+SAME(size_of_signal2, sizeof(qurt_signal2_t), 16);
+SAME(size_of_allsignal, sizeof(qurt_allsignal_t), 16);
+SAME(size_of_resource, sizeof(compute_res_attr_t), 64);
+SAME(priority_of_thread, offsetof(qurt_thread_attr_t, priority), 18);
+SAME(stack_of_thread, offsetof(qurt_thread_attr_t, stack_size), 24);
+SAME(dcvs_v3, HAP_power_set_DCVS_v3, 12);
+SAME(hmx_v2, HAP_power_set_HMX_v2, 14);
 
 SAME(size_of_argument, sizeof(remote_arg), 2 * sizeof(void*));
 SAME(size_of_argument64, sizeof(remote_arg64), 16);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "AEEStdDef.h"
+#include "HAP_numbers.h"
 #include "AEEStdErr.h"
 #include "HAP_runtime.h"
 

@@ -1,0 +1,33 @@
+/* Condition variables of QuRT.  A wait may end without a signal. */
+
+#ifndef QURT_COND_H
+#define QURT_COND_H
+
+#include "qurt_mutex.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef union {
+    unsigned long long raw;
+    struct {
+        unsigned int count; /* of signals */
+        unsigned int n_waiting;
+        unsigned int queue;
+        unsigned int reserved;
+    } X;
+} qurt_cond_t;
+
+void qurt_cond_init(qurt_cond_t* condition);
+void qurt_cond_destroy(qurt_cond_t* condition);
+void qurt_cond_signal(qurt_cond_t* condition);
+void qurt_cond_broadcast(qurt_cond_t* condition);
+void qurt_cond_wait(qurt_cond_t* condition, qurt_mutex_t* mutex);
+void qurt_cond_wait2(qurt_cond_t* condition, qurt_rmutex2_t* mutex);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,36 @@
+/* What functions of QuRT return. */
+
+#ifndef QURT_ERROR_H
+#define QURT_ERROR_H
+
+#define QURT_EOK 0
+#define QURT_EVAL 1
+#define QURT_EMEM 2
+#define QURT_EINVALID 4
+#define QURT_EUNKNOWN 6
+#define QURT_ENOMSGS 7
+#define QURT_EBADF 9
+#define QURT_EFAILED 12
+#define QURT_ENOTALLOWED 13
+#define QURT_ENOREGISTERED 20
+#define QURT_ETLSAVAIL 23
+#define QURT_ETLSENTRY 24
+#define QURT_EINT 26
+#define QURT_ESIG 27
+#define QURT_ENOSPC 28
+#define QURT_EMEMMAP 29
+#define QURT_ENOTHREAD 30
+#define QURT_EL2CACHE 31
+#define QURT_EALIGN 32
+#define QURT_EEXISTS 35
+#define QURT_ECANCEL 37
+#define QURT_ETIMEDOUT 47
+#define QURT_EALREADY 48
+#define QURT_ERETRY 49
+#define QURT_EDISABLED 50
+#define QURT_EDUPLICATE 51
+#define QURT_ENOTSUPPORTED 55
+#define QURT_ENORESOURCE 56
+#define QURT_EFATAL (-1)
+
+#endif
