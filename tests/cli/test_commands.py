@@ -129,6 +129,19 @@ def test_explain(code: str, symbols: list[str]) -> None:
     assert "Next: " in printed
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("EBADFF", "did you mean 'EBADF'"),
+        ("AEE_EINVHANDL", "did you mean 'AEE_EINVHANDLE'"),
+        ("12x", "'12x' is neither a number nor the symbol of a status or an errno"),
+    ],
+)
+def test_a_symbol_that_there_is_not_has_a_neighbour(code: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        codes.explain(code)
+
+
 def test_explain_a_number_that_is_a_status_and_an_errno() -> None:
     """Messages write errnos without a sign, so 22 may be either."""
     status, errno = codes.explain("22")

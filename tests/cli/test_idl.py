@@ -429,3 +429,12 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, command: str) -> None:
     assert (process.returncode, said) == (130, "")
     assert names(tmp_path) == {"a.idl"}
     assert path.read_text() == UGLY
+
+
+def test_a_misspelt_command_is_no_file(file: Path) -> None:
+    """Unless there is such a file."""
+    for word, command in (("chek", "check"), ("formt", "format"), ("dok", "doc")):
+        _, said = idl(word, file, status=2)
+        assert f"there is no command '{word}': did you mean '{command}'?" in said
+    _, said = idl("nothing", file, status=1)
+    assert "there is none of that name" in said

@@ -16,7 +16,7 @@ import qda
     ("domain", "words"),
     [
         ("CDSP", "'CDSP' is no DSP: did you mean 'cdsp'?"),
-        ("csdp", "'csdp' is no DSP: did you mean 'sdsp' or 'cdsp' or"),
+        ("csdp", "'csdp' is no DSP: did you mean 'sdsp' or 'cdsp'"),
         ("gpu", "'gpu' is no DSP: there are adsp, mdsp, "),
         ("/dev/accel/accel0", "`device='/dev/accel/accel0'` names a node"),
         (["cdsp"], "['cdsp'] is no DSP"),
@@ -27,6 +27,23 @@ def test_a_dsp_that_there_is_not_has_a_neighbour(domain: Any, words: str) -> Non
     """By its letters; what has a slash is a path."""
     with pytest.raises(qda.UsageError, match=re.escape(words)):
         qda.open(domain)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"dialect": "legcy"}, "'legcy' is no dialect: did you mean 'legacy'"),
+        ({"dialect": "RFC"}, "'RFC' is no dialect: did you mean 'rfc'?"),
+        ({"dialect": "v2"}, "'v2' is no dialect: there are rfc, v1, legacy, legacy-7.3"),
+        ({"profile": "genric"}, "profile 'genric': did you mean 'generic'?"),
+        ({"profile": "mine"}, "profile 'mine': there are generic, "),
+        ({"profile": 8650}, "profile 8650: a name, or the path of a .toml file"),
+    ],
+)
+def test_a_system_that_there_is_not_has_a_neighbour(wrong: dict[str, Any], words: str) -> None:
+    """Its profile, and the dialect of its nodes."""
+    with pytest.raises(qda.QdaError, match=re.escape(words)):
+        qda.open("cdsp", device="virtual", **wrong)
 
 
 def test_a_path_that_cannot_be_opened_is_no_buffer(tmp_path: Path) -> None:
@@ -56,7 +73,10 @@ def test_what_is_no_interface_is_refused(wrong: Any) -> None:
 def test_a_file_that_there_is_not_has_a_neighbour(tmp_path: Path) -> None:
     """In its folder."""
     (tmp_path / "audio.idl").touch()
-    for name, words in (("adio.idl", "did you mean audio.idl?"), ("xyz.idl", "none of that name")):
+    for name, words in (
+        ("adio.idl", "did you mean 'audio.idl'?"),
+        ("xyz.idl", "none of that name"),
+    ):
         for given in (tmp_path / name, str(tmp_path / name)):
             with pytest.raises(qda.idl.IdlError, match=re.escape(words)):
                 qda.idl.load(given)
@@ -96,7 +116,7 @@ def test_a_module_that_there_is_not_has_a_neighbour() -> None:
         def f(self) -> None: ...
 
     with qda.open("cdsp", device="virtual", skeletons=[Made]) as session:
-        with pytest.raises(qda.DspError, match=r"did you mean spectrum\?"):
+        with pytest.raises(qda.DspError, match=r"not found: did you mean 'spectrum'\?"):
             session.load("specturm")
         with pytest.raises(qda.DspError) as caught:
             session.load("nothing_alike")

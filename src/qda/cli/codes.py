@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 from qda.errors import (
     ERRNOS,
+    STATUSES,
     UNKNOWN,
     Explanation,
     UsageError,
+    did_you_mean,
     explain_status,
     is_errno,
     status_of,
@@ -47,7 +49,10 @@ def explain(code: str) -> list[Explanation]:
         return found
     number = _number(code)
     if number is None:
-        raise UsageError(f"{code!r} is neither a number nor the symbol of a status or an errno")
+        named = (symbol for entry in STATUSES for symbol in (entry.symbol, entry.also) if symbol)
+        meant = did_you_mean(code, [*_ERRNO_OF, *named])
+        words = f"{code!r} is neither a number nor the symbol of a status or an errno"
+        raise UsageError(f"{words}{': ' * bool(meant)}{meant}")
     return list(_by_number(number))
 
 

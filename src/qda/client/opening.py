@@ -52,7 +52,7 @@ def start_session(
         if process not in ("user", "root"):
             raise UsageError(f"process {process!r}: 'user' or 'root'")
         if dialect is not None and dialect not in DIALECTS:
-            raise UsageError(f"dialect {dialect!r}: there are {', '.join(DIALECTS)}")
+            raise UsageError(f"{dialect!r} is no dialect: {suggestion(dialect, DIALECTS)}")
         found = identify(node)
         if found is None:
             raise UsageError(f"{node.name} is no node of a DSP")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from qda import limits
 from qda.dsp.spawn import Output, processor_process
-from qda.errors import UsageError
+from qda.errors import UsageError, suggestion
 from qda.fastrpc.domains import DOMAINS
 from qda.interrupts import Deadline
 from qda.rpmsg import Endpoint
@@ -28,7 +28,7 @@ class Boot:
 
     def __post_init__(self) -> None:
         if self.domain not in DOMAINS:
-            raise UsageError(f"{self.domain!r} is no DSP: there are {', '.join(DOMAINS)}")
+            raise UsageError(f"{self.domain!r} is no DSP: {suggestion(self.domain, DOMAINS)}")
 
     def pack(self) -> bytes:
         """As a message."""

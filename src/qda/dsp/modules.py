@@ -7,14 +7,14 @@ it.  Each client closes what it opened, at the latest when it ends.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from qda.core import Space
 from qda.dsp.native import Entry, NativeModule, NativeSkeleton
 from qda.dsp.skeleton import DspServices
-from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError
+from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError, did_you_mean
 from qda.fastrpc.handles import FIRST_OPENED
 from qda.fastrpc.skeleton import AnySkeleton, Module
 from qda.fastrpc.uri import ModuleUri
@@ -59,7 +59,8 @@ class SkeletonLoader:
         """A skeleton object: a new one for a handle64 URI, the process's own for a plain one."""
         skeleton_class = self._classes.get(uri.name)
         if skeleton_class is None:
-            searched.append(f"installed skeletons {self._names_like(uri.name)}")
+            names = ", ".join(sorted(self._classes)) or "none"
+            searched.append(f"installed skeletons ({names})")
             return None
         if uri.handle64:
             return open_skeleton(skeleton_class, self._services, text)
@@ -67,15 +68,9 @@ class SkeletonLoader:
             self._plain[uri.name] = create_skeleton(skeleton_class, self._services)
         return self._plain[uri.name], nothing_to_close
 
-    def _names_like(self, name: str) -> str:
-        """What is installed, and what of it may have been meant."""
-        if not self._classes:
-            return "(none)"
-        from difflib import get_close_matches  # memory of each process, most of which need it not
-
-        close = get_close_matches(name, self._classes, 1)
-        meant = "".join(f": did you mean {one}?" for one in close)
-        return f"({', '.join(sorted(self._classes))}){meant}"
+    def names(self) -> Iterable[str]:
+        """What is installed."""
+        return list(self._classes)
 
 
 def create_skeleton(skeleton_class: type[AnySkeleton], services: DspServices) -> AnySkeleton:
@@ -113,8 +108,9 @@ class Modules:
     `space` is told of those in C, which lanes then call without coming here.
     """
 
-    def __init__(self, space: Space, loaders: list[Loader]) -> None:
-        self._space, self._loaders = space, loaders
+    def __init__(self, space: Space, skeletons: SkeletonLoader, others: list[Loader]) -> None:
+        self._space, self._skeletons = space, skeletons
+        self._loaders: list[Loader] = [skeletons, *others]
         self._fixed: dict[int, Module] = {}
         self._opened: dict[int, _Opened] = {}
         self._next = FIRST_OPENED
@@ -146,8 +142,9 @@ class Modules:
             if loaded is not None:
                 break
         else:
-            places = "; ".join(searched)
-            raise StatusError(UNABLE_TO_LOAD, f"{uri.file} not found; searched {places}")
+            meant = did_you_mean(uri.name, self._skeletons.names())
+            said = f"{uri.file} not found{': ' * bool(meant)}{meant or ';'}"
+            raise StatusError(UNABLE_TO_LOAD, f"{said} searched {'; '.join(searched)}")
         entry = _entry_of(loaded[0])
         with self._lock:
             handle, self._next = self._next, self._next + 1

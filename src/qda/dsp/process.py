@@ -86,8 +86,8 @@ class Process:
         self.skeletons = SkeletonLoader(self)
         self.modules = Modules(
             self.space.bus,
+            self.skeletons,
             [
-                self.skeletons,
                 BuiltInLoader(self._by_name()),
                 FolderLoader(self, lambda: self.reverse_calls),
                 FileLoader(self, lambda: self.reverse_calls),

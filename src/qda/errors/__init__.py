@@ -23,6 +23,8 @@ from qda.errors.base import (
     StatusError,
     UsageError,
     UsageTypeError,
+    did_you_mean,
+    neighbours,
     suggestion,
 )
 from qda.errors.errnos import ERESTARTSYS, ERRNOS
@@ -105,10 +107,12 @@ __all__ = [
     "UsageTypeError",
     "as_signed",
     "as_unsigned",
+    "did_you_mean",
     "explain",
     "explain_status",
     "is_errno",
     "is_missing",
+    "neighbours",
     "plain",
     "status_of",
     "suggestion",

@@ -15,6 +15,8 @@ __all__ = [
     "StatusError",
     "UsageError",
     "UsageTypeError",
+    "did_you_mean",
+    "neighbours",
     "suggestion",
 ]
 
@@ -22,17 +24,39 @@ __all__ = [
 E = TypeVar("E", bound=BaseException)
 
 
-def suggestion(word: object, known: Iterable[str]) -> str:
-    """What ends the refusal of a word that is none of those that are known."""
+def neighbours(word: object, known: Iterable[str]) -> list[str]:
+    """Those of the known words that may have been meant by one that is none of them, the nearest
+    first; alone, if it is the same but for the case of letters."""
+    plain = {name.lower(): name for name in known}
+    given = str(word)[:_LONGEST_WORD].lower()
+    if given in plain:
+        return [plain[given]]
+    if not plain:
+        return []
     from difflib import get_close_matches  # programs without errors need none of it
 
+    # Of four letters one may be wrong, or two may have changed places.
+    return [plain[one] for one in get_close_matches(given, plain, cutoff=_ALIKE[len(given) > 3])]
+
+
+_ALIKE = 0.6, 0.75
+"""How much short and other words have to be alike, as `difflib` counts it."""
+
+_LONGEST_WORD = 80
+"""Letters of a word that are compared: nobody misspells more."""
+
+
+def did_you_mean(word: object, known: Iterable[str], quote: str = "'") -> str:
+    """A question that ends the refusal of a word which is none of those that are known; empty if
+    nothing is like it."""
+    close = [f"{quote}{one}{quote}" for one in neighbours(word, known)]
+    return f"did you mean {' or '.join(close)}?" if close else ""
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """What ends the refusal of a word that is none of those that are known, which are few."""
     names = list(known)
-    plain = {name.lower(): name for name in names}
-    close = get_close_matches(str(word).lower(), plain)
-    if close:
-        meant = close[:1] if close[0] == str(word).lower() else close
-        return f"did you mean {' or '.join(repr(plain[one]) for one in meant)}?"
-    return f"there are {', '.join(names) or 'none'}"
+    return did_you_mean(word, names) or f"there are {', '.join(names) or 'none'}"
 
 
 class _Travels(Exception):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qda import limits
-from qda.errors import UsageError
+from qda.errors import UsageError, UsageTypeError, did_you_mean, suggestion
 from qda.fastrpc.domains import COMPUTE, DOMAINS
 
 __all__ = ["DEFAULT", "DspProfile", "Profile", "load", "names"]
@@ -70,13 +70,16 @@ def load(profile: str) -> Profile:
 
     UsageError for a name that does not exist and for a file that makes no sense.
     """
+    if not isinstance(profile, str):
+        raise UsageTypeError(f"profile {profile!r:.80}: a name, or the path of a .toml file")
     try:
         if profile.endswith(".toml"):
             text = Path(profile).read_text("utf-8")
         elif profile in names():
             text = (_FOLDER / f"{profile}.toml").read_text("utf-8")
         else:
-            raise ValueError(f"there are {', '.join(names())}, or a .toml file")
+            meant = did_you_mean(profile, names())
+            raise ValueError(meant or f"there are {', '.join(names())}, or a .toml file")
         return _parse(Path(profile).stem, tomllib.loads(text))
     except OSError as error:
         raise UsageError(f"profile {profile!r}: {error.strerror}") from error
@@ -101,7 +104,7 @@ def _dsp(entry: object) -> DspProfile:
         raise ValueError(f"dsp {entry!r}: a table, [[dsp]]")
     name = _take("a dsp", entry, "name", str)
     if name not in DOMAINS:
-        raise UsageError(f"{name!r} is no DSP: there are {', '.join(DOMAINS)}")
+        raise UsageError(f"{name!r} is no DSP: {suggestion(name, DOMAINS)}")
     _refuse_unknown(
         name,
         entry,

@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from qda import limits
-from qda.errors import UsageError
+from qda.errors import UsageError, suggestion
 from qda.linux import peer_of
 from qda.shim.caller import Caller, has_ended
 from qda.shim.connection import Connection
@@ -60,7 +60,7 @@ class DeviceServer:
         lanes: bool = True,
     ) -> None:
         if dialect not in DIALECTS:
-            raise UsageError(f"dialect {dialect!r}: there are {', '.join(DIALECTS)}")
+            raise UsageError(f"{dialect!r} is no dialect: {suggestion(dialect, DIALECTS)}")
         if mixed and ACCEL_DIALECTS.get(dialect, RFC).buffers_by is not BuffersBy.GEM_HANDLE:
             raise UsageError("only in dialect rfc can GEM handles be mixed with descriptors")
         self._wishes = Wish.TRACER if strangers else Wish(0)

@@ -14,7 +14,7 @@ from functools import partial
 from qda import limits
 from qda.driver import Census, Channel, Device, Front, Limits, LocalNode
 from qda.dsp.boot import Boot, Endpoint, Output, start_processor
-from qda.errors import UsageError
+from qda.errors import UsageError, suggestion
 from qda.interrupts import Section, deadline
 from qda.profiles.nodes import NodeKind, nodes_of
 from qda.profiles.profile import DEFAULT, DspProfile, Profile, load
@@ -78,7 +78,7 @@ class Machine:
         if domain not in self.devices:
             raise UsageError(f"{domain!r}: {self.profile.title} has {', '.join(self.devices)}")
         if dialect not in DIALECTS:
-            raise UsageError(f"dialect {dialect!r}: there are {', '.join(DIALECTS)}")
+            raise UsageError(f"{dialect!r} is no dialect: {suggestion(dialect, DIALECTS)}")
         kind = NodeKind.ACCEL if dialect in ACCEL_DIALECTS else NodeKind.FASTRPC
         nodes = [node for node in self.nodes if (node.kind, node.domain) == (kind, domain)]
         path = max(nodes, key=lambda node: node.secure).path

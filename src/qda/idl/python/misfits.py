@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 
+from qda.errors import neighbours
 from qda.fastrpc.skeleton import AnySkeleton, misfit
 from qda.idl.model import Interface, Method
 from qda.idl.names import method_name
@@ -54,10 +55,8 @@ def _missing(skeleton: type[AnySkeleton], interface: Interface, missing: list[Me
     said = f"{skeleton.__name__} does not implement {_listed(names)} of {interface.name}"
     known = {method_name(one.name) for one in interface.methods}
     others = [name for name in _own_functions(skeleton) if name not in known]
-    from difflib import get_close_matches  # memory of each process, most of which need it not
-
     for name in names:
-        for close in get_close_matches(name, others, 1):
+        for close in neighbours(name, others):
             return f"{said}: did you mean {name} by {close}?"
     first = missing[0]
     wanted = f"def {names[0]}({', '.join(['self', *_arguments(first)])})"

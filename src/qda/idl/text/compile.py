@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Final
 
 from qda import limits
-from qda.errors import UsageError, UsageTypeError
+from qda.errors import UsageError, UsageTypeError, did_you_mean
 from qda.idl.diagnostics import Diagnostic, IdlError, Location, Severity
 from qda.idl.model import Document
 from qda.idl.text.preprocessor import Reader, Text, preprocess, read_file
@@ -74,14 +74,10 @@ def _unread(file: str) -> str:
     """Why a file is not read, as far as it can be seen."""
     said = f"cannot read the file; a regular one of at most {limits.IDL_FILE >> 20} MiB is read"
     if not os.path.lexists(file):
-        from difflib import get_close_matches  # for this alone
-
         folder = os.path.dirname(file) or "."
         others = os.listdir(folder) if os.path.isdir(folder) else []
-        close = get_close_matches(os.path.basename(file), others, 1)
-        return f"{said}, and there is none of that name" + "".join(
-            f"; did you mean {one}?" for one in close
-        )
+        meant = did_you_mean(os.path.basename(file), others)
+        return f"{said}, and there is none of that name{'; ' * bool(meant)}{meant}"
     return said
 
 

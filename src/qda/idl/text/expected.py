@@ -7,6 +7,7 @@ from typing import Final
 
 from lark import Token
 
+from qda.errors import did_you_mean
 from qda.idl.text.lexer import KEYWORDS, PUNCTUATION
 
 __all__ = ["expected", "hint"]
@@ -93,12 +94,22 @@ def expected(kinds: Iterable[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def hint(token: Token, before: Token | None) -> str:
-    """Say what is likely behind a wrong token, or nothing."""
+def hint(token: Token, before: Token | None, kinds: Iterable[str]) -> str:
+    """Say what is likely behind a wrong token instead of some kinds, or nothing."""
     if token.type in ("OUT", "INOUT"):
         return f'; write "{"rout" if token.type == "OUT" else "inrout"}"'
+    if token.type == "IDENTIFIER":
+        wanted = [word for word in KEYWORDS if word.upper() in set(kinds)]
+        meant = did_you_mean(token, wanted, '"')
+        if meant:
+            return f"; {meant}"
     if before is None:
         return ""
+    if before.type == "IDENTIFIER" and token == "<":
+        meant = did_you_mean(before, ["sequence"], '"')
+        return f"; {meant}" if meant else ""
+    if before.type == "IDENTIFIER" and token == "[":
+        return "; of variable length it is a sequence, otherwise declare a typedef of the array"
     touches = before.end_pos == token.start_pos
     if before.type in ("INTEGER", "REAL") and touches and token.type == "IDENTIFIER":
         return "; numbers have no suffix"

@@ -137,7 +137,7 @@ class _Parser:
         wants_name = "IDENTIFIER" in accepted and not accepted & {"SHORT", "INTEGER"}
         if _is_reserved(wrong) and wants_name:
             shown += ", which is a reserved word"
-        message = f"{shown}: expected {expected(accepted)}{hint(wrong, before)}"
+        message = f"{shown}: expected {expected(accepted)}{hint(wrong, before, accepted)}"
         line, column = wrong.line or 1, wrong.column or 1
         place = self._text.locate(line, column)
         self.tree.errors.append(Diagnostic(place, message, self._text.source(line)))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from lark import Token
 
+from qda.errors import did_you_mean
 from qda.idl.diagnostics import Diagnostic, Location, Severity
 from qda.idl.model import Constant, Interface, Method
+from qda.idl.primitives import PRIMITIVES
 from qda.idl.text.preprocessor import Text
 from qda.idl.text.syntax import Scoped
 from qda.idl.types import Enum, InterfaceType, Type
@@ -157,16 +160,15 @@ class Names:
             return '; #include "remote.idl" declares it'
         if name == "AEEResult":
             return '; declare it: "typedef long AEEResult;"'
-        near = next(
-            (
-                other
-                for names in self._visible()
-                for other in names.entries
-                if other.lower() == name.lower()
-            ),
-            None,
-        )
-        return f'; did you mean "{near}"?' if near else ""
+        visible = (other for names in self._visible() for other in names.entries)
+        meant = did_you_mean(name, [*_TYPE_WORDS, *islice(visible, _COMPARED)], '"')
+        return f"; {meant}" if meant else ""
+
+
+_TYPE_WORDS: Final = (*PRIMITIVES, "dmahandle", "remote_handle64", "sequence", "string", "wstring")
+
+_COMPARED: Final = 1000
+"""Names that are compared with one that is not in scope: a file may have any number."""
 
 
 _OTHER_LANGUAGES: Final = {

@@ -6,6 +6,7 @@ An interface file ends in `.idl`, so none is taken for a command.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import typer
@@ -15,6 +16,7 @@ from qda.cli.commands.idl.check import check
 from qda.cli.commands.idl.compile import Compiler, compile_files
 from qda.cli.commands.idl.document import write_page
 from qda.cli.commands.idl.format import format_files
+from qda.errors import did_you_mean
 
 __all__ = ["app"]
 
@@ -24,6 +26,9 @@ class _Commands(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "--help"):
+            meant = did_you_mean(args[0], self.commands)
+            if meant and not os.path.exists(args[0]) and args[0][:1] != "-":
+                ctx.fail(f"there is no command {args[0]!r}: {meant}")
             args = ["compile", *args]
         return super().parse_args(ctx, args)
 
