@@ -32,7 +32,8 @@ _RECORDS = (
 
 
 def _agreed() -> Iterator[str]:
-    yield f"{layout.LANES} {layout.BLOCK} {[*layout.Woken]}"
+    yield f"{layout.LANES} {layout.BLOCK} {[*layout.Woken]} {[*message.CallForm]}"
+    yield f"{payload.POLL_WORD} {payload.POLLED}"
     yield CALL.c_header("QDA_CALL")
     yield protocol.c_header()
     for record in _RECORDS:

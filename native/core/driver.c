@@ -63,10 +63,9 @@ static const uint16_t *placing_order(struct qda_call *call, uint32_t count)
 /* Place the inline buffers and list the input bytes, each once (H29).  Returns the size of the
  * message, or 0 if there is no room for it or inline bytes overlap a buffer object's (H08). */
 static uint64_t lay_out(struct qda_call *call, struct qda_shape shape, uint32_t *inputs,
-                        struct qda_room room)
+                        struct qda_room room, uint64_t metadata)
 {
     const uint16_t *order = placing_order(call, shape.buffers);
-    uint64_t metadata = qda_metadata(shape.arguments);
     uint64_t size = qda_align(metadata, QDA_ALIGNMENT), cursor = metadata;
     uint64_t covered = 0, copied = 0, ends[2] = { 0, 0 };
 
@@ -130,20 +129,24 @@ static struct qda_object *take(struct qda_session *session, int32_t name)
     return object;
 }
 
-/* Find where in its object an argument lies. */
+/* Find where in its object an argument lies.  `area` is the mapping that was asked for last: the
+ * arguments of a call often lie in one.  The next call asks again, since mappings change. */
 static int find_offset(struct qda_call *call, struct qda_port *port, uint32_t index, int is_buffer,
-                       struct qda_object *object)
+                       struct qda_object *object, struct qda_area *area)
 {
     const struct qda_element *element = &call->elements[index];
-    struct qda_area area;
     uint64_t offset = element->address;
 
     if (is_buffer) {
         /* H09 to H12: the address lies in a mapping of this object, wherever that begins. */
-        if (port->locate(port, element->address, &area) || area.inode != object->inode
-            || area.major != object->major || area.minor != object->minor)
+        if ((offset < area->start || offset >= area->end) && port->locate(port, offset, area)) {
+            area->end = 0;
             return 0;
-        offset = element->address - area.start + area.offset;
+        }
+        if (area->inode != object->inode || area->major != object->major
+            || area->minor != object->minor)
+            return 0;
+        offset = element->address - area->start + area->offset;
     }
     if (offset > object->size || element->length > object->size - offset)
         return 0; /* H11, H13 */
@@ -157,6 +160,7 @@ static int pin_all(struct qda_session *session, struct qda_call *call, struct qd
                    struct qda_shape shape)
 {
     struct qda_object *object = NULL;
+    struct qda_area area = { 0 };
     int32_t name = 0;
 
     for (uint32_t index = 0; index < shape.arguments; index++) {
@@ -171,7 +175,7 @@ static int pin_all(struct qda_session *session, struct qda_call *call, struct qd
             call->pinned[call->pins++] = object;
             name = element->fd;
         }
-        if (!find_offset(call, port, index, is_buffer, object))
+        if (!find_offset(call, port, index, is_buffer, object, &area))
             return 0;
     }
     return 1;
@@ -247,11 +251,27 @@ static void list_outputs(struct qda_call *call, struct qda_shape shape, unsigned
     }
 }
 
+/* How long the metadata is, with the poll word behind it where there is one. */
+static uint64_t metadata_of(const struct qda_session *session, struct qda_shape shape)
+{
+    return qda_metadata(shape.arguments)
+        + (session->tag & QDA_TAG_NUMBERED ? QDA_POLL_WORD : 0);
+}
+
+/* The word by which the answer to a call will be known. */
+static uint64_t context_of(const struct qda_session *session, const struct qda_call *call)
+{
+    uint64_t domain = session->tag & QDA_TAG_DOMAIN;
+    if (session->tag & QDA_TAG_NUMBERED)
+        return (uint64_t)(call->number + 1) << 16 | (uint64_t)call->lane << 8 | domain;
+    return (uint64_t)call->lane << 4 | domain;
+}
+
 /* The memory that a message is made in: what the lane has of its own if it may not fit the slot. */
 static struct qda_room room_for(const struct qda_session *session, const struct qda_call *call,
                                 struct qda_shape shape)
 {
-    uint64_t offset = (uint64_t)QDA_SLOT * call->lane, most = qda_metadata(shape.arguments);
+    uint64_t offset = (uint64_t)QDA_SLOT * call->lane, most = metadata_of(session, shape);
 
     for (uint32_t index = 0; index < shape.buffers; index++)
         if (is_inline(&call->elements[index]))
@@ -276,8 +296,12 @@ static struct qda_room fill(struct qda_session *session, struct qda_call *call,
     for (uint32_t index = 0; index < shape.buffers; index++)
         if (is_refused(&call->elements[index], port->limit))
             return room;
+    for (uint32_t index = 0; session->tag & QDA_TAG_HANDLES && index < shape.arguments; index++)
+        if (call->elements[index].fd < 0)
+            return room; /* a large handle: nothing that is small and negative */
     struct qda_room whole = room_for(session, call, shape);
-    uint64_t size = bytes ? qda_align(lay_out(call, shape, &inputs, whole), QDA_PAGE) : QDA_PAGE;
+    uint64_t used = bytes ? lay_out(call, shape, &inputs, whole, metadata_of(session, shape)) : 1;
+    uint64_t size = qda_align(used, QDA_PAGE);
     if (!size || !pin_all(session, call, port, shape))
         return room;
     memset(whole.bytes, 0, (size_t)size);
@@ -304,7 +328,7 @@ long qda_driver_begin(struct qda_session *session, struct qda_call *call, struct
         qda_driver_unpin(call);
         return QDA_DECLINED;
     }
-    call->context = (uint64_t)call->lane << 4 | session->tag;
+    call->context = context_of(session, call);
     struct qda_message message = {
         .client_id = session->client_id,
         .tid = tid,

@@ -11,6 +11,13 @@
 
 enum { QDA_DECLINED = -4096 };
 
+/* A tag: the kind of protection domain, and how calls are written (qda.fastrpc.message.CallForm). */
+enum {
+    QDA_TAG_DOMAIN = 0xff,
+    QDA_TAG_HANDLES = 0x100, /* elements name objects by handles alone: none is below 0 */
+    QDA_TAG_NUMBERED = 0x200, /* context words have sequence numbers, messages a poll word */
+};
+
 /* Bytes to copy between the client's memory and memory here. */
 struct qda_piece {
     uint64_t there;
@@ -54,7 +61,7 @@ struct qda_session {
     unsigned char *pool;
     uint64_t device; /* address of the pool on the bus */
     int32_t client_id;
-    uint32_t tag; /* kind of protection domain in context words */
+    uint32_t tag; /* kind of protection domain in context words, and the form of calls */
     struct qda_object **objects; /* by name; NULL where there is none */
     uint32_t names;
     /* Where the names are not in such a table: the object that a name means, with one user more, or

@@ -140,6 +140,7 @@ uint32_t qda_dsp_take(struct qda_space *space, struct qda_served *served, struct
     struct qda_message *message = &served->message;
     memcpy(message, lane->driver.record, sizeof *message);
     served->pins = 0;
+    served->poll_word = NULL;
     served->module = NULL;
     served->shape = qda_shape_of(message->scalars);
 
@@ -152,6 +153,9 @@ uint32_t qda_dsp_take(struct qda_space *space, struct qda_served *served, struct
         if (status)
             return status;
     }
+    if (served->polled && message->size >= (uint64_t)qda_metadata(count) + QDA_POLL_WORD)
+        served->poll_word = reach(space, served, message->address + qda_metadata(count),
+                                  QDA_POLL_WORD);
     served->module = find_module(space, message->handle, message->client_id);
     if (served->module)
         served->module->users++;
@@ -182,7 +186,10 @@ int32_t qda_dsp_run(struct qda_served *served)
 void qda_dsp_answer(const struct qda_served *served, struct qda_lane *lane, int32_t result)
 {
     struct qda_response response = { .context = served->message.context, .result = result };
+    const uint32_t polled = QDA_POLLED;
     memcpy(lane->dsp.record, &response, sizeof response);
+    if (served->poll_word)
+        memcpy(served->poll_word, &polled, QDA_POLL_WORD);
 }
 
 void qda_dsp_unpin(struct qda_served *served)

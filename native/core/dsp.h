@@ -60,7 +60,9 @@ struct qda_served {
     struct qda_message message;
     struct qda_shape shape;
     uint32_t pins;
-    struct qda_region *pinned[QDA_ARGUMENTS + 1];
+    struct qda_region *pinned[QDA_ARGUMENTS + 2];
+    int polled; /* messages have a poll word */
+    unsigned char *poll_word; /* of this call, NULL if it has none */
     struct qda_module *module; /* NULL: it is not for one in C */
     struct qda_argument arguments[QDA_ARGUMENTS];
     union qda_remote_argument remote[QDA_ARGUMENTS];

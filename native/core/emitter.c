@@ -12,23 +12,37 @@ struct place {
     uint32_t name;
 };
 
+/* A slot of the arena: where the arguments of one call lie that lie in no buffer. */
+struct slot {
+    uint64_t address;
+    uint32_t name; /* of the arena's buffer */
+};
+
 struct emitter {
     PyObject_HEAD
     struct place *places;
     uint32_t count, room;
+    uint32_t slot_size; /* 0: such arguments are not packed, the driver copies them */
+    struct slot *slots; /* those that are free */
+    uint32_t free, slot_room;
 };
 
 static PyObject *emitter_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
 {
+    unsigned int slot_size;
     (void)names;
-    if (!PyArg_ParseTuple(arguments, ":Emitter"))
+    if (!PyArg_ParseTuple(arguments, "I:Emitter", &slot_size))
         return NULL;
-    return qda_allocate(type);
+    struct emitter *self = qda_allocate(type);
+    if (self)
+        self->slot_size = slot_size;
+    return (PyObject *)self;
 }
 
 static void emitter_free(PyObject *object)
 {
     free(((struct emitter *)object)->places);
+    free(((struct emitter *)object)->slots);
     qda_release(object);
 }
 
@@ -88,9 +102,41 @@ static PyObject *emitter_remove(PyObject *object, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
-/* The memory of a call's arguments, until it is over. */
+static PyObject *emitter_lend(PyObject *object, PyObject *arguments)
+{
+    struct emitter *self = (struct emitter *)object;
+    unsigned long long address;
+    unsigned int name;
+    if (!PyArg_ParseTuple(arguments, "KI:lend", &address, &name))
+        return NULL;
+    if (self->free == self->slot_room) {
+        uint32_t room = self->slot_room ? 2 * self->slot_room : 16;
+        struct slot *slots = realloc(self->slots, sizeof *slots * room);
+        if (!slots)
+            return PyErr_NoMemory();
+        self->slots = slots;
+        self->slot_room = room;
+    }
+    self->slots[self->free++] = (struct slot){ address, name };
+    Py_RETURN_NONE;
+}
+
+static PyObject *emitter_take(PyObject *object, PyObject *none)
+{
+    struct emitter *self = (struct emitter *)object;
+    (void)none;
+    if (!self->free)
+        Py_RETURN_NONE;
+    struct slot slot = self->slots[--self->free];
+    return Py_BuildValue("(KI)", (unsigned long long)slot.address, slot.name);
+}
+
+/* The memory of a call's arguments, until it is over.  What of them is packed lies in `slot`, each
+ * at its place; a slot that nobody has given back is lost, since the DSP may still write there. */
 struct kept {
-    uint32_t count;
+    struct slot slot; /* address 0: none */
+    uint32_t count, inputs, used;
+    unsigned char **places; /* for each view, NULL if it is not packed */
     Py_buffer views[];
 };
 
@@ -100,6 +146,64 @@ static void forget(PyObject *capsule)
     while (kept->count)
         PyBuffer_Release(&kept->views[--kept->count]);
     free(kept);
+}
+
+static int overlap(const Py_buffer *a, const Py_buffer *b)
+{
+    const char *first = a->buf, *second = b->buf;
+    return first < second + b->len && second < first + a->len;
+}
+
+/* Pack an argument into the call's slot.  0 if that cannot be: there is no slot, no room in it, or an
+ * output shares bytes with another argument, as the client in Python packs them. */
+static int pack(struct emitter *self, struct kept *kept, int writable, struct qda_element *element)
+{
+    uint32_t index = kept->count - 1;
+    const Py_buffer *view = &kept->views[index];
+    uint64_t length = element->length;
+
+    if (!kept->slot.address) {
+        if (!self->free)
+            return 0;
+        kept->slot = self->slots[--self->free];
+    }
+    for (uint32_t other = 0; writable && other < index; other++)
+        if (kept->places[other] && overlap(view, &kept->views[other]))
+            return 0;
+    if (length > self->slot_size - kept->used)
+        return 0;
+    unsigned char *place = (unsigned char *)(uintptr_t)kept->slot.address + kept->used;
+    if (writable)
+        memset(place, 0, length);
+    else
+        memcpy(place, view->buf, length);
+    kept->used += (uint32_t)qda_align(length, QDA_ALIGNMENT);
+    if (kept->used > self->slot_size)
+        kept->used = self->slot_size;
+    kept->places[index] = place;
+    element->address = (uint64_t)(uintptr_t)place;
+    element->fd = (int32_t)kept->slot.name;
+    return 1;
+}
+
+/* The call is over: copy its outputs, if they are of any worth, and have the slot for others. */
+static PyObject *emitter_finish(PyObject *object, PyObject *arguments)
+{
+    struct emitter *self = (struct emitter *)object;
+    PyObject *capsule;
+    int copies;
+    if (!PyArg_ParseTuple(arguments, "Op:finish", &capsule, &copies))
+        return NULL;
+    struct kept *kept = capsule == Py_None ? NULL : PyCapsule_GetPointer(capsule, NULL);
+    PyErr_Clear();
+    if (!kept || !kept->slot.address)
+        Py_RETURN_NONE;
+    for (uint32_t index = kept->inputs; copies && index < kept->count; index++)
+        if (kept->places[index])
+            memcpy(kept->views[index].buf, kept->places[index], (size_t)kept->views[index].len);
+    self->slots[self->free++] = kept->slot; /* where it was taken from */
+    kept->slot.address = 0;
+    Py_RETURN_NONE;
 }
 
 /* Describe one argument.  0 if it is not plain memory. */
@@ -114,7 +218,7 @@ static int emit(struct emitter *self, PyObject *item, int writable, struct kept 
         return 0;
     }
     kept->count++;
-    *element = (struct qda_element){ .fd = -1 };
+    *element = (struct qda_element){ .fd = self->slot_size ? 0 : -1 };
     if (view->format && strchr(view->format, 'O'))
         return 0; /* the DSP cannot see Python objects */
     if (!view->len)
@@ -126,8 +230,9 @@ static int emit(struct emitter *self, PyObject *item, int writable, struct kept 
         if (!self->places[index - 1].name)
             return 0; /* its name has to be asked for */
         element->fd = (int32_t)self->places[index - 1].name;
+        return 1;
     }
-    return 1;
+    return !self->slot_size || pack(self, kept, writable, element);
 }
 
 static int emit_all(struct emitter *self, PyObject *items, Py_ssize_t count, int writable,
@@ -147,9 +252,11 @@ static int emit_all(struct emitter *self, PyObject *items, Py_ssize_t count, int
  * exception. */
 static PyObject *make_kept(Py_ssize_t count, struct kept **kept)
 {
-    *kept = calloc(1, sizeof **kept + sizeof(Py_buffer) * (size_t)count);
+    size_t each = sizeof(Py_buffer) + sizeof(unsigned char *);
+    *kept = calloc(1, sizeof **kept + each * (size_t)count);
     if (!*kept)
         return PyErr_NoMemory();
+    (*kept)->places = (void *)((*kept)->views + count);
     PyObject *capsule = PyCapsule_New(*kept, NULL, forget);
     if (!capsule)
         free(*kept);
@@ -177,9 +284,13 @@ static PyObject *write_request(struct emitter *self, uint32_t handle, uint32_t m
     PyTuple_SetItem(both, 1, capsule);
     char *bytes = PyByteArray_AsString(request);
     struct qda_element *elements = (void *)(bytes + 16);
+    if (count)
+        kept->inputs = (uint32_t)inputs;
     if (count
         && (!emit_all(self, ins, inputs, 0, kept, elements)
             || !emit_all(self, outs, outputs, 1, kept, elements + inputs))) {
+        if (kept->slot.address)
+            self->slots[self->free++] = kept->slot;
         Py_DECREF(both);
         return NULL;
     }
@@ -215,6 +326,12 @@ static PyMethodDef emitter_methods[] = {
     { "add", emitter_add, METH_VARARGS,
       "add(start, end, name): a buffer lies there; name 0 if it has to be asked for." },
     { "remove", emitter_remove, METH_VARARGS, "remove(start, name): it does no more." },
+    { "lend", emitter_lend, METH_VARARGS,
+      "lend(address, name): a slot there, of the buffer of that name, may be used from now on." },
+    { "take", emitter_take, METH_NOARGS,
+      "take(): address and name of a slot, which nobody else uses then; None if none is free." },
+    { "finish", emitter_finish, METH_VARARGS,
+      "finish(kept, copies): a call is over; what keeps its memory, and whether to copy outputs." },
     { "request", (PyCFunction)(void (*)(void))emitter_request, METH_FASTCALL,
       "request(handle, method, ins, outs): the structure of INVOKE with its elements behind it, and\n"
       "what keeps the memory of the arguments; None if they are not all plain memory." },
@@ -222,7 +339,8 @@ static PyMethodDef emitter_methods[] = {
 };
 
 static PyType_Slot emitter_slots[] = {
-    { Py_tp_doc, "Emitter(): writes the structures of a session's calls." },
+    { Py_tp_doc, "Emitter(slot): writes the structures of a session's calls.  Arguments that lie in no\n"
+                 "buffer it packs into slots of so many bytes; 0: the driver copies them." },
     { Py_tp_new, emitter_new },
     { Py_tp_dealloc, emitter_free },
     { Py_tp_methods, emitter_methods },

@@ -28,12 +28,12 @@ struct server {
 static PyObject *server_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
 {
     static char *words[] = { "space", "address", "sleep", "wake", "client_id", "driver",
-                             "patience", NULL };
+                             "patience", "polled", NULL };
     PyObject *space;
     unsigned long long address;
-    int sleep, wake, client_id, driver, patience;
-    if (!PyArg_ParseTupleAndKeywords(arguments, names, "OKiiipi:Server", words, &space, &address,
-                                     &sleep, &wake, &client_id, &driver, &patience))
+    int sleep, wake, client_id, driver, patience, polled;
+    if (!PyArg_ParseTupleAndKeywords(arguments, names, "OKiiipip:Server", words, &space, &address,
+                                     &sleep, &wake, &client_id, &driver, &patience, &polled))
         return NULL;
     struct server *self = qda_allocate(type);
     if (!self)
@@ -50,6 +50,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *arguments, PyObject *n
     };
     self->client_id = client_id;
     self->driver = driver;
+    self->served.polled = polled;
     return (PyObject *)self;
 }
 
@@ -253,8 +254,9 @@ static PyMethodDef server_methods[] = {
 };
 
 static PyType_Slot server_slots[] = {
-    { Py_tp_doc, "Server(space, address, sleep, wake, client_id, driver, patience): serves the\n"
-                 "lane whose words lie at `address`.  `driver`: handle 1 may come on it." },
+    { Py_tp_doc, "Server(space, address, sleep, wake, client_id, driver, patience, polled): serves\n"
+                 "the lane whose words lie at `address`.  `driver`: handle 1 may come on it; `polled`:\n"
+                 "messages have a poll word." },
     { Py_tp_new, server_new },
     { Py_tp_dealloc, server_free },
     { Py_tp_methods, server_methods },

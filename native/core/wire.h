@@ -68,6 +68,8 @@ enum {
     QDA_PAGE = 4096,
     QDA_ALIGNMENT = 128, /* of inline buffers in a message */
     QDA_TAIL = 16 * 8 + 64 * 4, /* descriptor list and checksum list, zeros */
+    QDA_POLL_WORD = 4, /* bytes behind the tail, where drivers have them */
+    QDA_POLLED = 0xdecaf, /* what they say once the call is answered (spec/versions.md 6) */
     QDA_PER_ARGUMENT = 16 + 8 + 16,
     QDA_ARGUMENTS = 255 + 255 + 15 + 15,
     QDA_BUFFERS = 255 + 255,

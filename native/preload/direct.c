@@ -79,21 +79,10 @@ static long ask_kernel(uint64_t address, struct qda_area *found)
     return file ? qda_locate(file->number, address, found) : failed;
 }
 
-/* The client of one call, and the mapping that it has asked for last: its arguments often lie in
- * one.  The next call asks again, since mappings change. */
-struct caller {
-    struct qda_client client;
-    struct qda_area found;
-};
-
 static long locate(struct qda_port *port, uint64_t address, struct qda_area *found)
 {
-    struct caller *caller = (struct caller *)(void *)port;
-    long failed = 0;
-    if (address < caller->found.start || address >= caller->found.end)
-        failed = ask_kernel(address, &caller->found);
-    *found = caller->found;
-    return failed;
+    (void)port;
+    return ask_kernel(address, found);
 }
 
 /* How far the stack of the first thread reaches above LOWEST, if that is in it.  What is above our
@@ -154,13 +143,15 @@ static long begin(struct qda_leased *lease, struct qda_lent_lane *lane, struct q
     if (!qda_is_there(lane->sleep) || !qda_is_there(lane->wake)) {
         qda_lease_give_up(lease);
         *wish = QDA_WISH_LEASE;
-    } else if (!qda_driver_begin(&lease->session, lane->call, port, own.tid,
-                                 asked->request.handle, asked->request.scalars,
-                                 asked->request.arguments)) {
+        give_back(lease, lane);
+        return QDA_DECLINED;
+    }
+    lane->call->number = atomic_load(&lane->waiter.mine->bell);
+    if (!qda_driver_begin(&lease->session, lane->call, port, own.tid, asked->request.handle,
+                          asked->request.scalars, asked->request.arguments)) {
         qda_choose_look(&lane->waiter, asked->request.handle,
                         atomic_load((_Atomic uint32_t *)&lease->page->poll));
-        lane->call->number = atomic_load(&lane->waiter.mine->bell) + 1;
-        qda_ring(&lane->waiter, lane->call->number);
+        qda_ring(&lane->waiter, ++lane->call->number);
         return 0;
     }
     give_back(lease, lane);
@@ -238,16 +229,15 @@ static long finish(struct qda_leased *lease, struct qda_lent_lane *lane, struct 
 /* Read the structure of a question, which lies in a frame of ours.  Returns 0, or QDA_DECLINED if it
  * cannot be read. */
 static long read_structure(const struct qda_question *question, size_t length,
-                           struct caller *caller, struct asked *asked)
+                           struct qda_client *client, struct asked *asked)
 {
-    struct qda_client *client = &caller->client;
     struct qda_piece piece = { question->argument, (unsigned char *)&asked->request, length };
     int32_t process = qda_lease_process();
 
-    memset(caller, 0, sizeof *caller);
+    memset(client, 0, sizeof *client);
     qda_client_init(client, process, USER_SPACE, -1);
     client->port.locate = locate;
-    take_at_hand(client, caller, (const char *)(question + 1) - 1);
+    take_at_hand(client, client, (const char *)(question + 1) - 1);
     if (!process || client->port.fetch(&client->port, &piece, 1))
         return QDA_DECLINED;
     asked->address = question->argument;
@@ -271,16 +261,16 @@ static long call_on(struct qda_leased *lease, const struct qda_question *questio
     const char *token = question->token;
     int32_t process = qda_lease_process();
     enum qda_woken woken;
-    struct caller caller;
+    struct qda_client client;
     struct asked asked;
     struct qda_leased *resumed;
 
-    if (read_structure(question, length, &caller, &asked))
+    if (read_structure(question, length, &client, &asked))
         return QDA_DECLINED;
     if (own.interrupted.tid && same(&own.interrupted, &asked.key)
         && !memcmp(own.token, token, sizeof own.token))
         return QDA_DECLINED; /* the server has this call */
-    struct qda_port *port = &caller.client.port;
+    struct qda_port *port = &client.port;
     struct qda_lent_lane *lane = qda_lane_resume(token, &asked.key, &resumed);
     if (lane) {
         woken = await_again(lane);
@@ -307,10 +297,10 @@ static long call_on(struct qda_leased *lease, const struct qda_question *questio
 /* Remember a call that a signal has interrupted while the server had it, until it is over. */
 static void note(const struct qda_question *question, long result)
 {
-    struct caller caller;
+    struct qda_client client;
     struct asked asked;
     if ((result != -EINTR && !own.interrupted.tid)
-        || read_structure(question, sizeof asked.request, &caller, &asked))
+        || read_structure(question, sizeof asked.request, &client, &asked))
         return;
     if (result == -EINTR) {
         own.interrupted = asked.key;

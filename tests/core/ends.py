@@ -86,6 +86,7 @@ def connect(
     space: Any = None,
     over: Callable[[int, int], None] = lambda tid, result: None,
     ended: Callable[[], None] = lambda: None,
+    polled: bool = False,
 ) -> Iterator[Ends]:
     """A lane between a pool of core `driver` and a server of core `dsp`, which runs `method`.
 
@@ -100,7 +101,7 @@ def connect(
     space = space or dsp.Space()
     space.add(DEVICE, POOL_SIZE, address, memory)
     words = lane_address(address, 1)
-    server = dsp.Server(space, words, asked[0], told[1], CLIENT, True, patience)
+    server = dsp.Server(space, words, asked[0], told[1], CLIENT, True, patience, polled)
     pool = driver.Pool(address, DEVICE, CLIENT, 0)
     pool.open(1, wakes, asked[1], patience)
     thread = threading.Thread(target=server.serve, args=(method, over, ended), daemon=True)

@@ -14,6 +14,7 @@ from qda.core import LANES, POOL_SIZE, Side, Woken, lane_address
 from qda.core.side import Waiter, Words, memory_at
 from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT
 from qda.fastrpc.message import InvokeMessage
+from qda.fastrpc.payload import metadata_size
 from qda.fastrpc.scalars import Scalars
 from qda.linux import address_of
 from tests.core.ends import CLIENT, CORES, DEVICE, PAIRS, compiled, connect, needs_compiled
@@ -36,6 +37,22 @@ def test_a_call_is_answered_with_the_methods_result(driver: Any, dsp: Any) -> No
         for handle in range(2, 300):
             assert ends.call(handle) == -handle
     assert seen == [(handle, 0, os.getpid(), []) for handle in range(2, 300)]
+
+
+@pytest.mark.parametrize("polled", [False, True])
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_the_word_behind_the_metadata_says_that_the_call_is_answered(
+    driver: Any, dsp: Any, polled: bool
+) -> None:
+    """versions.md 6: where messages have a poll word, and nothing is written where they do not."""
+    told = (0xDECAF if polled else 0).to_bytes(4, "little")
+    with connect(driver, dsp, lambda *_: 0, polled=polled) as ends:
+        for count in (0, 1, 3):
+            place = 65536 + metadata_size(count)
+            ends.memory[place : place + 4] = bytes(4)
+            assert ends.call(5, Scalars(2, in_buffers=count).word) == 0
+            assert ends.memory[place : place + 4] == told
+        assert ends.call(5, 0, size=metadata_size(0)) == 0  # there is no room for one
 
 
 @pytest.mark.parametrize(("driver", "dsp"), PAIRS)

@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import qda
-from qda.core import BLOCK, IS_COMPILED
+from qda.core import BLOCK, IS_COMPILED, Side, lane_address
 from qda.driver import session as driver_session
 from qda.driver.call import Key
 from qda.driver.calls import Keeper
+from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.message import InvokeMessage, Response
 from qda.fastrpc.payload import metadata_size
 from qda.fastrpc.scalars import Scalars
 from qda.limits import KEPT_MESSAGE
@@ -53,7 +55,7 @@ class Join(qda.Skeleton):
 class Bench:
     """A session with memory whose addresses stay, and one way to make a raw call."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: str = "rfc") -> None:
         self.machine = new_machine()
         pools: list[PoolMemory] = []
         connect = Channel.connect
@@ -64,12 +66,13 @@ class Bench:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Channel, "connect", note)
-            self.file = open_file(self.machine)
+            self.file = open_file(self.machine, dialect)
         self.first_lane = pools[-1].address + BLOCK
         self.session = qda.Session(self.file)
         self.module = self.session.load(Fill)
         self.memory = bytearray(ROOM)
         self.buffer = self.session.alloc(BIG)
+        self.name = self.file.name_of(self.buffer)
 
     def close(self) -> None:
         self.session.close()
@@ -93,6 +96,14 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
     made = Bench()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module", params=["handle", "legacy-7.3"])
+def other_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Elements without numbers below 0; messages with poll words, context words with sequences."""
+    made = Bench(request.param)
     yield made
     made.close()
 
@@ -129,10 +140,10 @@ def elements_of(
     memory, buffer = address_of(bench.memory), bench.buffer.address
     for index, (kind, place, length, fd) in enumerate(arguments):
         if index >= scalars.buffers:
-            name = bench.buffer.handle if kind == "buffer" else fd
+            name = bench.name if kind == "buffer" else fd
             packed.append(InvokeElement.codec.pack(place, length, name, 0))
         elif kind == "buffer":
-            packed.append(InvokeElement.codec.pack(buffer + place, length, bench.buffer.handle, 0))
+            packed.append(InvokeElement.codec.pack(buffer + place, length, bench.name, 0))
         elif kind == "odd":
             packed.append(InvokeElement.codec.pack(place << 30, length, fd, 0))
         else:
@@ -152,6 +163,22 @@ def test_both_ways_do_the_same(
     bench: Bench, call: tuple[Scalars, list[tuple[str, int, int, int]]]
 ) -> None:
     """Overlaps, handles, faults and lengths: what the core makes of them the driver does, too."""
+    compare(bench, call)
+
+
+@needs_compiled
+@given(calls())
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_both_ways_do_the_same_in_other_forms(
+    other_bench: Bench, call: tuple[Scalars, list[tuple[str, int, int, int]]]
+) -> None:
+    """Where drivers write calls otherwise: handles alone (versions.md 3), sequence numbers (6)."""
+    compare(other_bench, call)
+
+
+def compare(bench: Bench, call: tuple[Scalars, list[tuple[str, int, int, int]]]) -> None:
     scalars, arguments = call
     elements = elements_of(bench, scalars, arguments)
     bench.call(scalars.word, elements, scalars.length)  # now the core knows the buffer by name
@@ -164,6 +191,31 @@ def test_both_ways_do_the_same(
         assert in_core[2:] == the_long_way[2:]
     else:
         assert in_core == the_long_way
+
+
+def test_context_words_have_sequence_numbers_since_7_3(other_bench: Bench) -> None:
+    """versions.md 6: number in bits 15..8, sequence above, the kind of domain below; in calls of
+    the core, of the driver, and in answers alike."""
+    words = []
+    numbered = other_bench.file.dialect.numbers_calls
+    for in_core in (True, True, False, True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not in_core:
+                patch.setattr(driver_session.Session, "invoke", lambda *_: None)
+            assert other_bench.call(2 << 24, b"", 0)[0] == 0
+        lane = lane_address(other_bench.first_lane - BLOCK, 1)
+        sides = [
+            ctypes.string_at(lane + place * Side.byte_size, Side.byte_size) for place in (0, 1)
+        ]
+        message, answer = (Side.unpack(side).record for side in sides)
+        words.append(InvokeMessage.unpack(message).context)
+        assert Response.unpack(answer).context == words[-1]
+    if not numbered:
+        assert words == [1 << 4] * 5
+        return
+    assert [word & 0xFFFF for word in words] == [1 << 8 | ProtectionDomain.USER] * 5
+    sequences = [word >> 16 for word in words]
+    assert sequences == list(range(sequences[0], sequences[0] + 5))
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="the twin declines all calls")

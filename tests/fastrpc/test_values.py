@@ -47,6 +47,20 @@ def test_a_context_id_comes_back_whole(number: int, domain: ProtectionDomain) ->
     assert ContextId.decode(context.word) == context
 
 
+@given(
+    st.sampled_from(CONTEXT_NUMBERS),
+    st.sampled_from(ProtectionDomain),
+    st.integers(0, (1 << 48) - 1),
+)
+def test_a_context_id_may_have_a_sequence_number(
+    number: int, domain: ProtectionDomain, sequence: int
+) -> None:
+    """Since 7.3: it stands in bits 63..16, the call's number below, then the kind (versions 6)."""
+    word = ContextId(number, domain, sequence).word
+    assert (word >> 16, word >> 8 & 0xFF, word & 0xFF) == (sequence, number, domain)
+    assert ContextId(number, domain, sequence + (1 << 48)).word == word
+
+
 @given(st.integers().filter(lambda number: number not in CONTEXT_NUMBERS))
 def test_a_context_number_that_could_not_come_back_is_not_encoded(number: int) -> None:
     """The range follows from the field (R8)."""

@@ -20,7 +20,7 @@ from qda.core.side import Waiter, Words, memory_at, word_clear, word_set
 from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.message import InvokeMessage, Response
-from qda.fastrpc.payload import WireArgument, decode, metadata_size
+from qda.fastrpc.payload import POLL_WORD, POLLED, WireArgument, decode, metadata_size
 from qda.fastrpc.scalars import Scalars
 
 __all__ = ["Emitter", "Pool", "Port", "Server", "Space", "word_clear", "word_set"]
@@ -29,13 +29,31 @@ _message, _response = InvokeMessage.codec, Response.codec
 
 
 class Emitter:
-    """Writes the structures of a session's calls.  The twin leaves that to the client."""
+    """Writes the structures of a session's calls.  The twin leaves that to the client.
+
+    Arguments that lie in no buffer are packed into slots of `slot` bytes; 0: the driver copies
+    them.
+    """
+
+    def __init__(self, slot: int) -> None:
+        self._slots: list[tuple[int, int]] = []
 
     def add(self, start: int, end: int, name: int) -> None:
         """A buffer lies at [start, end); name 0 if it has to be asked for."""
 
     def remove(self, start: int, name: int) -> None:
         """It does no more."""
+
+    def lend(self, address: int, name: int) -> None:
+        """A slot there, of the buffer of that name, may be used from now on."""
+        self._slots.append((address, name))
+
+    def take(self) -> tuple[int, int] | None:
+        """Address and name of a slot, which nobody else uses then; None if none is free."""
+        return self._slots.pop() if self._slots else None
+
+    def finish(self, kept: object, copies: bool) -> None:
+        """A call is over; `kept` keeps its memory, `copies` says whether to copy outputs."""
 
     def request(
         self, handle: int, method: int, ins: Sequence[object], outs: Sequence[object]
@@ -247,7 +265,7 @@ class Server:
     """Serves the lane whose words lie at `address`.
 
     `client_id` is bound to the lane: what a message says of it must be the same.  `driver` says
-    that handle 1 may come on it.
+    that handle 1 may come on it, `polled` that messages have a poll word.
     """
 
     def __init__(
@@ -259,11 +277,13 @@ class Server:
         client_id: int,
         driver: bool,
         patience: int,
+        polled: bool,
     ) -> None:
         self._space = space
         words = Words(address + Side.byte_size), Words(address)
         self._waiter = Waiter(*words, sleep, wake)
         self._client_id, self._driver = client_id, driver
+        self._polled, self._poll_word = polled, memoryview(b"")
         self._number, self._context = 0, 0
         self._answered = True
         self._running, self._watched = False, False
@@ -293,6 +313,7 @@ class Server:
             if result or self._noted:
                 over(message.tid, result)
             self.answer(result)
+            self._poll_word = memoryview(b"")
             del arguments, pinned  # the call is over: what was withdrawn meanwhile may go
             self._running = False
             if self._watched:
@@ -302,6 +323,8 @@ class Server:
         """Answer the call under way; nothing if it is answered."""
         if not self._answered:
             self._answered = True
+            if self._poll_word:
+                self._poll_word[:] = POLLED.to_bytes(POLL_WORD, "little")
             self._waiter.mine.record[: _response.size] = _response.pack(self._context, result)
             self._waiter.ring(self._number)
 
@@ -330,9 +353,14 @@ class Server:
             raise _Refused(NO_SUCH_CLIENT)
         scalars = Scalars.decode(message.scalars)
         count = scalars.length
+        needed = metadata_size(count)
+        if self._polled and message.size >= needed + POLL_WORD:
+            reached = self._space.reach(message.address + needed, POLL_WORD)
+            if reached is not None:
+                self._poll_word = reached[0]
+                pinned.append(reached[1])
         if not count:
             return []
-        needed = metadata_size(count)
         if message.size < needed:
             raise _Refused(BAD_PARAMETER)
         metadata = bytes(self._reach(message.address, needed, pinned))

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from qda import limits
 from qda.driver.banks import Attachment
+from qda.driver.device import Lacking
 from qda.driver.file import OpenFile
 from qda.driver.mapping import Mapping
 from qda.driver.memory import KERNEL, Client
@@ -24,7 +25,7 @@ from qda.fastrpc import control
 from qda.fastrpc.control import ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.mapping import MADE_BY_DSP, MapKind
-from qda.fastrpc.message import ContextId, InvokeMessage
+from qda.fastrpc.message import CallForm, InvokeMessage
 from qda.fastrpc.payload import Argument, Backing, PhysicalPage
 from qda.interrupts import deadline
 from qda.memory import PAGE
@@ -79,8 +80,9 @@ def execute(
                 lambda size: session.message(pending, size),
                 lambda argument, is_buffer: argument,
                 contents,
+                polled=CallForm.NUMBERED in session.form,
             )
-            pending.context = ContextId(pending.number, call.domain or session.tag).word
+            pending.context = session.context_of(pending, call.domain)
             record = InvokeMessage(
                 client_id=0,
                 tid=caller.tid,
@@ -153,7 +155,7 @@ def start(file: OpenFile, kind: ProtectionDomain, undo: ExitStack) -> Session:
 
 
 def _init_memory(file: OpenFile, size: int, uses: Uses) -> Attachment:
-    bank = file.take_bank(errno.ENOMEM)
+    bank = file.take_bank(file.semantics.without_bank)
     with Uses() as made:
         return bank.attach(BufferObject.create(size, made), uses)
 
@@ -205,9 +207,9 @@ def map_memory(file: OpenFile, client: Client, request: MemMap) -> int:
             call = control.map_legacy(file.client_id, request.flags, request.vaddrin, page)
         else:
             call = control.mem_map(
-                file.client_id, request.fd, request.offset, request.flags, request.vaddrin, page
+                file.client_id, request.told, request.offset, request.flags, request.vaddrin, page
             )
-        mapping = Mapping(request.request, request.fd, 0, request.size, uses)
+        mapping = Mapping(request.request, request.fd, request.told, 0, request.size, uses)
         return add_mapping(file, session, client, call, mapping, request)
 
 
@@ -255,7 +257,7 @@ def unmap_memory(file: OpenFile, client: Client, request: MemUnmap) -> int:
         mapping = file.mappings.take(
             lambda it: (it.request, it.fd) == (request.request, fd) and address in (0, it.address)
         )
-        call = control.mem_unmap(file.client_id, fd, address, size)
+        call = control.mem_unmap(file.client_id, mapping.told, address, size)
     return remove_mapping(file, session, client, call, mapping)
 
 
@@ -275,7 +277,7 @@ def remove_mapping(
 
 def _session(file: OpenFile) -> Session:
     if file.session is None:
-        raise OSError(errno.ENODEV, "the file has no session: INIT_ATTACH or CREATE comes first")
+        raise Lacking(errno.ENODEV, "the file has no session: INIT_ATTACH or CREATE comes first")
     return file.session
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import struct
 from collections.abc import Sequence
 
 from qda import limits
@@ -15,17 +16,16 @@ from qda.driver.places import locate, select
 from qda.driver.session import Session
 from qda.errors import NO_SUCH_CLIENT, as_signed
 from qda.fastrpc.handles import Fixed
-from qda.fastrpc.message import ContextId, InvokeMessage
+from qda.fastrpc.message import CallForm, InvokeMessage
 from qda.fastrpc.overlap import overlaps
 from qda.fastrpc.payload import Argument
 from qda.fastrpc.scalars import Scalars
 from qda.memory import ClientAddress
-from qda.uapi.accel import Invoke, InvokeElement
+from qda.uapi.accel import Invoke
 
 __all__ = ["invoke", "without_session"]
 
 _WORD = (1 << 64) - 1
-_element = InvokeElement.codec
 
 
 def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
@@ -42,7 +42,7 @@ def invoke(file: OpenFile, client: Client, request: Invoke) -> int:
     if request.handle == Fixed.INIT:
         raise PermissionError(errno.EPERM, "handle 1 belongs to the driver")
     scalars = Scalars.decode(request.scalars)
-    arguments = _read_arguments(client, request.arguments, scalars.length)
+    arguments = _read_arguments(client, request.arguments, scalars.length, file.element)
     _refuse_bad_arguments(arguments, scalars, client.limit)
     if session is None:
         return without_session(file)
@@ -81,7 +81,8 @@ def _send(
         file.name(argument.fd, attachment, session)
         return locate(argument, attachment, client) if is_buffer else select(argument, attachment)
 
-    layout, message = pack(scalars, arguments, client, allocate, resolve)
+    polled = CallForm.NUMBERED in session.form
+    layout, message = pack(scalars, arguments, client, allocate, resolve, polled=polled)
     outputs = layout.copies_out(arguments)
 
     def finish(result: int) -> int:
@@ -90,7 +91,7 @@ def _send(
         return result
 
     call.finish = finish
-    call.context = ContextId(call.number, session.tag).word
+    call.context = session.context_of(call)
     session.send(
         call,
         InvokeMessage.codec.pack(
@@ -105,13 +106,15 @@ def _send(
     )
 
 
-def _read_arguments(client: Client, address: int, count: int) -> list[Argument]:
+def _read_arguments(
+    client: Client, address: int, count: int, element: struct.Struct
+) -> list[Argument]:
     if not count:
         return []
-    raw = client.read(ClientAddress(address), count * _element.size)
+    raw = client.read(ClientAddress(address), count * element.size)
     if raw is None:
         raise OSError(errno.EFAULT, "the argument array cannot be read")
-    return [Argument(at, size, fd, None, attr) for at, size, fd, attr in _element.iter_unpack(raw)]
+    return [Argument(at, size, fd, None, attr) for at, size, fd, attr in element.iter_unpack(raw)]
 
 
 def _refuse_bad_arguments(arguments: Sequence[Argument], scalars: Scalars, limit: int) -> None:

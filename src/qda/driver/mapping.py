@@ -27,12 +27,14 @@ __all__ = ["MAPPING", "Change", "Mapping", "Mappings", "Reach"]
 class Mapping:
     """A mapping on the DSP that MAP has made; it keeps its buffer in place (H23).
 
-    `request` is the kind of MAP request, `fd` and `size` what the caller gave, `address` what the
-    DSP has returned.  `uses` holds the buffer, nothing for memory that the DSP has asked for.
+    `request` is the kind of MAP request, `fd` and `size` what the caller gave, `told` what the DSP
+    was told of `fd`, `address` what it has returned.  `uses` holds the buffer, nothing for memory
+    that the DSP has asked for.
     """
 
     request: int
     fd: int
+    told: int
     address: int
     size: int
     uses: Uses

@@ -31,17 +31,19 @@ def pack(
     resolve: Resolve,
     contents: Contents | None = None,
     host_address: int | None = None,
+    polled: bool = False,
 ) -> tuple[Layout, MessageMemory]:
     """Fill a message buffer for a call.
 
-    `allocate` gives a zeroed message buffer of some size, or raises OSError.  `resolve` looks up
-    an argument's descriptor and gives it its backing; the flag says that it is a buffer (not a
-    handle argument).  `arguments` is updated with the backings.  `host_address` is what the DSP is
-    told of the buffer's place on the host; by default its device address, which tells nothing.
+    `allocate` gives a zeroed message buffer of some size, or raises OSError.  `resolve` looks up an
+    argument's descriptor and gives it its backing; the flag says that it is a buffer (not a handle
+    argument).  `arguments` is updated with the backings.  `host_address` is what the DSP is told of
+    the buffer's place on the host; by default its device address, which tells nothing.  With
+    `polled` the message has a poll word.
 
     OSError: EFAULT for input bytes that are not there, and whatever the callbacks raise.
     """
-    layout = lay_out(scalars, arguments)
+    layout = lay_out(scalars, arguments, polled)
     message = allocate(layout.allocation)
     if not arguments:
         return layout, message  # the metadata is zeros, and so is the message
@@ -59,7 +61,7 @@ def pack(
     if host_address is None:
         host_address = message.device_address
     metadata = header(layout, arguments, host_address, message.device_address)
-    message.view[: layout.metadata] = metadata
+    message.view[: len(metadata)] = metadata
     return layout, message
 
 

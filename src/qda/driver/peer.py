@@ -42,8 +42,8 @@ class Died(Exception):
 class Peer:
     """The protection domain of one client id, behind a link with lanes in `memory`.
 
-    `tag` is the kind of protection domain that context words name.  `dead` is True once no call
-    will be answered any more.  OSError ENODEV if there is no DSP.
+    `tag` is the kind of protection domain that context words name, with the form of calls.  `dead`
+    is True once no call will be answered any more.  OSError ENODEV if there is no DSP.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Peer:
         channel: Channel,
         client_id: int,
         kind: ProtectionDomain,
-        tag: ProtectionDomain,
+        tag: int,
         memory: PoolMemory,
     ) -> None:
         self.client_id = client_id

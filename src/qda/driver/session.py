@@ -20,7 +20,7 @@ from qda.driver.sharing import Uses
 from qda.driver.watching import Crossing, watching
 from qda.errors import PROCESS_DIED
 from qda.fastrpc.domains import ProtectionDomain
-from qda.fastrpc.message import InvokeMessage
+from qda.fastrpc.message import CallForm, ContextId, InvokeMessage
 from qda.interrupts import Deadline, Section, deadline
 from qda.rpmsg import Channel, PeerGone, PoolMemory
 
@@ -48,7 +48,8 @@ class Session:
     """Calls between one client id and one protection domain.
 
     `bank` is where message memory gets its addresses.  `tag` is the kind of protection domain that
-    the context ids of its calls name (spec 2.8).  OSError ENODEV without a DSP, ENOMEM.
+    the context ids of its calls name (spec 2.8), with the form of the calls above it.  OSError
+    ENODEV without a DSP, ENOMEM.
     `leases` has the lanes that programs call on by themselves.
     """
 
@@ -61,12 +62,12 @@ class Session:
         client_id: int,
         kind: ProtectionDomain,
         bank: ContextBank,
-        tag: ProtectionDomain = ProtectionDomain.ROOT,
+        tag: int = ProtectionDomain.ROOT,
     ) -> None:
         self.client_id = client_id
         self.device = channel.name
         self.kind = kind
-        self.tag = tag
+        self._tag, self.form = ProtectionDomain(tag & 0xFF), CallForm(tag & ~0xFF)
         with ExitStack() as undo:
             block = Block(POOL_SIZE, bank)
             undo.callback(block.close)
@@ -143,6 +144,13 @@ class Session:
     def message(self, call: Call, size: int) -> Memory:
         """Zeroed message memory for the call, at least `size` bytes.  OSError ENOMEM, ENODEV."""
         return self._lanes.message(call, size)
+
+    def context_of(self, call: Call, domain: ProtectionDomain | None = None) -> int:
+        """The context word of a call that has a lane; `domain` is the kind that it names, if that
+        is not the session's."""
+        assert call.lane is not None
+        sequence = call.lane.sent + 1 if CallForm.NUMBERED in self.form else None
+        return ContextId(call.number, domain or self._tag, sequence).word
 
     def send(self, call: Call, message: bytes) -> None:
         """Send the message of a call.  A failure shows in `wait`, like one a moment later."""

@@ -24,6 +24,7 @@ from qda.dsp.unread_log import CallLog
 from qda.dsp.window import Pages
 from qda.errors import BAD_STATE, as_signed
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.message import CallForm
 from qda.linux import address_of
 from qda.memory import Piece
 from qda.rpmsg import Bells, Endpoint, Frame, Operation, PeerGone, serve_frame, unpack_pieces
@@ -88,7 +89,9 @@ class Serving:
             self._process.log.error("a session could not begin: %s", error)
             return None
         self._controls.add(control)
-        return self._process.open(frame.client_id, control), words
+        session = self._process.open(frame.client_id, control)
+        session.polled = CallForm.NUMBERED in CallForm(frame.form)
+        return session, words
 
     def disown(self) -> None:
         """In a child that a skeleton has forked: close what leads to the driver."""
@@ -166,6 +169,7 @@ class Serving:
             session.client_id,
             True,
             patience,
+            session.polled,
         )
         log = CallLog(server.note)
         served = process.running.served = Served(session, server, log)

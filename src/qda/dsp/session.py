@@ -101,7 +101,9 @@ class ClientFault(StatusError):
 
 
 class Session:
-    """A client's session.  Thread-safe."""
+    """A client's session.  Thread-safe.  `polled` says that its messages have poll words."""
+
+    polled = False
 
     def __init__(self, client_id: int, control: Endpoint, kept: KeptLog | None = None) -> None:
         self.client_id, self.control = client_id, control

@@ -5,6 +5,7 @@ Source: spec/fastrpc.md 2.6 to 2.8; hazards.md H15, H17.
 
 from __future__ import annotations
 
+import enum
 from typing import NamedTuple
 
 from qda import limits
@@ -14,6 +15,7 @@ from qda.layout import Record, s32, u32, u64
 __all__ = [
     "CONTEXT_NUMBERS",
     "RESPONSE_MINIMUM",
+    "CallForm",
     "ContextId",
     "InvokeMessage",
     "Response",
@@ -46,19 +48,36 @@ CONTEXT_NUMBERS = range(1, limits.CALLS + 1)
 """Numbers that come back whole in the 8-bit field of a response's context (R8, H15)."""
 
 
+class CallForm(enum.IntFlag):
+    """How the calls of a session are written, where drivers differ: bits of a tag, which has the
+    kind of protection domain below them."""
+
+    HANDLES = 0x100
+    """Elements name objects by handles alone: none is below 0."""
+    NUMBERED = 0x200
+    """Context words have a sequence number, and messages a poll word (spec/versions.md 6)."""
+
+
 class ContextId(NamedTuple):
     """The context id of a message: bits 11..4 number the pending call, bits 3..0 say which kind
-    of protection domain the message is for (spec/fastrpc.md 2.8)."""
+    of protection domain the message is for (spec/fastrpc.md 2.8).
+
+    With a `sequence` number it is that of drivers since 7.3: that number in bits 63..16, the call's
+    in bits 15..8, the kind below (spec/versions.md 6).
+    """
 
     number: int
     domain: ProtectionDomain = ProtectionDomain.ROOT
+    sequence: int | None = None
 
     @property
     def word(self) -> int:
         """The id as it crosses the wire.  ValueError for an index that could not come back."""
         if self.number not in CONTEXT_NUMBERS:
             raise ValueError(f"context index {self.number} does not fit the field that comes back")
-        return self.number << 4 | self.domain
+        if self.sequence is None:
+            return self.number << 4 | self.domain
+        return (self.sequence << 16 | self.number << 8 | self.domain) & (1 << 64) - 1
 
     @classmethod
     def decode(cls, word: int) -> ContextId | None:

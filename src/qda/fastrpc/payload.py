@@ -32,6 +32,8 @@ from qda.memory import PAGE, align
 
 __all__ = [
     "NOVA",
+    "POLLED",
+    "POLL_WORD",
     "Argument",
     "Backing",
     "Copy",
@@ -174,6 +176,14 @@ class Layout:
         ]
 
 
+POLLED = 0xDECAF
+"""What the poll word says once the call has been answered."""
+
+POLL_WORD = 4
+"""Bytes of the word behind the metadata that says to a caller which looks for it that its answer
+has come, where drivers have one (spec/versions.md 6)."""
+
+
 def metadata_size(count: int) -> int:
     """Bytes of metadata for `count` arguments."""
     per_argument = RemoteBuffer.byte_size + InvokeBuffer.byte_size + PhysicalPage.byte_size
@@ -183,11 +193,13 @@ def metadata_size(count: int) -> int:
 _EMPTY = metadata_size(0)
 
 
-def lay_out(scalars: Scalars, arguments: Sequence[Argument]) -> Layout:
-    """Place the arguments of a call.  Lengths and addresses are taken as they are."""
+def lay_out(scalars: Scalars, arguments: Sequence[Argument], polled: bool = False) -> Layout:
+    """Place the arguments of a call.  Lengths and addresses are taken as they are.  With `polled`
+    the metadata ends with a poll word."""
+    more = POLL_WORD if polled else 0
     if not arguments:
-        return Layout(scalars, _EMPTY, align(_EMPTY, ALIGNMENT), [], [])
-    metadata = metadata_size(len(arguments))
+        return Layout(scalars, _EMPTY + more, align(_EMPTY + more, ALIGNMENT), [], [])
+    metadata = metadata_size(len(arguments)) + more
     buffers = arguments[: scalars.buffers]
     placed = overlaps([(argument.address, argument.length) for argument in buffers])
     positions = [-1] * len(buffers)

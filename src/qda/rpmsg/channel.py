@@ -221,13 +221,13 @@ class Channel:
     def connect(self, client_id: int, kind: int, tag: int, memory: PoolMemory) -> Link:
         """Open a session in a protection domain of that kind, whose lanes lie in `memory`.
 
-        `tag` stands in the context words of its calls.  PeerGone if the DSP is gone, OSError if it
-        refuses.
+        `tag` says what stands in the context words of its calls, and how these are written.
+        PeerGone if the DSP is gone, OSError if it refuses.
         """
         near, far = Endpoint.pair()
         end, mourner = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            frame = Frame(Operation.OPEN, client_id, 0, kind)
+            frame = Frame(Operation.OPEN, client_id, tag & ~0xFF, kind)
             self._control.request(frame, [far.fileno(), memory.descriptor, mourner])
         except BaseException as error:
             near.close()

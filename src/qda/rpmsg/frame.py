@@ -1,6 +1,7 @@
 """Frames: what the two ends of the transport tell each other about the transport itself.
 
-    to the processor   OPEN client, kind, [endpoint, pool, mourner]  a session begins
+    to the processor   OPEN client, form, kind, [endpoint, pool, mourner]
+                                                                     a session begins
                        CLOSE client                                  destroy its process
     to a session       LANES first, patience, [sleep, wake, ...]     more lanes to serve
                        ANNOUNCE address, size, [memory, pieces]      may appear in messages
@@ -82,6 +83,11 @@ class Frame(NamedTuple):
     def kind(self) -> int:
         """OPEN: the kind of protection domain that is asked for."""
         return self.size
+
+    @property
+    def form(self) -> int:
+        """OPEN: how its calls are written, bits of `qda.fastrpc.message.CallForm`."""
+        return self.address
 
     @property
     def patience(self) -> int:
