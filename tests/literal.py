@@ -110,7 +110,7 @@ class LiteralDriver:
         self.channel = FakeChannel(dsp)
         boot = Limits(tuple(range(1, 1 + banks)), message)
         self.device = Device("cdsp", boot, lambda: cast(Channel, self.channel))
-        self.file = self.device.open(lambda _: OpenFile(self.device, number, descriptors=False))
+        self.file = self.device.open(lambda _: OpenFile(self.device, number, RFC))
         self.front = AccelFront(self.file, RFC)
         for handle, size in handles.items():
             with Uses() as uses:

@@ -370,6 +370,7 @@ def test_serve_prints_variables_for_shells(programs: Programs, tmp_path: Path) -
 CONFORMANCE = {
     "rfc": "/dev/accel/accel1",
     "v1": "/dev/accel/accel1",
+    "handle": "/dev/accel/accel1",
     "legacy": "/dev/fastrpc-cdsp-secure",
     "legacy-7.3": "/dev/fastrpc-cdsp-secure",
 }

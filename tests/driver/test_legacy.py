@@ -19,6 +19,7 @@ from qda.driver.lanes import Memory
 from qda.errors import BAD_HANDLE, as_signed
 from qda.fastrpc.control import MemUnmapRequest, Method
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.handles import Fixed
 from qda.fastrpc.message import ContextId, InvokeMessage
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Record
@@ -106,6 +107,34 @@ def test_every_message_names_the_kind_of_the_files_process(
     assert len(sent) == 4  # RELEASE is the last
     contexts = [ContextId.decode(message.context) for message in sent]
     assert {context.domain for context in contexts if context} == {kind}
+
+
+@pytest.mark.parametrize(("dialect", "times"), [("legacy", 3), ("legacy-7.3", 1)])
+def test_capabilities_are_asked_for_once_since_7_3(
+    client: LocalClient, monkeypatch: pytest.MonkeyPatch, dialect: str, times: int
+) -> None:
+    """versions.md 6: by any file, until the DSP starts again."""
+    asked: list[int] = []
+    real = driver_session.Session.send
+
+    def send(self: driver_session.Session, call: Call, message: bytes) -> None:
+        asked.append(InvokeMessage.unpack(message).handle)
+        real(self, call, message)
+
+    machine = new_machine()
+    try:
+        monkeypatch.setattr(driver_session.Session, "send", send)
+        for start in range(1, 3):
+            for attribute in (6, 3, 6):
+                front = machine.open_node(NODE, dialect)
+                request = Capability(domain=3, attribute_id=attribute)
+                assert run(front, client, "GET_DSP_INFO", request) == 0
+                assert request.capability == {6: 0x73, 3: 1}[attribute]
+                front.close(client)
+            assert asked.count(Fixed.UTILITIES) == times * start
+            machine.devices["cdsp"].stop()
+    finally:
+        machine.close()
 
 
 @pytest.mark.parametrize(

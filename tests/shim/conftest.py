@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from qda.uapi import ACCEL_DIALECTS
 from tests.shim.system import Programs, System, serving
 
 
@@ -27,7 +28,7 @@ class Systems:
 
     def of(self, dialect: str) -> System:
         """The older driver's nodes are in each of them."""
-        accel = dialect if dialect == "v1" else "rfc"
+        accel = dialect if dialect in ACCEL_DIALECTS else "rfc"
         if accel not in self._started:
             folder = self._factory.mktemp(accel)
             self._started[accel] = self._stack.enter_context(

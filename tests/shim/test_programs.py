@@ -41,6 +41,16 @@ def test_program_works_on_each_interface_and_libc(
     system.settle()
 
 
+@pytest.mark.parametrize("program", ["calculator", "scratch"])
+def test_program_works_where_buffers_are_handles(
+    systems: Systems, programs: Programs, program: str
+) -> None:
+    """R5: handles alone; and the requests of today's C library, in its order."""
+    system = systems.of("handle")
+    system.run(programs.build(program, "handle"))
+    system.settle()
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_handlers_with_sa_restart_are_not_noticed(
     systems: Systems, programs: Programs, dialect: str

@@ -2,72 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 
 import pytest
 
 from qda import uapi
-from qda.layout import ANY, INOUT, Record, differs, s32, u32
-from qda.uapi import Access, BuffersBy, Command, accel, drm
+from qda.layout import INOUT, Record, u32
+from qda.uapi import Access, Command, accel, drm
 from qda.uapi.header import header
 from qda.uapi.interface import altered, instead
 from qda.uapi.reference import reference
 
-# The posting of August 2026, in extracts: the codes are those that its C library sends.
-
-
-class QueryTyped(accel.Query, layout=("query_type", "pad", "dsp_name")):
-    """The question says what is asked for."""
-
-    query_type: int = u32("What is asked for")
-    pad: int = u32("Reserved; write 0")
-
-
-class MapByHandle(
-    accel.MemMapV1,
-    without=("reserved",),
-    layout=(
-        "request",
-        "flags",
-        "fd",
-        "attrs",
-        "offset",
-        "dsp_handle",
-        "vaddrin",
-        "size",
-        "vaddrout",
-    ),
-):
-    """Map by GEM handle; the DSP is told another name."""
-
-    fd: int = differs(scalar=u32, spelling="handle", unit="GEM handle", legal=ANY, breach=0)
-    dsp_handle: int = s32("By which code on the DSP finds the mapping")
-
-
-class UnmapByHandle(
-    accel.MemUnmapV1,
-    layout=("request", "fd", "dsp_handle", "pad", "vaddr", "vaddrout", "size"),
-):
-    """Unmap by GEM handle."""
-
-    fd: int = differs(scalar=u32, spelling="handle", unit="GEM handle")
-    dsp_handle: int = s32("By which code on the DSP finds the mapping")
-    pad: int = u32("Reserved; write 0")
-
-
-HANDLE = replace(
-    uapi.V1,
-    name="handle",
-    title="Buffers by handle",
-    commands=altered(
-        uapi.V1.commands,
-        replace(accel.QUERY, access=Access.BOTH, record=QueryTyped),
-        replace(uapi.V1.command("MAP"), record=MapByHandle),
-        replace(uapi.V1.command("MUNMAP"), record=UnmapByHandle),
-        accel.INIT_ATTACH,
-    ),
-    buffers_by=BuffersBy.GEM_HANDLE,
-)
+# The posting of August 2026: the codes are those that its C library sends.
 
 
 @pytest.mark.parametrize(
@@ -84,8 +31,34 @@ HANDLE = replace(
 )
 def test_a_dialect_is_written_as_what_differs(key: str, code: int) -> None:
     """R4, R5: records grow and lose fields, a command that was gone comes back, the rest stays."""
-    assert HANDLE.command(key).code == code
-    assert HANDLE.find(code) is HANDLE.command(key)
+    assert uapi.HANDLE.command(key).code == code
+    assert uapi.HANDLE.find(code) is uapi.HANDLE.command(key)
+
+
+@pytest.mark.parametrize(
+    ("code", "size"),
+    [(0x80106440, 16), (0x80146440, 16), (0xC0186440, 24), (0xC0286440, 24), (0x40, 24)],
+    ids=hex,
+)
+def test_a_question_that_is_only_answered_has_its_older_form(code: int, size: int) -> None:
+    """versions.md 4: by the direction of its code, in four sizes that programs were seen to use."""
+    found = uapi.HANDLE.find(code)
+    assert found is not None
+    assert (found.key, found.size) == ("QUERY", size)
+    for older in (uapi.RFC, uapi.V1):
+        assert older.find(code) is accel.QUERY
+
+
+def test_a_switch_has_a_name_and_its_settings() -> None:
+    """R20: what differs in meaning alone is set one by one, and nothing else is a setting."""
+    plain = uapi.HANDLE.semantics
+    assert plain.changed({}) is plain
+    assert plain.changed({"attaches": True, "without_bank": errno.EBUSY}) == replace(
+        plain, attaches=True, without_bank=errno.EBUSY
+    )
+    for wrong in ({"attach": True}, {"attaches": 1}, {"removed": errno.EIO}, {"removed": True}):
+        with pytest.raises(ValueError, match="switch"):
+            plain.changed(wrong)
 
 
 def test_a_dialect_leaves_the_others_as_they_are() -> None:
@@ -97,17 +70,17 @@ def test_a_dialect_leaves_the_others_as_they_are() -> None:
 
 def test_what_is_printed_follows_the_dialect() -> None:
     """R4: header and page come from the same declarations."""
-    text = header(HANDLE)
+    text = header(uapi.HANDLE)
     assert "struct drm_qda_mem_map {\n\t__u32 request;\n\t__u32 flags;\n\t__u32 handle;" in text
     assert "#define QDA_DIALECT_HANDLE 1" in text
-    assert "| `dsp_handle` | s32 | 20 |" in reference(HANDLE)
+    assert "| `dsp_handle` | s32 | 20 |" in reference(uapi.HANDLE)
 
 
 def test_one_request_is_put_into_each_dialects_form() -> None:
     """R5: code that knows one set of names speaks all dialects."""
     request = accel.MemMap(request=2, fd=5, size=4096)
     forms = {name: spoken.command("MAP").record for name, spoken in uapi.ACCEL_DIALECTS.items()}
-    for form in (*forms.values(), MapByHandle):
+    for form in forms.values():
         assert form is not None
         assert form.of(request).pack()[:12] == bytes([2, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0])
 

@@ -145,6 +145,9 @@ def test_companions_commands_have_their_codes(key: str, code: int) -> None:
     assert {command.key: command.code for command in known}[key] == code
 
 
+OF_ALL = {"both": list(uapi.ACCEL_DIALECTS), "signed": ["rfc", "v1"]}
+"""The dialects of a rule that is for several; "signed" have fd fields that may be below 0."""
+
 RULES = [
     ("both", "GEM_CREATE", "pad", 1, errno.EINVAL),
     ("both", "GEM_CREATE", "size", 0, errno.EINVAL),
@@ -153,15 +156,23 @@ RULES = [
     ("both", "GEM_CREATE", "size", 2**64 - 1, errno.EINVAL),
     ("rfc", "GEM_MMAP_OFFSET", "pad", 1, 0),
     ("v1", "GEM_MMAP_OFFSET", "pad", 1, errno.EINVAL),
+    ("handle", "GEM_MMAP_OFFSET", "pad", 1, errno.EINVAL),
+    ("handle", "QUERY", "query_type", 0, errno.EINVAL),
+    ("handle", "QUERY", "query_type", 2, errno.EINVAL),
+    ("handle", "QUERY", "pad", 1, errno.EINVAL),
+    ("handle", "CREATE", "filefd", 0xFFFFFFFF, 0),
+    ("handle", "MAP", "fd", 0xFFFFFFFF, 0),
+    ("handle", "MAP", "dsp_handle", -5, 0),
+    ("handle", "MUNMAP", "pad", 1, errno.EINVAL),
     ("both", "CREATE", "filelen", 4 << 20, 0),
     ("both", "CREATE", "filelen", (4 << 20) + 1, errno.EINVAL),
-    ("both", "CREATE", "filefd", -1, 0),
-    ("both", "CREATE", "filefd", -2, errno.EINVAL),
-    ("both", "MAP", "fd", -1, 0),
-    ("both", "MAP", "fd", -2, errno.EINVAL),
+    ("signed", "CREATE", "filefd", -1, 0),
+    ("signed", "CREATE", "filefd", -2, errno.EINVAL),
+    ("signed", "MAP", "fd", -1, 0),
+    ("signed", "MAP", "fd", -2, errno.EINVAL),
     ("both", "MAP", "request", 0, errno.EINVAL),
     ("both", "MAP", "request", 3, errno.EINVAL),
-    ("both", "MAP", "reserved", 1, errno.EINVAL),
+    ("signed", "MAP", "reserved", 1, errno.EINVAL),
     ("both", "MUNMAP", "request", 0, errno.EINVAL),
     ("both", "INVOKE", "handle", 1, errno.EPERM),
     ("both", "INVOKE", "handle", 2, 0),
@@ -193,11 +204,7 @@ def legal_record(record: type[Record]) -> Record:
 
 @pytest.mark.parametrize(
     ("dialect", "key", "field", "value", "number"),
-    [
-        (dialect, *rule[1:])
-        for rule in RULES
-        for dialect in (uapi.ACCEL_DIALECTS if rule[0] == "both" else [rule[0]])
-    ],
+    [(dialect, *rule[1:]) for rule in RULES for dialect in OF_ALL.get(rule[0], [rule[0]])],
 )
 def test_a_record_is_judged_by_its_values(
     dialect: str, key: str, field: str, value: int, number: int
@@ -232,7 +239,7 @@ def test_every_field_says_what_it_is() -> None:
 
 def commands() -> list[tuple[Command[Record], int]]:
     """All commands, each with the errno that says that the DSP is gone (spec 2.9), if it has."""
-    accel = [*uapi.RFC.commands, *uapi.V1.commands, *drm.CORE.commands]
+    accel = [*uapi.RFC.commands, *uapi.V1.commands, *uapi.HANDLE.commands, *drm.CORE.commands]
     older = [command for command in uapi.LEGACY_73.commands if command.key != "FREE_DMA_BUFF"]
     return [
         *((command, errno.ENODEV) for command in accel),
@@ -260,7 +267,9 @@ def test_the_errors_of_hazards_are_documented(dialect: str) -> None:
     """R3, R8, H04 to H13, H22: a caller can read which errno each refusal has."""
     interface = uapi.DIALECTS[dialect]
     older = dialect.startswith("legacy")
-    unknown = {"rfc": errno.ENOENT, "v1": errno.EBADF}.get(dialect, errno.EINVAL)
+    unknown = {"rfc": errno.ENOENT, "handle": errno.ENOENT, "v1": errno.EBADF}.get(
+        dialect, errno.EINVAL
+    )
     gone = errno.EPIPE if older else errno.ENODEV
     numbers = {c.key: {number for number, _ in c.errors} for c in interface.commands}
     expected = {errno.EFAULT, errno.EINTR, errno.EINVAL, errno.ENOMEM, gone, errno.ENOSPC}

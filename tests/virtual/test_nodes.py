@@ -90,7 +90,7 @@ def test_every_node_opens(machine: Machine, client: LocalClient, path: str) -> N
     front.close(client)
 
 
-@pytest.mark.parametrize("dialect", ["rfc", "v1"])
+@pytest.mark.parametrize("dialect", ["rfc", "v1", "handle"])
 def test_dialect_is_that_of_accel_nodes(machine: Machine, dialect: str) -> None:
     """The numbers do not tell these dialects apart, the other nodes have one each."""
     front = machine.open_node("/dev/accel/accel1", dialect)
@@ -111,7 +111,7 @@ def test_other_paths_are_enoent(machine: Machine, path: str) -> None:
 def test_accel_nodes_refuse_other_dialects(machine: Machine) -> None:
     """A mistake of whoever hosts the system."""
     for dialect in ("legacy", "legacy-7.3", "v9"):
-        with pytest.raises(UsageError, match="speaks rfc and v1"):
+        with pytest.raises(UsageError, match="speaks rfc, v1 and handle"):
             machine.open_node("/dev/accel/accel0", dialect)
 
 
@@ -125,7 +125,10 @@ def test_a_node_is_chosen_by_dialect(machine: Machine) -> None:
         node.close()
     accel = "/dev/accel/accel1"
     older = "/dev/fastrpc-cdsp-secure"
-    assert paths == {"rfc": accel, "v1": accel, "legacy": older, "legacy-7.3": older}
+    assert paths == {
+        **dict.fromkeys(("rfc", "v1", "handle"), accel),
+        **dict.fromkeys(("legacy", "legacy-7.3"), older),
+    }
 
 
 def test_plain_node_of_a_dsp_that_is_not_secure_takes_every_process(

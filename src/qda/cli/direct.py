@@ -15,7 +15,7 @@ from qda.cli.served import Served
 __all__ = ["understand"]
 
 _WITH_VALUE = "--profile", "--dialect", "--skeletons", "--trace", "--trace-file"
-_DIALECTS = "rfc", "v1", "legacy", "legacy-7.3"
+_DIALECTS = "rfc", "v1", "handle", "legacy", "legacy-7.3"
 _TRACES = "calls", "json", "wire"
 
 

@@ -19,6 +19,7 @@ class Dialect(enum.StrEnum):
 
     RFC = "rfc"
     V1 = "v1"
+    HANDLE = "handle"
     LEGACY = "legacy"
     LEGACY_73 = "legacy-7.3"
 

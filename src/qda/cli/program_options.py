@@ -33,8 +33,8 @@ class ProgramOptions(Served):
     dialect: Annotated[
         Dialect,
         typer.Option(
-            help="What nodes speak: the accelerator's rfc or v1, or the older driver's legacy or "
-            "legacy-7.3."
+            help="What nodes speak: the accelerator's rfc, v1 or handle, or the older driver's "
+            "legacy or legacy-7.3."
         ),
     ] = Dialect.RFC
     skeletons: Annotated[

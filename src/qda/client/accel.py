@@ -24,7 +24,9 @@ class AccelFile(DeviceFile):
 
     def query(self) -> str:
         """The name of the DSP."""
-        query = self.run(accel.QUERY, "query", accel.Query())
+        typed = self.dialect.command(accel.QUERY.key).record is accel.QueryTyped
+        asked = accel.QueryTyped(query_type=accel.NAME) if typed else accel.Query()
+        query = self.run(accel.QUERY, "query", asked)
         return query.dsp_name.partition(b"\0")[0].decode("ascii", "replace")
 
     def attach(self) -> None:
@@ -39,7 +41,7 @@ class AccelFile(DeviceFile):
             "create a user protection domain",
             accel.InitCreate(
                 filelen=len(image),
-                filefd=-1 if self._by_dma_buf or not image else 0,
+                filefd=-1 if self._by_dma_buf else 0,
                 attrs=attributes,
                 file=address_of(keep),
             ),
@@ -113,16 +115,23 @@ class AccelFile(DeviceFile):
         mapped = self.run(
             accel.MAP,
             f"map {size} bytes from {offset} of {'fd' if self._by_dma_buf else 'handle'} {name}",
-            accel.MemMap(
-                request=kind,
-                flags=flags,
-                fd=name,
-                offset=offset,
-                vaddrin=hint,
-                size=size,
+            self._telling(
+                accel.MemMap(
+                    request=kind, flags=flags, fd=name, offset=offset, vaddrin=hint, size=size
+                )
             ),
         )
         return mapped.vaddrout
+
+    def _telling(self, request: accel.MemMap) -> accel.MemMap:
+        """The request in a dialect in which the DSP may be told another name of the object: it is
+        told the same, by which calls name it."""
+        form = self.dialect.command(accel.MAP.key).record
+        if form is None or not issubclass(form, accel.MemMapHandle):
+            return request
+        telling = form.of(request)
+        telling.dsp_handle = request.fd
+        return telling
 
     def unmap(self, name: int, kind: MapKind, address: int, size: int) -> None:
         """See `DeviceFile.unmap`."""

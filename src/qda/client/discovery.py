@@ -17,8 +17,8 @@ from qda.client.node import KernelNode, Node, issue
 from qda.errors import DeviceError
 from qda.fastrpc.domains import DOMAINS
 from qda.linux import address_of
-from qda.uapi import DIALECTS, LEGACY, LEGACY_73, RFC, V1, Family, Interface, drm
-from qda.uapi.accel import GEM_MMAP_OFFSET, GemMmapOffset
+from qda.uapi import DIALECTS, HANDLE, LEGACY, LEGACY_73, RFC, V1, Family, Interface, drm
+from qda.uapi.accel import GEM_MMAP_OFFSET, NAME, GemMmapOffset, QueryTyped
 from qda.uapi.legacy import SET_OPTION, SetOption
 
 __all__ = ["DeviceInfo", "find_node", "identify", "kernel_devices"]
@@ -133,8 +133,16 @@ def _age_of(node: Node) -> Interface:
 
 
 def _probe_dialect(node: Node) -> Interface:
-    """Which dialect a node speaks, found without a side effect: words {0xffffffff, 0, 0, 1} given
-    to GEM_MMAP_OFFSET are an unknown handle in RFC and a pad that is not 0 in V1."""
+    """Which dialect a node speaks, found without a side effect.
+
+    HANDLE answers a question behind what was asked, where RFC and V1, which only write, put the
+    name (spec/versions.md 4).  Words {0xffffffff, 0, 0, 1} given to GEM_MMAP_OFFSET are an unknown
+    handle in RFC and a pad that is not 0 in V1.
+    """
+    question = QueryTyped(query_type=NAME)
+    issue(node, HANDLE.command("QUERY"), question)
+    if question.query_type == NAME and any(question.dsp_name):
+        return HANDLE
     probe = GemMmapOffset(handle=0xFFFFFFFF, offset=1 << 32)
     try:
         issue(node, GEM_MMAP_OFFSET, probe)

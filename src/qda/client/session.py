@@ -90,7 +90,7 @@ class Session:
 
     @property
     def dialect(self) -> str:
-        """The dialect of the device interface, "rfc", "v1" or "legacy"."""
+        """The dialect of the device interface, "rfc", "v1", "handle", "legacy" or "legacy-7.3"."""
         return self._file.dialect.name
 
     # Memory.

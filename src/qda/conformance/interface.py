@@ -26,7 +26,7 @@ from qda.fastrpc.scalars import Scalars
 from qda.layout import Record
 from qda.memory import PAGE
 from qda.uapi import BuffersBy, Command, Family, Interface
-from qda.uapi.accel import InvokeElement
+from qda.uapi.accel import NAME, InvokeElement, QueryTyped
 from qda.virtual import machine
 
 __all__ = [
@@ -100,7 +100,8 @@ class Target:
             pytest.skip(f"needs the virtual device: {why}")
 
     def speaks(self, names: Collection[str]) -> bool:
-        """Whether the dialect is one of these; "legacy" stands for the older driver in all ages."""
+        """Whether the dialect is one of these; "legacy" stands for the older driver in all ages,
+        "accel" for the accelerator's in all dialects."""
         return bool({self.dialect.name, self.dialect.family.value}.intersection(names))
 
     def require_dialect(self, *names: str, why: str) -> None:
@@ -129,9 +130,31 @@ class OpenNode:
         return self.dialect.family is Family.LEGACY
 
     @property
+    def imports_are_elsewhere(self) -> bool:
+        """Whether an import is mapped through its exporter alone (R12)."""
+        return not self.dialect.semantics.maps_imports
+
+    @property
+    def signed(self) -> bool:
+        """Whether there are fd fields below 0; else they are handles, and 0 means no buffer."""
+        return any(field.name == "fd" and field.scalar.signed for field in self.element.fields)
+
+    @property
+    def element(self) -> type[Record]:
+        """The record of an argument."""
+        return self.dialect.elements[0]
+
+    def require_signed(self) -> None:
+        """Skip the test where no fd field is below 0."""
+        if not self.signed:
+            pytest.skip(f"not in dialect {self.dialect.name}: handles are never below 0")
+
+    @property
     def unknown(self) -> int:
         """The errno for an fd that is nothing (spec 4.5, 5.3)."""
-        return {"rfc": errno.ENOENT, "v1": errno.EBADF}.get(self.dialect.name, errno.EINVAL)
+        return {"rfc": errno.ENOENT, "handle": errno.ENOENT, "v1": errno.EBADF}.get(
+            self.dialect.name, errno.EINVAL
+        )
 
     def close(self) -> None:
         """Close the node, then what was left behind."""
@@ -173,13 +196,30 @@ def issue(node: OpenNode, code: int, data: bytearray) -> int:
 
 
 def call(node: OpenNode, key: str, **values: int | bytes) -> tuple[int, Any]:
-    """A command with a record of these values; returns its result and the record afterwards."""
+    """A command with a record of these values; returns its result and the record afterwards.
+
+    Where handles are never below 0, an fd of -1, which means no buffer, is 0, and others below 0
+    are large handles.  QUERY asks for the name, where it says for what.
+    """
     asked = command(node, key)
+    if asked.record is not None:
+        values = _in_form(asked.record, values)
     if asked.record is None:
         return issue(node, asked.code, bytearray()), None
     data = bytearray(asked.record(**values).pack())
     result = issue(node, asked.code, data)
     return result, asked.record.unpack(data)
+
+
+def _in_form(record: type[Record], values: dict[str, int | bytes]) -> dict[str, int | bytes]:
+    unsigned = {field.name for field in record.fields if not field.scalar.signed}
+    known = {field.name for field in record.fields}
+    changed = {name: it for name, it in values.items() if name in known or name != "reserved"}
+    for name in unsigned & {"fd", "filefd"} & values.keys():
+        number = values[name]
+        assert isinstance(number, int)
+        changed[name] = 0 if number == -1 else number & 0xFFFFFFFF
+    return {"query_type": NAME, **changed} if issubclass(record, QueryTyped) else changed
 
 
 # Buffers.
@@ -258,6 +298,8 @@ def map_request(node: OpenNode, **values: int) -> tuple[int, int]:
     if node.legacy:
         _require_named(values)
         values["length"] = values.pop("size", 0)
+    if node.dialect.name == "handle":
+        values.setdefault("dsp_handle", max(values.get("fd", 0), -1))
     result, record = call(node, "MEM_MAP" if node.legacy else "MAP", **values)
     return result, int(record.vaddrout)
 
@@ -312,7 +354,10 @@ def invoke(
     in_handles: Sequence[InvokeElement] = (),
     out_handles: Sequence[InvokeElement] = (),
 ) -> int:
-    """A call with these argument elements; returns its result."""
+    """A call with these argument elements; returns its result.  For an fd of -1 see `call`."""
+    if not node.signed:
+        for element in (*ins, *outs, *in_handles, *out_handles):
+            element.fd = 0 if element.fd == -1 else element.fd
     scalars = Scalars(method, len(ins), len(outs), len(in_handles), len(out_handles)).word
     elements = Memory(b"".join(e.pack() for e in (*ins, *outs, *in_handles, *out_handles)))
     return call(node, "INVOKE", handle=handle, scalars=scalars, arguments=elements.address)[0]

@@ -264,7 +264,7 @@ def test_status_outside_the_range_of_errnos_is_a_number(
 ) -> None:
     """Spec 8.3, H17."""
     word = Memory(struct.pack("<i", status))
-    scalars, elements = 0x03010000, Memory(inline(word).pack())
+    scalars, elements = 0x03010000, Memory(inline(word, fd=0).pack())
     request = bytearray(struct.pack("<IIQ", probe, scalars, elements.address))
     assert session_node.node.ioctl(command(session_node, "INVOKE").code, request) == status
 
@@ -275,7 +275,7 @@ def test_status_in_the_range_of_errnos_is_an_oserror(
 ) -> None:
     """Spec 8.3: so that "unknown", -1, shows as EPERM."""
     word = Memory(struct.pack("<i", status))
-    scalars, elements = 0x03010000, Memory(inline(word).pack())
+    scalars, elements = 0x03010000, Memory(inline(word, fd=0).pack())
     request = bytearray(struct.pack("<IIQ", probe, scalars, elements.address))
     with pytest.raises(OSError) as raised:
         session_node.node.ioctl(command(session_node, "INVOKE").code, request)

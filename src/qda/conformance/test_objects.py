@@ -68,8 +68,8 @@ def test_unknown_object_is_refused(session_node: OpenNode, is_output: bool) -> N
 
 
 def test_handle_of_another_file_is_enoent(session_node: OpenNode, second_node: OpenNode) -> None:
-    """Spec 4.1, RFC: a handle is valid only in the open file that made it."""
-    session_node.target.require_dialect("rfc", why="fd is a descriptor of the process")
+    """Spec 4.1: a handle is valid only in the open file that made it."""
+    session_node.target.require_dialect("rfc", "handle", why="fd is a descriptor of the process")
     handles = [allocate(second_node) for _ in range(3)]
     with map_object(second_node, handles[-1]) as pages:
         element = part_of(pages, handles[-1])

@@ -61,9 +61,9 @@ def test_attach_joins_the_root_protection_domain(node: OpenNode, target: Target)
         assert address_space(node) == address_space(other)
 
 
-def test_attach_is_einval_in_v1(node: OpenNode) -> None:
-    """Spec 4.5, trap 3: the number is a hole."""
-    node.target.require_dialect("v1", why="it has ATTACH")
+def test_attach_is_einval_where_it_is_a_hole(node: OpenNode) -> None:
+    """Spec 4.5, trap 3."""
+    node.target.require_dialect("v1", "handle", why="it has ATTACH")
     assert issue(node, 0x6443, bytearray()) == -EINVAL
 
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 __all__ = ["VERSION"]
 
-VERSION = 0x3BA1F363
+VERSION = 0xF0794907

@@ -25,7 +25,7 @@ from qda.driver.objects import BufferObject
 from qda.driver.sharing import Uses
 from qda.layout import Record
 from qda.memory import ClientAddress
-from qda.uapi import BuffersBy, Command, Interface, accel, drm, ioctl_type
+from qda.uapi import Command, Interface, accel, drm, ioctl_type
 
 __all__ = ["DRIVER_NAME", "AccelFront", "open_front"]
 
@@ -81,15 +81,13 @@ class AccelFront(FileFront[OpenFile]):
 
     def _refuse_imported(self, buffer: BufferObject) -> None:
         """An imported object is mapped through its exporter (R12), say some dialects."""
-        if buffer.imported and not self.dialect.maps_imports:
+        if buffer.imported and not self.file.semantics.maps_imports:
             raise OSError(errno.EINVAL, "an imported object is mapped through its exporter")
 
 
 def open_front(device: Device, dialect: Interface) -> AccelFront:
     """Open a device for a program that speaks `dialect`.  OSError ENODEV."""
-    by_dma_buf = dialect.buffers_by is BuffersBy.DMA_BUF
-    file = device.open(lambda client_id: OpenFile(device, client_id, descriptors=by_dma_buf))
-    return AccelFront(file, dialect)
+    return AccelFront(device.open(lambda client_id: OpenFile(device, client_id, dialect)), dialect)
 
 
 @_HANDLERS.takes(drm.VERSION)
@@ -135,10 +133,10 @@ def _query(front: AccelFront, client: Client, request: accel.Query) -> int:
 @_HANDLERS.takes(accel.GEM_CREATE)
 def _gem_create(front: AccelFront, client: Client, request: accel.GemCreate) -> int:
     file = front.file
-    file.take_bank(errno.ENOMEM)
+    file.take_bank(file.semantics.without_bank)
     with Uses() as uses:
         buffer = file.device.objects.create(request.size, uses)
-        request.handle = file.add_handle(buffer, errno.ENOMEM)
+        request.handle = file.add_handle(buffer, file.semantics.without_bank)
     return 0
 
 
@@ -153,6 +151,8 @@ def _gem_mmap_offset(front: AccelFront, client: Client, request: accel.GemMmapOf
 
 @_HANDLERS.bare(accel.INIT_ATTACH)
 def _init_attach(front: AccelFront, client: Client) -> int:
+    if not front.file.semantics.attaches:
+        raise OSError(errno.EINVAL, "this command is a hole: there is no session with the system")
     return control.attach(front.file, client)
 
 

@@ -7,8 +7,8 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from qda import limits
@@ -21,7 +21,7 @@ from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Section
 from qda.rpmsg import Channel
 
-__all__ = ["Census", "Device", "Limits"]
+__all__ = ["Census", "Device", "Lacking", "Limits"]
 
 F = TypeVar("F", bound="File")
 
@@ -32,12 +32,17 @@ _log = logging.getLogger("qda.driver")
 class Limits:
     """What a device has and allows: stream ids of its context banks, bytes of one message, whether
     the older driver's plain node, if there is one, is for unsigned processes only, and whether the
-    DSP has poll mode."""
+    DSP has poll mode.  `switches` of `qda.uapi.Semantics` stand otherwise here than in dialects."""
 
     stream_ids: tuple[int, ...] = tuple(range(1, 9))
     message: int = limits.MESSAGE
     secure: bool = True
     poll_mode: bool = True
+    switches: Mapping[str, int] = field(default_factory=dict)
+
+
+class Lacking(OSError):
+    """A file lacks what a command needs; no sign that the DSP is gone, whatever the errno is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,8 @@ class Device:
         self._files: set[File] = set()
         self._channel: Channel | None = None
         self._kernel_session: Session | None = None
+        self.told: tuple[Channel, tuple[int, ...]] | None = None
+        """The capabilities that the DSP has told, and by which channel."""
         self.remote_heap: Attachment | None = None
         self.lent = Uses()
         self.lending = threading.Lock()
@@ -203,7 +210,7 @@ class Device:
             if not self._free_banks:
                 if {file.process for file in self._files} != {os.getpid()}:
                     self._tell()  # other programs are not told more than an errno
-                raise OSError(without, self.banks_in_use(self.name))
+                raise Lacking(without, self.banks_in_use(self.name))
             return ContextBank(self._free_banks.pop())
 
     def _tell(self) -> None:

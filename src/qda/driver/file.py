@@ -20,7 +20,9 @@ from qda.driver.objects import BufferObject
 from qda.driver.session import Session
 from qda.driver.sharing import Keeps, Uses
 from qda.fastrpc.domains import ProtectionDomain
+from qda.fastrpc.message import CallForm
 from qda.interrupts import Section
+from qda.uapi import BuffersBy, Interface
 
 __all__ = ["OpenFile", "set_polls"]
 
@@ -38,8 +40,9 @@ class _Handle(NamedTuple):
 class OpenFile:
     """What stands behind one descriptor of the device.  Thread-safe.
 
-    `client_id` names it to the DSP; `descriptors` is True where buffers are named by DMA-BUF
-    descriptors instead of GEM handles (dialect V1, the older driver).  `handle_of` says which
+    `client_id` names it to the DSP, `dialect` is what its program speaks, and `semantics` what that
+    means on this device.  `descriptors` is True where buffers are named by DMA-BUF descriptors
+    instead of GEM handles (dialect V1, the older driver).  `handle_of` says which
     handle an fd field means, for a client that has mapped the buffer at an address.  `lent` holds
     the memory that its protection domain was given to begin with.
     """
@@ -50,10 +53,13 @@ class OpenFile:
     images_need_fd = False
     """Whether only fd 0 says that an image lies in no buffer, where these are descriptors."""
 
-    def __init__(self, device: Device, client_id: int, descriptors: bool) -> None:
+    def __init__(self, device: Device, client_id: int, dialect: Interface) -> None:
         self.device = device
         self.client_id = client_id
-        self.descriptors = descriptors
+        self.semantics = dialect.semantics.changed(device.limits.switches)
+        self.element = dialect.elements[0].codec
+        self.form = _form_of(dialect)
+        self.descriptors = dialect.buffers_by is BuffersBy.DMA_BUF
         self.handle_of: HandleOf = self._handle_of
         self.bank: ContextBank | None = None
         self.session: Session | None = None
@@ -166,7 +172,7 @@ class OpenFile:
             if passed:
                 return self.pass_buffer(buffer)
             with self.lock:
-                number = self.add_handle(buffer, errno.ENODEV)
+                number = self.add_handle(buffer, self.semantics.import_without_bank)
                 self._passed.discard(number)
                 return number
 
@@ -175,7 +181,7 @@ class OpenFile:
         and does not give it back: a new one lasts until its addresses are needed."""
         with self.lock:
             is_new = buffer not in self._numbers
-            number = self.add_handle(buffer, errno.ENODEV)
+            number = self.add_handle(buffer, self.semantics.import_without_bank)
             if is_new:
                 self._passed.add(number)
             return number
@@ -225,7 +231,7 @@ class OpenFile:
     def start_session(self, kind: ProtectionDomain) -> Session:
         """Connect to a protection domain.  OSError ENODEV, ENOMEM."""
         bank = self.device.memory if self.bank is None else self.bank
-        tag = kind if self.tags_calls else ProtectionDomain.ROOT
+        tag = (kind if self.tags_calls else ProtectionDomain.ROOT) | self.form
         start = self.device.session_type
         session = start(self.device.channel, self.client_id, kind, bank, tag)
         session.poll(_poll_in(self, kind))
@@ -273,6 +279,12 @@ class OpenFile:
         if self.bank is not None:
             self.device.give_back(self.bank)
         self.device.forget(self)
+
+
+def _form_of(dialect: Interface) -> CallForm:
+    (name,) = (field for field in dialect.elements[0].fields if field.name == "fd")
+    handles = CallForm(0) if name.scalar.signed else CallForm.HANDLES
+    return handles | CallForm.NUMBERED if dialect.numbers_calls else handles
 
 
 def set_polls(file: OpenFile, polls: bool) -> None:

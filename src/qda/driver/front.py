@@ -19,6 +19,7 @@ from weakref import ref
 
 from qda import limits
 from qda.driver import control
+from qda.driver.device import Lacking
 from qda.driver.file import OpenFile
 from qda.driver.handlers import Handler
 from qda.driver.leases import Direct
@@ -190,6 +191,8 @@ class FileFront(Generic[F]):
 
     def failed(self, error: OSError) -> int:
         """The result of a command that has failed."""
+        if error.errno == errno.ENODEV and not isinstance(error, Lacking):
+            return -self.file.semantics.removed
         return as_result(error)
 
     def close(self, client: Client | None = None) -> None:

@@ -18,7 +18,7 @@ from qda.driver import control
 from qda.driver.banks import Attachment
 from qda.driver.device import Device
 from qda.driver.file import OpenFile, set_polls
-from qda.driver.front import FileFront, Place, T, as_result
+from qda.driver.front import FileFront, Place, T
 from qda.driver.handlers import Handlers
 from qda.driver.invoke import invoke, without_session
 from qda.driver.mapping import Mapping
@@ -54,12 +54,13 @@ class LegacyFile(OpenFile):
     tags_calls = True
     images_need_fd = True
 
-    def __init__(self, device: Device, client_id: int, secure: bool) -> None:
-        super().__init__(device, client_id, descriptors=True)
+    def __init__(self, device: Device, client_id: int, secure: bool, dialect: Interface) -> None:
+        super().__init__(device, client_id, dialect)
         self.secure = secure
         if device.count(LegacyFile) >= limits.LEGACY_SESSIONS:
             raise OSError(errno.EBUSY, f"{device.name} has {limits.LEGACY_SESSIONS} open files")
-        self.take_bank(errno.EBUSY)
+        if self.semantics.bank_at_open:
+            self.take_bank(self.semantics.without_bank)
 
     def hold_fd(self, fd: int, client: Client, uses: Uses, address: int = 0) -> Attachment:
         """Hold the memory behind a DMA-BUF descriptor, which is remembered nowhere.
@@ -68,7 +69,7 @@ class LegacyFile(OpenFile):
         """
         with Uses() as made:
             buffer = self._adopt(fd, client, made)
-            return self.take_bank(errno.EBUSY).attach(buffer, uses)
+            return self.take_bank(self.semantics.import_without_bank).attach(buffer, uses)
 
     def hold_argument(self, fd: int, client: Client, uses: Uses, address: int) -> Attachment:
         """The same, and the memory stays mapped until its addresses are needed (2.11): a call that
@@ -89,7 +90,7 @@ class LegacyFile(OpenFile):
         """Hold new memory, no more than the bank has room for.  OSError ENOMEM."""
         with Uses() as made:
             buffer = self.device.objects.create(size, made)
-            return self.take_bank(errno.EBUSY).attach(buffer, uses)
+            return self.take_bank(self.semantics.without_bank).attach(buffer, uses)
 
 
 class LegacyFront(FileFront[LegacyFile]):
@@ -103,7 +104,9 @@ class LegacyFront(FileFront[LegacyFile]):
     def open(cls, device: Device, secure: bool, dialect: Interface = LEGACY) -> Self:
         """Open a node, the secure or the plain one, of a driver that speaks `dialect`.  OSError
         ENODEV, EBUSY."""
-        return cls(device.open(lambda client_id: LegacyFile(device, client_id, secure)), dialect)
+        return cls(
+            device.open(lambda client_id: LegacyFile(device, client_id, secure, dialect)), dialect
+        )
 
     def ioctl(self, client: Client, code: int, address: ClientAddress) -> int:
         """See `Front.ioctl`.  The command is found by its complete code; what it has changed in its
@@ -128,10 +131,6 @@ class LegacyFront(FileFront[LegacyFile]):
             if result == 0 and answer != given and not client.write(address, answer):
                 result = -errno.EFAULT
         return result
-
-    def failed(self, error: OSError) -> int:
-        """ENODEV, the DSP is gone, is EPIPE here (2.9)."""
-        return -errno.EPIPE if error.errno == errno.ENODEV else as_result(error)
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """The node cannot be mapped, only its memory's descriptors.  OSError ENODEV."""
@@ -184,7 +183,7 @@ def _map_new(front: LegacyFront, client: Client, request: legacy.MapNew) -> int:
         session.announce(attachment)
         page = PhysicalPage(address=attachment.address, size=attachment.buffer.size)
         call = requests.map_legacy(file.client_id, request.flags, 0, page)
-        mapping = Mapping(MapKind.LEGACY, -1, 0, request.size, uses)
+        mapping = Mapping(MapKind.LEGACY, -1, -1, 0, request.size, uses)
         return control.add_mapping(file, session, client, call, mapping, request)
 
 
@@ -248,7 +247,7 @@ def _mem_map(front: LegacyFront, client: Client, request: legacy.MapFd) -> int:
         call = requests.mem_map(
             file.client_id, request.fd, request.offset, request.flags, request.vaddrin, page
         )
-        mapping = Mapping(MapKind.ATTR, request.fd, 0, request.length, uses)
+        mapping = Mapping(MapKind.ATTR, request.fd, request.fd, 0, request.length, uses)
         return control.add_mapping(file, session, client, call, mapping, request)
 
 
@@ -261,7 +260,7 @@ def _mem_unmap(front: LegacyFront, client: Client, request: legacy.UnmapFd) -> i
     mapping = file.mappings.take(
         lambda it: (it.request, it.address) == wanted and (request.fd < 0 or request.fd == it.fd)
     )
-    call = requests.mem_unmap(file.client_id, mapping.fd, mapping.address, mapping.size)
+    call = requests.mem_unmap(file.client_id, mapping.told, mapping.address, mapping.size)
     return control.remove_mapping(file, session, client, call, mapping)
 
 
@@ -271,12 +270,18 @@ def _get_dsp_info(front: LegacyFront, client: Client, request: legacy.Capability
     if not request.attribute_id:
         return 0  # that the DSP is there, which only the program knows
     device = front.file.device
-    _ = device.channel  # raises if the DSP is gone
+    channel = device.channel  # raises if the DSP is gone
+    if front.file.semantics.caches_capabilities and device.told is not None:
+        told_by, words = device.told
+        if told_by is channel:
+            request.capability = words[request.attribute_id - 1]
+            return 0
     session = device.kernel_session
     result, outputs = control.execute(session, client, requests.capabilities())
     if result == as_signed(UNSUPPORTED):
         raise OSError(errno.EOPNOTSUPP, "the DSP has no such question")
     if result == 0:
-        words = struct.iter_unpack("<I", outputs[0])
-        request.capability = list(words)[request.attribute_id - 1][0]
+        words = struct.unpack(f"<{len(outputs[0]) // 4}I", outputs[0])
+        device.told = channel, words
+        request.capability = words[request.attribute_id - 1]
     return result

@@ -27,7 +27,7 @@ from qda.shim.library import is_current
 from qda.shim.nodes import OpenNodes
 from qda.shim.protocol import VERSION, Kind, Wish
 from qda.shim.requests import Observer, Requests
-from qda.uapi import ACCEL_DIALECTS, DIALECTS, RFC, BuffersBy
+from qda.uapi import ACCEL_DIALECTS, DIALECTS, RFC
 from qda.virtual import Machine
 
 __all__ = ["DeviceServer"]
@@ -61,7 +61,7 @@ class DeviceServer:
     ) -> None:
         if dialect not in DIALECTS:
             raise UsageError(f"{dialect!r} is no dialect: {suggestion(dialect, DIALECTS)}")
-        if mixed and ACCEL_DIALECTS.get(dialect, RFC).buffers_by is not BuffersBy.GEM_HANDLE:
+        if mixed and ACCEL_DIALECTS.get(dialect, RFC) is not RFC:
             raise UsageError("only in dialect rfc can GEM handles be mixed with descriptors")
         self._wishes = Wish.TRACER if strangers else Wish(0)
         self._lock = threading.Lock()

@@ -5,15 +5,17 @@ interface, and imported by whoever prints.
 """
 
 from qda.uapi import accel, dma_heap, drm, drm_core, legacy
-from qda.uapi.accel import RFC, V1
+from qda.uapi.accel import HANDLE, RFC, V1
 from qda.uapi.dialects import ACCEL_DIALECTS, DIALECTS
 from qda.uapi.interface import BuffersBy, Command, Constant, Family, Interface
 from qda.uapi.ioctl import Access, ioctl_copies, ioctl_number, ioctl_size, ioctl_type
 from qda.uapi.legacy import LEGACY, LEGACY_73
+from qda.uapi.semantics import Semantics
 
 __all__ = [
     "ACCEL_DIALECTS",
     "DIALECTS",
+    "HANDLE",
     "LEGACY",
     "LEGACY_73",
     "RFC",
@@ -24,6 +26,7 @@ __all__ = [
     "Constant",
     "Family",
     "Interface",
+    "Semantics",
     "accel",
     "dma_heap",
     "drm",

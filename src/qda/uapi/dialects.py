@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qda.uapi.accel import RFC, V1
+from qda.uapi.accel import HANDLE, RFC, V1
 from qda.uapi.interface import Family, Interface
 from qda.uapi.legacy import LEGACY, LEGACY_73
 
 __all__ = ["ACCEL_DIALECTS", "DIALECTS"]
 
-DIALECTS: Mapping[str, Interface] = {spoken.name: spoken for spoken in (RFC, V1, LEGACY, LEGACY_73)}
+DIALECTS: Mapping[str, Interface] = {
+    spoken.name: spoken for spoken in (RFC, V1, HANDLE, LEGACY, LEGACY_73)
+}
 """All dialects, those of the older driver's nodes included."""
 
 ACCEL_DIALECTS: Mapping[str, Interface] = {

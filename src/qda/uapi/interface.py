@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from qda.layout import Record, Scalar
 from qda.uapi.ioctl import Access, ioctl_code, ioctl_number
+from qda.uapi.semantics import Semantics
 
 __all__ = [
     "BuffersBy",
@@ -196,8 +197,11 @@ class Interface:
     a C file as an example, and the companion of its commands.
 
     Who speaks it asks for its features: whose nodes it is spoken on, how buffers are named, whether
-    mmap() of the node also maps an import, the largest image of a process in bytes, and whether a
-    command is found by its complete code instead of its number alone.
+    programs pack their small arguments into buffers by themselves, whether calls have sequence
+    numbers on their way to the DSP, what its commands mean where dialects differ in that, the
+    largest image of a process in bytes, and whether a command is found by its complete code instead
+    of its number alone.  `older` are forms of commands that are found
+    where the direction of a code is theirs.
     """
 
     name: str
@@ -210,9 +214,12 @@ class Interface:
     companion: Companion | None = None
     family: Family = Family.ACCEL
     buffers_by: BuffersBy = BuffersBy.GEM_HANDLE
-    maps_imports: bool = True
+    packs: bool = False
+    numbers_calls: bool = False
+    semantics: Semantics = field(default_factory=Semantics)
     image_limit: int = 0
     by_code: bool = False
+    older: tuple[Command[Record], ...] = ()
     by_key: Mapping[str, Command[Record]] = field(init=False, repr=False, compare=False)
     _found: Mapping[int, Command[Record]] = field(init=False, repr=False, compare=False)
 
@@ -233,6 +240,9 @@ class Interface:
     def find(self, code: int) -> Command[Record] | None:
         """The command that a node takes an ioctl code for, those of the companion included if they
         are for the same node."""
+        for command in self.older:
+            if (command.number, command.access) == (ioctl_number(code), code >> 30):
+                return command
         return self._found.get(self._sought(code))
 
     def command(self, key: str) -> Command[Record]:

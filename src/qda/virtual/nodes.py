@@ -30,5 +30,6 @@ def open_node(
     if node.kind is NodeKind.FASTRPC:
         return LegacyFront.open(device, node.secure, DIALECTS[fastrpc])
     if dialect not in ACCEL_DIALECTS:
-        raise UsageError(f"{node.path} speaks {' and '.join(ACCEL_DIALECTS)}, not {dialect!r}")
+        *former, last = ACCEL_DIALECTS
+        raise UsageError(f"{node.path} speaks {', '.join(former)} and {last}, not {dialect!r}")
     return open_front(device, ACCEL_DIALECTS[dialect])

@@ -197,7 +197,7 @@ static void hear_nonsense(void)
     int name;
     const char *buffer = allocate(node, SIZE, &name);
     shared = inline_part(buffer, SIZE);
-    shared.fd = name;
+    shared.OBJECT = name;
     begin_calling(threads, call_and_look);
     CHECK(pthread_create(&asking, NULL, ask_for_nonsense, NULL) == 0);
     while (!*(const volatile char *)buffer)
@@ -345,7 +345,7 @@ static void take_its_number(void)
     int32_t *buffer = allocate(node, 4096, &name);
     memcpy(buffer, numbers, sizeof numbers);
     ELEMENT element = inline_part(buffer, sizeof numbers);
-    element.fd = name;
+    element.OBJECT = name;
     for (int i = 0; i < 3; i++)
         CHECK(sum(node, calculator, element) == TOTAL);
     for (int descriptor = 100; descriptor < 256; descriptor++) {

@@ -19,7 +19,7 @@ int main(void)
     for (int i = 0; i < SIZE / 4; i++)
         memory[i] = i;
     ELEMENT shared = inline_part(memory, SIZE / 4 * 4);
-    shared.fd = name;
+    shared.OBJECT = name;
     CHECK(sum(node, calculator, shared) == (int64_t)(SIZE / 4) * (SIZE / 4 - 1) / 2);
     CHECK(max(node, calculator, shared) == SIZE / 4 - 1);
 
@@ -38,7 +38,7 @@ int main(void)
     CHECK(call(node, calculator, QDA_SCALARS(SUM, 2, 1), wrong) == -1 && errno == EFAULT);
     CHECK(call(node, calculator, QDA_SCALARS(SUM, 2, 1), (void *)8) == -1 && errno == EFAULT);
     CHECK(call(node, 1, 0, NULL) == -1 && errno == EPERM);
-    shared.fd = 999;
+    shared.OBJECT = 999;
     CHECK(call(node, calculator, QDA_SCALARS(SUM, 1, 0), &shared) == -1 && errno == NAMES_NOTHING);
     CHECK(sum(node, calculator, plain) == TOTAL);
 

@@ -90,7 +90,7 @@ static void without_server(void)
     int32_t *buffer = allocate(node, 1 << 20, &name);
     memcpy(buffer, numbers, sizeof numbers);
     ELEMENT element = inline_part(buffer, sizeof numbers);
-    element.fd = name;
+    element.OBJECT = name;
     check_calls(2);
     CHECK(sum(node, calculator, element) == TOTAL);
     CHECK(sum(node, calculator, element) == TOTAL);
@@ -287,7 +287,7 @@ static void *use_buffers(void *unused)
         int32_t *buffer = allocate(node, 4096, &name);
         memcpy(buffer, numbers, sizeof numbers);
         ELEMENT element = inline_part(buffer, sizeof numbers);
-        element.fd = name;
+        element.OBJECT = name;
         for (int j = 0; j < 3; j++)
             CHECK(sum(node, calculator, element) == TOTAL);
         give_back(node, name);
@@ -377,7 +377,7 @@ static void *work(void *moment)
     int32_t *buffer = allocate(node, 4096, &name);
     memcpy(buffer, numbers, sizeof numbers);
     ELEMENT element = inline_part(buffer, sizeof numbers);
-    element.fd = name;
+    element.OBJECT = name;
     for (;;) {
         if (!calls_left--)
             say("now");

@@ -1,5 +1,5 @@
-/* What the programs share.  A dialect's header (rfc.h, v1.h, legacy.h) says how its structures are
- * filled in; the programs themselves are the same in each. */
+/* What the programs share.  A dialect's header (rfc.h, v1.h, handle.h, legacy.h) says how its
+ * structures are filled in; the programs themselves are the same in each. */
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
@@ -25,6 +25,8 @@ static void fail(const char *file, int line, const char *what)
 
 #if defined(DIALECT_V1)
 #include "v1.h"
+#elif defined(DIALECT_HANDLE)
+#include "handle.h"
 #elif defined(DIALECT_LEGACY)
 #include "legacy.h"
 #else
@@ -50,7 +52,7 @@ static ELEMENT inline_part(const void *data, size_t length)
     memset(&element, 0, sizeof element);
     element.ptr = (uintptr_t)data;
     element.length = length;
-    element.fd = -1;
+    element.OBJECT = NO_OBJECT;
     return element;
 }
 

@@ -3,6 +3,8 @@
 
 #define NODE "/dev/accel/accel1"
 #define ELEMENT struct fastrpc_invoke_args
+#define OBJECT fd /* the field of an element that names a buffer, and what says that none does */
+#define NO_OBJECT -1
 
 static int call(int node, uint32_t handle, uint32_t sc, ELEMENT *elements)
 {

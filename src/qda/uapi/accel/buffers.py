@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from errno import EINVAL, ENOENT, ENOMEM
 
-from qda.layout import OUT, ZERO, Record, differs, octets, u32, u64
+from qda.layout import OUT, ZERO, Record, differs, octets, one_of, u32, u64
 from qda.uapi.accel.refusals import NO_BANK, refusals
-from qda.uapi.interface import Command
+from qda.uapi.interface import Command, Constant, Constants
 from qda.uapi.ioctl import Access
 from qda.uapi.words import SIZE
 
@@ -16,12 +16,16 @@ __all__ = [
     "GEM_CREATE_V1",
     "GEM_MMAP_OFFSET",
     "GEM_MMAP_OFFSET_V1",
+    "NAME",
+    "QUERIES",
     "QUERY",
+    "QUERY_HANDLE",
     "GemCreate",
     "GemCreateV1",
     "GemMmapOffset",
     "GemMmapOffsetV1",
     "Query",
+    "QueryTyped",
 ]
 
 # 0x40, QUERY.
@@ -49,6 +53,34 @@ QUERY = Command(
     step="""\
 DRM_IOCTL_VERSION gives the driver's name, which is "qda"; other drivers have nodes in the same
 directory. {QUERY} gives the name of the DSP.""",
+)
+
+NAME = 1
+
+QUERIES: Constants = (
+    "What is asked for",
+    (Constant("QDA_QUERY_DSP_NAME", NAME, "The name of the DSP"),),
+)
+
+
+class QueryTyped(Query, layout=("query_type", "pad", "dsp_name")):
+    """A question, with its answer."""
+
+    query_type: int = u32(
+        "What is asked for",
+        legal=one_of(NAME, words="QDA_QUERY_DSP_NAME (1)"),
+        breach=EINVAL,
+    )
+    pad: int = u32("Reserved; write 0", legal=ZERO, breach=EINVAL)
+
+
+QUERY_HANDLE = replace(
+    QUERY,
+    access=Access.BOTH,
+    record=QueryTyped,
+    text="Ask which DSP is behind the node.  Needs no session.  The structure may be longer, as "
+    "all may, with further bytes of 0 (a program was seen to pass 40); by a code that only reads, "
+    "the question is that of the dialects before, and the answer begins with the name.",
 )
 
 

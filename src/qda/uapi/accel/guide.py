@@ -58,15 +58,15 @@ _EXAMPLE = """\
 #include <unistd.h>
 #include "qda_accel.h"
 
-// Fill one element: data in memory with fd -1, or data in the mapping of object fd.
-static struct {element} data(const void *pointer, size_t length, int fd)
+// Fill one element: data in memory with {name} {none}, or data in the mapping of object {name}.
+static struct {element} data(const void *pointer, size_t length, {kind} {name})
 {{
     struct {element} element;
 
     memset(&element, 0, sizeof(element));
     element.ptr = (__u64)(uintptr_t)pointer;
     element.length = length;
-    element.fd = fd;
+    element.{name} = {name};
     return element;
 }}
 
@@ -89,10 +89,10 @@ static int load(int node, const char *uri, __u32 *handle)
     struct {element} elements[4];
     int result;
 
-    elements[0] = data(in, sizeof(in), -1);
-    elements[1] = data(uri, in[0], -1);
-    elements[2] = data(out, sizeof(out), -1);
-    elements[3] = data(text, sizeof(text), -1);
+    elements[0] = data(in, sizeof(in), {none});
+    elements[1] = data(uri, in[0], {none});
+    elements[2] = data(out, sizeof(out), {none});
+    elements[3] = data(text, sizeof(text), {none});
     result = call(node, QDA_HANDLE_REMOTECTL, QDA_SCALARS(0, 2, 2), elements);
     *handle = out[0];
     return result ? result : (int)out[1];
@@ -119,7 +119,7 @@ int sum_of_numbers(const char *path, long long *sum)
     if (node < 0)
         return -1;
     memset(&session, 0, sizeof(session));
-    session.filefd = -1;
+    session.{image} = {none};
     session.attrs = QDA_PROCESS_UNSIGNED_MODULE;
     memset(&object, 0, sizeof(object));
     object.size = length;
@@ -136,9 +136,9 @@ int sum_of_numbers(const char *path, long long *sum)
     numbers = (__s32 *)memory;
     for (i = 0; i < count; i++)
         numbers[i] = (__s32)i;
-{export}    elements[0] = data(&count, sizeof(count), -1); // input 0: copied
+{export}    elements[0] = data(&count, sizeof(count), {none}); // input 0: copied
     elements[1] = data(memory, length, {fd}); // input 1: shared
-    elements[2] = data(sum, sizeof(*sum), -1); // output 0: copied back
+    elements[2] = data(sum, sizeof(*sum), {none}); // output 0: copied back
     result = call(node, handle, QDA_SCALARS(2, 2, 1), elements);
 {unexport}    munmap(memory, length);
 done:
@@ -165,6 +165,8 @@ def example(
     assert create.record
     assert invoke.record
     exports = by is BuffersBy.DMA_BUF
+    (name,) = (field for field in element.fields if field.name == "fd")
+    (image,) = (field for field in create.record.fields if field.name == "filefd")
     return _EXAMPLE.format(
         element=element.spelling,
         record=invoke.record.spelling,
@@ -174,5 +176,9 @@ def example(
         declare="    struct drm_prime_handle shared;\n" if exports else "",
         export=_EXPORT if exports else "",
         unexport="    close(shared.fd);\n" if exports else "",
-        fd="shared.fd" if exports else "(int)object.handle",
+        name=name.spelling,
+        image=image.spelling,
+        kind="int" if name.scalar.signed else "__u32",
+        none="-1" if name.scalar.signed else "0",
+        fd="shared.fd" if exports else f"{'(int)' * name.scalar.signed}object.handle",
     )

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from errno import EFAULT, EINTR, EINVAL, ENOMEM, EPERM
 
-from qda.layout import Legal, Record, at_least, differs, s32, u32, u64
+from qda.layout import ANY, Legal, Record, at_least, differs, s32, u32, u64
 from qda.uapi.accel.refusals import call_refusals, no_descriptor, no_handle
-from qda.uapi.interface import Command, Constant, Constants, instead
+from qda.uapi.interface import Command, Constant, Constants, Refused, instead
 from qda.uapi.ioctl import Access
 from qda.uapi.words import LENGTH, STATUS
 
 __all__ = [
     "HANDLES",
     "INVOKE",
+    "INVOKE_HANDLE",
     "INVOKE_V1",
     "Invoke",
     "InvokeElement",
+    "InvokeElementHandle",
     "InvokeElementV1",
     "InvokeV1",
     "elements",
@@ -70,6 +72,19 @@ class InvokeElementV1(InvokeElement, spelling=_ELEMENT_V1):
     fd: int = differs(unit="DMA-BUF descriptor")
 
 
+class InvokeElementHandle(InvokeElementV1):
+    """One argument of a call; its place in the array alone says of which kind it is."""
+
+    fd: int = differs(
+        scalar=u32,
+        spelling="handle",
+        text="Buffer: 0 for data anywhere in memory, which is copied (inline), or the object in "
+        "whose mapping ptr lies, which is shared and not copied; handle: the object, or 0 for none",
+        unit="GEM handle",
+        legal=ANY,
+    )
+
+
 # 0x47, INVOKE.
 
 
@@ -108,8 +123,9 @@ class Invoke(Record, spelling="qda_invoke_args"):
     )
 
 
-def _guide(fd: str, other: str) -> str:
-    """The section on elements, for a meaning of fd."""
+def _guide(fd: str, other: str, field: str = "fd", none: str = "0 or -1") -> str:
+    """The section on elements, for a meaning of the field, and what it says for no object."""
+    lowest = "0" if none == "0" else "0 or below"
     return f"""\
 ## Elements of a call
 
@@ -118,19 +134,19 @@ at args. The kind of an element follows from its index and from the counts in sc
 buffers come first, then all output buffers, input handles, output handles. An array without output
 buffers has the handles directly after the input buffers. Counts are at most 255, 255, 15 and 15.
 
-- Buffer, inline: fd is 0 or -1, ptr is any readable (input) or writable (output) memory of the
+- Buffer, inline: {field} is {none}, ptr is any readable (input) or writable (output) memory of the
 process. Input bytes are copied to the DSP before the call, output bytes back after it: always all
 length bytes, also if the status is not 0, and those that the method did not write are then 0. There
 is no returned length; a method that returns fewer bytes says so in another output. Buffers that
 overlap see the same bytes.
-- Buffer, shared: fd names an object ({fd}), and ptr lies in a mapping of just this object in the
-calling process. The DSP works on the object's own memory; nothing is copied. The part of the object
-is found from the mapping, so the same pages must not be passed inline in the same call.
-- Handle: fd names an object, ptr is the offset and length the length of a part of it. The object is
-mapped for the call, and the method gets the number fd, the offset and the length. With fd 0 or
-below, ptr and length reach the method as plain numbers.
+- Buffer, shared: {field} names an object ({fd}), and ptr lies in a mapping of just this object in
+the calling process. The DSP works on the object's own memory; nothing is copied. The part of the
+object is found from the mapping, so the same pages must not be passed inline in the same call.
+- Handle: {field} names an object, ptr is the offset and length the length of a part of it. The
+object is mapped for the call, and the method gets the number {field}, the offset and the length.
+With {field} {lowest}, ptr and length reach the method as plain numbers.
 
-In this version, fd is {fd}. {other}
+In this version, {field} is {fd}. {other}
 
 What the buffers contain is up to the module. Modules made by the IDL compiler take all numbers, and
 the lengths of all sequences, in the first input buffer (natural alignment, little-endian), return
@@ -207,5 +223,26 @@ INVOKE_V1 = replace(
     sections=_guide(
         "a DMA-BUF descriptor of the calling process",
         "A GEM handle must be turned into a descriptor by DRM_IOCTL_PRIME_HANDLE_TO_FD first.",
+    ),
+)
+
+_RULES_OF_HANDLE: tuple[Refused, ...] = tuple(
+    (number, when.replace("fd of a buffer", "handle of a buffer").replace("that fd", "that handle"))
+    for number, when in INVOKE_V1.refused
+    if "fd of an element" not in when and "below -1" not in when
+)
+
+INVOKE_HANDLE = replace(
+    INVOKE_V1,
+    refused=(*_RULES_OF_HANDLE, no_handle("handle of an element")),
+    sections=_guide(
+        "a GEM handle of this open file",
+        """\
+A DMA-BUF descriptor must be turned into a handle by
+DRM_IOCTL_PRIME_FD_TO_HANDLE first. A program that packs its small arguments into an object of its
+own, each at a multiple of 128 bytes, passes handles and places alone; and an object may be made,
+mapped, named and closed again within one call.""",
+        "handle",
+        "0",
     ),
 )

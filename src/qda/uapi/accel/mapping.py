@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from errno import EINVAL
 
-from qda.layout import OUT, ZERO, Record, at_least, differs, one_of, s32, u32, u64
+from qda.layout import ANY, OUT, ZERO, Record, at_least, differs, one_of, s32, u32, u64
 from qda.uapi.accel.refusals import NO_SESSION, SILENT, call_refusals, no_descriptor, no_handle
 from qda.uapi.interface import Command, Constant, Constants, instead
 from qda.uapi.ioctl import Access
@@ -14,12 +14,16 @@ from qda.uapi.words import STATUS, map_flags
 __all__ = [
     "FLAGS",
     "MAP",
+    "MAP_HANDLE",
     "MAP_V1",
     "MUNMAP",
+    "MUNMAP_HANDLE",
     "MUNMAP_V1",
     "MemMap",
+    "MemMapHandle",
     "MemMapV1",
     "MemUnmap",
+    "MemUnmapHandle",
     "MemUnmapV1",
 ]
 
@@ -93,6 +97,11 @@ class MemMap(Record, spelling="qda_mem_map"):
         unit="DSP address",
     )
 
+    @property
+    def told(self) -> int:
+        """By which number code on the DSP finds the object."""
+        return self.fd
+
 
 MAP = Command(
     "MAP",
@@ -146,6 +155,50 @@ MAP_V1 = replace(
     spelling="DRM_IOCTL_QDA_REMOTE_MAP",
     record=MemMapV1,
     refused=instead(MAP.refused, {no_handle("fd"): no_descriptor("fd")}),
+)
+
+
+class MemMapHandle(
+    MemMapV1,
+    without=("reserved",),
+    layout=(
+        *("request", "flags", "fd", "attrs", "offset", "dsp_handle"),
+        *("vaddrin", "size", "vaddrout"),
+    ),
+):
+    """Map a buffer object into the address space of the DSP process, until it is unmapped."""
+
+    fd: int = differs(
+        scalar=u32,
+        spelling="handle",
+        text="Object to map; only LEGACY with flags 4, 8, 0x1000 or 0x3000 may have 0, and the "
+        "DSP then provides memory of its own",
+        unit="GEM handle",
+        legal=ANY,
+        breach=0,
+    )
+    dsp_handle: int = s32(
+        "By which number code on the DSP finds the object: what the program calls it, such as the "
+        "descriptor that it was imported by; LEGACY: not looked at",
+    )
+
+    @property
+    def told(self) -> int:
+        """See `MemMap.told`."""
+        return self.dsp_handle
+
+
+MAP_HANDLE = replace(
+    MAP_V1,
+    record=MemMapHandle,
+    refused=(
+        *[
+            (number, when.replace("fd is 0 or below", "handle is 0"))
+            for number, when in MAP.refused
+            if (number, when) != no_handle("fd")
+        ],
+        no_handle("handle"),
+    ),
 )
 
 
@@ -204,3 +257,35 @@ class MemUnmapV1(MemUnmap, spelling="drm_qda_mem_unmap"):
 
 
 MUNMAP_V1 = replace(MUNMAP, spelling="DRM_IOCTL_QDA_REMOTE_MUNMAP", record=MemUnmapV1)
+
+
+class MemUnmapHandle(
+    MemUnmapV1, layout=("request", "fd", "dsp_handle", "pad", "vaddr", "vaddrout", "size")
+):
+    """Undo a mapping, with the request that made it."""
+
+    request: int = differs(
+        text="How the mapping is named: QDA_MUNMAP_REQUEST_LEGACY (1) by vaddrout and size, "
+        "QDA_MUNMAP_REQUEST_ATTR (2) by handle and vaddr",
+    )
+    fd: int = differs(
+        scalar=u32,
+        spelling="handle",
+        text="ATTR: the handle that was mapped; LEGACY: not looked at",
+        unit="GEM handle",
+    )
+    dsp_handle: int = s32("Not looked at: the DSP is told what it was told of the mapping")
+    pad: int = u32("Reserved; write 0", legal=ZERO, breach=EINVAL)
+    vaddr: int = differs(
+        text="ATTR: the vaddrout that the mapping returned, or 0 to find it by handle alone; "
+        "LEGACY: not looked at",
+    )
+
+
+MUNMAP_HANDLE = replace(
+    MUNMAP_V1,
+    record=MemUnmapHandle,
+    refused=tuple(
+        (number, when.replace("that fd and", "that handle and")) for number, when in MUNMAP.refused
+    ),
+)

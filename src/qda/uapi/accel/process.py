@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from errno import EFAULT, EINVAL, ENOMEM
 
-from qda.layout import Record, at_least, between, differs, s32, u32, u64
+from qda.layout import ANY, Record, at_least, between, differs, s32, u32, u64
 from qda.uapi.accel.refusals import NO_BANK, SECOND, SILENT, call_refusals
 from qda.uapi.interface import Command, Constant, Constants, instead
 from qda.uapi.ioctl import Access
@@ -14,12 +14,15 @@ from qda.uapi.words import STATUS, process_attributes
 __all__ = [
     "ATTRIBUTES",
     "CREATE",
+    "CREATE_HANDLE",
     "CREATE_V1",
     "DOMAINS",
     "FILE_LIMIT",
     "INIT_ATTACH",
+    "INIT_ATTACH_HANDLE",
     "LIMITS",
     "InitCreate",
+    "InitCreateHandle",
     "InitCreateV1",
 ]
 
@@ -36,6 +39,10 @@ INIT_ATTACH: Command[Record] = Command(
     f"process of one's own.  Takes no structure; the third argument is 0.  {STATUS}",
     call_refusals(SILENT, SECOND, record=False),
 )
+
+_HOLE = (EINVAL, "the device has no session with the DSP's own system: 0x43 is a hole there")
+
+INIT_ATTACH_HANDLE = replace(INIT_ATTACH, refused=(*INIT_ATTACH.refused, _HOLE))
 
 
 # 0x44, CREATE.
@@ -151,4 +158,36 @@ CREATE_V1 = replace(
         },
     ),
     step=f"{_STEP} There is no session with the DSP's own system; command 0x43 stays unused.",
+)
+
+
+class InitCreateHandle(InitCreateV1):
+    """Create the session of this open file: a user process (protection domain) on the DSP."""
+
+    filefd: int = differs(
+        scalar=u32,
+        spelling="filehandle",
+        text="Buffer object that holds the image; 0 if the image is in ordinary memory at file, "
+        "or if filelen is 0",
+        unit="GEM handle",
+        legal=ANY,
+        breach=0,
+    )
+
+
+CREATE_HANDLE = replace(
+    CREATE_V1,
+    record=InitCreateHandle,
+    refused=tuple(
+        (number, when.replace("filefd", "filehandle"))
+        for number, when in instead(
+            CREATE.refused,
+            {
+                _NO_OBJECT: [
+                    (EINVAL, "filelen is not 0, and filefd is neither 0 nor one of this open file"),
+                ],
+            },
+        )
+    ),
+    step=CREATE.step,
 )

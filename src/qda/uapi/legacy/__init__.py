@@ -10,6 +10,7 @@ Each command stands in one block, as in `qda.uapi.accel`.
 from __future__ import annotations
 
 from dataclasses import replace
+from errno import EBUSY, EPIPE
 
 from qda.uapi import dma_heap
 from qda.uapi.interface import BuffersBy, Family, Interface, altered
@@ -44,6 +45,7 @@ from qda.uapi.legacy.process import (
     CreateLegacy,
     CreateStatic,
 )
+from qda.uapi.semantics import Semantics
 from qda.uapi.words import SCALARS
 
 __all__ = [
@@ -100,6 +102,9 @@ LEGACY = Interface(
     dma_heap.HEAP,
     family=Family.LEGACY,
     buffers_by=BuffersBy.DMA_BUF,
+    semantics=Semantics(
+        without_bank=EBUSY, import_without_bank=EBUSY, bank_at_open=True, removed=EPIPE
+    ),
     image_limit=FILE_LIMIT,
     by_code=True,
 )
@@ -109,6 +114,8 @@ LEGACY_73 = replace(
     name="legacy-7.3",
     title="FastRPC, device interface of the driver in kernels since 7.3 (/dev/fastrpc-*)",
     commands=altered(LEGACY.commands, SET_OPTION),
+    numbers_calls=True,
+    semantics=replace(LEGACY.semantics, caches_capabilities=True),
     constants=(*LEGACY.constants, OPTIONS),
     guide=replace(GUIDE, steps=("GET_DSP_INFO", "SET_OPTION", "CREATE", "ALLOC", "INVOKE")),
 )
