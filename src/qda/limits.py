@@ -105,6 +105,20 @@ KEPT_MESSAGE: Final = _calls.limit(
     "calls of one program are alike",
     "it is given back after the call",
 )
+ARENA_SLOT: Final = _calls.limit(
+    "ARENA_SLOT",
+    64 * KIB,
+    "bytes of a call's small arguments, packed into one slot of the client's arena",
+    "most are short, and memory that is not used takes none",
+    "the call gets a buffer of its own, which takes time",
+)
+ARENA_SLOTS: Final = _calls.limit(
+    "ARENA_SLOTS",
+    16,
+    "slots of an arena, each for one call at a time",
+    "few threads of a program call at once",
+    "the client makes one arena more",
+)
 RESUMED: Final = _calls.limit(
     "RESUMED",
     100,

@@ -69,8 +69,12 @@ class Calls:
                 except Refusal:
                     raise
                 except OSError as error:
+                    if not isinstance(error, InterruptedError):
+                        self._file.emitter.finish(request[1], False)
                     operation = label or _called(handle, method)
                     raise self._file.refusal(operation, error) from error
+                if self._file.arena is not None:
+                    self._file.emitter.finish(request[1], True)
                 if not result:
                     return results
                 status = as_unsigned(result)

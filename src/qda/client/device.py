@@ -17,6 +17,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import ClassVar, TypeVar, overload
 
+from qda import limits
+from qda.client.arena import Arena
 from qda.client.buffer import Buffer, Place
 from qda.client.node import Node, issue
 from qda.client.plan import Plan, emit_elements
@@ -49,7 +51,8 @@ class DeviceFile(abc.ABC):
     """A device node in use: `domain` is the DSP behind it, `dialect` how it is spoken to.
 
     `emitter` writes the structures of calls whose arguments are all plain memory, to be issued
-    with `invoke_code`; it declines the others.
+    with `invoke_code`; it declines the others.  `arena` is where the program packs arguments that
+    lie in no buffer, None where the driver copies them.
 
     DeviceError for what the device refuses, DspError for what the DSP refuses.
     """
@@ -67,7 +70,9 @@ class DeviceFile(abc.ABC):
         self.discard = self._discarded.append
         self._places: list[Place] = []
         self._by_handle: dict[int, list[Place]] = {}  # the same: who has a handle
-        self.emitter = Emitter()
+        self._nobody = 0 if dialect.packs else -1
+        self.emitter = Emitter(limits.ARENA_SLOT if dialect.packs else 0)
+        self.arena = Arena(self.allocate, self.emitter) if dialect.packs else None
         self._process = os.getpid()
         self._gone = False  # nobody has been told yet that the DSP is
         self.is_open = True
@@ -219,7 +224,22 @@ class DeviceFile(abc.ABC):
 
     def invoke(self, handle: int, plan: Plan) -> int:
         """Issue a planned call; returns the DSP's result, signed.  OSError from the node."""
-        elements = bytearray(emit_elements(plan, self.name_of))
+        if self.arena is None:
+            return self._invoke(handle, plan)
+        packed = self.arena.pack(plan)
+        try:
+            result = self._invoke(handle, packed.plan)
+        except InterruptedError:
+            raise
+        except OSError:
+            self.arena.give_back(packed)
+            raise
+        packed.copy_back()
+        self.arena.give_back(packed)
+        return result
+
+    def _invoke(self, handle: int, plan: Plan) -> int:
+        elements = bytearray(emit_elements(plan, self.name_of, self._nobody))
         address = address_of(elements)
         try:
             request = bytearray(Invoke.codec.pack(handle, plan.scalars, address))
@@ -239,4 +259,6 @@ class DeviceFile(abc.ABC):
     def close(self) -> None:
         """Close the node; idempotent."""
         self.is_open = False
+        if self.arena is not None:
+            self.arena.close()
         self.node.close()

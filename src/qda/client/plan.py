@@ -136,12 +136,12 @@ def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
 _element = InvokeElement.codec
 
 
-def emit_elements(plan: Plan, name: Callable[[Buffer], int]) -> bytes:
+def emit_elements(plan: Plan, name: Callable[[Buffer], int], none: int = -1) -> bytes:
     """The argument elements of a plan, which have one layout in all dialects so far; `name` is what
-    an fd field says for a buffer, a GEM handle or a descriptor."""
+    an fd field says for a buffer, a GEM handle or a descriptor, and `none` for no buffer."""
     elements = []
     for index, (address, length, buffer, offset) in enumerate(plan.arguments):
-        fd = -1 if buffer is None else name(buffer)
+        fd = none if buffer is None else name(buffer)
         place = address if index < plan.buffers or buffer is None else offset
         elements.append(_element.pack(place, length, fd, 0))
     return b"".join(elements)
