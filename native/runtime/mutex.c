@@ -1,16 +1,38 @@
 /* Mutexes and condition variables.
  *
  * The word `queue` is one of three: nobody has the mutex, somebody has it, somebody has it and others
- * may wait (U. Drepper, Futexes Are Tricky).  Anything else is free, too: memory of zeros, which
- * nobody has initialised. */
+ * wait.  Anything else is free, too: memory of zeros, which nobody has initialised.
+ *
+ * As in QuRT, who unlocks hands over to the one of the highest priority among those who wait, of equal
+ * ones to the first.  They stand in lists beside the mutexes, which have no room for them. */
 #include "qurt_mutex.h"
+
+#include <pthread.h>
 
 #include "qurt_cond.h"
 #include "qurt_error.h"
 #include "qurt_thread.h"
 #include "wait.h"
 
-enum { FREE = QURTK_FUTEX_FREE_MAGIC, TAKEN = 1, WANTED = 2 };
+enum { FREE = QURTK_FUTEX_FREE_MAGIC, TAKEN = 1, WANTED = 2, LISTS = 64 };
+
+struct waiter {
+    struct waiter *next;
+    qurt_mutex_t *mutex;
+    unsigned int priority; /* 1 is the highest */
+    unsigned int has_it;   /* a word to wait for */
+};
+
+/* The waiters of some mutexes, the first one first. */
+static struct list {
+    pthread_mutex_t lock;
+    struct waiter *first;
+} lists[LISTS] = { [0 ... LISTS - 1] = { PTHREAD_MUTEX_INITIALIZER, NULL } };
+
+static struct list *list_of(const qurt_mutex_t *mutex)
+{
+    return &lists[(uintptr_t)mutex / sizeof *mutex % LISTS];
+}
 
 static int is_free(unsigned int state) { return state != TAKEN && state != WANTED; }
 
@@ -31,29 +53,87 @@ static int try(qurt_mutex_t *mutex)
     return is_free(state) && replace(&mutex->queue, &state, TAKEN);
 }
 
+/* Take a mutex, or say that somebody wants it; returns whether it is taken. */
+static int try_or_want(qurt_mutex_t *mutex)
+{
+    unsigned int state = load(&mutex->queue);
+    while (is_free(state) || state == TAKEN) {
+        int was_free = is_free(state);
+        if (replace(&mutex->queue, &state, was_free ? TAKEN : WANTED))
+            return was_free;
+    }
+    return 0;
+}
+
+static void put_in(struct list *list, struct waiter *waiter)
+{
+    struct waiter **place = &list->first;
+    while (*place)
+        place = &(*place)->next;
+    *place = waiter;
+    add(&waiter->mutex->wait_count, 1);
+}
+
+static void take_out(struct list *list, struct waiter *waiter)
+{
+    struct waiter **place = &list->first;
+    while (*place != waiter)
+        place = &(*place)->next;
+    *place = waiter->next;
+    add(&waiter->mutex->wait_count, -1u);
+}
+
 static int lock(qurt_mutex_t *mutex, uint64_t deadline)
 {
     if (try(mutex))
         return QURT_EOK;
-    for (;;) {
-        unsigned int state = load(&mutex->queue);
-        if (is_free(state)) {
-            /* Others may still wait, for all that we know. */
-            if (replace(&mutex->queue, &state, WANTED))
-                return QURT_EOK;
-        } else if (state == WANTED || replace(&mutex->queue, &state, WANTED)) {
-            if (!wait_word(&mutex->queue, WANTED, deadline))
-                return QURT_ETIMEDOUT;
-        }
+    struct list *list = list_of(mutex);
+    struct waiter waiter = { .mutex = mutex, .priority = own_priority() };
+    pthread_mutex_lock(&list->lock);
+    int taken = try_or_want(mutex);
+    if (!taken)
+        put_in(list, &waiter);
+    pthread_mutex_unlock(&list->lock);
+    if (taken)
+        return QURT_EOK;
+    int in_time = 1;
+    while (!load(&waiter.has_it) && in_time)
+        in_time = wait_word(&waiter.has_it, 0, deadline);
+    pthread_mutex_lock(&list->lock); /* who hands over has done with the waiter */
+    taken = (int)load(&waiter.has_it);
+    if (!taken)
+        take_out(list, &waiter);
+    pthread_mutex_unlock(&list->lock);
+    return taken ? QURT_EOK : QURT_ETIMEDOUT;
+}
+
+/* Give a mutex to the one who is next, if there is anybody. */
+static void hand_over(qurt_mutex_t *mutex)
+{
+    struct list *list = list_of(mutex);
+    struct waiter *next = NULL;
+    pthread_mutex_lock(&list->lock);
+    for (struct waiter *waiter = list->first; waiter; waiter = waiter->next)
+        if (waiter->mutex == mutex && (!next || waiter->priority < next->priority))
+            next = waiter;
+    if (!next) {
+        store(&mutex->queue, FREE);
+    } else {
+        take_out(list, next);
+        store(&mutex->queue, load(&mutex->wait_count) ? WANTED : TAKEN);
+        store(&next->has_it, 1);
+        wake_word(&next->has_it, 1);
     }
+    pthread_mutex_unlock(&list->lock);
 }
 
 static void unlock(qurt_mutex_t *mutex)
 {
+    unsigned int state = TAKEN;
     mutex->count = 0;
     store(&mutex->holder, MUTEX_MAGIC);
-    if (swap(&mutex->queue, FREE) == WANTED)
-        wake_word(&mutex->queue, 1);
+    if (!replace(&mutex->queue, &state, FREE))
+        hand_over(mutex);
 }
 
 /* Plain. */

@@ -102,3 +102,14 @@ int HAP_set_process_name(const char *name)
 }
 
 int HAP_get_thread_priority_ceiling(void) { return 1; }
+
+int HAP_send_early_signal(uint32 thread, uint32 early_wake_time)
+{
+    (void)thread, (void)early_wake_time;
+    return 0;
+}
+
+int fastrpc_send_early_signal(uint32 thread, uint32 early_wake_time)
+{
+    return HAP_send_early_signal(thread, early_wake_time);
+}

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "HAP_mem.h"
 #include "qurt_error.h"
 #include "qurt_tls.h"
 #include "wait.h"
@@ -210,6 +211,11 @@ void qurt_thread_get_name(char *name, unsigned char room)
 
 /* What a thread was created with. */
 
+unsigned int own_priority(void)
+{
+    return self ? load(&self->attr.priority) : QURT_THREAD_ATTR_PRIORITY_DEFAULT;
+}
+
 int qurt_thread_attr_get(qurt_thread_t id, qurt_thread_attr_t *attr)
 {
     pthread_mutex_lock(&table_lock);
@@ -235,7 +241,7 @@ int qurt_thread_set_priority(qurt_thread_t id, unsigned short priority)
     pthread_mutex_lock(&table_lock);
     struct thread *thread = find(id);
     if (thread)
-        thread->attr.priority = priority;
+        store(&thread->attr.priority, priority);
     pthread_mutex_unlock(&table_lock);
     return thread || id == own_id ? QURT_EOK : QURT_ENOTHREAD;
 }
@@ -249,6 +255,18 @@ void qurt_thread_set_timetest_id(unsigned short timetest_id)
 {
     if (self)
         self->attr.timetest_id = timetest_id;
+}
+
+uint64 HAP_mem_available_stack(void)
+{
+    pthread_attr_t attr;
+    void *lowest = NULL;
+    size_t size;
+    if (!pthread_getattr_np(pthread_self(), &attr)) {
+        pthread_attr_getstack(&attr, &lowest, &size);
+        pthread_attr_destroy(&attr);
+    }
+    return lowest ? (uintptr_t)__builtin_frame_address(0) - (uintptr_t)lowest : 0;
 }
 
 /* Variables. */

@@ -1,4 +1,4 @@
-/* Waiting for words in memory, and the time until which.
+/* Waiting for words in memory, and the time until which; who waits.
  *
  * QuRT's objects are 8 or 16 bytes of the skeleton's, which may have been compiled with other headers
  * of that layout.  No mutex of libc fits in there; the kernel's futex is one word. */
@@ -23,6 +23,9 @@ void sleep_until(uint64_t deadline);
 /* Wait while the word has that value, until a time, FOR_EVER for none.  Returns 0 once the time is
  * up; else the word may have changed, or not. */
 int wait_word(unsigned int *word, unsigned int value, uint64_t deadline);
+
+/* The priority of this thread. */
+unsigned int own_priority(void);
 
 /* Wake at most that many; returns how many. */
 int wake_word(unsigned int *word, int count);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "HAP_compute_res.h"
+#include "HAP_mem.h"
 #include "HAP_perf.h"
 #include "HAP_power.h"
 #include "HAP_vtcm_mgr.h"
@@ -103,6 +104,29 @@ static void mutexes(void)
     assert(!qurt_mutex_try_lock(&plain));
     qurt_mutex_unlock(&plain);
     qurt_mutex_destroy(&plain);
+}
+
+/* Those who wait come in by priority, whatever the order in which they have come. */
+
+static unsigned int served;
+
+static void by_priority(void *number)
+{
+    qurt_mutex_lock(&plain);
+    assert(served++ == (uintptr_t)number); /* the priorities are 1, 2, 3 and 4 */
+    qurt_mutex_unlock(&plain);
+    qurt_thread_exit((int)(uintptr_t)number);
+}
+
+static void in_order(void)
+{
+    qurt_mutex_init(&plain);
+    qurt_mutex_lock(&plain);
+    start(by_priority);
+    while (__atomic_load_n(&plain.wait_count, __ATOMIC_SEQ_CST) < THREADS)
+        qurt_timer_sleep(1000);
+    qurt_mutex_unlock(&plain);
+    join();
 }
 
 /* A queue of one place: what one sends, another gets. */
@@ -318,6 +342,7 @@ static void with_variables(void *number)
     assert(!strcmp(name, "a thread with a"));
     assert(qurt_thread_get_priority(qurt_thread_get_id()) == (int)(uintptr_t)number + 1);
     assert(!qurt_thread_set_priority(qurt_thread_get_id(), 200));
+    assert(HAP_mem_available_stack() > 200 << 10 && HAP_mem_available_stack() < 16 << 20);
     assert(!qurt_tls_get_specific(key));
     assert(!qurt_tls_set_specific(key, (void *)1));
     assert(!qurt_hvx_lock(QURT_HVX_MODE_128B) && qurt_hvx_get_mode() == QURT_HVX_MODE_128B);
@@ -482,6 +507,7 @@ static void memory(void)
 int main(void)
 {
     mutexes();
+    in_order();
     queues();
     barriers();
     signals();

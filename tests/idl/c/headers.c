@@ -13,11 +13,13 @@
 #include "HAP_power.h"
 #include "HAP_ps.h"
 #include "HAP_vtcm_mgr.h"
+#include "hexagon_protos.h"
 #include "q6cache.h"
 #include "qurt.h"
 #include "remote.h"
 #include "rpcmem.h"
 #include "sysmon_cachelock.h"
+#include "verify.h"
 
 #define SAME(name, a, b) extern char name[(a) == (b) ? 1 : -1]
 
@@ -32,6 +34,7 @@ SAME(size_of_allsignal, sizeof(qurt_allsignal_t), 16);
 SAME(size_of_resource, sizeof(compute_res_attr_t), 64);
 SAME(priority_of_thread, offsetof(qurt_thread_attr_t, priority), 18);
 SAME(stack_of_thread, offsetof(qurt_thread_attr_t, stack_size), 24);
+SAME(halves, HEXAGON_V64_CREATE_H(1, -2, 3, -4), 0x0001fffe0003fffcLL);
 SAME(dcvs_v3, HAP_power_set_DCVS_v3, 12);
 SAME(hmx_v2, HAP_power_set_HMX_v2, 14);
 

@@ -103,6 +103,9 @@ HAP_RUNTIME int HAP_mem_set_grow_size(uint64 least, uint64 most) {
     return least > most ? AEE_EBADPARM : 0;
 }
 
+/* How many bytes of this thread's stack are left. */
+uint64 HAP_mem_available_stack(void);
+
 HAP_RUNTIME int HAP_mem_set_heap_thresholds(unsigned int lowest, unsigned int highest) {
     (void)lowest, (void)highest;
     return 0;

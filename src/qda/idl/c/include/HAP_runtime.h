@@ -9,6 +9,7 @@
 #ifndef HAP_RUNTIME_H
 #define HAP_RUNTIME_H
 
+#include <malloc.h> /* memalign, which a DSP has in stdlib.h */
 #include <stdint.h>
 
 #ifndef HAP_RUNTIME

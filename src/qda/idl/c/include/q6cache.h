@@ -5,9 +5,11 @@
 
 #include <stdint.h>
 
-/* What is to be fetched: rows of `w` bytes, `h` of them, `stride` bytes apart. */
+#include "hexagon_types.h"
+
+/* What is to be fetched: `h` rows of `w` bytes, `stride` bytes apart. */
 #define CreateL2pfParam(stride, w, h, dir)                                                         \
-    ((uint64_t)(dir) << 48 | (uint64_t)(stride) << 32 | (uint64_t)(w) << 16 | (uint64_t)(h))
+    ((unsigned long long)HEXAGON_V64_CREATE_H((dir), (stride), (w), (h)))
 
 static inline void L2fetch(uintptr_t address, unsigned long long parameter) {
     (void)address, (void)parameter;

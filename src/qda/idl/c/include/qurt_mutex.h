@@ -1,5 +1,6 @@
-/* Mutexes of QuRT: plain, recursive, and with priorities inherited, which make no difference here.
-   They have the size and the free state of a DSP's.  Functions that try return 0 if they have it. */
+/* Mutexes of QuRT: plain, recursive, and with priorities inherited, which makes no difference here.
+   Of those who wait the one of the highest priority is next.  They have the size and the free state
+   of a DSP's.  Functions that try return 0 if they have it. */
 
 #ifndef QURT_MUTEX_H
 #define QURT_MUTEX_H

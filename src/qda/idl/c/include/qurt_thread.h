@@ -1,7 +1,8 @@
 /* Threads of QuRT, which are threads of the host.
 
    A stack has at least 256 KiB, whatever is asked for, and lies elsewhere than the given address:
-   code of the host needs more of it than that of a DSP.  Priorities are kept and make no difference.
+   code of the host needs more of it than that of a DSP.  Priorities say who gets a mutex next, and
+   nothing else.
    A thread's function may return, which is the same as qurt_thread_exit(0). */
 
 #ifndef QURT_THREAD_H
