@@ -88,7 +88,7 @@ static int stays(int folder, const char *path, int node, int directory, int miss
 #define CHANGE(name, refused, parameters, arguments) \
     WRAP(int, name, LIST parameters) \
     { \
-        return refused ? -1 : REAL(name) arguments; \
+        return (refused) ? -1 : REAL(name) arguments; \
     }
 
 CHANGE(mkdir, NEW(AT_FDCWD, path), (const char *path, mode_t mode), (path, mode))

@@ -70,6 +70,21 @@ def test_without_a_server_the_nodes_go_and_the_program_goes_on() -> None:
     assert ran.stderr.startswith("qda: no device server: ")
 
 
+REMOVE = """
+import os, shutil, tempfile
+folder = tempfile.mkdtemp()
+os.makedirs(f"{folder}/a/b")
+open(f"{folder}/a/b/c", "w").close()
+shutil.rmtree(folder)
+print(os.path.exists(folder))
+"""
+
+
+def test_folders_of_the_host_are_removed() -> None:
+    """Relative to an open folder, too: that is how trees of folders are removed."""
+    assert run("--", sys.executable, "-c", REMOVE).stdout == "False\n"
+
+
 TAKE_ALL = """
 import fcntl, os, struct
 refused = 0
