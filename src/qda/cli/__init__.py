@@ -25,7 +25,10 @@ def main() -> None:
             _run(sys.argv[2:])
         from qda.cli.app import app
 
-        app(prog_name="qda")
+        try:
+            app(prog_name="qda")
+        finally:
+            sys.stdout.flush()  # which may fail, and has words here only
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except OSError as error:
