@@ -107,6 +107,9 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "opening": frozenset({"client", "virtual", "dsp", "fastrpc", "interrupts"}),
+    "testing": frozenset(
+        {"opening", "client", "driver", "virtual", "profiles", "uapi", "fastrpc", "errors"}
+    ),
     "conformance": frozenset(
         {"client", "virtual", "dsp", "uapi", "fastrpc", "layout", "memory", "errors"}
     ),

@@ -15,7 +15,7 @@ from qda.dsp.spawn import started_ahead
 from qda.interrupts import made_whole
 
 if TYPE_CHECKING:
-    from qda.client import DeviceInfo, Node, Session
+    from qda.client import DeviceInfo, Session
     from qda.fastrpc.skeleton import AnySkeleton
 
 __all__ = ["devices", "open_session"]
@@ -90,10 +90,13 @@ def _open(
 
         def begin() -> Session:
             if system is None:
-                node: Node = client.KernelNode(str(path))
-            else:
-                node = system.open(domain, dialect or "rfc")
-            return client.start_session(node, domain, dialect, process, given, shell, poll)
+                kernel = client.KernelNode(str(path))
+                return client.start_session(kernel, domain, dialect, process, given, shell, poll)
+            spoken = dialect or system.dialect
+            node = system.open(domain, spoken)
+            session = client.start_session(node, domain, spoken, process, given, shell, poll)
+            system.began(node, session.log.follow)
+            return session
 
         return client.with_room(begin, lambda: system.full(domain) if system is not None else "")
 

@@ -18,6 +18,9 @@ from qda.pending import beside
 
 __all__ = ["Call", "Calls", "naming"]
 
+__tracebackhide__ = True
+"""In the tracebacks of pytest: what is wrong stands in the error, and who asked for it above."""
+
 Call = Callable[[str, int, int, Sequence[Bytes], Sequence[Bytes]], None]
 """Makes a call, whatever is behind it: operation, handle, method, in-buffers, out-buffers.
 DeviceError, DspError, both with the operation in their text."""

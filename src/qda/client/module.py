@@ -14,6 +14,9 @@ from qda.pending import Pending, start
 
 __all__ = ["RemoteModule"]
 
+__tracebackhide__ = True
+"""In the tracebacks of pytest: what is wrong stands in the error, and who asked for it above."""
+
 T = TypeVar("T")
 
 

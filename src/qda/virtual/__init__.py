@@ -4,7 +4,7 @@ from qda.profiles.nodes import NodeKind, NodePath, nodes_of
 from qda.profiles.profile import Profile
 from qda.profiles.profile import load as load_profile
 from qda.profiles.profile import names as profile_names
-from qda.virtual.machine import Machine, machine
+from qda.virtual.machine import Machine, machine, stands_in
 from qda.virtual.nodes import SPOKEN
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "machine",
     "nodes_of",
     "profile_names",
+    "stands_in",
 ]

@@ -8,7 +8,8 @@ import logging
 import os
 import subprocess
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from qda import limits
@@ -21,7 +22,7 @@ from qda.profiles.profile import DEFAULT, DspProfile, Profile, load
 from qda.uapi import ACCEL_DIALECTS, DIALECTS
 from qda.virtual.nodes import open_node
 
-__all__ = ["Machine", "machine"]
+__all__ = ["Machine", "machine", "stands_in"]
 
 _log = logging.getLogger("qda.virtual")
 
@@ -35,6 +36,11 @@ class Machine:
     With `threads` the DSPs are threads of this process, for debugging, instead of processes.  What
     these print goes to the files of `output`, or else where this program prints.
     """
+
+    dialect = "rfc"
+    """What its nodes speak with who asks for no dialect."""
+
+    node_type = LocalNode
 
     def __init__(self, profile: Profile, threads: bool = False, output: Output = None) -> None:
         self.profile = profile
@@ -70,7 +76,7 @@ class Machine:
         _log.debug("%s is up, process %d", dsp.name, process.pid)
         return endpoint
 
-    def open(self, domain: str, dialect: str = "rfc") -> LocalNode:
+    def open(self, domain: str, dialect: str = dialect) -> LocalNode:
         """Open a node of a DSP that speaks a dialect, one for privileged programs if there is one.
 
         UsageError if the system has no DSP of that name, DeviceError if it does not come up.
@@ -82,7 +88,7 @@ class Machine:
         kind = NodeKind.ACCEL if dialect in ACCEL_DIALECTS else NodeKind.FASTRPC
         nodes = [node for node in self.nodes if (node.kind, node.domain) == (kind, domain)]
         path = max(nodes, key=lambda node: node.secure).path
-        return LocalNode(
+        return self.node_type(
             f"virtual {domain}",
             path,
             lambda path: self.open_node(path, dialect),
@@ -103,6 +109,10 @@ class Machine:
                 fastrpc = dialect if older else self.profile.fastrpc
                 return open_node(node, self.devices, dialect, fastrpc)
         raise FileNotFoundError(errno.ENOENT, f"{self.profile.title} has no node {path}")
+
+    def began(self, node: LocalNode, follow: Callable[[], None]) -> None:
+        """A session has begun on a node; `follow` gives what it has logged to the program's
+        logger.  For tests, which want that."""
 
     def full(self, domain: str) -> str:
         """Words for a DSP that has no context bank left, "" for one that has."""
@@ -159,6 +169,25 @@ def machine(profile: str = DEFAULT, threads: bool = False) -> Machine:
         if key not in _machines or _machines[key].closed:
             _machines[key] = Machine(load(profile), threads)
         return _machines[key]
+
+
+@contextmanager
+def stands_in(system: Machine, threads: bool = False) -> Iterator[None]:
+    """Make a system this process's own in a block: that of its profile, and the one for who does
+    not care which."""
+    keys = {(name, threads) for name in (DEFAULT, system.profile.name)}
+    with _machines_lock:
+        if not _machines:
+            _register_hooks()
+        before = {key: _machines[key] for key in keys if key in _machines}
+        _machines.update(dict.fromkeys(keys, system))
+    try:
+        yield
+    finally:
+        with _machines_lock:
+            for key in keys:
+                _machines.pop(key, None)
+            _machines.update(before)
 
 
 _hooked = False

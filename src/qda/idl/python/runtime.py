@@ -48,6 +48,9 @@ __all__ = [
     "unimplemented",
 ]
 
+__tracebackhide__ = True
+"""In the tracebacks of pytest: what is wrong stands in the error, and who asked for it above."""
+
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
