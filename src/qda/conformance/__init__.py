@@ -1,8 +1,10 @@
 """The device interface's rules as tests that are named for the rule, for any node.
 
-    pytest --pyargs qda.conformance                             the virtual device, all dialects
-    pytest --pyargs qda.conformance --device=/dev/accel/accel0  a kernel's device, in its dialect
-    pytest --pyargs qda.conformance --device=/dev/fastrpc-cdsp-secure    that of the older driver
+    qda conformance                                        the virtual device, all dialects
+    qda conformance --device=/dev/accel/accel0             a kernel's device, in its dialect
+    qda conformance --device=/dev/fastrpc-cdsp-secure      that of the older driver
+
+In a checkout `pytest src/qda/conformance` takes the same options.
 
 The tests reach the device by `Node.ioctl`, `Node.mmap` and `Node.close` only.  What a node lacks
 is skipped with a sentence.  Sources in the docstrings: H.. are rules of the hazards list, R.. of
