@@ -87,7 +87,9 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
         {"profiles", "driver", "dsp", "uapi", "fastrpc", "limits", "interrupts", "errors"}
     ),
     "kernel": frozenset(),
-    "tracing": frozenset({"driver", "idl", "uapi", "fastrpc", "layout", "limits", "errors"}),
+    "tracing": frozenset(
+        {"driver", "idl", "uapi", "fastrpc", "core", "layout", "limits", "errors"}
+    ),
     "shim": frozenset(
         {
             "virtual",
@@ -121,7 +123,7 @@ PACKAGE_ITSELF: Final = "__init__"
 
 COMPILED: Final = frozenset({"qda.core._core"})
 """Modules that are no Python files."""
-REEXPORTED: Final = frozenset({"opening", "client", "dsp", "errors", "idl"})
+REEXPORTED: Final = frozenset({"opening", "client", "dsp", "errors", "idl", "tracing"})
 
 # The rooms of `idl` stand on what all of them share.  A program that only makes calls needs
 # neither C nor style, and what writes C needs no text: a model is enough.

@@ -142,7 +142,7 @@ CALL: Final = (
     Step(DRIVER, DRIVER, "decides what stands where", "fastrpc/payload.py", "lay_out"),
     Step(DRIVER, DRIVER, "copies inline inputs", "driver/packing.py", "pack"),
     Step(DRIVER, DSP, "40 bytes, on the lane", "driver/session.py", "Session.send"),
-    Step(DSP, DSP, "the lane's thread finds the arguments", "core/twin.py", "Server.serve"),
+    Step(DSP, DSP, "the lane's thread finds the arguments", "core/twin_dsp.py", "Server.serve"),
     Step(DSP, DSP, "finds the module", "dsp/process.py", "Process.run"),
     Step(DSP, DSP, "makes values of them", "idl/wire/calls.py", "MethodCodec.serve"),
     Step(DSP, DSP, "runs the method", "idl/python/runtime.py", "Skeleton.invoke"),

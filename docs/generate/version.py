@@ -22,6 +22,8 @@ __all__ = ["in_c", "in_python"]
 _RECORDS = (
     InvokeElement,
     layout.Side,
+    layout.Times,
+    layout.Traced,
     message.InvokeMessage,
     message.Response,
     payload.DmaHandle,

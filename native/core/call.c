@@ -1,5 +1,6 @@
 /* Calls of the core's own on the lanes of a pool. */
 #include "pool.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <string.h>
@@ -169,11 +170,15 @@ PyObject *qda_pool_invoke(PyObject *object, PyObject *const *arguments, Py_ssize
     struct qda_port *port = &client->client.port;
     struct qda_request asked;
     int32_t tid = qda_this_thread();
+    uint64_t noted = qda_trace_now();
     memcpy(&asked, request.buf, sizeof asked);
     client->client.at_hand = request.buf;
     client->client.at_hand_size = (uint64_t)request.len;
-    long begun = qda_driver_begin(&self->session, &entry->call, port, tid, asked.handle,
-                                  asked.scalars, asked.arguments);
+    /* What a trace has to look into goes the long way: modules that are opened, the host's calls. */
+    long begun = noted && asked.handle <= QDA_LAST_FIXED
+        ? QDA_DECLINED
+        : qda_driver_begin(&self->session, &entry->call, port, tid, asked.handle, asked.scalars,
+                           asked.arguments);
     client->client.at_hand_size = 0;
     PyBuffer_Release(&request);
     if (begun) {
@@ -182,14 +187,24 @@ PyObject *qda_pool_invoke(PyObject *object, PyObject *const *arguments, Py_ssize
     }
     take(self, entry, QDA_CALL_SEND);
     qda_choose_look(&entry->waiter, asked.handle, self->poll);
+    atomic_store_explicit(&entry->waiter.mine->timed, noted != 0, memory_order_relaxed);
+    uint64_t sent = noted ? qda_nanoseconds() : 0;
     qda_ring(&entry->waiter, ++entry->call.number);
     int answered = await_answer(self, entry, tid, &result);
+    uint64_t came = noted ? qda_nanoseconds() : 0;
     if (answered < 0) { /* a signal handler raised: the DSP still has the call (H16) */
         take(self, entry, QDA_CALL_LEAVE);
         return NULL;
     }
     take(self, entry, answered ? QDA_CALL_ANSWER : QDA_CALL_DEATH);
     long copied = answered ? qda_driver_finish(&entry->call, port) : 0;
+    if (noted) {
+        struct qda_traced traced = {
+            .begun = noted, .sent = sent, .answered = came, .handle = asked.handle,
+            .scalars = asked.scalars, .result = answered ? result : QDA_DIED, .thread = tid,
+        };
+        qda_trace_note(&traced, &self->session, &entry->call);
+    }
     leave(self, entry);
     if (!answered)
         return PyBool_FromLong(0);

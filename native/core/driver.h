@@ -67,6 +67,7 @@ struct qda_session {
     /* Where the names are not in such a table: the object that a name means, with one user more, or
      * NULL. */
     struct qda_object *(*take)(struct qda_session *session, int32_t name);
+    uint32_t domain; /* number of the DSP, for traces */
 };
 
 /* A call on a lane, with the room that it works in: private to the driver. */
@@ -86,6 +87,16 @@ struct qda_call {
         uint64_t offset;
     } backing[QDA_ARGUMENTS]; /* of those that lie in buffer objects */
     uint16_t order[QDA_BUFFERS], other[QDA_BUFFERS];
+};
+
+/* What is noted of a call for a trace; times are nanoseconds of CLOCK_MONOTONIC. */
+struct qda_traced {
+    uint64_t begun, sent, answered, ended;
+    struct qda_times method; /* zeros if the DSP has told none, or none that can be */
+    uint64_t copied, shared, longest; /* bytes of arguments */
+    uint32_t handle, scalars, number; /* of the method */
+    int32_t result, thread, client_id;
+    uint32_t domain, unused;
 };
 
 /* Make the message of a call and put it into its lane, not yet rung.  Returns 0, or QDA_DECLINED

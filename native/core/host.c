@@ -185,11 +185,16 @@ static uint32_t this_cpu(void)
     return (uint32_t)sched_getcpu() + 1;
 }
 
-uint64_t qda_microseconds(void)
+uint64_t qda_nanoseconds(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t qda_microseconds(void)
+{
+    return qda_nanoseconds() / 1000;
 }
 
 static void pause_a_moment(void)

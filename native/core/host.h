@@ -48,6 +48,7 @@ struct qda_waiter {
 
 /* What the clock shows; from a time that means nothing. */
 uint64_t qda_microseconds(void);
+uint64_t qda_nanoseconds(void);
 
 /* Choose how long to wait awake for the answer of a call of `handle` that begins: `poll` microseconds
  * in poll mode, which is for modules that were opened, as a call of another may be parked for ever.

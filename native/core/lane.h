@@ -33,7 +33,7 @@ struct qda_side {
     _Atomic uint32_t bell;
     _Atomic uint32_t sleeps;
     _Atomic uint32_t cpu; /* that it was last on, plus 1; 0: not told */
-    uint32_t unused;
+    _Atomic uint32_t timed; /* 1: the other side is to tell when a method runs */
     unsigned char record[QDA_RECORD];
     unsigned char rest[8];
 };
@@ -43,6 +43,16 @@ struct qda_lane {
     struct qda_side dsp;
 };
 
+/* What a DSP tells of a method, behind its response: nanoseconds of CLOCK_MONOTONIC, and who it was. */
+struct qda_times {
+    uint64_t begun, ended;
+    int32_t process, thread;
+};
+
+enum { QDA_TOLD = 16 }; /* where, in the record of its side */
+
+_Static_assert(sizeof(struct qda_response) <= QDA_TOLD, "layout");
+_Static_assert(QDA_TOLD + sizeof(struct qda_times) <= QDA_RECORD, "layout");
 _Static_assert(sizeof(struct qda_side) == 64, "a cache line each");
 _Static_assert(sizeof(struct qda_lane) == 128, "layout");
 _Static_assert(sizeof(struct qda_lane) * (QDA_LANES + 1) <= QDA_SLOT, "block 0 holds them");

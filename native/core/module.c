@@ -52,7 +52,7 @@ static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "qda.core._core",
     .m_doc = "The hot path of a call, compiled; `qda.core.twin` says the same in Python.",
-    .m_methods = qda_word_functions,
+    .m_methods = qda_functions,
     .m_slots = slots,
 };
 

@@ -23,7 +23,10 @@ struct qda_port_object {
 /* The number of the calling thread, as the kernel has it. */
 int32_t qda_this_thread(void);
 
-extern PyMethodDef qda_word_functions[];
+/* Whether somebody wants to know when methods run. */
+extern uint32_t qda_times_wanted;
+
+extern PyMethodDef qda_functions[];
 extern PyType_Spec qda_emitter_spec, qda_port_spec, qda_pool_spec, qda_space_spec, qda_server_spec;
 
 #endif

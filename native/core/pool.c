@@ -8,12 +8,12 @@
 
 static PyObject *pool_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
 {
-    static char *words[] = { "address", "device", "client_id", "tag", NULL };
+    static char *words[] = { "address", "device", "client_id", "tag", "domain", NULL };
     unsigned long long address, device;
     int client_id;
-    unsigned int tag;
-    if (!PyArg_ParseTupleAndKeywords(arguments, names, "KKiI:Pool", words, &address, &device,
-                                     &client_id, &tag))
+    unsigned int tag, domain = 0;
+    if (!PyArg_ParseTupleAndKeywords(arguments, names, "KKiI|I:Pool", words, &address, &device,
+                                     &client_id, &tag, &domain))
         return NULL;
     struct qda_pool *self = qda_allocate(type);
     if (self) {
@@ -21,6 +21,7 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *arguments, PyObject *nam
         self->session.device = device;
         self->session.client_id = client_id;
         self->session.tag = tag;
+        self->session.domain = domain;
     }
     return (PyObject *)self;
 }
@@ -165,6 +166,7 @@ static PyObject *pool_send(PyObject *object, PyObject *arguments)
     uint32_t handle;
     memcpy(&handle, message + offsetof(struct qda_message, handle), sizeof handle);
     qda_choose_look(&entry->waiter, handle, self->poll);
+    atomic_store_explicit(&entry->waiter.mine->timed, qda_times_wanted, memory_order_relaxed);
     qda_ring(&entry->waiter, ++entry->call.number);
     Py_RETURN_NONE;
 }
@@ -198,6 +200,18 @@ static PyObject *pool_answer(PyObject *object, PyObject *number)
         return NULL;
     return PyBytes_FromStringAndSize((const char *)entry->waiter.other->record,
                                      sizeof(struct qda_response));
+}
+
+static PyObject *pool_times(PyObject *object, PyObject *number)
+{
+    struct qda_entry *entry = lane_of((struct qda_pool *)object, (int)PyLong_AsLong(number));
+    struct qda_times told = { 0 };
+    if (!entry)
+        return NULL;
+    if (atomic_load(&entry->waiter.mine->timed))
+        memcpy(&told, entry->waiter.other->record + QDA_TOLD, sizeof told);
+    return Py_BuildValue("KKii", (unsigned long long)told.begun, (unsigned long long)told.ended,
+                         told.process, told.thread);
 }
 
 static PyObject *pool_add(PyObject *object, PyObject *arguments)
@@ -266,6 +280,9 @@ static PyMethodDef pool_methods[] = {
     { "sent", pool_sent, METH_O, "How many messages have been sent on a lane; of 32 bits." },
     { "wait", pool_wait, METH_VARARGS, "wait(lane, also=-1, timeout=-1): why the wait ended." },
     { "answer", pool_answer, METH_O, "The 16 bytes of the lane's response." },
+    { "times", pool_times, METH_O,
+      "When the method of the answer ran, as the DSP says: begin and end in nanoseconds, its process\n"
+      "and thread; zeros if it was not asked." },
     { "add", pool_add, METH_VARARGS,
       "add(name, device, size, inode, major, minor, owner): an object that calls may name." },
     { "remove", pool_remove, METH_O,
@@ -284,8 +301,8 @@ static PyGetSetDef pool_values[] = {
 };
 
 static PyType_Slot pool_slots[] = {
-    { Py_tp_doc, "Pool(address, device, client_id, tag): the lanes of a session, on the driver's\n"
-                 "side.  `address` is where it is mapped, `device` where it lies on the bus." },
+    { Py_tp_doc, "Pool(address, device, client_id, tag, domain=0): the lanes of a session, on the\n"
+                 "driver's side.  `address` is where it is mapped, `device` where it lies on the bus." },
     { Py_tp_new, pool_new },
     { Py_tp_dealloc, pool_free },
     { Py_tp_methods, pool_methods },

@@ -4,7 +4,11 @@
  * right, go to a method in Python.  So does the end of a call that has failed, or has been noted:
  * what it has logged is its own.  The words that other threads use, too, are atomic: whether a
  * call is under way, whether it is still to be answered, whether Python has to see them all. */
+#define _GNU_SOURCE
 #include "space.h"
+
+#include <string.h>
+#include <unistd.h>
 
 struct server {
     PyObject_HEAD
@@ -19,6 +23,7 @@ struct server {
     int noted; /* its end is to be told, however it ends */
     uint32_t status; /* why its arguments could not be found */
     int32_t result;
+    struct qda_times times; /* of the call that is served, if its driver wants to know */
     _Atomic uint32_t unanswered;
     _Atomic uint32_t running; /* from before `watched` is read until the call has ended */
     _Atomic uint32_t watched; /* the method gets all calls, and `ended` is called after each */
@@ -95,6 +100,10 @@ static void answer(struct server *self, int32_t result)
 {
     if (!atomic_exchange(&self->unanswered, 0))
         return;
+    if (self->times.begun) {
+        self->times.ended = qda_nanoseconds();
+        memcpy(self->lane->dsp.record + QDA_TOLD, &self->times, sizeof self->times);
+    }
     qda_dsp_answer(&self->served, self->lane, result);
     qda_ring(&self->waiter, self->number);
 }
@@ -107,6 +116,9 @@ static int serve_in_c(struct server *self)
 
     self->number++;
     self->noted = 0;
+    self->times.begun = atomic_load_explicit(&self->lane->driver.timed, memory_order_relaxed)
+        ? qda_nanoseconds()
+        : 0;
     atomic_store(&self->running, 1); /* before: what it finds must not be forgotten meanwhile */
     self->status = qda_space_enter(self->space, served, self->lane, self->client_id, self->driver);
     atomic_store(&self->unanswered, 1);
@@ -174,6 +186,8 @@ static PyObject *server_serve(PyObject *object, PyObject *arguments)
     PyObject *method, *over, *ended;
     if (!PyArg_ParseTuple(arguments, "OOO:serve", &method, &over, &ended))
         return NULL;
+    self->times.process = getpid();
+    self->times.thread = gettid();
     for (;;) {
         enum qda_woken woken;
         Py_BEGIN_ALLOW_THREADS

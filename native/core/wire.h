@@ -42,6 +42,9 @@ struct qda_response {
 /* The result of a call whose session is released (qda.errors, which a test compares). */
 #define QDA_BAD_STATE 0x8000040du
 
+/* That of one whose protection domain has died. */
+#define QDA_DIED 39
+
 /* The parts of a message buffer, for n arguments: n of each, then the tail. */
 struct qda_remote_buffer {
     uint64_t pv;

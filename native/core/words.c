@@ -1,5 +1,6 @@
-/* Words that processes share, changed as one, for Python: each function takes an address. */
-#include "module.h"
+/* The functions of the module.  Those of words that processes share change them as one, and take an
+ * address. */
+#include "trace.h"
 
 static _Atomic uint32_t *word_at(unsigned long long address)
 {
@@ -26,10 +27,12 @@ static PyObject *word_clear(PyObject *module, PyObject *arguments)
     return PyLong_FromUnsignedLong(atomic_fetch_and(word_at(address), ~bits));
 }
 
-PyMethodDef qda_word_functions[] = {
+PyMethodDef qda_functions[] = {
     { "word_set", word_set, METH_VARARGS,
       "word_set(address, bits): set bits of a word of 32 bits; what it was before." },
     { "word_clear", word_clear, METH_VARARGS,
       "word_clear(address, bits): clear bits of a word of 32 bits; what it was before." },
+    { "trace", qda_trace, METH_O,
+      "trace(ring): from now on note calls in it, and ask the DSP for times; None: no more." },
     { 0 },
 };

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from qda.opening import devices
     from qda.opening import open_session as open  # noqa: A004  # qda.open, like gzip.open
+    from qda.tracing.program import Trace, trace
 
 __all__ = [
     "Buffer",
@@ -68,6 +69,7 @@ __all__ = [
     "Session",
     "Skeleton",
     "StatusError",
+    "Trace",
     "UsageError",
     "UsageTypeError",
     "devices",
@@ -76,6 +78,7 @@ __all__ = [
     "method",
     "open",
     "start",
+    "trace",
 ]
 
 _NAMES = {"open": "open_session"}  # where a name is another one at home
@@ -108,6 +111,7 @@ _HOMES = {
     ),
     "qda.idl": ("idl",),
     "qda.opening": ("devices", "open"),
+    "qda.tracing.program": ("Trace", "trace"),
 }
 """Which module each name comes from, when it is asked for: whoever needs a part of this package
 does not load the rest, NumPy and the parser of the interface language among it."""

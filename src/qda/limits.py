@@ -564,6 +564,27 @@ TRACED_EVENTS: Final = _traces.limit(
     "about 50 MB",
     "who makes a call waits until they are shown",
 )
+TRACED_CALLS: Final = _traces.limit(
+    "TRACED_CALLS",
+    1 << 16,
+    "calls of this process that a trace keeps",
+    "112 bytes each",
+    "the oldest are lost, and the trace says how many",
+)
+TIMELINE_EVENTS: Final = _traces.limit(
+    "TIMELINE_EVENTS",
+    1_000_000,
+    "events of a timeline or summary",
+    "it is written when the program has ended",
+    "what comes later is not shown",
+)
+ADVISED_INLINE: Final = _traces.limit(
+    "ADVISED_INLINE",
+    64 * KIB,
+    "bytes of an argument that is copied, before a summary advises otherwise",
+    "the copies take longer than the rest of the call",
+    "advice",
+)
 TRACE_QUIET: Final = _traces.limit(
     "TRACE_QUIET",
     0.01,

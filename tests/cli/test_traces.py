@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
+
+import pytest
 
 from qda.tracing.events import EVENTS, Event
 from tests.cli.command import qda
@@ -55,6 +58,24 @@ def test_events_are_objects_with_the_fields_of_their_declaration(
     assert counted["call"] == counted["response"]
     named = {(event["module"], event["result"]) for event in events if event["event"] == "call"}
     assert {("calculator", 0), ("remotectl", 0), ("init", 0)} <= named
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("perfetto") is None, reason="perfetto is not installed (timeline)"
+)
+def test_a_timeline_and_a_summary_of_one_run(programs: Programs, tmp_path: Path) -> None:
+    """The timeline has the calls of the program and their methods; the summary sums them up."""
+    from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
+
+    file = tmp_path / "out.pftrace"
+    options = ("--trace=summary", f"--timeline={file}", f"--skeletons={SKELETONS}")
+    ran = qda("run", *options, "--", str(programs.build("calculator")))
+    written = Trace.FromString(file.read_bytes()).packet
+    began = [one.track_event for one in written if one.track_event.type == 1]
+    methods = [one for one in began if one.terminating_flow_ids]
+    assert "calculator.method 2" in {one.name for one in methods}
+    assert {one.name for one in began} >= {"DRM_IOCTL_QDA_INVOKE", "init.create_attr"}
+    assert "calculator.method 2" in ran.stderr and "remotectl.open" in ran.stderr
 
 
 def test_reverse_calls_and_the_log_are_events(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ static void run_calls(uint32_t count)
     unsigned char *pool = calloc(1, QDA_POOL), *bytes = calloc(1, ROOM), *longer = calloc(1, ROOM);
     struct qda_object object = { OBJECT, ROOM, 42, 1, 2, 0, 1 };
     struct qda_object *objects[] = { NULL, NULL, NULL, &object };
-    struct qda_session session = { pool, DEVICE, CLIENT, 1, objects, 4, NULL };
+    struct qda_session session = { pool, DEVICE, CLIENT, 1, objects, 4, NULL, 0 };
     struct qda_region regions[] = {
         { DEVICE, QDA_POOL, pool, 0, 0 },
         { OBJECT, ROOM, bytes, 0, 0 },

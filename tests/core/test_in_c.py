@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 
 from qda import limits
-from qda.core import BLOCK, LANES, POOL_SIZE, Side, Woken, lane_address
+from qda.core import BLOCK, LANES, POOL_SIZE, Side, Traced, Woken, lane_address
+from qda.core.layout import TOLD, Times
 from qda.errors import (
     BAD_ADDRESS,
     BAD_PARAMETER,
     BAD_STATE,
     NO_SUCH_CLIENT,
+    PROCESS_DIED,
     SKELETON_RAISED,
 )
 from qda.fastrpc.handles import LAST_FIXED, Fixed
@@ -144,7 +146,14 @@ RECORDS: list[tuple[str, type[Record], str]] = [
     ("qda_dma_handle", DmaHandle, "fd offset length"),
     ("qda_listed", InvokeBuffer, "pages index"),
     ("qda_page", PhysicalPage, "address size"),
-    ("qda_side", Side, "bell sleeps cpu unused record rest"),
+    ("qda_side", Side, "bell sleeps cpu timed record rest"),
+    ("qda_times", Times, "begun ended process thread"),
+    (
+        "qda_traced",
+        Traced,
+        "begun sent answered ended method.begun method.ended method.process method.thread copied "
+        "shared longest handle scalars number result thread client_id domain unused",
+    ),
 ]
 
 
@@ -165,6 +174,8 @@ def test_the_records_are_those_of_python(target: str, tmp_path: Path) -> None:
         "QDA_LAST_FIXED": LAST_FIXED,
         "QDA_FAILED": SKELETON_RAISED,
         "QDA_BAD_STATE": BAD_STATE,
+        "QDA_DIED": PROCESS_DIED,
+        "QDA_TOLD": TOLD,
         "QDA_BAD_PARAMETER": BAD_PARAMETER,
         "QDA_BAD_ADDRESS": BAD_ADDRESS,
         "QDA_NO_SUCH_CLIENT": NO_SUCH_CLIENT,

@@ -14,9 +14,9 @@ from qda.cli.served import Served
 
 __all__ = ["understand"]
 
-_WITH_VALUE = "--profile", "--dialect", "--skeletons", "--trace", "--trace-file"
+_WITH_VALUE = "--profile", "--dialect", "--skeletons", "--trace", "--trace-file", "--timeline"
 _DIALECTS = "rfc", "v1", "handle", "legacy", "legacy-7.3"
-_TRACES = "calls", "json", "wire"
+_TRACES = "calls", "json", "summary", "wire"
 
 
 def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
@@ -53,7 +53,7 @@ def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
     dialect, trace = given.get("--dialect", "rfc"), given.get("--trace")
     if not left or dialect not in _DIALECTS or (trace is not None and trace not in _TRACES):
         return None
-    file = given.get("--trace-file")
-    trace_file = None if file is None else Path(file)
+    files = (given.get(name) for name in ("--trace-file", "--timeline"))
+    paths = (None if file is None else Path(file) for file in files)
     profile = given.get("--profile", "generic")
-    return left, Served(profile, dialect, skeletons, mixed, lanes, trace, trace_file)
+    return left, Served(profile, dialect, skeletons, mixed, lanes, trace, *paths)

@@ -22,6 +22,7 @@ class Trace(enum.StrEnum):
 
     CALLS = "calls"
     JSON = "json"
+    SUMMARY = "summary"
     WIRE = "wire"
 
 
@@ -62,11 +63,17 @@ class ProgramOptions(Served):
         Trace | None,
         typer.Option(
             help="Print every device call: with =wire also what crosses the transport, with =json "
-            "all of that as lines of JSON."
+            "all of that as lines of JSON, with =summary only what the calls have cost."
         ),
     ] = None
     trace_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Where the trace goes, if not to stderr.")
+    ] = None
+    timeline: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Write a timeline for Perfetto (ui.perfetto.dev), out.pftrace."
+        ),
     ] = None
 
 

@@ -62,7 +62,7 @@ def run(command: list[str], options: Served) -> int:
         unseen = UnseenPrograms(entrance.socket)
         stack.callback(unseen.close)
         variables = environment(entrance.socket)
-        if options.mixed or options.trace is not None or options.dialect != Served.dialect:
+        if options.mixed or options.is_traced or options.dialect != Served.dialect:
             server = stack.enter_context(_server(options, profile, entrance))
             status = run_program(command, variables)
             _tell(unseen, command, status, server.was_used)
@@ -129,8 +129,7 @@ def _server(
         stack.callback(machine.close)
         for device in machine.devices.values():
             device.report = partial(_tell_death, device.name)
-        traced = options.trace is not None
-        observer = stack.enter_context(tracing(options, machine)) if traced else None
+        observer = stack.enter_context(tracing(options)) if options.is_traced else None
         server = DeviceServer(
             machine,
             at,

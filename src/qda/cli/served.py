@@ -19,3 +19,9 @@ class Served:
     lanes: bool = True
     trace: str | None = None
     trace_file: Path | None = None
+    timeline: Path | None = None
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether all that programs ask for has to be seen."""
+        return self.trace is not None or self.timeline is not None

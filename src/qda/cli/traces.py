@@ -2,76 +2,85 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic_ns, time_ns
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
+from qda.core.ring import Ring
 from qda.driver.watching import watch
 from qda.errors import UsageError
 from qda.shim.trace import Tracer
-from qda.tracing.events import Begun, Death
+from qda.tracing.events import Begun
 from qda.tracing.lines import JsonPrinter
 from qda.tracing.stream import Sink, Stream
 from qda.tracing.text import TextPrinter
 
 if TYPE_CHECKING:
     from qda.cli.served import Served
-    from qda.fastrpc.obituary import Obituary
-    from qda.virtual import Machine
 
 __all__ = ["tracing"]
 
 _PLAIN = "calls"
 """The trace that shows only what programs ask for."""
 
+_WIRE = "wire", "json"
+"""Those that show what crosses the transport, too."""
+
 
 @contextmanager
-def tracing(options: Served, machine: Machine) -> Iterator[Tracer]:
-    """Show what programs do with the devices of a machine, as its options wish; yields who has to
+def tracing(options: Served) -> Iterator[Tracer]:
+    """Show what programs do with devices of this process, as its options wish; yields who has to
     see their requests.  UsageError for a file that cannot be written."""
     with ExitStack() as stack:
         sinks = list(_sinks(options, stack))
         stream = Stream(sinks)
         stack.callback(stream.close)
         stream.tell(Begun(monotonic_ns(), 0, 0, time_ns(), version("qda-accel")))
-        if options.trace != _PLAIN:
+        if options.trace != _PLAIN or options.timeline is not None:
             from qda.tracing.calls import CallDecoder, CallWatcher  # and with them the language
             from qda.tracing.names import Names
 
-            watch(CallWatcher(stream, CallDecoder(Names(), wire=True)))
+            ring = Ring(calls=1)  # the DSP tells its times; none of the calls is the core's own
+            stack.callback(ring.end)
+            ring.begin()
+            watch(CallWatcher(stream, CallDecoder(Names(), wire=options.trace in _WIRE)))
             stack.callback(watch, None)
-        for device in machine.devices.values():
-            device.report = partial(_death, stream, device.name, device.report)
         yield Tracer(stream, str(options.dialect))
 
 
 def _sinks(options: Served, stack: ExitStack) -> Iterator[Sink]:
-    out = sys.stderr
+    if options.timeline is not None:
+        from qda.tracing.timeline import Timeline, check_library
+
+        check_library()
+        timeline = Timeline(_written(options.timeline, "--timeline"))
+        stack.callback(timeline.close)
+        yield timeline
+    if options.trace is None:
+        return
+    out: TextIO = sys.stderr
     if options.trace_file is not None:
-        out = stack.enter_context(_written(options.trace_file, "--trace-file"))
-    yield JsonPrinter(out) if options.trace == "json" else TextPrinter(out, options.trace != _PLAIN)
+        made = io.TextIOWrapper(_written(options.trace_file, "--trace-file"))
+        out = stack.enter_context(made)
+    if options.trace == "summary":
+        from qda.tracing.summary import Summing
+
+        summing = Summing(out)
+        stack.callback(summing.close)
+        yield summing
+    elif options.trace == "json":
+        yield JsonPrinter(out)
+    else:
+        yield TextPrinter(out, options.trace != _PLAIN)
 
 
-def _written(path: Path, option: str) -> TextIO:
+def _written(path: Path, option: str) -> BinaryIO:
     try:
-        return path.open("w")
+        return path.open("wb")
     except OSError as error:
         raise UsageError(f"{option} {path}: {error.strerror}") from error
-
-
-def _death(
-    stream: Stream,
-    device: str,
-    then: Callable[[int, Obituary], None] | None,
-    process: int,
-    words: Obituary,
-) -> None:
-    """Put a death into the trace, and tell it as without one."""
-    stream.tell(Death(monotonic_ns(), process, 0, device, tuple(words.report)))
-    if then is not None:
-        then(process, words)

@@ -12,7 +12,17 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from qda.core.layout import BLOCK, LANES, POOL_SIZE, Arguments, Handle, Side, Woken, lane_address
+from qda.core.layout import (
+    BLOCK,
+    LANES,
+    POOL_SIZE,
+    Arguments,
+    Handle,
+    Side,
+    Traced,
+    Woken,
+    lane_address,
+)
 from qda.core.version import VERSION
 
 if TYPE_CHECKING or os.environ.get("QDA_CORE") == "python":
@@ -34,9 +44,9 @@ else:
 IS_COMPILED = bool(_core)
 
 if TYPE_CHECKING or not IS_COMPILED:
-    from qda.core.twin import Emitter, Pool, Port, Server, Space, word_clear, word_set
+    from qda.core.twin import Emitter, Pool, Port, Server, Space, trace, word_clear, word_set
 else:
-    from qda.core._core import Emitter, Pool, Port, Server, Space, word_clear, word_set
+    from qda.core._core import Emitter, Pool, Port, Server, Space, trace, word_clear, word_set
 
 __all__ = [
     "BLOCK",
@@ -51,8 +61,10 @@ __all__ = [
     "Server",
     "Side",
     "Space",
+    "Traced",
     "Woken",
     "lane_address",
+    "trace",
     "word_clear",
     "word_set",
 ]

@@ -9,15 +9,16 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import threading
 import time
 
-from qda.core.layout import Side, Woken
+from qda.core.layout import TOLD, Side, Times, Woken
 from qda.fastrpc.message import InvokeMessage
 
 __all__ = ["Waiter", "Words", "memory_at", "word_clear", "word_set"]
 
 _PLACES = {field.name: field.offset for field in Side.fields}
-_BELL, _SLEEPS, _RECORD = (_PLACES[name] for name in ("bell", "sleeps", "record"))
+_BELL, _SLEEPS, _TIMED, _RECORD = (_PLACES[name] for name in ("bell", "sleeps", "timed", "record"))
 
 
 def memory_at(address: int, length: int) -> memoryview:
@@ -56,6 +57,25 @@ class Words:
 
     def strike(self, number: int) -> None:
         self._words[_BELL // 4] = number
+
+    @property
+    def timed(self) -> bool:
+        """Whether the other side is to tell when a method runs."""
+        return self._words[_TIMED // 4] == 1
+
+    @timed.setter
+    def timed(self, wanted: bool) -> None:
+        self._words[_TIMED // 4] = wanted
+
+    def tell_times(self, begun: int) -> None:
+        """A method that has begun then has ended now, in this thread."""
+        who = {"process": os.getpid(), "thread": threading.get_native_id()}
+        Times(begun=begun, ended=time.monotonic_ns(), **who).pack_into(self.record, TOLD)
+
+    def times(self) -> tuple[int, int, int, int]:
+        """What it has told of its last method: begin, end, process, thread."""
+        told = Times.unpack(self.record, TOLD)
+        return told.begun, told.ended, told.process, told.thread
 
     def say_asleep(self) -> None:
         self._words[_SLEEPS // 4] = 1

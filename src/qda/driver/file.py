@@ -19,8 +19,10 @@ from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
 from qda.driver.session import Session
 from qda.driver.sharing import Keeps, Uses
+from qda.driver.watching import watching
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import CallForm
+from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Section
 from qda.uapi import BuffersBy, Interface
 
@@ -236,10 +238,16 @@ class OpenFile:
         session = start(self.device.channel, self.client_id, kind, bank, tag)
         session.poll(_poll_in(self, kind))
         session.peer.when_needed(self._let_go)
-        report = self.device.report
-        if report is not None:
-            session.peer.when_told(lambda words: report(self.process, words))
+        if self.device.report is not None or watching() is not None:
+            session.peer.when_told(self._tell_death)
         return session
+
+    def _tell_death(self, words: Obituary) -> None:
+        """Say how the protection domain has died, and whose it was."""
+        if (watcher := watching()) is not None:
+            watcher.died(self.device.name, self.process, words)
+        if self.device.report is not None:
+            self.device.report(self.process, words)
 
     @property
     def calls(self) -> int:

@@ -131,6 +131,10 @@ class Lane:
         """The response, once it is there."""
         return self.pool.answer(self.number)
 
+    def times(self) -> tuple[int, int, int, int]:
+        """When the method of the response ran, by whom; see `Pool.times`."""
+        return self.pool.times(self.number)
+
     def memory_at(self, address: int) -> Memory:
         """Its message memory that begins there on the bus."""
         own = self.own

@@ -7,10 +7,12 @@ import mmap
 import os
 import threading
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import TypeVar
 
 from qda.driver.front import Front
 from qda.driver.memory import LocalClient
+from qda.driver.watching import watching
 from qda.errors import DeviceError, is_errno
 from qda.fastrpc.obituary import Obituary
 from qda.linux import address_of, mark_process
@@ -79,10 +81,14 @@ class LocalNode:
             raise OSError(errno.EFAULT, f"{len(data)} bytes for a code of {ioctl_size(code)}")
         address = ClientAddress(address_of(data))
         self._client.structures[address] = data
+        begun, before = (monotonic_ns(), bytes(data)) if watching() is not None else (0, b"")
         try:
-            return self._front.ioctl(self._client, code, address)
+            result = self._front.ioctl(self._client, code, address)
         finally:
             self._client.structures.pop(address, None)
+        if begun and (watcher := watching()) is not None:
+            watcher.asked(self.path, code, before, bytes(data), result, begun)
+        return result
 
     def mmap(self, length: int, offset: int, kind: type[M]) -> M:
         """Map `length` bytes at an offset of the node.  OSError EINVAL, EACCES, ENODEV."""

@@ -191,7 +191,7 @@ class Session:
         """Give the results to the caller, and tell who watches."""
         assert call.lane is not None
         memory = call.lane.memory_at(crossing.address)
-        crossing.comes_back(memory.view, (0, 0, 0, 0))
+        crossing.comes_back(memory.view, call.lane.times())
         crossing.process, crossing.result = client.pid, result
         try:
             return call.finish(result) if call.finish else result

@@ -11,6 +11,7 @@ from time import monotonic_ns
 from typing import Protocol
 
 from qda import limits
+from qda.fastrpc.obituary import Obituary
 
 __all__ = ["Crossing", "Watcher", "watch", "watching"]
 
@@ -61,6 +62,16 @@ class Watcher(Protocol):
 
     def answered(self, crossing: Crossing) -> None:
         """A call has ended with an answer."""
+        ...
+
+    def died(self, device: str, process: int, words: Obituary) -> None:
+        """A protection domain has died that was made since somebody watches; whose it was."""
+        ...
+
+    def asked(
+        self, path: str, code: int, before: bytes, after: bytes, result: int, time: int
+    ) -> None:
+        """This process has issued an ioctl on a node of its own, at a time, which was no call."""
         ...
 
 

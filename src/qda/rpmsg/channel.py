@@ -207,13 +207,15 @@ class Link:
 
 
 class Channel:
-    """The channel to one DSP, `name`, as its driver holds it.
+    """The channel to one DSP, `name`, as its driver holds it; `domain` is its number in traces.
 
     `patience` is for how many microseconds a side looks for the other's message before it sleeps.
     """
 
-    def __init__(self, endpoint: Endpoint, patience: int = 0, name: str = "") -> None:
-        self.name = name
+    def __init__(
+        self, endpoint: Endpoint, patience: int = 0, name: str = "", domain: int = 0
+    ) -> None:
+        self.name, self._domain = name, domain
         self._patience = patience
         self._control = Control(endpoint)
         self._watch = Watch()
@@ -238,7 +240,7 @@ class Channel:
         finally:
             far.close()
             os.close(mourner)
-        pool = Pool(memory.address, memory.device, client_id, tag)
+        pool = Pool(memory.address, memory.device, client_id, tag, self._domain)
         return Link(Control(near), pool, self._patience, self._watch, end)
 
     def disconnect(self, client_id: int) -> None:

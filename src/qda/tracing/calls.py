@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from time import monotonic_ns
 from typing import NamedTuple
 
 from qda.driver.watching import Crossing
@@ -12,9 +13,10 @@ from qda.fastrpc.hostlog import LOG, LOG_MODULE, read_log_records
 from qda.fastrpc.listener import LISTENER, LISTENER1, NextAnswer, NextRequest
 from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.nested import unpack_reply, unpack_request
+from qda.fastrpc.obituary import Obituary
 from qda.fastrpc.remotectl import REMOTECTL, OpenAnswer
 from qda.fastrpc.scalars import Scalars
-from qda.tracing.events import Call, Event, Fault, Log, Message, Response, ReverseCall
+from qda.tracing.events import Call, Death, Event, Fault, Log, Message, Response, ReverseCall
 from qda.tracing.names import Names
 from qda.tracing.payloads import Payload, in_words, sizes
 from qda.tracing.stream import Stream
@@ -149,7 +151,7 @@ class CallWatcher:
     """A `Watcher` that puts the calls of this process's drivers into a stream."""
 
     def __init__(self, stream: Stream, decoder: CallDecoder) -> None:
-        self._put, self._decoder = stream.put, decoder
+        self._put, self._tell, self._decoder = stream.put, stream.tell, decoder
 
     def sent(self, crossing: Crossing) -> None:
         """See `Watcher.sent`."""
@@ -158,3 +160,12 @@ class CallWatcher:
     def answered(self, crossing: Crossing) -> None:
         """See `Watcher.answered`."""
         self._put(partial(self._decoder.answered, crossing))
+
+    def died(self, device: str, process: int, words: Obituary) -> None:
+        """See `Watcher.died`."""
+        self._tell(Death(monotonic_ns(), process, 0, device, tuple(words.report)))
+
+    def asked(
+        self, path: str, code: int, before: bytes, after: bytes, result: int, time: int
+    ) -> None:
+        """See `Watcher.asked`.  A server's observer sees more of it."""

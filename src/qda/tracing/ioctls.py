@@ -14,10 +14,28 @@ from qda import limits
 from qda.fastrpc.scalars import Scalars
 from qda.layout import Record, broken_rule
 from qda.tracing.events import Event, Ioctl, IoctlBegun
-from qda.uapi import Command, Interface, dma_heap, ioctl_number, ioctl_size
+from qda.uapi import (
+    ACCEL_DIALECTS,
+    LEGACY,
+    LEGACY_73,
+    Command,
+    Interface,
+    dma_heap,
+    ioctl_number,
+    ioctl_size,
+)
 from qda.uapi.accel import Invoke, InvokeElement
 
-__all__ = ["Asked", "Find", "begun", "elements_asked", "ended", "in_heap", "in_interface"]
+__all__ = [
+    "Asked",
+    "Find",
+    "begun",
+    "elements_asked",
+    "ended",
+    "in_heap",
+    "in_interface",
+    "in_node",
+]
 
 _PLAIN = 3
 """So many reasons for an EINVAL are shown; of more it is not plain which one it was."""
@@ -57,6 +75,14 @@ def in_interface(interface: Interface) -> Find:
 def in_heap(code: int) -> Command[Record] | None:
     """The commands of a heap, which takes structures of any size."""
     return next((c for c in dma_heap.HEAP.commands if c.number == ioctl_number(code)), None)
+
+
+def in_node(path: str) -> Find:
+    """The commands of a node of this process, whose dialect its code says."""
+    if "/dma_heap/" in path:
+        return in_heap
+    spoken = (*ACCEL_DIALECTS.values(), LEGACY_73, LEGACY)
+    return lambda code: next((found for one in spoken if (found := one.find(code))), None)
 
 
 def elements_asked(structure: bytes) -> tuple[int, int]:

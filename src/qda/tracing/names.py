@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from qda.errors import as_unsigned
+from qda.fastrpc.control import Method
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1, OpenAnswer, text
 from qda.fastrpc.scalars import EXTENDED_METHOD
@@ -20,6 +21,11 @@ from qda.tracing.payloads import Payload
 __all__ = ["Named", "Names"]
 
 _FIXED = {int(fixed): fixed.name.lower() for fixed in Fixed}
+_METHODS = {
+    (_FIXED[manager.handle], scalars.method): name
+    for manager in (REMOTECTL, REMOTECTL1)
+    for name, scalars in (("open", manager.open), ("close", manager.close))
+} | {(_FIXED[Fixed.INIT], method.value): method.name.lower() for method in Method}
 _OPENS = {(manager.handle, manager.open.word) for manager in (REMOTECTL, REMOTECTL1)}
 
 
@@ -36,9 +42,14 @@ class Names:
     """The modules that have been opened, and the interfaces that are known, by their names."""
 
     def __init__(self, interfaces: Iterable[InterfaceCodec] = ()) -> None:
-        self._interfaces = {codec.interface.c_name: codec for codec in interfaces}
+        self._interfaces: dict[str, InterfaceCodec] = {}
+        self.add(interfaces)
         self._opened: dict[tuple[str, int, int], str] = {}
         self._host: dict[tuple[str, int, int], str] = {}
+
+    def add(self, interfaces: Iterable[InterfaceCodec]) -> None:
+        """These interfaces are known, too."""
+        self._interfaces |= {codec.interface.c_name: codec for codec in interfaces}
 
     def learn(self, device: str, before: Payload, after: Payload, result: int) -> None:
         """A call has ended: it may have opened a module."""
@@ -79,7 +90,7 @@ class Names:
             number = int.from_bytes(first[:4], "little") if first else number
         codec = self._interfaces.get(module)
         if codec is None:
-            return Named(number, module)
+            return Named(number, module, self.name_of_method(module, number))
         words = ""
         ins, outs = before.buffers(), after.buffers()
         if ins is not None and outs is not None and not scalars.in_handles + scalars.out_handles:
@@ -87,9 +98,15 @@ class Names:
             words = describe(
                 codec, RawCall(sent.scalars, ins[:count], outs[count:], status=as_unsigned(result))
             )
-        methods = codec.interface.methods
-        name = next((method.name for method in methods if method.index == number), "")
-        return Named(number, module, name, words)
+        return Named(number, module, self.name_of_method(module, number), words)
+
+    def name_of_method(self, module: str, number: int) -> str:
+        """What a method is called, "" if nobody knows."""
+        if (module, number) in _METHODS:
+            return _METHODS[module, number]
+        codec = self._interfaces.get(module)
+        methods = codec.interface.methods if codec is not None else ()
+        return next((method.name for method in methods if method.index == number), "")
 
 
 def _name(uri: memoryview) -> str:

@@ -33,7 +33,7 @@ from qda.tracing.events import (
 )
 from qda.uapi.accel import Invoke
 
-__all__ = ["TextPrinter", "fields", "shape", "status"]
+__all__ = ["TextPrinter", "fields", "named", "named_shortly", "shape", "status"]
 
 _OPEN_FLAGS = ("O_CLOEXEC", "O_NONBLOCK", "O_CREAT", "O_EXCL", "O_TRUNC", "O_DIRECTORY")
 _ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR")
@@ -75,10 +75,10 @@ class TextPrinter:
         seconds = event.duration / 1e9
         ended = f" = {_result(event.result, event.broken)} <{seconds:.6f}>"
         shown = _argument(event)
-        if self._running.pop(event.number, ""):
-            self._write(f"{_call(event)}, {shown}){ended}")
-        else:
+        if self._running.pop(event.number, None) == "":  # its beginning stands above
             self._write(f"{_who(event)} <... {event.command} resumed> {shown}){ended}")
+        else:
+            self._write(f"{_call(event)}, {shown}){ended}")
 
     def _write(self, line: str) -> None:
         for number, begun in self._running.items():
@@ -99,7 +99,7 @@ def _of_the_wire(event: Event) -> Iterator[str]:
         yield from (f"{event.device} ->   {line}" for line in event.arguments)
     elif isinstance(event, Call):
         taken = (event.ended - event.time) / 1e9
-        yield f"{event.device} call {_named(event)} = {status(event.result)} <{taken:.6f}>"
+        yield f"{event.device} call {named(event)} = {status(event.result)} <{taken:.6f}>"
     elif isinstance(event, ReverseCall):
         called = event.module or f"handle {event.handle:#x}"
         ended = f"{status(event.result)} <{event.duration / 1e9:.6f}>"
@@ -113,10 +113,13 @@ def _of_the_wire(event: Event) -> Iterator[str]:
         yield f"{event.device} fault: handle {event.handle:#x}, method {event.method}"
 
 
-def _named(event: Call) -> str:
+def named(event: Call) -> str:
     """A call in as many words as are known of it."""
-    if event.text:
-        return event.text
+    return event.text or named_shortly(event)
+
+
+def named_shortly(event: Call) -> str:
+    """Which method of which module a call is of."""
     module = event.module or f"handle {event.handle:#x}"
     return f"{module}.{event.name or f'method {event.method}'}"
 

@@ -16,6 +16,7 @@ from qda import limits
 from qda.driver import Census, Channel, Device, Front, Limits, LocalNode
 from qda.dsp.boot import Boot, Endpoint, Output, start_processor
 from qda.errors import UsageError, suggestion
+from qda.fastrpc.domains import domain_id
 from qda.interrupts import Section, deadline
 from qda.profiles.nodes import NodeKind, nodes_of
 from qda.profiles.profile import DEFAULT, DspProfile, Profile, load
@@ -58,7 +59,7 @@ class Machine:
         return Device(
             dsp.name,
             allowed,
-            lambda: Channel(self._start(dsp), self._patience, dsp.name),
+            lambda: Channel(self._start(dsp), self._patience, dsp.name, domain_id(dsp.name)),
             f"profile {self.profile.name}",
         )
 

@@ -1,0 +1,204 @@
+"""A trace of this process: what it does with its virtual DSPs.
+
+    with qda.trace("out.pftrace") as trace:
+        ...
+    print(trace.summary())
+
+Calls that the core makes are noted in its ring, everything else is kept as it was seen; all of it
+is decoded when the trace ends.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic_ns, time_ns
+from types import TracebackType
+from typing import Self
+
+from qda import limits
+from qda.core import Traced
+from qda.core.ring import Ring
+from qda.driver.watching import Crossing, watch, watching
+from qda.errors import BAD_ADDRESS, UsageError, as_unsigned
+from qda.fastrpc.domains import DOMAINS
+from qda.fastrpc.obituary import Obituary
+from qda.idl import Remote
+from qda.idl.wire.calls import InterfaceCodec
+from qda.tracing.calls import CallDecoder
+from qda.tracing.events import Begun, Call, Death, Event, Fault, Log
+from qda.tracing.ioctls import Asked, ended, in_node
+from qda.tracing.lines import JsonPrinter
+from qda.tracing.names import Names
+from qda.tracing.stream import Made
+from qda.tracing.summary import Summary, summarize
+from qda.tracing.text import TextPrinter
+from qda.tracing.timeline import check_library, write_timeline
+
+__all__ = ["Trace", "trace"]
+
+_DSP_LOG = "qda.dsp"
+_TIMELINE, _JSON = (".pftrace", ".perfetto-trace"), (".json", ".jsonl")
+
+
+def trace(target: str | os.PathLike[str] | None = None) -> Trace:
+    """Trace this process while a block runs: `with qda.trace("out.pftrace") as trace`.
+
+    What `target` gets depends on its name: a timeline for Perfetto (.pftrace), an object of JSON a
+    line (.json, .jsonl), lines like strace's (any other).  Without one there are only `events` and
+    `summary()`.  UsageError for a second trace at the same time, for a timeline without the library
+    that writes it; OSError for a file that cannot be written.
+    """
+    return Trace(None if target is None else Path(target))
+
+
+class Trace:
+    """A trace of this process, from the beginning of its block to the end; see `trace`.
+
+    `events` are there afterwards, in the order of their times; `lost` says how many were too many.
+    """
+
+    def __init__(self, target: Path | None) -> None:
+        self._target = target
+        if target is not None:
+            if target.suffix in _TIMELINE:
+                check_library()
+            target.write_bytes(b"")  # it is told now that it cannot be written
+        self._ring = Ring()
+        self._seen: collections.deque[Made] = collections.deque(maxlen=limits.TRACED_EVENTS)
+        self._count = 0
+        self._names = Names(InterfaceCodec(one.interface) for one in _interfaces(Remote))
+        self._decoder = CallDecoder(self._names, wire=True)
+        self._handler = _LogHandler(self)
+        self.events: list[Event] = []
+        self.lost = 0
+
+    def __enter__(self) -> Self:
+        if watching() is not None:
+            raise UsageError("this process is traced already: there is one trace at a time")
+        self.tell(Begun(monotonic_ns(), os.getpid(), 0, time_ns(), version("qda-accel")))
+        watch(self)
+        logging.getLogger(_DSP_LOG).addHandler(self._handler)
+        self._ring.begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._ring.end()
+        watch(None)
+        logging.getLogger(_DSP_LOG).removeHandler(self._handler)
+        self._names.add(InterfaceCodec(one.interface) for one in _interfaces(Remote))
+        events = [event for made in self._seen for event in made()]
+        for record in self._ring.records():
+            events += self._of_ring(record)
+        self.events = sorted(events, key=lambda event: event.time)
+        self.lost = self._ring.lost + self._count - len(self._seen)
+        if self._target is not None:
+            _write(self.events, self._target)
+
+    def summary(self) -> Summary:
+        """What the calls have cost, in a table, with what could be done about it."""
+        return summarize(self.events)
+
+    def tell(self, event: Event) -> None:
+        """Something has happened."""
+        self._keep(lambda: (event,))
+
+    def _keep(self, made: Made) -> None:
+        self._count += 1
+        self._seen.append(made)
+
+    # A `Watcher`.
+
+    def sent(self, crossing: Crossing) -> None:
+        """See `Watcher.sent`."""
+        self._keep(partial(self._decoder.sent, crossing))
+
+    def answered(self, crossing: Crossing) -> None:
+        """See `Watcher.answered`."""
+        self._keep(partial(self._decoder.answered, crossing))
+
+    def died(self, device: str, process: int, words: Obituary) -> None:
+        """See `Watcher.died`."""
+        self.tell(Death(monotonic_ns(), process, 0, device, tuple(words.report)))
+
+    def asked(
+        self, path: str, code: int, before: bytes, after: bytes, result: int, time: int
+    ) -> None:
+        """See `Watcher.asked`."""
+        who = os.getpid(), threading.get_native_id()
+        asked = Asked(self._count, time, *who, path, -1, in_node(path), code, 0, before, b"")
+        self._keep(partial(ended, asked, monotonic_ns(), after, result))
+
+    # The ring.
+
+    def _of_ring(self, record: Traced) -> Iterator[Event]:
+        device = DOMAINS[record.domain]
+        who = record.begun, os.getpid(), record.thread
+        where = device, record.client_id, record.handle
+        yield Call(
+            *who,
+            *where,
+            record.scalars,
+            record.number,
+            self._names.module(*where),
+            self._names.name_of_method(self._names.module(*where), record.number),
+            "",
+            record.sent,
+            record.answered,
+            record.ended,
+            record.method_begun,
+            record.method_ended,
+            record.dsp_process,
+            record.dsp_thread,
+            record.copied,
+            record.shared,
+            record.longest,
+            record.result,
+        )
+        if as_unsigned(record.result) == BAD_ADDRESS:
+            yield Fault(record.answered, os.getpid(), record.thread, *where, record.number)
+
+
+class _LogHandler(logging.Handler):
+    """Takes the DSP's lines, which come to the program's loggers."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__()
+        self._trace = trace
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        who = monotonic_ns(), os.getpid(), threading.get_native_id()
+        device = record.name.removeprefix(f"{_DSP_LOG}.")
+        place = os.path.basename(record.pathname), record.lineno
+        self._trace.tell(Log(*who, device, record.levelname, *place, record.getMessage()))
+
+
+def _interfaces(base: type[Remote]) -> Iterator[type[Remote]]:
+    """The interfaces that this program has."""
+    for kind in base.__subclasses__():
+        if hasattr(kind, "interface"):
+            yield kind
+        yield from _interfaces(kind)
+
+
+def _write(events: Iterable[Event], target: Path) -> None:
+    if target.suffix in _TIMELINE:
+        with target.open("wb") as file:
+            write_timeline(events, file)
+        return
+    with target.open("w") as out:
+        printer = JsonPrinter(out) if target.suffix in _JSON else TextPrinter(out, wire=True)
+        for event in events:
+            printer(event)

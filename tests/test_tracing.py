@@ -1,0 +1,180 @@
+"""`qda.trace`: what this process does with its DSPs, as events, lines, a timeline and a summary."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import qda
+from qda.core import IS_COMPILED
+from qda.core.ring import Ring
+from qda.tracing.events import Call, Death, Fault, Ioctl, Log, ReverseCall
+from tests.system import System, open_session
+
+calculator: Any = qda.idl.load(
+    "interface calculator { long sum(in sequence<long> n, rout long total); "
+    "long fill(in long value, rout sequence<long> many); };"
+)
+
+
+class Calculator(calculator.Skeleton):  # type: ignore[misc]
+    """What is called."""
+
+    def sum(self, n: Any) -> int:
+        self.dsp.log.warning("summing")
+        return int(n.sum())
+
+    def fill(self, value: int, many: Any) -> None:
+        many[:] = value
+
+
+class Dies(qda.Skeleton):
+    """Ends its process, or touches what is nobody's."""
+
+    @qda.method(2)
+    def die(self) -> None:
+        import os
+
+        os._exit(3)
+
+    @qda.method(3)
+    def touch(self) -> None:
+        self.dsp.memory(0x7000_0000, 4)
+
+
+def calls(trace: qda.Trace, module: str) -> list[Call]:
+    """The calls of a module."""
+    return [one for one in trace.events if isinstance(one, Call) and one.module == module]
+
+
+def test_calls_have_names_bytes_and_times_of_both_sides(machine: System) -> None:
+    """In the order of the clock, whichever way they went."""
+    with open_session(machine) as session, qda.trace() as trace, session.load(Calculator) as remote:
+        for _ in range(10):
+            remote.sum(np.arange(4, dtype="i4"))
+        shared = session.empty(1000, "i4")
+        remote.sum(shared)
+        remote.close()
+    made = calls(trace, "calculator")
+    assert [one.name for one in made] == ["sum"] * 11
+    for one in made:
+        assert one.time <= one.sent <= one.method_begun <= one.method_ended <= one.answered
+        assert one.answered <= one.ended and one.dsp_process not in (0, one.process)
+    assert [(one.shared, one.longest) for one in made] == [(0, 16)] * 10 + [(4000, 4)]
+    assert trace.lost == 0
+    times = [one.time for one in trace.events]
+    assert times == sorted(times)
+    opened = [one.name for one in calls(trace, "remotectl1")]
+    assert opened.count("open") == opened.count("close") + 1  # the loader stays
+    assert any(isinstance(one, Ioctl) for one in trace.events)
+
+
+def test_reverse_calls_logs_faults_and_deaths_are_events(machine: System) -> None:
+    """Of sessions that were opened meanwhile."""
+    with qda.trace() as trace, open_session(machine) as session:
+        session.serve_host()
+        with session.load(Calculator) as remote:
+            remote.sum([1])
+        with session.load(Dies) as module:
+            with pytest.raises(qda.DspError):
+                module.invoke(3)
+            with pytest.raises(qda.DspError, match="exit status 3"):
+                module.invoke(2)
+    seen = Counter(type(one) for one in trace.events)
+    assert seen[Fault] == seen[Death] == 1
+    assert any(one.module == "adspmsgd_apps" for one in trace.events if type(one) is ReverseCall)
+    assert ("WARNING", "summing") in {
+        (one.level, one.text) for one in trace.events if isinstance(one, Log)
+    }
+
+
+def test_a_trace_is_written_as_its_name_says(machine: System, tmp_path: Path) -> None:
+    """Objects of JSON, or lines."""
+    for name in ("trace.jsonl", "trace.txt"):
+        file = tmp_path / name
+        with open_session(machine) as session, qda.trace(file), session.load(Calculator) as remote:
+            remote.sum([1])
+    events = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text().splitlines()]
+    assert [one["name"] for one in events if one.get("module") == "calculator"] == ["sum"]
+    assert "cdsp call calculator.sum" in (tmp_path / "trace.txt").read_text()
+
+
+def test_the_summary_says_what_travels_inline(machine: System) -> None:
+    """And what each method has cost."""
+    with open_session(machine) as session, qda.trace() as trace, session.load(Calculator) as remote:
+        remote.sum(np.ones(1 << 18, "i4"))
+    [method] = [one for one in trace.summary().methods if one.name == "calculator.sum"]
+    assert method.calls == 1 and method.longest == 1 << 20 and method.method > 0
+    assert trace.summary().advice == [
+        "calculator.sum: an argument of 1.0 MiB travels inline: use session.empty, whose memory "
+        "is shared"
+    ]
+    assert "calculator.sum" in str(trace.summary())
+
+
+def test_there_is_one_trace_at_a_time() -> None:
+    """The second is told so, and changes nothing."""
+    with qda.trace(), pytest.raises(qda.UsageError, match="traced already"), qda.trace():
+        pass
+    with qda.trace():
+        pass
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="the twin makes no calls by itself")
+def test_a_ring_keeps_the_last_calls_and_counts_the_others(machine: System) -> None:
+    """The newest takes the place of the oldest."""
+    ring = Ring(4)
+    with open_session(machine) as session, session.load(Calculator) as remote:
+        ring.begin()
+        try:
+            for count in range(6):
+                remote.sum([1] * count)
+        finally:
+            ring.end()
+    assert (ring.written, ring.lost) == (6, 2)
+    assert [one.longest for one in ring.records()] == [8, 12, 16, 20]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("perfetto") is None, reason="perfetto is not installed (timeline)"
+)
+def test_a_timeline_has_tracks_and_arrows(machine: System, tmp_path: Path) -> None:
+    """For the program, the driver and the DSP's thread; begins and ends in pairs on each."""
+    from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
+
+    file = tmp_path / "out.pftrace"
+    with (
+        open_session(machine) as session,
+        qda.trace(file) as trace,
+        session.load(Calculator) as remote,
+    ):
+        for _ in range(3):
+            remote.sum([1])
+    written = Trace.FromString(file.read_bytes()).packet
+    tracks = {
+        one.track_descriptor.uuid: one.track_descriptor
+        for one in written
+        if one.HasField("track_descriptor")
+    }
+    open_, flows = Counter[int](), Counter[int]()
+    named = Counter[str]()
+    for packet in written:
+        event = packet.track_event
+        if not packet.HasField("track_event"):
+            continue
+        assert event.track_uuid in tracks
+        open_[event.track_uuid] += {1: 1, 2: -1, 3: 0}[event.type]
+        assert open_[event.track_uuid] >= 0
+        named[event.name] += event.type == 1
+        flows.update([*event.flow_ids, *event.terminating_flow_ids])
+    assert set(open_.values()) == {0}
+    assert named["calculator.sum"] == 9  # the program's, the driver's and the DSP's
+    assert set(flows.values()) == {3}
+    [method, *_] = calls(trace, "calculator")
+    assert method.dsp_thread in {one.thread.tid for one in tracks.values()}
