@@ -480,7 +480,7 @@ def test_calls_say_which_thread_makes_them() -> None:
         class Skeleton(qda.Skeleton):
             @qda.method(2)
             def thread(self, result):
-                result[:] = self.dsp.thread.to_bytes(4, "little")
+                result[:] = self.dsp.served.thread.to_bytes(4, "little")
 
         def call():
             with qda.open("cdsp", device="virtual") as session, session.load(Skeleton) as module:
