@@ -108,7 +108,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "errors",
         }
     ),
-    "opening": frozenset({"client", "virtual", "dsp", "fastrpc", "interrupts"}),
+    "opening": frozenset({"client", "virtual", "dsp", "fastrpc", "errors", "interrupts"}),
     "testing": frozenset(
         {"opening", "client", "driver", "virtual", "profiles", "uapi", "fastrpc", "errors"}
     ),

@@ -39,7 +39,7 @@ LONG_FUNCTIONS: Final[dict[str, str]] = {}
 PARAMETERS_OF_A_FUNCTION: Final = 9
 """What belongs together is one value: `options: ProgramOptions`."""
 WIDE_FUNCTIONS: Final = {
-    "opening.py open_session": "a program's choices, each by its name and with a default",
+    "opening.py open": "a program's choices, each by its name and with a default",
 }
 
 ANYTHING: Final = 49

@@ -45,8 +45,10 @@ if TYPE_CHECKING:
         UsageTypeError,
         explain,
     )
-    from qda.opening import devices
-    from qda.opening import open_session as open  # noqa: A004  # qda.open, like gzip.open
+    from qda.opening import (
+        devices,
+        open,  # noqa: A004  # qda.open, like gzip.open
+    )
     from qda.tracing.program import Trace, trace
 
 __all__ = [
@@ -81,7 +83,6 @@ __all__ = [
     "trace",
 ]
 
-_NAMES = {"open": "open_session"}  # where a name is another one at home
 _HOMES = {
     "qda.client": (
         "Buffer",
@@ -122,10 +123,16 @@ if not TYPE_CHECKING:  # a type checker knows the names from above, and that the
         for home, names in _HOMES.items():
             if name in names:
                 module = import_module(home)
-                value = module if name == "idl" else getattr(module, _NAMES.get(name, name))
+                value = module if name == "idl" else getattr(module, name)
                 globals()[name] = value  # from now on an attribute like any other
                 return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        words = f"module {__name__!r} has no attribute {name!r}"
+        if not name.startswith("_"):
+            from qda.errors import did_you_mean
+
+            meant = did_you_mean(name, __all__)
+            words += f": {meant}" if meant else ""
+        raise AttributeError(words)
 
     def __dir__():
         return sorted({*globals(), *__all__})

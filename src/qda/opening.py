@@ -12,16 +12,17 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal
 
 from qda.dsp.spawn import started_ahead
+from qda.errors import QdaError, bare
 from qda.interrupts import made_whole
 
 if TYPE_CHECKING:
     from qda.client import DeviceInfo, Session
     from qda.fastrpc.skeleton import AnySkeleton
 
-__all__ = ["devices", "open_session"]
+__all__ = ["devices", "open"]
 
 
-def open_session(
+def open(  # noqa: A001  # qda.open, like gzip.open
     domain: str = "cdsp",
     *,
     device: str | None = None,
@@ -53,14 +54,18 @@ def open_session(
 
     UsageError for a DSP, profile or dialect that does not exist; DeviceError, DspError.
     """
-    session = made_whole(
-        lambda: _open(domain, device, dialect, profile, process, attributes, shell, debug, poll)
-    )
     try:
-        for skeleton in skeletons:
-            session.install(skeleton)
-    except BaseException:
-        session.close()
+        session = made_whole(
+            lambda: _open(domain, device, dialect, profile, process, attributes, shell, debug, poll)
+        )
+        try:
+            for skeleton in skeletons:
+                session.install(skeleton)
+        except BaseException:
+            session.close()
+            raise
+    except QdaError as error:
+        bare(error)
         raise
     return session
 

@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 from qda import limits
-from qda.errors import CallTimeout
+from qda.errors import CallTimeout, QdaError, bare
 
 __all__ = ["Pending", "beside", "start"]
 
@@ -57,9 +57,13 @@ class Pending(Generic[T]):
 
         CallTimeout after `timeout` seconds; the call goes on.
         """
-        if timeout is not None and not self.wait(timeout):
-            raise CallTimeout.of(self._name, timeout)
-        return self._future.result()
+        try:
+            if timeout is not None and not self.wait(timeout):
+                raise CallTimeout.of(self._name, timeout)
+            return self._future.result()
+        except QdaError as error:
+            bare(error)
+            raise
 
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio  # whoever awaits has loaded it, others need not

@@ -168,13 +168,13 @@ def test_whatever_comes_after_the_end_says_that_the_session_is_closed(
         use(session, remote)
 
 
-def test_a_refused_call_shows_few_frames_of_ours(remote: Any) -> None:
-    """That of the method, with its name, and what it calls; the words say the rest."""
+def test_a_refused_call_shows_no_frames_of_ours(remote: Any) -> None:
+    """The words say it all."""
     for arguments in (("x",), (1 << 40,)):
         with pytest.raises(qda.QdaError) as caught:
             remote.twice(*arguments)
         frames = traceback.extract_tb(caught.value.__traceback__)
-        assert [frame.name for frame in frames[1:]] == ["twice", "_call"]
+        assert frames[1:] == []
         assert caught.value.__cause__ is None and caught.value.__suppress_context__
 
 

@@ -138,7 +138,11 @@ class edge_filter(runtime.Remote):
 
         long draw(in size shape, in sequence<octet> picture, rout sequence<octet> drawing);
         """
-        result: NDArray[np.uint8] = self._call(2, timeout, shape, picture, drawing)
+        try:
+            result: NDArray[np.uint8] = self._call(2, timeout, shape, picture, drawing)
+        except Exception as error:
+            self._leave(error)
+            raise
         return result
 
     def draw_at(
@@ -159,4 +163,8 @@ class edge_filter(runtime.Remote):
             in unsigned long long picture,
             in unsigned long long drawing);
         """
-        self._call(3, timeout, shape, picture, drawing)
+        try:
+            self._call(3, timeout, shape, picture, drawing)
+        except Exception as error:
+            self._leave(error)
+            raise

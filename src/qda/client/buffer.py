@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from qda import limits
 from qda.client.unheld import leave
-from qda.errors import UsageError
+from qda.errors import QdaError, UsageError, bare
 from qda.interrupts import Section
 from qda.linux import address_of
 
@@ -103,6 +103,8 @@ class Buffer(mmap.mmap):
         import numpy as np  # see `qda.client.arrays`
 
         kind = np.dtype(dtype)
+        if self.closed:
+            raise UsageError(f"{self!r} is closed")
         return np.frombuffer(self, kind, len(self) // kind.itemsize)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -119,9 +121,11 @@ class Buffer(mmap.mmap):
         try:
             with Section():
                 descriptor = self.owner.export(self)
-        except BaseException:
+        except BaseException as error:
             if descriptor >= 0:
                 os.close(descriptor)
+            if isinstance(error, QdaError):
+                bare(error)
             raise
         return descriptor
 

@@ -9,6 +9,7 @@ from qda.client.device import DeviceFile
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
     CallTimeout,
+    QdaError,
     Refusal,
     UsageError,
     UsageTypeError,
@@ -175,7 +176,10 @@ def _called(handle: int, method: int) -> str:
     return f"invoke method {method} of handle {handle:#x}"
 
 
-def _misused(handle: int, method: int, outs: Sequence[Bytes | int], error: Exception) -> UsageError:
+def _misused(handle: int, method: int, outs: Sequence[Bytes | int], error: Exception) -> QdaError:
+    for name, number in (("handle", handle), ("method", method)):
+        if not isinstance(number, int):
+            return UsageTypeError(f"{name} {number!r:.80}: a number")
     words = f"method {method!r} of handle {handle!r}, outputs {outs!r:.80}: {error}"
     return UsageError(words)
 

@@ -156,7 +156,7 @@ class DeviceFile(abc.ABC):
         """A DMA-BUF descriptor of a buffer, owned by the caller.  A handle that has been given back
         may be another buffer's by now: DeviceError EBADF."""
         if buffer.is_closed:
-            raise DeviceError("export a buffer that is closed", self.domain, errno.EBADF)
+            raise DeviceError("export", self.domain, errno.EBADF, f"{buffer!r} is closed")
         return self._export(buffer)
 
     @abc.abstractmethod

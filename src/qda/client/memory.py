@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import operator
 import sys
@@ -75,9 +76,9 @@ class SessionMemory:
     ) -> Mapping:
         """See `Session.map`."""
         buffer, start = self._buffer_of(memory)
-        start += offset
-        if size is None:
-            size = len(buffer) - start
+        start += _integer(offset, "offset")
+        size = len(buffer) - start if size is None else _integer(size, "size")
+        hint, flags = _integer(hint, "hint"), _integer(flags, "flags")
         if legacy and start:
             raise UsageError(f"offset {start}: a legacy mapping begins at byte 0 of its buffer")
         if start < 0 or size < 0 or start + size > len(buffer):
@@ -110,8 +111,14 @@ class SessionMemory:
         """See `Session.fd_of`."""
         if not isinstance(buffer, Buffer):
             raise UsageTypeError(f"{buffer!r:.80} is no buffer")
+        if not self._file.is_open:
+            raise self._file.refusal("find the number of a buffer", OSError(errno.EBADF, ""))
         refuse_foreign(buffer, self._file)
         return self._file.name_of(buffer)
+
+    def import_fd(self, fd: SupportsIndex) -> Buffer:
+        """See `Session.import_fd`."""
+        return self._file.import_fd(_integer(fd, "fd"))
 
     def _buffer_of(self, memory: Buffer | NDArray[Any]) -> tuple[Buffer, int]:
         refuse_foreign(memory, self._file)

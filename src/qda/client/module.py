@@ -8,7 +8,7 @@ from typing import NoReturn, Self, TypeVar
 from qda.client.calls import Calls
 from qda.client.plan import Bytes, HandleLike
 from qda.client.unheld import leave
-from qda.errors import BAD_HANDLE, DspError, Refusal, UsageTypeError
+from qda.errors import BAD_HANDLE, DspError, QdaError, Refusal, UsageTypeError, bare
 from qda.interrupts import Section
 from qda.pending import Pending, start
 
@@ -48,7 +48,13 @@ class RemoteModule:
         except DspError as error:
             if self._close is None and error.status == BAD_HANDLE:
                 words = "the module is closed: load it again"
-                raise DspError(error.operation, error.domain, error.status, words) from error
+                error = DspError(error.operation, error.domain, error.status, words)
+                bare(error)
+                raise error
+            bare(error)
+            raise
+        except QdaError as error:
+            bare(error)
             raise
 
     def start(self, call: Callable[[], T]) -> Pending[T]:

@@ -65,8 +65,11 @@ def make_plan(
     """
     scalars = _word(method, len(ins), len(outs), len(in_handles), len(out_handles))
     alive: list[object] = []
-    planned = [_place(item, find, alive, False) for item in ins]
-    planned += [_place(item, find, alive, True) for item in outs]
+    try:
+        planned = [_place(item, find, alive, False) for item in ins]
+        planned += [_place(item, find, alive, True) for item in outs]
+    except UsageTypeError as error:
+        raise UsageTypeError(f"{_culprit(ins, outs)}: {error}") from error
     for item in (*in_handles, *out_handles):
         planned.append(_place_handle(item, find, alive))
     return Plan(scalars, planned, len(ins) + len(outs), alive)
@@ -80,6 +83,17 @@ def _word(method: int, ins: int, outs: int, in_handles: int, out_handles: int) -
         raise UsageError(str(error)) from error
     except TypeError as error:
         raise UsageTypeError(f"method {method!r:.80}: a number") from error
+
+
+def _culprit(ins: Sequence[Bytes], outs: Sequence[Bytes]) -> str:
+    """The first of some arguments that is refused."""
+    for kind, items, written in (("in-buffer", ins, False), ("out-buffer", outs, True)):
+        for number, item in enumerate(items):
+            try:
+                _locate(item, [], written)
+            except UsageTypeError:
+                return f"{kind} {number}"
+    return "arguments"
 
 
 def _place(item: Bytes, find: Find, alive: list[object], written: bool) -> Planned:

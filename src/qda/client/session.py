@@ -33,7 +33,7 @@ from qda.client.names import (
 )
 from qda.client.plan import Bytes, HandleLike
 from qda.client.unheld import leave
-from qda.errors import Refusal, UsageTypeError
+from qda.errors import QdaError, Refusal, UsageTypeError, bare
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.skeleton import AnySkeleton, check_class
 from qda.interrupts import Section, made_whole
@@ -100,7 +100,11 @@ class Session:
 
         UsageError for a size that makes no sense, DeviceError when there is no memory.
         """
-        return self._memory.alloc(size)
+        try:
+            return self._memory.alloc(size)
+        except QdaError as error:
+            bare(error)
+            raise
 
     def empty(self, shape: Shape, dtype: DTypeLike = float) -> NDArray[Any]:
         """Allocate an array on shared pages, zeros at first; it travels without a copy.
@@ -108,14 +112,22 @@ class Session:
         The pages live as long as the array or a view of it.  UsageError, UsageTypeError for what
         `numpy.empty` does not take, or no memory could hold; DeviceError.
         """
-        return self._memory.empty(shape, dtype)
+        try:
+            return self._memory.empty(shape, dtype)
+        except QdaError as error:
+            bare(error)
+            raise
 
     def import_fd(self, fd: int) -> Buffer:
         """Share a DMA-BUF, or a memfd that can no longer shrink.  The descriptor stays yours.
 
         DeviceError for a descriptor of anything else.
         """
-        return self._file.import_fd(fd)
+        try:
+            return self._memory.import_fd(fd)
+        except QdaError as error:
+            bare(error)
+            raise
 
     def map(
         self,
@@ -134,11 +146,19 @@ class Session:
         `hint` is an address to use if it is free.  `legacy` asks in the older way, which knows no
         offset.  UsageError, DeviceError, DspError.
         """
-        return self._memory.map(memory, offset, size, hint=hint, flags=flags, legacy=legacy)
+        try:
+            return self._memory.map(memory, offset, size, hint=hint, flags=flags, legacy=legacy)
+        except QdaError as error:
+            bare(error)
+            raise
 
     def fd_of(self, buffer: Buffer) -> int:
         """The number by which the DSP finds a buffer that is mapped: `self.dsp.memory_of_fd`."""
-        return self._memory.fd_of(buffer)
+        try:
+            return self._memory.fd_of(buffer)
+        except QdaError as error:
+            bare(error)
+            raise
 
     # Calls.
 
@@ -164,7 +184,13 @@ class Session:
         memory, until the DSP answers.  `label` is what errors call the call.  DspError has the
         method's own status, or the DSP's.  UsageError, UsageTypeError, DeviceError.
         """
-        return self.calls.invoke(handle, method, ins, outs, in_handles, out_handles, timeout, label)
+        try:
+            return self.calls.invoke(
+                handle, method, ins, outs, in_handles, out_handles, timeout, label
+            )
+        except QdaError as error:
+            bare(error)
+            raise
 
     def read_log(self) -> list[str]:
         """Take what the DSP has logged for this session and nobody has taken; oldest line first.
@@ -196,12 +222,19 @@ class Session:
         A class that the DSP cannot import is sent by value.  DspError, with the places that were
         searched; on a DSP that does not run Python a class cannot be installed.
         """
+        try:
+            return self._load(module)
+        except QdaError as error:
+            bare(error)
+            raise
+
+    def _load(self, module: Any) -> Any:
         if isinstance(module, str):
             return made_whole(lambda: self._open(module))
         if is_remote(module):
             uri = uri_of_interface(module.interface, self.domain)
             return made_whole(lambda: module(self._open(uri)))
-        _warn(self._install(module))
+        _warn(self._install(module), 4)
         uri, remote = uri_of_skeleton(module, self.domain), None
         if is_typed(module):
             from qda.idl.python.runtime import remote_of  # the language, for those who have it
@@ -227,7 +260,11 @@ class Session:
         UsageTypeError for a class that does not implement its interface, or that cannot be sent;
         DspError on a DSP that does not run Python.
         """
-        _warn(self._install(skeleton))
+        try:
+            _warn(self._install(skeleton), 3)
+        except QdaError as error:
+            bare(error)
+            raise
 
     def _install(self, skeleton: object) -> str:
         if not isinstance(skeleton, type) or not issubclass(skeleton, AnySkeleton):
@@ -245,9 +282,13 @@ class Session:
         is not installed, because the DSP asks the host for its file, and by `provide`.  Idempotent.
         DspError if the DSP does not call hosts; DeviceError.
         """
-        with Section(), naming("serve the host's side", self._file):
-            self.calls.begins = self._host.calling
-            self._host.start()
+        try:
+            with Section(), naming("serve the host's side", self._file):
+                self.calls.begins = self._host.calling
+                self._host.start()
+        except QdaError as error:
+            bare(error)
+            raise
 
     def provide(self, *skeletons: Any) -> None:
         """Make skeletons available to the code on the DSP, which opens them by their interface:
@@ -256,9 +297,13 @@ class Session:
         A class gives each open an object of its own, an object serves all of them.  Their methods
         run in threads of this process, which may call the DSP (`self.session`).  As `serve_host`.
         """
-        for skeleton in skeletons:
-            self._host.provide(skeleton)
-        self.serve_host()
+        try:
+            for skeleton in skeletons:
+                self._host.provide(skeleton)
+            self.serve_host()
+        except QdaError as error:
+            bare(error)
+            raise
 
     # The end.
 
@@ -292,10 +337,10 @@ class Session:
         return f"<Session with {self.domain} through {self.node}, dialect {self.dialect}>"
 
 
-def _warn(words: str) -> None:
-    """Say something of a class to who has installed it, two calls above."""
+def _warn(words: str, above: int) -> None:
+    """Say something of a class to who has installed it, so many calls above."""
     if words:
-        warnings.warn(words, stacklevel=3)
+        warnings.warn(words, stacklevel=above)
 
 
 def _no_module(given: object) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "StatusError",
     "UsageError",
     "UsageTypeError",
+    "bare",
     "did_you_mean",
     "neighbours",
     "suggestion",
@@ -75,6 +76,20 @@ def _as_it_was(kind: type[E], args: tuple[object, ...], attributes: dict[str, ob
 
 class QdaError(_Travels):
     """Root of every exception that this package raises on purpose."""
+
+
+def bare(error: QdaError) -> None:
+    """Take our frames off an error that is about to leave us: its words are all that we have to
+    say, and below them who has called us looks for a line of the program.
+
+        except QdaError as error:
+            bare(error)
+            raise
+
+    Raised so, without a name, an error gets no frame of the function either.
+    """
+    error.__traceback__ = None
+    error.__cause__ = None  # the same in other words
 
 
 class UsageError(QdaError, ValueError):

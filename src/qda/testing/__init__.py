@@ -84,7 +84,7 @@ def dsp(request: pytest.FixtureRequest, dsp_choice: Choice) -> Iterator[Session]
 
     With --dsp-device it is one of that node, else one of `virtual_machine`.
     """
-    from qda.opening import open_session
+    from qda.opening import open as open_session
 
     if dsp_choice.device is None:
         request.getfixturevalue("virtual_machine")
@@ -98,7 +98,7 @@ def dsp(request: pytest.FixtureRequest, dsp_choice: Choice) -> Iterator[Session]
 def dsp_debug(request: pytest.FixtureRequest, dsp_choice: Choice) -> Iterator[Session]:
     """A session with a DSP that is threads of the test's process: for debuggers, for coverage, and
     for skeletons that share objects with the test."""
-    from qda.opening import open_session
+    from qda.opening import open as open_session
     from qda.testing.watching import watched
 
     domain, profile = dsp_choice.domain, dsp_choice.profile

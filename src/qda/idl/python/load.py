@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, SupportsIndex
 from weakref import WeakValueDictionary
 
-from qda.errors import UsageError
+from qda.errors import QdaError, UsageError, bare, did_you_mean
 from qda.idl.model import Document, Interface
 from qda.idl.names import type_name
 from qda.idl.python.module import body, imports
@@ -51,6 +51,21 @@ def load(
 
     Other parameters as in `parse`.  IdlError; UsageError for no or several interfaces.
     """
+    try:
+        return _load(source, interface, name, include_dirs, defines, read)
+    except QdaError as error:
+        bare(error)
+        raise
+
+
+def _load(
+    source: str | os.PathLike[str],
+    interface: str | None,
+    name: str | None,
+    include_dirs: Sequence[str | os.PathLike[str]],
+    defines: Iterable[str],
+    read: Reader,
+) -> Any:
     document = parse(source, name=name, include_dirs=include_dirs, defines=defines, read=read)
     found = document.interfaces
     if interface is not None:
@@ -60,9 +75,12 @@ def load(
     if len(found) != 1:
         names = ", ".join(one.full_name for one in document.interfaces[:_SHOWN]) or "none"
         more = len(document.interfaces) - _SHOWN
+        meant = did_you_mean(interface, (one.full_name for one in document.interfaces))
+        said = f"not {interface!r}{': ' * bool(meant)}{meant}"
+        wanted = f"`interface={document.interfaces[0].full_name!r}`"
         raise UsageError(
             f"{document.name} has these interfaces: {names}{f' and {more} more' * (more > 0)}; "
-            + (f"not {interface!r}" if interface else "name the one that is meant")
+            + (said if interface else f"give the one that is meant, {wanted}")
         )
     # Of the others there are only their types: a file may have thousands.
     module = _module_of(document, found)

@@ -325,12 +325,20 @@ def _remote_method(interface: Interface, method: Method) -> list[str]:
             *lines,
             f"{indent}raise runtime.refuse({_quoted(method.name)}, {_quoted(method.refusal)})",
         ]
-    if result == "None":
-        return [*lines, f"{indent}{call}"]
     if method.asynchronous:
         return [*lines, f"{indent}return {call}"]
-    local = apart([*passed, seconds, "result"])[-1]
-    return [*lines, f"{indent}{local}: {result} = {call}", f"{indent}return {local}"]
+    local, error = apart([*passed, seconds, "result", "error"])[-2:]
+    returned = [] if result == "None" else [f"{indent}return {local}"]
+    said = call if result == "None" else f"{local}: {result} = {call}"
+    return [
+        *lines,
+        f"{indent}try:",
+        f"{indent}    {said}",
+        f"{indent}except Exception as {error}:",
+        f"{indent}    self._leave({error})",
+        f"{indent}    raise",
+        *returned,
+    ]
 
 
 def _result(interface: Interface, method: Method) -> str:

@@ -7,15 +7,34 @@ the same text.  Nothing here knows a device: a remote object calls through whate
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeAlias, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    NoReturn,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+)
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qda.errors import UNSUPPORTED, QdaError, StatusError, UsageError, UsageTypeError
+from qda.errors import (
+    UNSUPPORTED,
+    QdaError,
+    StatusError,
+    UsageError,
+    UsageTypeError,
+    bare,
+    did_you_mean,
+)
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.idl.model import Document, Interface
@@ -148,14 +167,15 @@ class Remote(_Made, metaclass=InterfaceType):
             _remotes[id(cls.interface)] = cls
 
     def _call(self, index: int, timeout: float | None, *arguments: Given) -> Lifted:
-        try:
-            call = self._binding.callers.get(index) or self._binding.method(index).caller
-            if timeout is None:
-                return call(self._module.invoke, *arguments)
-            return call(partial(self._module.invoke, timeout=timeout), *arguments)
-        except QdaError as error:
-            # What we refuse has all its words in it: our frames would say nothing to who called.
-            raise error.with_traceback(None) from None
+        call = self._binding.callers.get(index) or self._binding.method(index).caller
+        if timeout is None:
+            return call(self._module.invoke, *arguments)
+        return call(partial(self._module.invoke, timeout=timeout), *arguments)
+
+    def _leave(self, error: Exception) -> None:
+        """An error is about to leave a method of the interface."""
+        if isinstance(error, QdaError):
+            bare(error)
 
     def _start(self, index: int, *arguments: Given) -> Pending[Lifted]:
         return self._module.start(lambda: self._call(index, None, *arguments))
@@ -174,6 +194,17 @@ class Remote(_Made, metaclass=InterfaceType):
             f"{self!r} belongs to the session of one process: open a session in the other one, and"
             " load the interface there"
         )
+
+    # Older interpreters call methods of a class that has this the slow way: +300 ns of 250.
+    if not TYPE_CHECKING and sys.version_info >= (3, 12):
+
+        def __getattr__(self, name: str) -> NoReturn:
+            words = f"{self.interface.full_name} has no method {name!r}"
+            if not name.startswith("_"):
+                methods = (method_name(one.name) for one in self.interface.methods)
+                meant = did_you_mean(name, methods)
+                words += f": {meant}" if meant else ""
+            raise AttributeError(words)
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,118 @@
+"""A traceback of a refusal ends in the program: it shows no line of ours."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import qda
+from qda.client import Session
+
+frames: Any = qda.idl.load(
+    "interface frames { long half(in long runtime, rout long y); long take(in string error); };"
+)
+
+
+class Frames(frames.Skeleton):  # type: ignore[misc]
+    def half(self, runtime: int) -> int:
+        return 1 // runtime
+
+    def take(self, error: str) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    with qda.open("cdsp", device="virtual") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def remote(session: Session) -> Any:
+    return session.load(Frames)
+
+
+def closed(session: Session) -> Any:
+    """A buffer that has been given back."""
+    with session.alloc(1) as buffer:
+        return buffer
+
+
+REFUSED: dict[str, Callable[[Session, Any], object]] = {
+    "a value that does not fit": lambda _, remote: remote.half("x"),
+    "a text that is none": lambda _, remote: remote.take(3),
+    "a method that raises": lambda _, remote: remote.half(0),
+    "a started call": lambda _, remote: qda.start(remote.half, 0).result(),
+    "a call by number": lambda _, remote: remote._module.invoke(99),
+    "a call of any handle": lambda session, _: session.invoke(99, 2),
+    "memory that is none": lambda session, _: session.invoke(99, 2, [3]),
+    "no size": lambda session, _: session.alloc(0),
+    "no memory": lambda session, _: session.alloc(1 << 50),
+    "no shape": lambda session, _: session.empty(-1),
+    "no buffer": lambda session, _: session.map(np.zeros(3)),
+    "no offset": lambda session, _: session.map(session.empty(3), "x"),  # type: ignore[arg-type]
+    "a closed buffer": lambda session, _: session.fd_of(closed(session)),
+    "a closed buffer's descriptor": lambda session, _: closed(session).export_fd(),
+    "no descriptor": lambda session, _: session.import_fd(-7),
+    "no class": lambda session, _: session.load(3),  # type: ignore[call-overload]
+    "no module": lambda session, _: session.load("nothing"),
+    "no skeleton": lambda session, _: session.install(dict),
+    "no skeleton for the host": lambda session, _: session.provide(dict),
+    "no DSP": lambda *_: qda.open("gpu"),
+    "no interface": lambda *_: qda.idl.load("interfce x { };"),
+}
+
+
+@pytest.mark.parametrize("operation", REFUSED)
+def test_a_refusal_shows_no_frames_of_ours(operation: str, session: Session, remote: Any) -> None:
+    with pytest.raises(qda.QdaError) as caught:
+        REFUSED[operation](session, remote)
+    error = caught.value
+    shown = traceback.extract_tb(error.__traceback__)
+    assert {frame.filename for frame in shown} == {__file__}
+    assert error.__cause__ is None
+
+
+def test_a_closed_session_says_so_whatever_is_asked() -> None:
+    """Also of a buffer that is still there, and in one line."""
+    with qda.open("cdsp", device="virtual") as session:
+        buffer, remote = session.alloc(8), session.load(Frames)
+    for ask in (
+        lambda: session.fd_of(buffer),
+        lambda: session.map(buffer),
+        lambda: session.alloc(1),
+        lambda: session.empty(1),
+        lambda: session.import_fd(0),
+        lambda: session.invoke(99, 2),
+        lambda: session.load(Frames),
+        lambda: session.load("frames"),
+        lambda: session.install(Frames),
+        lambda: session.provide(Frames),
+        lambda: session.serve_host(),
+        lambda: remote.half(1),
+        lambda: qda.start(remote.half, 1).result(),
+        lambda: buffer.export_fd(),
+    ):
+        with pytest.raises(qda.DeviceError, match="EBADF: the session is closed"):
+            ask()
+    assert session.read_log() == []
+    session.close()
+    buffer.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the interpreter says it by itself")
+def test_a_method_that_there_is_not_has_a_neighbour(remote: Any) -> None:
+    with pytest.raises(AttributeError, match="frames has no method 'hlaf': did you mean 'half'"):
+        remote.hlaf(1)
+    assert not hasattr(remote, "__array__")
+
+
+def test_a_name_that_the_package_has_not_has_a_neighbour() -> None:
+    word = "opne"
+    with pytest.raises(AttributeError, match="no attribute 'opne': did you mean 'open'"):
+        getattr(qda, word)
+    assert not hasattr(qda, "__wrapped__")
