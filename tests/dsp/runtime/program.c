@@ -342,7 +342,7 @@ static void with_variables(void *number)
     assert(!strcmp(name, "a thread with a"));
     assert(qurt_thread_get_priority(qurt_thread_get_id()) == (int)(uintptr_t)number + 1);
     assert(!qurt_thread_set_priority(qurt_thread_get_id(), 200));
-    assert(HAP_mem_available_stack() > 200 << 10 && HAP_mem_available_stack() < 16 << 20);
+    assert(HAP_mem_available_stack() > 4096 && HAP_mem_available_stack() < 16 << 20);
     assert(!qurt_tls_get_specific(key));
     assert(!qurt_tls_set_specific(key, (void *)1));
     assert(!qurt_hvx_lock(QURT_HVX_MODE_128B) && qurt_hvx_get_mode() == QURT_HVX_MODE_128B);
