@@ -86,7 +86,21 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "virtual": frozenset(
         {"profiles", "driver", "dsp", "uapi", "fastrpc", "limits", "interrupts", "errors"}
     ),
-    "kernel": frozenset(),
+    "kernel": frozenset(
+        {
+            "glink",
+            "profiles",
+            "dsp",
+            "fastrpc",
+            "core",
+            "rpmsg",
+            "states",
+            "limits",
+            "linux",
+            "memory",
+            "errors",
+        }
+    ),
     "tracing": frozenset(
         {"driver", "idl", "uapi", "fastrpc", "core", "layout", "limits", "errors"}
     ),

@@ -48,7 +48,6 @@ __all__ = [
     "unmap",
     "vector",
     "vectors",
-    "view_of",
     "write_memory",
 ]
 
@@ -181,11 +180,6 @@ def map_shared(address: int, size: int, descriptor: int, offset: int) -> memoryv
     protection, flags = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | _MAP_FIXED
     if _libc.mmap(address, size, protection, flags, descriptor, offset) != address:
         raise _failure("mmap")
-    return view_of(address, size)
-
-
-def view_of(address: int, size: int) -> memoryview:
-    """The bytes at an address of this process, which the view does not own."""
     return memoryview(_view(address, size, 0x200))  # cpython Include/cpython/object.h: writable
 
 

@@ -3,55 +3,14 @@
 from __future__ import annotations
 
 import random
-import struct
 from collections.abc import Iterator
 
 import pytest
 
 from qda.kernel.guest import AddressFault, GuestMemory, PhysicalBus, Run, read
-from qda.kernel.smmu import Smmu
+from tests.kernel.tables import BASE, CONTEXT, STREAMS, TABLES, Tables, at
 
-BASE, SIZE = 0x4000_0000, 1 << 20
-STREAMS, CONTEXT, TABLES = BASE, BASE + 0x8000, BASE + 0x10000
-STREAM = 0x500
-
-
-class Tables:
-    """A stream table of two levels, one context, and page tables of three levels (39 bits)."""
-
-    def __init__(self, memory: GuestMemory) -> None:
-        self.memory = memory
-        self.free = TABLES
-        self.registers = (STREAMS, 1 << 16 | 8 << 6 | 16)
-        self.root = self.table()
-        second = BASE + 0x4000
-        self.write(STREAMS + 8 * (STREAM >> 8), second | 9)
-        self.write(second + 64 * (STREAM + 3 & 255), CONTEXT | 5 << 1 | 1)
-        self.write(CONTEXT, 1 << 31 | 64 - 39)
-        self.write(CONTEXT + 8, self.root)
-        self.bus = Smmu(memory, lambda: self.registers, STREAM)
-
-    def write(self, physical: int, word: int) -> None:
-        struct.pack_into("<Q", self.memory.view, physical - BASE, word)
-
-    def word(self, physical: int) -> int:
-        return int(struct.unpack_from("<Q", self.memory.view, physical - BASE)[0])
-
-    def table(self) -> int:
-        self.free += 4096
-        return self.free - 4096
-
-    def map(self, place: int, physical: int, *, block: bool = False) -> None:
-        table = self.root
-        for shift in (30, 21):
-            entry = table + 8 * (place >> shift & 511)
-            if block and shift == 21:
-                return self.write(entry, physical | 1)
-            if not self.word(entry):
-                self.write(entry, self.table() | 3)
-            table = self.word(entry) & ~0xFFF
-        self.write(table + 8 * (place >> 12 & 511), physical | 3)
-        return None
+SIZE = 1 << 20
 
 
 @pytest.fixture
@@ -59,10 +18,6 @@ def memory() -> Iterator[GuestMemory]:
     guest = GuestMemory(BASE, SIZE)
     yield guest
     guest.close()
-
-
-def at(place: int, stream: int = 3) -> int:
-    return stream << 32 | place
 
 
 def test_pages_are_found_and_neighbours_are_one_run(memory: GuestMemory) -> None:
@@ -139,6 +94,11 @@ def test_tables_of_any_content_lead_inside_or_to_a_fault(memory: GuestMemory) ->
         else:
             assert all(0 <= run.offset <= run.offset + run.size <= SIZE for run in runs)
         memory.view[:0x20000] = bytes(0x20000)
+
+
+def test_memory_of_no_bank_is_physical(memory: GuestMemory) -> None:
+    """The remote heap: its address has no stream id (spec/kernel.md)."""
+    assert Tables(memory).bus.runs(BASE + 0x123, 9) == [Run(0x123, 9)]
 
 
 def test_without_an_smmu_an_address_is_physical(memory: GuestMemory) -> None:

@@ -24,6 +24,7 @@ _COMMANDS = {
     "conformance": "qda.cli.commands.conformance",
     "uapi": "qda.cli.commands.uapi",
     "idl": "qda.cli.commands.idl",
+    "kernel": "qda.cli.commands.kernel",
 }
 """The commands in the order of `qda --help`, and the modules whose `app` they are."""
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from qda import limits
-from qda.linux import map_shared, reserve, unmap, view_of
+from qda.core.side import memory_at
+from qda.linux import map_shared, reserve, unmap
 from qda.memory import Piece, Ranges
 
 __all__ = ["Pages", "Window"]
@@ -94,7 +95,7 @@ class Window:
         except BaseException:
             self.take_away(start, size)
             raise
-        return start, view_of(start, size)
+        return start, memory_at(start, size)
 
     def take_away(self, start: int, size: int) -> None:
         """Put inaccessible memory in the place of what was there."""

@@ -29,7 +29,8 @@ class Smmu:
     """The bus behind an SMMU (see `qda.kernel.guest.Bus`).
 
     `registers` gives STRTAB_BASE and STRTAB_BASE_CFG; `first_stream` is the id of the SMMU that
-    stream 0 of a bus address has.
+    stream 0 of a bus address would have.  No context bank has that: memory that belongs to none, as
+    the remote heap, is named by its physical address.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class Smmu:
     def runs(self, address: int, length: int) -> list[Run]:
         """See `Bus.runs`."""
         stream, place = address >> STREAM_SHIFT, address & (1 << STREAM_SHIFT) - 1
+        if not stream:
+            return [Run(self._memory.offset(place, length), length)]
         if length > self._memory.size:  # one page for all of them would be no memory either
             raise AddressFault(f"{length} bytes are more than there are")
         table, bits = self._tables(self._first_stream + stream)

@@ -1,0 +1,149 @@
+"""Runs a program in a guest, whose kernel's driver has our DSPs as its DSPs."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from qda.kernel.attached import Attached, Seen
+from qda.kernel.board import BASE, Board, Edge
+from qda.kernel.console import Trouble, troubles
+from qda.kernel.doorbells import Doorbell, TestPort
+from qda.kernel.guest import GuestMemory, PhysicalBus
+from qda.kernel.initramfs import archive
+from qda.kernel.kernel import Kernel
+from qda.kernel.machine import Machine, Tools
+from qda.kernel.smmu import Smmu
+from qda.profiles.profile import DspProfile
+
+__all__ = ["Ended", "Plan", "run"]
+
+_STRTAB_BASE, _STRTAB_BASE_CFG = 0x0905_0080, 0x0905_0088
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run: a kernel, its DSPs, the files of the guest besides those of the kernel,
+    the command, and for how many seconds at most."""
+
+    kernel: Kernel
+    dsps: Sequence[DspProfile]
+    command: Sequence[str]
+    files: Mapping[str, Path | bytes]
+    nodes: Sequence[str]
+    smmu: bool = False
+    processors: int = 1
+    memory: int = 512 << 20
+    limit: float = 60
+    append: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How it has ended: the program's wait status, None if it did not come to its end, the kernel's
+    words, what has gone wrong with it, and how long it took."""
+
+    status: int | None
+    console: str
+    troubles: tuple[Trouble, ...]
+    seconds: float
+
+    @property
+    def late(self) -> bool:
+        """Whether the time was over before the program was."""
+        return self.status is None and not self.troubles
+
+
+def run(
+    plan: Plan, tools: Tools, out: Callable[[str, bytes], None], seen: Seen | None = None
+) -> Ended:
+    """Run it; `out` is given what the program writes, with "output" or "errors".
+
+    OSError, UsageError if the machine or a DSP cannot be started.
+    """
+    began = time.monotonic()
+    board = Board(plan.dsps, plan.memory, plan.smmu)
+    files = {
+        **plan.kernel.files(tools),
+        **plan.files,
+        "/qda/command": b"".join(word.encode() + b"\0" for word in plan.command),
+        "/qda/nodes": "".join(f"{node}\n" for node in plan.nodes).encode(),
+    }
+    with ExitStack() as stack:
+        memory = GuestMemory(BASE, plan.memory)
+        stack.callback(memory.close)
+        port: list[TestPort] = []  # of the machine, which is started last
+        attached = []
+        for edge in board.edges:
+            bell = Doorbell()
+            stack.callback(bell.close)
+            bus = _smmu(memory, port, edge) if plan.smmu else PhysicalBus(memory)
+            attached.append(Attached(edge, bell, memory, bus, seen))
+            stack.callback(attached[-1].close)
+            attached[-1].start()
+        machine = Machine.start(
+            tools,
+            board,
+            memory,
+            [dsp.doorbell for dsp in attached],
+            plan.kernel.image,
+            archive(files),
+            plan.processors,
+            plan.append,
+        )
+        stack.callback(machine.close)
+        port.append(machine.port)
+        collected = _watch(machine, attached, plan.limit, out)
+    console = collected["console"].decode(errors="replace")
+    status = collected["status"].split(b"\n")[0]
+    ended = int(status) if status.isdigit() else None
+    return Ended(ended, console, tuple(troubles(console)), time.monotonic() - began)
+
+
+def _smmu(memory: GuestMemory, port: Sequence[TestPort], edge: Edge) -> Smmu:
+    def registers() -> tuple[int, int]:
+        return port[0].ask("readq", _STRTAB_BASE), port[0].ask("readl", _STRTAB_BASE_CFG)
+
+    return Smmu(memory, registers, edge.first_stream)
+
+
+def _watch(
+    machine: Machine, attached: Sequence[Attached], limit: float, out: Callable[[str, bytes], None]
+) -> dict[str, bytearray]:
+    """Until the machine is off, or the time is over; what the console and the status port said."""
+    collected = {name: bytearray() for name in ("console", "status")}
+    connections = {"console": machine.console, **machine.ports}
+    until = time.monotonic() + limit
+
+    def read(name: str) -> bool:
+        try:
+            data = connections[name].recv(65536, socket.MSG_DONTWAIT)
+        except (BlockingIOError, ConnectionResetError):
+            return False
+        if name in collected:
+            collected[name] += data
+        elif data:
+            out(name, data)
+        return bool(data)
+
+    ended = os.pidfd_open(machine.process.pid)
+    with selectors.DefaultSelector() as selector, os.fdopen(ended):
+        selector.register(ended, selectors.EVENT_READ)
+        for name, connection in connections.items():
+            selector.register(connection, selectors.EVENT_READ, lambda name=name: read(name))
+        for dsp in attached:
+            selector.register(dsp.doorbell.heard, selectors.EVENT_READ, dsp.hear)
+        while machine.process.poll() is None and (left := until - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                if key.data is not None:
+                    key.data()
+        for name in connections:
+            while read(name):
+                pass
+    return collected

@@ -1,0 +1,144 @@
+"""What the guest is given and what it says: archive, device tree, modules, console."""
+
+from __future__ import annotations
+
+import lzma
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from qda.errors import UsageError
+from qda.kernel.board import Board
+from qda.kernel.console import troubles
+from qda.kernel.initramfs import archive, tree
+from qda.kernel.kernel import NEEDED, Kernel, missing_from
+from qda.kernel.message_ram import fifos
+from qda.virtual import load_profile
+
+MIB = 1 << 20
+
+
+def entries(packed: bytes) -> dict[str, tuple[int, bytes]]:
+    """An archive as the kernel reads it (Documentation/driver-api/early-userspace)."""
+    found, at = dict[str, tuple[int, bytes]](), 0
+    while True:
+        assert packed[at : at + 6] == b"070701"
+        fields = [int(packed[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
+        mode, size, name_size = fields[1], fields[6], fields[11]
+        start = at + 110
+        name = packed[start : start + name_size - 1].decode()
+        data = -(-(start + name_size) // 4) * 4
+        if name == "TRAILER!!!":
+            return found
+        found[name] = mode, packed[data : data + size]
+        at = -(-(data + size) // 4) * 4
+
+
+def test_an_archive_has_files_with_their_folders(tmp_path: Path) -> None:
+    script = tmp_path / "a" / "script"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o700)
+    found = entries(archive({"/init": b"odd", **tree(tmp_path, "/opt")}))
+    assert found == {
+        "init": (0o100755, b"odd"),
+        "opt": (0o040755, b""),
+        "opt/a": (0o040755, b""),
+        "opt/a/script": (0o100700, b"#!/bin/sh\n"),
+    }
+
+
+@pytest.mark.skipif(shutil.which("dtc") is None, reason="no dtc: device-tree-compiler has it")
+def test_a_board_has_an_edge_for_each_dsp(tmp_path: Path) -> None:
+    """Stream ids, labels and nodes are those of the profile; no two DSPs share anything."""
+    dsps = load_profile("generic").dsps[:4]
+    board = Board(dsps, 256 * MIB, smmu=True)
+    base = "/dts-v1/; / { intc@8000000 {}; smmuv3@9050000 {}; pcie@10000000 {}; };"
+    source = tmp_path / "board.dts"
+    source.write_text(base + board.device_tree())
+    done = subprocess.run(
+        ["dtc", "-q", "-q", "-I", "dts", "-O", "dts", source], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pcie@" not in done.stdout
+    for edge in board.edges:
+        assert f'label = "{edge.dsp.name}"' in done.stdout
+    for name in ("mailbox", "peer", "interrupt", "first_stream", "message_ram"):
+        assert len({getattr(edge, name) for edge in board.edges}) == len(dsps)
+    banks = sum(len(dsp.stream_ids) for dsp in dsps)
+    assert done.stdout.count("qcom,fastrpc-compute-cb") == banks
+    plain = [dsp for dsp in dsps if not dsp.secure]
+    assert done.stdout.count("qcom,non-secure-domain") == len(plain)
+
+
+def test_message_ram_says_where_its_fifos_are() -> None:
+    memory = memoryview(bytearray(0x10000))
+    reads, writes = fifos(memory)
+    writes.write(b"abcdefgh")
+    assert reads.filled == 0
+    table = memory[-256:].cast("I")
+    assert table[0] == 0x67727430
+    offset, length = table[6], table[7]
+    assert bytes(memory[offset + 8 : offset + 16]) == b"abcdefgh"
+    assert table[4] == length == writes.capacity + 16
+
+
+def module(folder: Path, name: str, depends: str = "") -> Path:
+    path = folder / f"{name}.ko.xz"
+    path.write_bytes(lzma.compress(b"\x7fELF\0license=GPL\0depends=" + depends.encode() + b"\0"))
+    return path
+
+
+def test_modules_are_loaded_after_what_they_need(tmp_path: Path) -> None:
+    """A module names what it depends on, in either spelling; what is built in is not looked for."""
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot" / "vmlinuz-1").touch()
+    module(tmp_path, "fastrpc", "rpmsg_core")
+    module(tmp_path, "qcom_glink_rpm", "qcom-glink")
+    module(tmp_path, "qcom_glink", "rpmsg_core,built_in")
+    module(tmp_path, "rpmsg_core")
+    own = module(tmp_path, "own-driver", "fastrpc")
+    kernel = Kernel.of_package(tmp_path, [own])
+    assert [path.name.split(".")[0] for path in kernel.modules] == [
+        "rpmsg_core",
+        "fastrpc",
+        "qcom_glink",
+        "qcom_glink_rpm",
+        "own-driver",
+    ]
+
+
+def test_a_kernel_that_lacks_something_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "boot").mkdir()
+    with pytest.raises(UsageError, match="no boot/vmlinuz"):
+        Kernel.of_package(tmp_path)
+    (tmp_path / "boot" / "vmlinuz-1").touch()
+    on = "".join(f"{option}=m\n" for option in NEEDED[1:])
+    (tmp_path / "boot" / "config-1").write_text(f"# {NEEDED[0]} is not set\n{on}")
+    with pytest.raises(UsageError, match=f"config-1 has not {NEEDED[0]}$"):
+        Kernel.of_package(tmp_path)
+    assert not missing_from(f"{NEEDED[0]}=y\n{on}")
+    with pytest.raises(UsageError, match="nothing: no such file"):
+        Kernel.of_image(Path("nothing"), [])
+
+
+def test_what_goes_wrong_in_the_kernel_is_told_once() -> None:
+    """An oops, a warning, a panic; the lines of one trouble are not another."""
+    console = "\n".join(
+        [
+            "[    1.000000] all is well",
+            "[    2.000000] WARNING: CPU: 0 PID: 1 at drivers/x.c:12 f+0x10/0x20",
+            "[    2.000001]  f+0x10/0x20",
+            *(f"[    3.{n:06}] line" for n in range(20)),
+            "[    4.000000] Unable to handle kernel NULL pointer dereference at 0",
+            "[    4.000001] Internal error: Oops: 96000004 [#1] SMP",
+            "[    4.000002] Kernel panic - not syncing: Oops: Fatal exception",
+        ]
+    )
+    found = list(troubles(console))
+    assert [trouble.words for trouble in found] == ["the kernel warns", "the kernel has oopsed"]
+    assert found[0].lines[1] == " f+0x10/0x20"
+    assert str(found[1]).startswith("the kernel has oopsed:\n  Unable to handle")
+    assert not list(troubles("[ 1.0] all is well\n[ 2.0] reboot: Power down"))
