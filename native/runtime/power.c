@@ -55,23 +55,50 @@ static unsigned int mhz_of_corners(const HAP_dcvs_params_t *corners)
     return mhz_of(corners->target_corner ? corners->target_corner : corners->min_corner);
 }
 
+/* What a request asks for, in words. */
+struct words {
+    char text[256];
+    size_t length;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct words *words, const char *format, ...)
+{
+    va_list arguments;
+    size_t room = sizeof words->text - words->length;
+    va_start(arguments, format);
+    int length = vsnprintf(words->text + words->length, room, format, arguments);
+    va_end(arguments);
+    words->length += length < (int)room ? (size_t)length : room - 1;
+}
+
+static void say_corners(struct words *words, const char *what, const HAP_dcvs_params_t *corners)
+{
+    say(words, ", %s at corner %u, from %u to %u", what, corners->target_corner,
+        corners->min_corner, corners->max_corner);
+}
+
 static int set_dcvs_v3(struct client *client, const HAP_power_dcvs_v3_payload *vote)
 {
+    struct words words = { "", 0 };
     if ((vote->set_core_params && !are_ordered(&vote->core_params))
         || (vote->set_bus_params && !are_ordered(&vote->bus_params)))
         return HAP_POWER_ERR_INVALID_PARAM;
-    if (vote->set_dcvs_enable)
+    if (vote->set_dcvs_enable) {
         client->dcvs_disabled = !vote->dcvs_enable;
-    if (vote->set_core_params)
+        say(&words, ", %s, option %#x", vote->dcvs_enable ? "enabled" : "disabled",
+            vote->dcvs_option);
+    }
+    if (vote->set_latency)
+        say(&words, ", latency %u us", vote->latency);
+    if (vote->set_core_params) {
         client->mhz = mhz_of_corners(&vote->core_params);
-    record("HAP_power.h",
-           "HAP_power_set(%p): DCVS v3%s, option %#x, corners of the core %u to %u, of the bus %u to "
-           "%u%s",
-           client->context,
-           !vote->set_dcvs_enable ? "" : vote->dcvs_enable ? " enabled" : " disabled",
-           vote->dcvs_option, vote->core_params.min_corner, vote->core_params.max_corner,
-           vote->bus_params.min_corner, vote->bus_params.max_corner,
-           vote->set_sleep_disable && vote->sleep_disable ? ", no sleep" : "");
+        say_corners(&words, "core", &vote->core_params);
+    }
+    if (vote->set_bus_params)
+        say_corners(&words, "bus", &vote->bus_params);
+    if (vote->set_sleep_disable)
+        say(&words, ", %s", vote->sleep_disable ? "no sleep" : "sleep");
+    record("HAP_power.h", "HAP_power_set(%p): DCVS v3%s", client->context, words.text);
     return 0;
 }
 

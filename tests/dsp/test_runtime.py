@@ -99,7 +99,7 @@ def test_a_vote_in_open_moves_the_clock_and_stands_in_the_log(session: Session) 
     log = "\n".join(session.read_log())
     for words in (
         "client class 0x4",
-        "DCVS v3 enabled, option 0x10",
+        "DCVS v3, enabled, option 0x10",
         "HVX on",
         "HAP_power_destroy",
     ):
