@@ -14,11 +14,14 @@ from typing import Final
 import pytest
 
 from qda.testing.choices import choices_for
+from qda.uapi import DIALECTS
 from tests.cli.command import PROGRAM, environment
 from tests.shim.system import needs_library
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 EXAMPLE: Final = ROOT / "examples" / "testing"
+
+PASSED: Final = f"{4 + len(DIALECTS)} passed"
 
 PYTEST: Final = ("-m", "pytest", "-p", "qda.testing", "-p", "no:cacheprovider", "-p", "no:xdist")
 
@@ -46,9 +49,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_example_passes(project: Path) -> None:
     """With output and log where its tests look for them, in each dialect that it asks for."""
     printed = run(project, "-v")
-    for name in ("rfc", "v1", "legacy", "legacy-7.3"):
+    for name in DIALECTS:
         assert f"test_shared_memory_in_each_dialect[generic-{name}] PASSED" in printed
-    assert "8 passed" in printed
+    assert PASSED in printed
 
 
 @needs_library
@@ -218,7 +221,7 @@ def test_the_example_passes_from_an_installed_wheel(project: Path, tmp_path: Pat
     python = tmp_path / "env" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", f"{WHEEL}[testing]"], check=True)
     commands: list[tuple[list[str | Path], str]] = [
-        ([python, "-m", "pytest", "-p", "no:cacheprovider"], "8 passed"),
+        ([python, "-m", "pytest", "-p", "no:cacheprovider"], PASSED),
         ([python.with_name("qda"), "conformance", "--", "-k", "poll"], "passed"),
     ]
     for command, words in commands:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from errno import EBADF
 from typing import NamedTuple
 
 from qda import limits
@@ -96,6 +97,8 @@ class Arena:
         while slot is None:
             self.grow()
             slot = self._emitter.take()
+        if slot[1] not in self._buffers:
+            raise OSError(EBADF, "the session has ended meanwhile")
         return slot, self._buffers[slot[1]], slot[0]
 
     def grow(self) -> None:

@@ -91,7 +91,7 @@ def dsp(request: pytest.FixtureRequest, dsp_choice: Choice) -> Iterator[Session]
     device = dsp_choice.device or "virtual"
     with open_session(dsp_choice.domain, device=device, profile=dsp_choice.profile) as session:
         yield session
-        session.log.follow()  # of hardware, which is not watched
+        session.log.follow()  # the rest, of hardware all
 
 
 @pytest.fixture

@@ -61,10 +61,11 @@ class WatchedNode(LocalNode):
 
     def close(self) -> None:
         """See `LocalNode.close`."""
+        self.follow = None  # the session ends, and calls no more
         self._tell()
         self.mourn()
         super().close()
-        self.over = self.follow = self.died = None
+        self.over = self.died = None
 
 
 class _Following(threading.local):
