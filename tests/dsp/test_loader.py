@@ -15,7 +15,7 @@ import pytest
 import qda
 from qda import limits
 from qda.client import Session
-from qda.dsp.files import check_library
+from qda.dsp.library_file import check_library
 from qda.dsp.native import NativeLibrary, NativeModule
 from qda.errors import BAD_STATE, PROCESS_DIED, UNABLE_TO_LOAD, UNSUPPORTED, StatusError
 from qda.fastrpc.control import ProcessMethod

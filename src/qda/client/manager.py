@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from qda import limits
 from qda.client.calls import Call
-from qda.errors import DspError, is_missing
+from qda.errors import UNABLE_TO_LOAD, DspError, is_missing
 from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1, Answer, Manager, ManagerCall
 
 __all__ = ["ModuleManager"]
@@ -29,9 +29,16 @@ class ModuleManager:
 
     def open(self, uri: str) -> int:
         """Open a module by URI or name; returns its handle.  DspError, DeviceError."""
-        return self._ask(
-            f"open {uri}", lambda entrance: entrance.ask_open(uri, limits.ERROR_TEXT)
-        ).handle
+        try:
+            return self._ask(
+                f"open {uri}", lambda entrance: entrance.ask_open(uri, limits.ERROR_TEXT)
+            ).handle
+        except DspError as error:
+            if error.status == UNABLE_TO_LOAD:
+                from qda.client.unloaded import explain_load  # for those who need it
+
+                explain_load(error)
+            raise
 
     def close(self, handle: int, uri: str) -> None:
         """Close the module at a handle, which was opened as `uri`.  DspError, DeviceError."""

@@ -94,13 +94,17 @@ class PythonFrame(NamedTuple):
 
 
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
-_THREADS = os.path.join(_LIBRARY, "threading.py")
+_STARTS = (
+    os.path.join(_LIBRARY, "threading.py"),
+    os.path.join(_LIBRARY, "ctypes", "__init__.py"),
+)
+"""What begins a thread, and what we load a library by."""
 
 
 def _without_start(frames: list[PythonFrame]) -> list[PythonFrame]:
-    """Without those by which Python starts a thread."""
+    """Without those by which Python starts a thread, or the code of a library."""
     begin = 0
-    while begin < len(frames) and frames[begin].file == _THREADS:
+    while begin < len(frames) and frames[begin].file in _STARTS:
         begin += 1
     return frames[begin:]
 

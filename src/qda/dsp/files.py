@@ -17,6 +17,7 @@ from typing import Protocol
 
 from qda import limits
 from qda.dsp.host import ask, open_module
+from qda.dsp.library_file import check_library
 from qda.dsp.modules import nothing_to_close
 from qda.dsp.native import NativeLibrary, NativeModule
 from qda.dsp.python_file import PythonFile
@@ -42,11 +43,7 @@ from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import Module
 from qda.fastrpc.uri import ModuleUri
 
-__all__ = ["File", "FileLoader", "check_library", "file_names"]
-
-
-_ELF, _MACHINE_AT, _CLASS_AT = b"\x7fELF", 18, 4
-_HEXAGON = 164
+__all__ = ["File", "FileLoader", "file_names"]
 
 
 class File(Protocol):
@@ -298,32 +295,3 @@ def file_names(uri: ModuleUri) -> list[str]:
         return [uri.file]
     stem = PurePosixPath(uri.file).name.partition(".so")[0].removeprefix("lib")
     return [uri.file, f"{stem}.py"]
-
-
-def check_library(data: bytes, name: str) -> None:
-    """StatusError UNABLE_TO_LOAD for bytes that are no shared object of this machine."""
-    if data[:4] != _ELF or len(data) < 64:
-        raise StatusError(UNABLE_TO_LOAD, f"{name} is no shared object (ELF), and not Python")
-    with open("/proc/self/exe", "rb") as own:
-        ours = own.read(64)
-    machine = _machine(data)
-    if machine == _HEXAGON:
-        raise StatusError(
-            UNABLE_TO_LOAD,
-            f"{name} has Hexagon machine code (ELF machine {_HEXAGON}), which this DSP does not "
-            "run: build the skeleton with the host's compiler, as a shared object",
-        )
-    if (machine, data[_CLASS_AT]) != (_machine(ours), ours[_CLASS_AT]):
-        raise StatusError(
-            UNABLE_TO_LOAD,
-            f"{name} is for ELF machine {machine} with {_bits(data)} bits, this DSP runs code for "
-            f"machine {_machine(ours)} with {_bits(ours)} bits",
-        )
-
-
-def _machine(data: bytes) -> int:
-    return int.from_bytes(data[_MACHINE_AT : _MACHINE_AT + 2], "little")
-
-
-def _bits(data: bytes) -> int:
-    return 32 * data[_CLASS_AT]

@@ -32,9 +32,11 @@ from pathlib import Path
 from typing import Any
 
 from qda.dsp.black_box import is_sanitized, knows_exceptions
+from qda.dsp.library_file import check_library
 from qda.dsp.remote_arg import RemoteArgument, remote_arguments
 from qda.dsp.runtime import LengthOf, call_running, load_runtime, supply_runtime
 from qda.dsp.skeleton import DspServices, Skeleton
+from qda.dsp.symbols import entries_of
 from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError, as_unsigned
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import CLOSE, OPEN
@@ -99,8 +101,11 @@ class NativeLibrary:
             self._library: ctypes.CDLL | None = ctypes.CDLL(os.fspath(path), flags)
         except OSError as error:
             words = str(error).replace(os.fspath(path), self.name)
+            if not words.startswith(self.name):
+                words = f"{self.name} needs {words}"
             hint = f"; {missing}" if missing and "undefined symbol" in words else ""
             raise StatusError(UNABLE_TO_LOAD, f"{words}{hint}") from error
+        self._path = os.fspath(path)
         supply_runtime(self._library, services)
         knows_exceptions(self._library)
         _write_whole_lines(self._library)
@@ -127,7 +132,12 @@ class NativeLibrary:
         try:
             return self._library[symbol]
         except AttributeError as error:
+            entries = entries_of(self._path)
             words = f"{self.name} has no symbol {symbol}"
+            if symbol in entries:
+                words = f"{self.name} has {symbol}, but hides it from others"
+            elif entries:
+                words += f"; it has {', '.join(entries)}"
             raise StatusError(UNABLE_TO_LOAD, words) from error
 
     @contextmanager
@@ -227,6 +237,7 @@ class NativeModule:
         self._length_of, self.services = length_of or _nothing_mapped, services
         self._handle: int | None = None
         if not isinstance(library, NativeLibrary):
+            _check_file(library)
             library = NativeLibrary(library, services=services)
         self._library = library
         style = "skel_handle_invoke" if handle64 else "skel_invoke"
@@ -286,6 +297,15 @@ class NativeModule:
         with self._library.running(), call_running(given, self._length_of, self.services):
             status: int = self._entry(*first, scalars.word, arguments)
         return status
+
+
+def _check_file(path: str | os.PathLike[str]) -> None:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        words = f"{os.fspath(path)} cannot be read: {error.strerror}"
+        raise StatusError(UNABLE_TO_LOAD, words) from error
+    check_library(data, os.fspath(path))
 
 
 class NativeSkeleton(Skeleton):

@@ -11,6 +11,7 @@ import linecache
 import sys
 from collections.abc import Callable
 from itertools import count
+from traceback import format_exception_only
 from types import ModuleType
 
 from qda.dsp.modules import create_skeleton, nothing_to_close, open_skeleton
@@ -48,7 +49,8 @@ class PythonFile:
             exec(compile(data, name, "exec", dont_inherit=True), self._module.__dict__)
         except BaseException as error:
             self.close()
-            raise StatusError(UNABLE_TO_LOAD, f"{name}: {told(error)}") from error
+            first = "".join(format_exception_only(error)).rstrip().rpartition("\n")[2]
+            raise StatusError(UNABLE_TO_LOAD, f"{name}: {first}\n{told(error)}") from error
 
     def module(self, uri: ModuleUri, text: str) -> tuple[Module, Callable[[], None]]:
         """An opened skeleton of an interface, and what closes it.  StatusError."""

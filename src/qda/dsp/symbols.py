@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from qda import limits
 
-__all__ = ["Mapped", "mapped", "names_of"]
+__all__ = ["Mapped", "entries_of", "mapped", "names_of"]
 
 _PROGRAM = struct.Struct("<IIQQQQQQ")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
@@ -94,6 +94,10 @@ class Symbols:
         start, length, name = self._functions[index - 1]
         return name if address < start + max(length, 1) or not length else ""
 
+    def ending(self, *ends: str) -> list[str]:
+        """The names with one of these ends, sorted."""
+        return sorted({name for _, _, name in self._functions if name.endswith(ends)})
+
 
 @cache
 def _symbols(path: str) -> Symbols | None:
@@ -116,6 +120,13 @@ def names_of(path: str, offsets: list[int], with_lines: bool) -> list[list[str]]
     lines = _lines(path, addresses) if with_lines else [[] for _ in addresses]
     own = [[name] if (name := symbols.name(address)) else [] for address in addresses]
     return [found or known for found, known in zip(lines, own, strict=True)]
+
+
+def entries_of(path: str) -> list[str]:
+    """The functions of a file that are called as entries of skeletons are, also hidden ones; none
+    of what cannot be read."""
+    symbols = _symbols(path)
+    return [] if symbols is None else symbols.ending("_skel_invoke", "_skel_handle_invoke")
 
 
 _MARK = re.compile(r"0x[0-9a-f]{16}")

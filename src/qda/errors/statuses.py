@@ -80,9 +80,10 @@ STATUSES: Final[tuple[Entry, ...]] = (
         0x06,
         "AEE_EUNABLETOLOAD",
         "cannot load the module",
-        "no skeleton of that name was found, or one of the libraries it needs is missing",
-        "compare the places that were searched with where the file is; "
-        "DSP_LIBRARY_PATH and ADSP_LIBRARY_PATH add directories",
+        "no skeleton of that name was found, or its file is no library for this DSP, "
+        "or a symbol or a library that it needs is missing",
+        "the text of the error says which; compare the places that were searched with where the "
+        "file is: DSP_LIBRARY_PATH and ADSP_LIBRARY_PATH add directories",
     ),
     Entry(0x07, "AEE_EUNABLETOUNLOAD", "cannot unload the module"),
     Entry(0x08, "AEE_EALARMPENDING", "an alarm is pending"),

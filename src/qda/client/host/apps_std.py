@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Generator
@@ -149,6 +150,8 @@ class AppsStd:
             return _open(name, mode)
         refused: OSError | None = None
         for folder in search_folders(variable, delimiter, self._domain, os.environ):
+            if stat.S_ISFIFO(_mode_of(f"{folder}/{name}")):
+                continue  # nobody may ever write to it
             try:
                 return _open(f"{folder}/{name}", mode)
             except (FileNotFoundError, NotADirectoryError):
@@ -342,6 +345,14 @@ class AppsStd:
             times |= {kind: seconds, f"{kind}nsec": rest}
         same = ("dev", "ino", "mode", "nlink", "rdev", "size")
         return {"tsz": 0, **{one: getattr(found, f"st_{one}") for one in same}, **times}
+
+
+def _mode_of(name: str) -> int:
+    """The kind of a file, 0 if there is none."""
+    try:
+        return os.stat(name).st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _open(name: str, mode: str) -> io.BufferedIOBase:
