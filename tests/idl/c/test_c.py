@@ -191,6 +191,54 @@ def test_headers_compile_with_either_standard_header(tmp_path: Path, numbers: st
     assert done.returncode == 0, done.stderr
 
 
+OLD_STDDEF = """
+#include <stdint.h>
+typedef int AEEResult;
+typedef uint32_t AEEUID, AEEIID, AEECLSID, AEEPRIVID;
+typedef uint16_t AECHAR;
+#define __QIDL_WCHAR_T_DEFINED__
+typedef unsigned short _wchar_t;
+"""
+"""Of Qualcomm's library: no numbers, and no byte."""
+
+NAMES = """
+#include "remote.idl"
+#include "AEEStdDef.idl"
+const string IDL_VERSION = "1.2.3";
+struct names { byte a; AECHAR b; AEEUID c; AEEIID d; AEECLSID e; AEEPRIVID f; };
+interface old : remote_handle64 {
+    AEEResult m(in byte a, rout AECHAR b, in sequence<AEECLSID> c, inrout AEEUID d, in names e);
+};
+interface older {
+    AEEResult m(in sequence<byte> a, rout names b, in boolean c);
+};
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize("stddef", ["library", "ours"])
+def test_names_of_the_standard_file_compile_with_headers_of_old(
+    tmp_path: Path, stddef: str
+) -> None:
+    """Those of the library, and an AEEStdErr.h of the first SDKs, which lacks two statuses."""
+    write_files(parsed(NAMES), tmp_path)
+    lacking = ("AEE_EINVHANDLE", "AEE_ESTUBSKELVERMISMATCH")
+    statuses = (INCLUDE / "AEEStdErr.h").read_text().splitlines()
+    kept = [line for line in statuses if not any(name in line for name in lacking)]
+    assert len(kept) == len(statuses) - 2
+    (tmp_path / "AEEStdErr.h").write_text("\n".join(kept) + "\n")
+    ours = (INCLUDE / "AEEStdDef.h").read_text()
+    (tmp_path / "AEEStdDef.h").write_text(OLD_STDDEF if stddef == "library" else ours)
+    (tmp_path / "remote.h").write_text((INCLUDE / "remote.h").read_text())
+    compiler = find_compiler()
+    assert compiler is not None
+    sources = sorted(map(str, tmp_path.glob("*.c")))
+    assert len(sources) == 4
+    command = [compiler, "-std=c99", *WARNINGS, "-fsyntax-only", f"-I{tmp_path}", *sources]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_statuses_of_the_standard_file_are_those_of_the_table() -> None:
     """`AEEStdErr.idl` is on board, as `AEEStdErr.h` is."""
     document = parse('#include "AEEStdErr.idl"\ninterface i { long m(); };', name="i.idl")

@@ -53,7 +53,7 @@ def header(document: Document, options: Options | None = None) -> str:
     lines = [
         *_includes(document, types, options),
         "",
-        *([] if options.standard_types else _numbers(declared)),
+        *_numbers(document, declared, options),
         *_macros(document),
         *_extern_c("{"),
         *declared,
@@ -98,11 +98,18 @@ _NUMBERS: Final = {
 """What AEEStdDef.h has in an SDK and here, each behind a macro, but not in Qualcomm's library."""
 
 
-def _numbers(declared: list[str]) -> list[str]:
+_NAMED: Final = {"AEEResult", "AEEUID", "AEEIID", "AEECLSID", "AEEPRIVID", "AECHAR", "byte"}
+"""Other types that an AEEStdDef.h may have."""
+
+
+def _numbers(document: Document, declared: list[str], options: Options) -> list[str]:
     """The types of numbers that the declarations use and not every AEEStdDef.h has."""
+    numbers = {} if options.standard_types else dict(_NUMBERS)
+    if any(PurePath(one.location.file).stem == "AEEStdDef" for one in document.declarations):
+        numbers["byte"] = "unsigned char"
     used = set(re.findall(r"\w+", "\n".join(declared)))
     lines: list[str] = []
-    for name, kind in _NUMBERS.items():
+    for name, kind in numbers.items():
         if name in used:
             macro = f"_{name.upper()}_DEFINED"
             lines += [f"#ifndef {macro}", f"#define {macro}", f"typedef {kind} {name};", "#endif"]
@@ -261,9 +268,9 @@ def _typedef(one: Typedef, options: Options) -> list[str]:
     name, kind = identifier(one.type.c_name), one.type.type
     if not isinstance(kind, Sequence):
         line = f"typedef {declare(kind, name, options, one.location)}"
-        # AEEStdDef.h has this one too, and C99 knows no second declaration.
-        if name == "AEEResult":
-            return guarded("_AEERESULT_DEFINED", [line])
+        # AEEStdDef.h has these too, and C99 knows no second declaration.
+        if name in _NAMED:
+            return guarded(f"_{name.upper()}_DEFINED", [line])
         return [line]
     element = type_name(kind.element, options, one.location)
     tag = f"_{name}__seq_{element_name(kind.element)}"

@@ -52,6 +52,14 @@ def skeleton(document: Document, interface: Interface, options: Options | None =
     return finish(lines, options)
 
 
+_MISMATCH = (
+    "#ifndef AEE_ESTUBSKELVERMISMATCH /* as in AEEStdErr.h of old SDKs */",
+    "#define AEE_ESTUBSKELVERMISMATCH (AEE_EOFFSET + 0x194)",
+    "#endif",
+    "",
+)
+
+
 class _Skeleton:
     """Prints the functions of an interface."""
 
@@ -71,7 +79,7 @@ class _Skeleton:
             name = f"{self._entry}_uri[{len(uri)} + 1]"
             lines.append(f'_ATTRIBUTE_VISIBILITY char {name} = "{uri}";')
             if self._interface.version is not None:
-                lines += ["", *version_check(self._version(self._interface.version))]
+                lines += ["", *_MISMATCH, *version_check(self._version(self._interface.version))]
         return [*lines, "", *self._walk.declarations()]
 
     def _version(self, text: str) -> tuple[int, int, int]:

@@ -90,7 +90,7 @@ class _Method:
         lines.append("int _error;")
         if not self._interface.is_handle64:
             lines.append(f"const remote_handle {HANDLE} = _{self._interface.c_name}_handle();")
-            refusal = self._return("AEE_EINVHANDLE")
+            refusal = self._return("AEE_EBADHANDLE")  # EINVHANDLE is not in old SDKs
             clear = [f"if ({HANDLE} == (remote_handle)-1) {{ {refusal} }}", *clear]
         return [*lines, "", *clear] if clear else lines
 

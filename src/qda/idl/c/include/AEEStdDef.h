@@ -46,6 +46,22 @@ typedef unsigned char byte;
 #define _BOOLEAN_DEFINED
 typedef unsigned char boolean;
 #endif
+#ifndef _AEEUID_DEFINED
+#define _AEEUID_DEFINED
+typedef uint32_t AEEUID;
+#endif
+#ifndef _AEEIID_DEFINED
+#define _AEEIID_DEFINED
+typedef uint32_t AEEIID;
+#endif
+#ifndef _AEECLSID_DEFINED
+#define _AEECLSID_DEFINED
+typedef uint32_t AEECLSID;
+#endif
+#ifndef _AEEPRIVID_DEFINED
+#define _AEEPRIVID_DEFINED
+typedef uint32_t AEEPRIVID;
+#endif
 #ifndef _AECHAR_DEFINED
 #define _AECHAR_DEFINED
 typedef uint16_t AECHAR;
