@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from docs.generate import architecture, limits, rules, states, version
+from docs.generate import architecture, dialects, limits, profiles, rules, states, version
 from qda.driver.call import CALL
 from qda.uapi import DIALECTS
 from qda.uapi.reference import reference
@@ -21,8 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
 
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/dialects.md": partial(dialects.page, ROOT),
     "docs/limits.md": limits.page,
     architecture.PAGE: partial(architecture.page, ROOT),
+    "docs/profiles.md": profiles.page,
     "docs/rules.md": partial(rules.page, ROOT),
     "docs/states.md": states.page,
     "native/core/states.h": partial(CALL.c_header, "QDA_CALL"),

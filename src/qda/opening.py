@@ -28,7 +28,7 @@ def open(  # noqa: A001  # qda.open, like gzip.open
     device: str | None = None,
     dialect: str | None = None,
     profile: str = "generic",
-    process: Literal["user", "root"] = "user",
+    process: Literal["user", "root", "sensors", "audio"] = "user",
     attributes: int | None = None,
     shell: bytes | None = None,
     skeletons: Iterable[type[AnySkeleton]] = (),
@@ -43,8 +43,9 @@ def open(  # noqa: A001  # qda.open, like gzip.open
 
     `process` "user" makes a protection domain of our own, unsigned or with `attributes`, and the
     image `shell` (on a real DSP the installed one, if there is one; our own DSP needs none); "root"
-    attaches to the root protection domain.  `skeletons` are classes that are installed in the
-    session's process from the beginning.  `dialect` is "rfc", "v1" or "handle", or of
+    attaches to the root protection domain; "sensors" and "audio", which only the older driver has,
+    begin a session with the DSP's process of that name.  `skeletons` are classes that are installed
+    in the session's process from the beginning.  `dialect` is "rfc", "v1" or "handle", or of
     `/dev/fastrpc-*` "legacy" or "legacy-7.3"; by default any node will do, and its dialect is found
     out.  `profile` is the system that is virtual.  With `debug` its DSP is threads of this process,
     so that `breakpoint()` works in a skeleton.
@@ -75,7 +76,7 @@ def _open(
     device: str | None,
     dialect: str | None,
     profile: str,
-    process: Literal["user", "root"],
+    process: str,
     attributes: int | None,
     shell: bytes | None,
     debug: bool,

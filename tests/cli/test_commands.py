@@ -206,3 +206,18 @@ def test_wrong_usage_has_status_2(arguments: list[str]) -> None:
 
 def test_status_of_an_error_reaches_the_shell() -> None:
     assert qda("explain", "nothing", status=1).stderr.startswith("qda: 'nothing' is neither")
+
+
+def test_profiles_show_says_what_a_system_allows() -> None:
+    """R20, U10: nodes, policy, switches, and what is refused."""
+    printed, _ = here("profiles", "show", "refusing")
+    for words in (
+        "/dev/fastrpc-adsp",
+        "privileges",
+        "removed: EPIPE",
+        "plain: EACCES",
+        "0xffffffff",
+    ):
+        assert words in printed
+    assert "sm8350" in here("profiles")[0]
+    assert "qda profiles" not in qda("profiles", "show", "sm8560", status=1).stdout

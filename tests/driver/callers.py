@@ -19,6 +19,7 @@ class FakeCaller(LiteralClient):
 
     pid = 100
     comm = b"caller"
+    is_admin = True
     limit = 1 << 47
 
     def __init__(self, tid: int = 1) -> None:

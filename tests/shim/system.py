@@ -208,13 +208,14 @@ def serving(
     observer: Observer | None = None,
     lanes: bool = True,
     skeletons: Path = SKELETONS,
+    profile: str = "generic",
 ) -> Iterator[System]:
     """A system whose DSPs have the skeletons of a folder installed."""
     with ExitStack() as stack:
         before = os.environ.get(FOLDERS_VARIABLE)
         os.environ[FOLDERS_VARIABLE] = str(skeletons)
         stack.callback(_restore, before)
-        machine = new_machine()
+        machine = new_machine(profile)
         stack.callback(machine.close)
         server = DeviceServer(
             machine,

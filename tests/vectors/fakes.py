@@ -40,6 +40,7 @@ class FakeClient(LiteralClient):
     def __init__(self, given: Case, page_offset: int) -> None:
         super().__init__()
         self.pid = self.tid = given["pid"]
+        self.is_admin = True
         self.comm = given.get("comm", "app").encode()
         self.limit = page_offset
         self.regions = [

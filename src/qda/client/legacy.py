@@ -12,6 +12,7 @@ from qda.client.node import Node, issue
 from qda.errors import DeviceError, DspError, UsageError
 from qda.fastrpc.domains import domain_id
 from qda.fastrpc.mapping import MapFlag, MapKind
+from qda.linux import address_of
 from qda.uapi import Interface, dma_heap, legacy
 
 __all__ = ["LegacyFile"]
@@ -33,6 +34,18 @@ class LegacyFile(DeviceFile):
     def attach(self) -> None:
         """See `DeviceFile.attach`."""
         self.run(legacy.INIT_ATTACH, "attach to the root protection domain")
+
+    def attach_sensors(self) -> None:
+        """Begin a session with the DSP's sensors process."""
+        self.run(legacy.INIT_ATTACH_SNS, "attach to the sensors' protection domain")
+
+    def create_static(self, name: bytes, heap: int) -> None:
+        """Begin a session with a static process, whose name ends with a NUL, and give the DSP
+        `heap` bytes for its remote heap if it has none."""
+        keep = bytearray(name)
+        request = legacy.CreateStatic(namelen=len(name), memlen=heap, name=address_of(keep))
+        words = name.removesuffix(b"\0").decode("utf-8", "replace")
+        self.run(legacy.INIT_CREATE_STATIC, f"begin a session with {words}", request)
 
     def create(self, image: bytes, attributes: int) -> None:
         """See `DeviceFile.create`.  The image lies in a buffer: drivers differ in how they read

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from qda.client.accel import AccelFile
+from qda.client.begin import PROCESSES, begin_with
 from qda.client.device import DeviceFile
 from qda.client.discovery import identify
 from qda.client.legacy import LegacyFile
@@ -49,8 +50,8 @@ def start_session(
     """
     with ExitStack() as undo:
         undo.callback(node.close)
-        if process not in ("user", "root"):
-            raise UsageError(f"process {process!r}: 'user' or 'root'")
+        if process not in PROCESSES:
+            raise UsageError(f"process {process!r}: {suggestion(process, PROCESSES)}")
         if dialect is not None and dialect not in DIALECTS:
             raise UsageError(f"{dialect!r} is no dialect: {suggestion(dialect, DIALECTS)}")
         found = identify(node)
@@ -68,13 +69,15 @@ def start_session(
                     f"poll: dialect {spoken.name} has no poll mode, {LEGACY_73.name} has"
                 )
             file.poll(True)
-        if process == "root":
-            file.attach()
-        else:
-            if shell is None and isinstance(node, KernelNode):
+
+        def create() -> None:
+            image = shell
+            if image is None and isinstance(node, KernelNode):
                 unsigned = bool(attributes & ProcessAttribute.UNSIGNED)
-                shell = _find_shell(domain, unsigned, spoken.image_limit)
-            file.create(shell or b"", attributes)
+                image = _find_shell(domain, unsigned, spoken.image_limit)
+            file.create(image or b"", attributes)
+
+        begin_with(file, process, create)
         undo.pop_all()
         return Session(file)
 

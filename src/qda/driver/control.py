@@ -18,6 +18,7 @@ from qda.driver.objects import BufferObject
 from qda.driver.packing import Contents, pack
 from qda.driver.peer import Died
 from qda.driver.places import locate
+from qda.driver.policy import POLICIES, Asked, Wanted, check
 from qda.driver.session import Session
 from qda.driver.sharing import Uses
 from qda.errors import MAP_FAILED, as_signed
@@ -37,6 +38,7 @@ __all__ = [
     "create",
     "execute",
     "map_memory",
+    "may",
     "release",
     "remove_mapping",
     "start",
@@ -104,7 +106,9 @@ def execute(
 def attach(file: OpenFile, client: Client, kind: ProtectionDomain = ProtectionDomain.ROOT) -> int:
     """INIT_ATTACH: a session with the root protection domain, or with that for sensors, which on
     our DSP is the same process.  OSError EBUSY, ENODEV."""
+    wanted = Wanted.ROOT if kind is ProtectionDomain.ROOT else Wanted.SENSORS
     with file.starting, ExitStack() as undo:
+        may(file, client, wanted)
         session = start(file, kind, undo)
         result, _ = execute(session, client, control.attach(file.client_id))
         if result == 0:
@@ -123,6 +127,7 @@ def create(
     with file.starting, Uses() as uses, Uses() as lent, ExitStack() as undo:
         if file.session is not None:
             raise OSError(errno.EBUSY, "the file has a session already")
+        may(file, client, Wanted.PROCESS, request.attrs)
         image, held = _image(file, client, request, uses)
         memory = _init_memory(file, memory_size, lent)
         session = start(file, ProtectionDomain.USER, undo)
@@ -143,6 +148,14 @@ def create(
             lent.keep()
             undo.pop_all()
         return result
+
+
+def may(file: OpenFile, client: Client, wanted: Wanted, attributes: int = 0) -> None:
+    """OSError unless the device's policy lets the client begin such a session through the file."""
+    device = file.device
+    policy = POLICIES["privileges"] if file.semantics.privileged else device.policy
+    refuses = device.limits.secure
+    check(policy, device.name, Asked(wanted, client, attributes, file.secure, refuses))
 
 
 def start(file: OpenFile, kind: ProtectionDomain, undo: ExitStack) -> Session:

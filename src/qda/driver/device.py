@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from qda import limits
 from qda.driver.banks import Attachment, ContextBank
 from qda.driver.objects import Objects
+from qda.driver.policy import POLICIES, Policy
 from qda.driver.session import Session
 from qda.driver.sharing import Uses
 from qda.fastrpc.domains import ProtectionDomain
@@ -32,12 +33,17 @@ _log = logging.getLogger("qda.driver")
 class Limits:
     """What a device has and allows: stream ids of its context banks, bytes of one message, whether
     the older driver's plain node, if there is one, is for unsigned processes only, and whether the
-    DSP has poll mode.  `switches` of `qda.uapi.Semantics` stand otherwise here than in dialects."""
+    DSP has poll mode and memory for its remote heap.  `policy` is one of `qda.driver.POLICIES`.
+    `refused_nodes` has the errnos of nodes ("accel", "plain", "secure") that cannot be opened.
+    `switches` of `qda.uapi.Semantics` stand otherwise here than in dialects."""
 
     stream_ids: tuple[int, ...] = tuple(range(1, 9))
     message: int = limits.MESSAGE
     secure: bool = True
     poll_mode: bool = True
+    remote_heap: bool = True
+    policy: str = "nodes"
+    refused_nodes: Mapping[str, int] = field(default_factory=dict)
     switches: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -95,6 +101,7 @@ class Device:
         self.limits = limits
         self.memory = ContextBank(0)
         self.objects = Objects()
+        self.policy: Policy = POLICIES[limits.policy]
         self.session_type = Session  # a tracer's puts itself here
         self.report: Callable[[int, Obituary], None] | None = None
         """Who is told how a protection domain has died, and of which process it was."""

@@ -52,6 +52,9 @@ class OpenFile:
     tags_calls = False
     """Whether the context id of every call names the kind of protection domain (spec 2.8)."""
 
+    secure: bool | None = None
+    """Whether the node is the older driver's for privileged programs; None for an accelerator's."""
+
     images_need_fd = False
     """Whether only fd 0 says that an image lies in no buffer, where these are descriptors."""
 

@@ -24,10 +24,10 @@ from qda.driver.invoke import invoke, without_session
 from qda.driver.mapping import Mapping
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
+from qda.driver.policy import Wanted
 from qda.driver.sharing import Uses
 from qda.errors import UNSUPPORTED, as_signed
 from qda.fastrpc import control as requests
-from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.mapping import MapKind
 from qda.fastrpc.payload import PhysicalPage
@@ -166,9 +166,6 @@ def _init_attach(front: LegacyFront, client: Client) -> int:
 @_HANDLERS.takes(legacy.CREATE)
 def _create(front: LegacyFront, client: Client, request: legacy.CreateLegacy) -> int:
     file = front.file
-    plain_node = file.device.limits.secure and not file.secure
-    if plain_node and not request.attrs & ProcessAttribute.UNSIGNED:
-        raise OSError(errno.ECONNREFUSED, "the plain node is for unsigned processes")
     memory = align(max(2 * _MEBI, 4 * request.filelen), _MEBI)  # spec 3.2
     return control.create(file, client, request, memory)
 
@@ -209,7 +206,10 @@ def _init_create_static(front: LegacyFront, client: Client, request: legacy.Crea
     if name is None:
         raise OSError(errno.EFAULT, "the name cannot be read")
     file, device = front.file, front.file.device
+    if request.memlen and not device.limits.remote_heap:
+        raise OSError(errno.ENOMEM, "no memory is reserved for the remote heap")
     with file.starting, device.lending, Uses() as lent, ExitStack() as undo:
+        control.may(file, client, Wanted.STATIC)
         session = control.start(file, ProtectionDomain.USER, undo)
         heap = None
         if device.remote_heap is None and request.memlen:

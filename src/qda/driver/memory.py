@@ -12,6 +12,7 @@ import errno
 import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from qda.core import Port, Woken
@@ -38,6 +39,7 @@ __all__ = [
     "MessageMemory",
     "Piece",
     "ProcessMemory",
+    "is_admin",
     "wait_for",
 ]
 
@@ -70,6 +72,11 @@ class Client(Protocol):
     def tid(self) -> int: ...
     @property
     def comm(self) -> bytes: ...
+    @property
+    def is_admin(self) -> bool:
+        """Whether the thread has CAP_SYS_ADMIN."""
+        ...
+
     @property
     def limit(self) -> int:
         """First address above user space."""
@@ -145,6 +152,19 @@ def wait_for(answer: Awaited, within: Deadline | None, also: int = -1) -> bool:
     if woken == Woken.DEAD:
         raise PeerGone("the protection domain is gone")
     return woken == Woken.RUNG
+
+
+_SYS_ADMIN = 21  # linux include/uapi/linux/capability.h
+
+
+def is_admin(pid: int, tid: int) -> bool:
+    """Whether a thread has CAP_SYS_ADMIN; False if there is no such thread."""
+    try:
+        lines = Path(f"/proc/{pid}/task/{tid}/status").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return False
+    held = [line.split()[1] for line in lines if line.startswith("CapEff:")]
+    return bool(held and int(held[0], 16) >> _SYS_ADMIN & 1)
 
 
 class ProcessMemory:
@@ -228,6 +248,10 @@ class LocalClient:
     def comm(self) -> bytes:
         return name_of_thread(self.pid, self.tid)
 
+    @property
+    def is_admin(self) -> bool:
+        return is_admin(self.pid, self.tid)
+
     def descriptor(self, number: int) -> int:
         return os.dup(number)
 
@@ -247,6 +271,7 @@ class _Kernel:
     """The driver itself, where a request has no caller: it has no memory and no descriptors."""
 
     pid = tid = 0
+    is_admin = True
     port = None
     comm = b""
     limit = 0

@@ -211,7 +211,12 @@ class Utilities(BuiltIn, name="utilities"):
 
     @handles(Scalars(Utility.CAPABILITIES, 1, 1))
     def capabilities(self, _length: memoryview, values: memoryview) -> None:
-        """Fill the array with the values of attributes 1, 2, ..."""
+        """Fill the array with the values of attributes 1, 2, ...  StatusError if the DSP is one
+        that
+        tells none."""
+        refusal = self._capabilities.get(control.REFUSED_CAPABILITIES, 0)
+        if refusal:
+            raise StatusError(refusal & 0xFFFFFFFF, "this DSP does not tell its capabilities")
         count = min(len(values) // 4, limits.CAPABILITIES)
         words = [self._capabilities.get(attribute, 0) for attribute in range(1, count + 1)]
         put(values, struct.pack(f"<{count}I", *words))

@@ -19,6 +19,7 @@ from qda.fastrpc.scalars import Scalars
 from qda.layout import Record, s32, u32, u64
 
 __all__ = [
+    "REFUSED_CAPABILITIES",
     "AttachRequest",
     "ClientRequest",
     "ControlCall",
@@ -219,6 +220,11 @@ def create_static(client_id: int, name: bytes, heap: PhysicalPage | None) -> Con
     )
     inputs = [request.pack(), name, (heap or PhysicalPage()).pack()]
     return ControlCall(Method.CREATE_STATIC, inputs, domain=ProtectionDomain.USER)
+
+
+REFUSED_CAPABILITIES = 0
+"""Where a DSP's table of capabilities has the status with which it refuses to tell them: attribute
+0 is the host's (3.5)."""
 
 
 def capabilities() -> ControlCall:

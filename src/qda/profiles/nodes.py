@@ -45,6 +45,14 @@ class NodePath:
     minor: int
     secure: bool = False
 
+    @property
+    def mode(self) -> str:
+        """Which of its DSP's nodes it is: "accel", or of the older driver "plain" or "secure"."""
+        return self.kind.value if self.kind is not NodeKind.FASTRPC else _MODES[self.secure]
+
+
+_MODES = {False: "plain", True: "secure"}
+
 
 def nodes_of(profile: Profile) -> tuple[NodePath, ...]:
     """All nodes of a system, in the order of their paths' kinds."""

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
-from qda import limits
-from qda.errors import UsageError, UsageTypeError, did_you_mean, suggestion
-from qda.fastrpc.domains import COMPUTE, DOMAINS
+from qda.errors import UsageError, UsageTypeError, did_you_mean
+from qda.fastrpc.domains import COMPUTE
+from qda.profiles.keys import DSP_KEYS, SYSTEM_KEYS, Toml, take
 
 __all__ = ["DEFAULT", "DspProfile", "Profile", "load", "names"]
 
 DEFAULT = "generic"
 
-OLDER_DIALECT = "legacy"
-"""What the older driver's nodes speak if a profile does not say."""
-
 _FOLDER = Path(__file__).parent
-
-T = TypeVar("T")
-
-_KINDS: dict[type, str] = {dict: "table", list: "list", str: "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +24,8 @@ class DspProfile:
 
     `stream_ids` are those of its context banks, `message_limit` is in bytes; `secure` says that the
     older driver's plain node, if there is one, is for unsigned processes only.  `capabilities` are
-    by attribute number (spec/fastrpc.md 3.5).
+    by attribute number (spec/fastrpc.md 3.5); with a `capability_status` the question fails.
+    `remote_heap`, `policy`, `refused_nodes` and `switches` are as `qda.driver.Limits` has them.
     """
 
     name: str
@@ -41,6 +34,11 @@ class DspProfile:
     secure: bool
     poll_mode: bool
     capabilities: dict[int, int]
+    remote_heap: bool = True
+    policy: str = "nodes"
+    capability_status: int = 0
+    refused_nodes: Mapping[str, int] = field(default_factory=dict)
+    switches: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def secure_nodes(self) -> tuple[bool, ...]:
@@ -57,7 +55,7 @@ class Profile:
     name: str
     title: str
     dsps: tuple[DspProfile, ...]
-    fastrpc: str = OLDER_DIALECT
+    fastrpc: str = "legacy"
 
 
 def names() -> list[str]:
@@ -87,81 +85,27 @@ def load(profile: str) -> Profile:
         raise UsageError(f"profile {profile!r}: {error}") from error
 
 
-def _parse(name: str, table: dict[str, Any]) -> Profile:
-    what = "the profile"
-    _refuse_unknown(what, table, {"title", "fastrpc", "dsp"})
-    fastrpc = table.get("fastrpc", OLDER_DIALECT)
-    if fastrpc != OLDER_DIALECT:
-        _refuse_other_dialect(fastrpc)
-    dsps = tuple(_dsp(entry) for entry in _take(what, table, "dsp", list))
+def _parse(name: str, table: Mapping[str, Toml]) -> Profile:
+    said = take("the profile", table, SYSTEM_KEYS)
+    dsps = tuple(_dsp(entry) for entry in said["dsp"])
     if not dsps or len({dsp.name for dsp in dsps}) != len(dsps):
         raise ValueError("a system has one or more DSPs, each once")
-    return Profile(name, _take(what, table, "title", str), dsps, fastrpc)
+    return Profile(name, said["title"], dsps, said["fastrpc"])
 
 
-def _dsp(entry: object) -> DspProfile:
-    if not isinstance(entry, dict):
-        raise ValueError(f"dsp {entry!r}: a table, [[dsp]]")
-    name = _take("a dsp", entry, "name", str)
-    if name not in DOMAINS:
-        raise UsageError(f"{name!r} is no DSP: {suggestion(name, DOMAINS)}")
-    _refuse_unknown(
-        name,
-        entry,
-        {"name", "stream_ids", "message_limit", "non_secure_domain", "poll_mode", "capabilities"},
-    )
-    stream_ids = tuple(_take(name, entry, "stream_ids", list))
-    if not all(_is_number(stream_id, 1, (1 << 31) - 1) for stream_id in stream_ids) or len(
-        set(stream_ids)
-    ) != len(stream_ids):
-        raise ValueError(f"{name}: stream ids are distinct numbers above 0: {list(stream_ids)}")
-    message_limit = entry.get("message_limit", limits.MESSAGE)
-    if not _is_number(message_limit, 1, 1 << 31):
-        raise ValueError(f"{name}: message_limit {message_limit!r}: bytes, 1 to 2147483648")
-    capabilities = _take(name, {"capabilities": {}, **entry}, "capabilities", dict)
-    for key, value in capabilities.items():
-        known = key.isdecimal() and 1 <= int(key) <= limits.CAPABILITIES
-        if not (known and _is_number(value, 0, 0xFFFFFFFF)):
-            raise ValueError(
-                f"{name}: capability {key} = {value!r}: "
-                f"attributes are 1 to {limits.CAPABILITIES}, values 32 bits"
-            )
-    flags = {"non_secure_domain": False, "poll_mode": True}
-    flags |= {key: entry[key] for key in flags if key in entry}
-    for key, value in flags.items():
-        if not isinstance(value, bool):
-            raise ValueError(f"{name}: {key} {value!r}: true or false")
+def _dsp(entry: Mapping[str, Toml]) -> DspProfile:
+    name = entry.get("name")
+    said = take(name if isinstance(name, str) else "a dsp", entry, DSP_KEYS)
     return DspProfile(
-        name,
-        stream_ids,
-        message_limit,
-        secure=not flags["non_secure_domain"],
-        poll_mode=flags["poll_mode"],
-        capabilities={int(key): value for key, value in capabilities.items()},
+        said["name"],
+        said["stream_ids"],
+        said["message_limit"],
+        secure=not said["non_secure_domain"],
+        poll_mode=said["poll_mode"],
+        capabilities=said["capabilities"],
+        remote_heap=said["remote_heap"],
+        policy=said["policy"],
+        capability_status=said["capability_status"],
+        refused_nodes=said["refuses"],
+        switches=said["switches"],
     )
-
-
-def _refuse_other_dialect(fastrpc: object) -> None:
-    from qda.uapi import DIALECTS, Family  # most profiles say nothing, and this takes long to load
-
-    known = [spoken.name for spoken in DIALECTS.values() if spoken.family is Family.LEGACY]
-    if fastrpc not in known:
-        raise ValueError(
-            f"fastrpc {fastrpc!r}: the older driver's nodes speak {' or '.join(known)}"
-        )
-
-
-def _take(what: str, table: Mapping[str, object], key: str, kind: type[T]) -> T:
-    value = table.get(key)
-    if not isinstance(value, kind):
-        raise ValueError(f"{what}: {key} {value!r} is not a {_KINDS[kind]}")
-    return value
-
-
-def _refuse_unknown(what: str, table: Mapping[str, object], known: set[str]) -> None:
-    for key in table.keys() - known:
-        raise ValueError(f"{what}: {key!r} is none of {', '.join(sorted(known))}")
-
-
-def _is_number(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

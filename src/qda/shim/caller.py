@@ -14,7 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qda import limits
-from qda.driver.memory import Awaited, LocalClient, MessageMemory, Piece, wait_for
+from qda.driver.memory import (
+    Awaited,
+    LocalClient,
+    MessageMemory,
+    Piece,
+    is_admin,
+    wait_for,
+)
 from qda.interrupts import Deadline
 from qda.linux import Area, MapsFile, cookie_of, name_of_thread, open_again, take_descriptor
 from qda.memory import ClientAddress
@@ -117,6 +124,11 @@ class Caller:
             return name_of_thread(self.pid, self.tid)
         except OSError:
             return b""
+
+    @property
+    def is_admin(self) -> bool:
+        """See `Client.is_admin`."""
+        return is_admin(self.pid, self.tid)
 
     def area(self, address: ClientAddress) -> Area | None:
         """See `Client.area`.  A connection does not outlive an exec, so the file stays right."""

@@ -8,9 +8,8 @@ about is a table, and one of its rules can be tried without the others.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from errno import EBUSY, ENODEV, ENOMEM, EPIPE
-from typing import Any
 
 __all__ = ["ERRNOS", "Semantics"]
 
@@ -44,7 +43,7 @@ class Semantics:
     privileged: bool = False
     caches_capabilities: bool = False
 
-    def changed(self, switches: Mapping[str, Any]) -> Semantics:
+    def changed(self, switches: Mapping[str, int]) -> Semantics:
         """The same with other settings of some switches, by their names.
 
         ValueError for a switch that there is not, or a setting that it has not.
@@ -58,4 +57,5 @@ class Semantics:
                     raise ValueError(f"switch {name} = {setting!r}: errno {ERRNOS[name]}")
             elif not isinstance(setting, bool):
                 raise ValueError(f"switch {name} = {setting!r}: true or false")
-        return replace(self, **switches) if switches else self
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Semantics(**{**settings, **switches}) if switches else self

@@ -16,6 +16,7 @@ from qda import limits
 from qda.driver import Census, Channel, Device, Front, Limits, LocalNode
 from qda.dsp.boot import Boot, Endpoint, Output, start_processor
 from qda.errors import UsageError, suggestion
+from qda.fastrpc.control import REFUSED_CAPABILITIES
 from qda.fastrpc.domains import domain_id
 from qda.interrupts import Section, deadline
 from qda.profiles.nodes import NodeKind, nodes_of
@@ -55,7 +56,16 @@ class Machine:
         self.devices = {dsp.name: self._device(dsp) for dsp in profile.dsps}
 
     def _device(self, dsp: DspProfile) -> Device:
-        allowed = Limits(dsp.stream_ids, dsp.message_limit, dsp.secure, dsp.poll_mode)
+        allowed = Limits(
+            dsp.stream_ids,
+            dsp.message_limit,
+            dsp.secure,
+            dsp.poll_mode,
+            dsp.remote_heap,
+            dsp.policy,
+            dsp.refused_nodes,
+            dsp.switches,
+        )
         return Device(
             dsp.name,
             allowed,
@@ -64,7 +74,10 @@ class Machine:
         )
 
     def _start(self, dsp: DspProfile) -> Endpoint:
-        boot = Boot(dsp.name, dsp.capabilities)
+        told = dsp.capabilities
+        if dsp.capability_status:
+            told = {REFUSED_CAPABILITIES: dsp.capability_status}
+        boot = Boot(dsp.name, told)
         if self._handed_over is not None:
             from qda.dsp.threaded import start_threads  # the whole DSP, which others run elsewhere
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from qda.driver import Device, Front, HeapFront, LegacyFront, open_front
@@ -27,6 +28,9 @@ def open_node(
     if node.kind is NodeKind.HEAP:
         return HeapFront()
     device = devices[node.domain]
+    refused = device.limits.refused_nodes.get(node.mode, 0)
+    if refused:
+        raise OSError(refused, f"{node.path} cannot be opened: {os.strerror(refused)}")
     if node.kind is NodeKind.FASTRPC:
         return LegacyFront.open(device, node.secure, DIALECTS[fastrpc])
     if dialect not in ACCEL_DIALECTS:
