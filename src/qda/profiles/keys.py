@@ -111,7 +111,7 @@ def _status(value: Toml) -> int:
     return value & _WORD
 
 
-def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
+def _one_of(choices: tuple[str, ...]) -> Callable[[Toml], str]:
     def read(value: Toml) -> str:
         if value not in choices:
             raise ValueError(f"one of {', '.join(choices)}")
