@@ -25,6 +25,7 @@ struct emitter {
     uint32_t slot_size; /* 0: such arguments are not packed, the driver copies them */
     struct slot *slots; /* those that are free */
     uint32_t free, slot_room;
+    int closed; /* the session has ended, and the slots with it */
 };
 
 static PyObject *emitter_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
@@ -109,6 +110,8 @@ static PyObject *emitter_lend(PyObject *object, PyObject *arguments)
     unsigned int name;
     if (!PyArg_ParseTuple(arguments, "KI:lend", &address, &name))
         return NULL;
+    if (self->closed)
+        Py_RETURN_NONE;
     if (self->free == self->slot_room) {
         uint32_t room = self->slot_room ? 2 * self->slot_room : 16;
         struct slot *slots = realloc(self->slots, sizeof *slots * room);
@@ -129,6 +132,15 @@ static PyObject *emitter_take(PyObject *object, PyObject *none)
         Py_RETURN_NONE;
     struct slot slot = self->slots[--self->free];
     return Py_BuildValue("(KI)", (unsigned long long)slot.address, slot.name);
+}
+
+static PyObject *emitter_close(PyObject *object, PyObject *none)
+{
+    struct emitter *self = (struct emitter *)object;
+    (void)none;
+    self->closed = 1;
+    self->free = 0;
+    Py_RETURN_NONE;
 }
 
 /* The memory of a call's arguments, until it is over.  What of them is packed lies in `slot`, each
@@ -162,6 +174,8 @@ static int pack(struct emitter *self, struct kept *kept, int writable, struct qd
     const Py_buffer *view = &kept->views[index];
     uint64_t length = element->length;
 
+    if (self->closed)
+        return 0;
     if (!kept->slot.address) {
         if (!self->free)
             return 0;
@@ -186,7 +200,16 @@ static int pack(struct emitter *self, struct kept *kept, int writable, struct qd
     return 1;
 }
 
-/* The call is over: copy its outputs, if they are of any worth, and have the slot for others. */
+/* A slot is for others, as long as there is one: then there is room, where it was taken from. */
+static void give_back(struct emitter *self, struct kept *kept)
+{
+    if (kept->slot.address && !self->closed)
+        self->slots[self->free++] = kept->slot;
+    kept->slot.address = 0;
+}
+
+/* The call is over: copy its outputs, if they are of any worth, and have the slot for others.  False
+ * if they are gone, as the session has ended meanwhile. */
 static PyObject *emitter_finish(PyObject *object, PyObject *arguments)
 {
     struct emitter *self = (struct emitter *)object;
@@ -197,13 +220,14 @@ static PyObject *emitter_finish(PyObject *object, PyObject *arguments)
     struct kept *kept = capsule == Py_None ? NULL : PyCapsule_GetPointer(capsule, NULL);
     PyErr_Clear();
     if (!kept || !kept->slot.address)
-        Py_RETURN_NONE;
+        Py_RETURN_TRUE;
+    if (self->closed)
+        Py_RETURN_FALSE;
     for (uint32_t index = kept->inputs; copies && index < kept->count; index++)
         if (kept->places[index])
             memcpy(kept->views[index].buf, kept->places[index], (size_t)kept->views[index].len);
-    self->slots[self->free++] = kept->slot; /* where it was taken from */
-    kept->slot.address = 0;
-    Py_RETURN_NONE;
+    give_back(self, kept);
+    Py_RETURN_TRUE;
 }
 
 /* Describe one argument.  0 if it is not plain memory. */
@@ -289,8 +313,7 @@ static PyObject *write_request(struct emitter *self, uint32_t handle, uint32_t m
     if (count
         && (!emit_all(self, ins, inputs, 0, kept, elements)
             || !emit_all(self, outs, outputs, 1, kept, elements + inputs))) {
-        if (kept->slot.address)
-            self->slots[self->free++] = kept->slot;
+        give_back(self, kept);
         Py_DECREF(both);
         return NULL;
     }
@@ -331,7 +354,10 @@ static PyMethodDef emitter_methods[] = {
     { "take", emitter_take, METH_NOARGS,
       "take(): address and name of a slot, which nobody else uses then; None if none is free." },
     { "finish", emitter_finish, METH_VARARGS,
-      "finish(kept, copies): a call is over; what keeps its memory, and whether to copy outputs." },
+      "finish(kept, copies): a call is over; what keeps its memory, and whether to copy outputs.  False\n"
+      "if their slot is gone." },
+    { "close", emitter_close, METH_NOARGS,
+      "close(): the memory of all slots is about to go; nothing is packed any more." },
     { "request", (PyCFunction)(void (*)(void))emitter_request, METH_FASTCALL,
       "request(handle, method, ins, outs): the structure of INVOKE with its elements behind it, and\n"
       "what keeps the memory of the arguments; None if they are not all plain memory." },

@@ -168,6 +168,15 @@ def test_whatever_comes_after_the_end_says_that_the_session_is_closed(
         use(session, remote)
 
 
+def test_a_call_after_the_end_says_so_also_where_its_memory_has_gone() -> None:
+    """In the dialect in which a client packs calls itself, into memory of the session."""
+    with qda.open("cdsp", device="virtual", dialect="handle") as session:
+        remote: Any = session.load(Waits)
+        assert remote.twice(2) == 4
+    with pytest.raises(qda.DeviceError, match=r"\A[^\n]* EBADF: the session is closed"):
+        remote.twice(2)
+
+
 def test_a_refused_call_shows_no_frames_of_ours(remote: Any) -> None:
     """The words say it all."""
     for arguments in (("x",), (1 << 40,)):

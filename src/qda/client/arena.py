@@ -58,6 +58,7 @@ class Arena:
         self._allocate, self._emitter = allocate, emitter
         self._lock = threading.Lock()
         self._buffers: dict[int, Buffer] = {}
+        self._closed = False
         self._spare: Buffer | None = None  # of the last call that did not fit into a slot
 
     def pack(self, plan: Plan) -> Packed:
@@ -97,13 +98,16 @@ class Arena:
         while slot is None:
             self.grow()
             slot = self._emitter.take()
-        if slot[1] not in self._buffers:
-            raise OSError(EBADF, "the session has ended meanwhile")
-        return slot, self._buffers[slot[1]], slot[0]
+        try:
+            return slot, self._buffers[slot[1]], slot[0]
+        except KeyError:
+            raise OSError(EBADF, "the session has ended meanwhile") from None
 
     def grow(self) -> None:
         """Add a buffer with slots."""
         with self._lock:
+            if self._closed:
+                raise OSError(EBADF, "the session has ended")
             buffer = self._buffer(limits.ARENA_SLOT * limits.ARENA_SLOTS)
             self._buffers[buffer.handle] = buffer
             for number in reversed(range(limits.ARENA_SLOTS)):
@@ -119,9 +123,12 @@ class Arena:
         if packed.slot is not None:
             self._emitter.lend(*packed.slot)
         elif packed.own is not None and len(packed.own) <= limits.KEPT_MESSAGE:
-            self._spare = packed.own
+            self._spare = None if self._closed else packed.own
 
     def close(self) -> None:
-        """Let go of the buffers: the session ends."""
+        """Let go of the buffers: the session ends.  Calls under way keep those that they use."""
+        with self._lock:
+            self._closed = True
+            self._emitter.close()
         self._buffers.clear()
         self._spare = None

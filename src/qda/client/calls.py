@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from errno import EBADF
 
 from qda.client.device import DeviceFile
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
@@ -77,8 +78,9 @@ class Calls:
                         self._file.emitter.finish(request[1], False)
                     operation = label or _called(handle, method)
                     raise self._file.refusal(operation, error) from error
-                if self._file.arena is not None:
-                    self._file.emitter.finish(request[1], True)
+                if self._file.arena is not None and not self._file.emitter.finish(request[1], True):
+                    operation = label or _called(handle, method)
+                    raise self._file.refusal(operation, OSError(EBADF, "its memory is gone"))
                 if not result:
                     return results
                 status = as_unsigned(result)

@@ -45,6 +45,7 @@ class Emitter:
 
     def __init__(self, slot: int) -> None:
         self._slots: list[tuple[int, int]] = []
+        self._closed = False
 
     def add(self, start: int, end: int, name: int) -> None:
         """A buffer lies at [start, end); name 0 if it has to be asked for."""
@@ -54,14 +55,22 @@ class Emitter:
 
     def lend(self, address: int, name: int) -> None:
         """A slot there, of the buffer of that name, may be used from now on."""
-        self._slots.append((address, name))
+        if not self._closed:
+            self._slots.append((address, name))
 
     def take(self) -> tuple[int, int] | None:
         """Address and name of a slot, which nobody else uses then; None if none is free."""
         return self._slots.pop() if self._slots else None
 
-    def finish(self, kept: object, copies: bool) -> None:
-        """A call is over; `kept` keeps its memory, `copies` says whether to copy outputs."""
+    def finish(self, kept: object, copies: bool) -> bool:
+        """A call is over; `kept` keeps its memory, `copies` says whether to copy outputs.  False if
+        their slot is gone."""
+        return True
+
+    def close(self) -> None:
+        """The memory of all slots is about to go; nothing is packed any more."""
+        self._closed = True
+        self._slots.clear()
 
     def request(
         self, handle: int, method: int, ins: Sequence[object], outs: Sequence[object]
