@@ -45,9 +45,9 @@ class Gate(gate.Skeleton):  # type: ignore[misc]
 @pytest.fixture
 def remote() -> Iterator[Any]:
     """A closed gate on a DSP of this process."""
+    global arrived
+    arrived = threading.Semaphore(0)
     go_on.clear()
-    while arrived.acquire(blocking=False):
-        pass
     with qda.open("cdsp", device="virtual", debug=True) as session:
         yield session.load(Gate)
         go_on.set()
