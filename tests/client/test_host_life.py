@@ -115,7 +115,7 @@ class Silent(qda.Skeleton, name="silent"):
 
     @qda.method(2)
     def wait(self) -> None:
-        threading.Event().wait()
+        os.read(os.pipe()[0], 1)  # which nobody writes to
 
 
 def test_a_dsp_that_cannot_be_told_of_the_end_is_not_waited_for(
