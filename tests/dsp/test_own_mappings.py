@@ -118,7 +118,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["rfc", "v1", "legacy"])
+@pytest.fixture(scope="module", params=["rfc", "v1", "handle", "legacy"])
 def session(request: pytest.FixtureRequest, folder: Path) -> Iterator[Session]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DSP_LIBRARY_PATH", str(folder))

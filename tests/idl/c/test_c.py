@@ -239,6 +239,21 @@ def test_names_of_the_standard_file_compile_with_headers_of_old(
     assert done.returncode == 0, done.stderr
 
 
+@needs_compiler
+def test_headers_of_hap_compile_with_the_librarys_standard_header(tmp_path: Path) -> None:
+    """It comes first on the path, and has hardly a number of those that they need."""
+    (tmp_path / "AEEStdDef.h").write_text(
+        "#ifndef AEESTDDEF_H\n#define AEESTDDEF_H\n#include <stdbool.h>\n#include <stdint.h>\n"
+        "typedef uint16_t AECHAR;\ntypedef int AEEResult;\n#endif\n"
+    )
+    names = sorted(one.name for one in INCLUDE.glob("*.h"))
+    (tmp_path / "all.c").write_text("".join(f'#include "{name}"\n' for name in names))
+    flags = [*WARNINGS, "-fsyntax-only", f"-I{tmp_path}", f"-I{INCLUDE}"]
+    command = [find_compiler() or "", *flags, str(tmp_path / "all.c")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_statuses_of_the_standard_file_are_those_of_the_table() -> None:
     """`AEEStdErr.idl` is on board, as `AEEStdErr.h` is."""
     document = parse('#include "AEEStdErr.idl"\ninterface i { long m(); };', name="i.idl")
