@@ -356,13 +356,16 @@ def test_a_library_that_needs_what_nobody_defines_says_so(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The symbol, and whether the runtime library is there that might define it."""
+    here, nowhere = str(built / "libqda_runtime.so"), "/nowhere/libqda_runtime.so"
     source, library = tmp_path / "open.c", tmp_path / "libopen_skel.so"
-    source.write_text("int missing_one(void);\nint f(void) { return missing_one(); }\n")
-    compile_c(tmp_path, library, [str(source)], "-Wno-missing-prototypes")
-    for runtime, words in (
-        ("/nowhere/libqda_runtime.so", r"missing_one.*/nowhere/libqda_runtime\.so.*QDA_RUNTIME"),
-        (str(built / "libqda_runtime.so"), r"undefined symbol: missing_one$"),
+    for symbol, runtime, words in (
+        ("missing_one", nowhere, r"missing_one.*/nowhere/libqda_runtime\.so.*QDA_RUNTIME"),
+        ("missing_one", here, r"undefined symbol: missing_one$"),
+        ("Q6_V_vzero", here, r"Q6_V_vzero; it is an instruction of Hexagon's"),
+        ("qurt_mailbox_send", here, r"qurt_mailbox_send; the DSP's runtime .* docs/runtime\.md"),
     ):
+        source.write_text(f"int {symbol}(void);\nint f(void) {{ return {symbol}(); }}\n")
+        compile_c(tmp_path, library, [str(source)], "-Wno-missing-prototypes")
         monkeypatch.setenv("QDA_RUNTIME", runtime)
         with pytest.raises(StatusError, match=words):
             NativeLibrary(library)

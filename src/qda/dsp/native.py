@@ -21,6 +21,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import re
 import threading
 import types
 import weakref
@@ -56,6 +57,23 @@ __all__ = [
 
 def _nothing_mapped(fd: int) -> int:
     raise StatusError(BAD_PARAMETER, f"nothing is known about fd {fd}")
+
+
+def _hint(words: str, missing: str) -> str:
+    """What to do about a symbol that nobody defines; `missing` says why there is no runtime."""
+    found = re.search(r"undefined symbol: (\w+)", words)
+    if found is None:
+        return ""
+    if missing:
+        return f"; {missing}"
+    if found[1].startswith("Q6_"):
+        return "; it is an instruction of Hexagon's, which no function here stands for"
+    if found[1].startswith(("qurt_", "HAP_", "compute_resource_")):
+        return (
+            "; the DSP's runtime has what docs/runtime.md says: if this is of it, the library "
+            "qda_runtime is older, and the package has to be installed again"
+        )
+    return ""
 
 
 def _own_symbols_first() -> int:
@@ -103,8 +121,7 @@ class NativeLibrary:
             words = str(error).replace(os.fspath(path), self.name)
             if not words.startswith(self.name):
                 words = f"{self.name} needs {words}"
-            hint = f"; {missing}" if missing and "undefined symbol" in words else ""
-            raise StatusError(UNABLE_TO_LOAD, f"{words}{hint}") from error
+            raise StatusError(UNABLE_TO_LOAD, words + _hint(words, missing)) from error
         self._path = os.fspath(path)
         supply_runtime(self._library, services)
         knows_exceptions(self._library)
