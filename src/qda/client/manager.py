@@ -26,11 +26,12 @@ class ModuleManager:
     ) -> None:
         self._call, self._domain, self._log = call, domain, log
         self._entrance: Manager = REMOTECTL1
+        self.opened: dict[int, str] = {}  # by handle, the last ones
 
     def open(self, uri: str) -> int:
         """Open a module by URI or name; returns its handle.  DspError, DeviceError."""
         try:
-            return self._ask(
+            handle = self._ask(
                 f"open {uri}", lambda entrance: entrance.ask_open(uri, limits.ERROR_TEXT)
             ).handle
         except DspError as error:
@@ -39,6 +40,10 @@ class ModuleManager:
 
                 explain_load(error)
             raise
+        self.opened[handle] = uri
+        if len(self.opened) > limits.NAMED_MODULES:
+            self.opened.pop(next(iter(self.opened)), None)
+        return handle
 
     def close(self, handle: int, uri: str) -> None:
         """Close the module at a handle, which was opened as `uri`.  DspError, DeviceError."""
