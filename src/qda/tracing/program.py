@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from qda import limits
+from qda.client.manager import modules_opened
 from qda.core import Traced
 from qda.core.ring import Ring
 from qda.driver.watching import Crossing, watch, watching
@@ -98,6 +99,8 @@ class Trace:
         watch(None)
         logging.getLogger(_DSP_LOG).removeHandler(self._handler)
         self._names.add(InterfaceCodec(one.interface) for one in known_interfaces())
+        for module in modules_opened():
+            self._names.add_opened(*module)
         events = [event for made in self._seen for event in made()]
         for record in self._ring.records():
             events += self._of_ring(record)
