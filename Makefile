@@ -25,12 +25,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-twin check bench docs format clean
+.PHONY: help demo test test-twin test-kernel check bench docs format clean
 
 help:
 	@echo "make demo     set up, and run the main job: an image filter on the virtual DSP"
 	@echo "make test     set up, and run all checks and tests; ARGS='-k name' goes to pytest"
 	@echo "make test-twin  all tests with the core in Python; make test has the most telling of them"
+	@echo "make test-kernel  fetch a kernel of Debian, and run the tests that need one, in QEMU"
 	@echo "make check    only the checks that need no test run: Ruff and mypy"
 	@echo "make bench    set up, and measure calls beside pipes and other RPC packages"
 	@echo "make docs     write the pages and headers that are made from code and data"
@@ -54,6 +55,10 @@ test: check
 
 test-twin: $(STAMP)+test
 	QDA_CORE=python $(PYTEST) $(ARGS)
+
+test-kernel: $(STAMP)+test
+	$(BIN)/qda kernel fetch trixie
+	$(PYTEST) tests/kernel $(ARGS)
 
 bench: $(STAMP)+bench
 	$(BIN)/python -m benchmarks.invoke $(ARGS)
