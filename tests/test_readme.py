@@ -136,6 +136,7 @@ def test_python_on_the_page_runs_and_prints_what_is_shown(page: Path, played: Pl
 SHELL = [(page, block) for page in PAGES for block in blocks(page, "sh") if block.output]
 
 
+@pytest.mark.timeout(200)  # valgrind takes twenty times as long as what it looks at
 @pytest.mark.parametrize(
     ("page", "block"), SHELL, ids=[f"{page.name}-{block.line}" for page, block in SHELL]
 )
@@ -153,7 +154,7 @@ def test_commands_on_the_page_work_as_written(page: Path, block: Block, played: 
         text=True,
         cwd=played.folder(page),
         env=environment,
-        timeout=50,
+        timeout=190,
     )
     assert ran.stderr == ""
     compare(page, block, ran.stdout)
