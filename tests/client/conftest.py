@@ -23,8 +23,9 @@ def session(machine: Machine) -> Iterator[Session]:
 
 
 @pytest.fixture(scope="module")
-def remote(session: Session) -> Any:
-    return session.load(worker)
+def remote(session: Session) -> Iterator[Any]:
+    with session.load(worker) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,13 @@ def other(machine: Machine, dialect: str) -> Iterator[qda.Session]:
         yield opened
 
 
+@pytest.fixture
+def held(session: qda.Session, other: qda.Session) -> Iterator[ExitStack]:
+    """Closes what a test opens, before the sessions end."""
+    with ExitStack() as stack:
+        yield stack
+
+
 def three(reader: qda.RemoteModule, memory: Any) -> bytes:
     """The first three bytes of memory, as the DSP sees them."""
     (seen,) = reader.invoke(2, [memory], [len(memory)])
@@ -70,10 +78,11 @@ USES: dict[str, Callable[[qda.Session, Any], object]] = {
 
 @pytest.mark.parametrize("use", USES)
 def test_a_buffer_of_another_session_is_refused_by_name(
-    session: qda.Session, other: qda.Session, use: str
+    session: qda.Session, other: qda.Session, held: ExitStack, use: str
 ) -> None:
     """Its number means another buffer here, or none."""
-    own, foreign = session.alloc(4096), other.alloc(4096)
+    held.enter_context(session.alloc(4096))
+    foreign = held.enter_context(other.alloc(4096))
     forms: list[Any] = [foreign]
     if use != "fd_of":
         forms += [
@@ -85,31 +94,31 @@ def test_a_buffer_of_another_session_is_refused_by_name(
     for memory in forms if use != "map" else forms[:-1]:
         with pytest.raises(qda.UsageError, match=r"another session.*import_fd"):
             USES[use](session, memory)
-    del own
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_closed_buffer_is_refused_by_name(session: qda.Session, use: str) -> None:
+def test_a_closed_buffer_is_refused_by_name(
+    session: qda.Session, held: ExitStack, use: str
+) -> None:
     """Also while an array keeps its pages: its number may be another buffer's by then."""
     buffer = session.alloc(4096)
     array = buffer.numpy()
     buffer.close()
-    again = session.alloc(4096)
+    held.enter_context(session.alloc(4096))
     for memory in [buffer] if use == "fd_of" else [buffer, array]:
         with pytest.raises(qda.UsageError, match="is closed"):
             USES[use](session, memory)
     with pytest.raises(qda.DeviceError, match="EBADF"):
         buffer.export_fd()
-    del again
 
 
 def test_bytes_of_another_sessions_buffer_are_copied(
-    session: qda.Session, other: qda.Session
+    session: qda.Session, other: qda.Session, held: ExitStack
 ) -> None:
     """As arguments they are memory like any other."""
-    reader = session.load(Reader)
+    reader = held.enter_context(session.load(Reader))
     foreign = other.alloc(4096)
-    own = session.alloc(4096)
+    own = held.enter_context(session.alloc(4096))
     foreign[:3], own[:3] = b"abc", b"xyz"
     assert three(reader, foreign) == b"abc"
     array = foreign.numpy()
@@ -118,11 +127,11 @@ def test_bytes_of_another_sessions_buffer_are_copied(
 
 
 def test_a_buffer_is_imported_from_another_session(
-    session: qda.Session, other: qda.Session
+    session: qda.Session, other: qda.Session, held: ExitStack
 ) -> None:
     """What the refusal says is what works."""
-    reader = session.load(Reader)
-    foreign = other.alloc(4096)
+    reader = held.enter_context(session.load(Reader))
+    foreign = held.enter_context(other.alloc(4096))
     foreign[:3] = b"abc"
     shared = imported(session, foreign)
     with session.map(shared) as mapping:
@@ -133,9 +142,11 @@ def test_a_buffer_is_imported_from_another_session(
     other.map(foreign).close()
 
 
-def test_imports_of_an_own_buffer_are_closed_by_themselves(session: qda.Session) -> None:
+def test_imports_of_an_own_buffer_are_closed_by_themselves(
+    session: qda.Session, held: ExitStack
+) -> None:
     """One object with several owners: it goes with the last of them, in whichever order."""
-    reader = session.load(Reader)
+    reader = held.enter_context(session.load(Reader))
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]):
         first = session.alloc(4096)
         first[:3] = b"abc"
@@ -172,20 +183,24 @@ def test_a_buffer_that_dies_during_its_import_leaves_the_import(
         held.clear()
 
     monkeypatch.setattr(DeviceFile, "collect", then_die)
-    again = file.import_fd(fd)
+    with pytest.warns(ResourceWarning, match="unclosed <Buffer"):
+        again = file.import_fd(fd)
     monkeypatch.undo()
     file.collect()
     assert again[:3] == b"abc"
     os.close(file.export(again))
     assert file.find(again.address, 3) is again
+    again.close()
     os.close(fd)
     file.close()
 
 
 @pytest.mark.parametrize("looked_up", [False, True])
-def test_a_mapping_outlives_its_buffers_handle(session: qda.Session, looked_up: bool) -> None:
+def test_a_mapping_outlives_its_buffers_handle(
+    session: qda.Session, held: ExitStack, looked_up: bool
+) -> None:
     """Its name is kept, not looked up again: the number may be another buffer's by then."""
-    reader = session.load(Reader)
+    reader = held.enter_context(session.load(Reader))
     session.alloc(1).close()
     before = len(os.listdir("/proc/self/fd"))
     buffer = session.alloc(4096)
@@ -209,11 +224,13 @@ def test_a_mapping_outlives_its_buffers_handle(session: qda.Session, looked_up: 
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_threads_may_import_and_close_the_same_memory(session: qda.Session) -> None:
+def test_threads_may_import_and_close_the_same_memory(
+    session: qda.Session, held: ExitStack
+) -> None:
     """None closes the handle under another."""
     from concurrent.futures import ThreadPoolExecutor
 
-    buffer = session.alloc(4096)
+    buffer = held.enter_context(session.alloc(4096))
     buffer[:3] = b"abc"
     fd = buffer.export_fd()
 

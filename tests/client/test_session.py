@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,13 @@ class Worker(qda.Skeleton, name="worker"):
     @qda.method(8)
     def count(self, *arguments: Any) -> int:
         return len(arguments)
+
+
+@pytest.fixture
+def held(session: qda.Session) -> Iterator[ExitStack]:
+    """Closes what a test opens, before the session ends."""
+    with ExitStack() as stack:
+        yield stack
 
 
 @pytest.fixture(scope="module", params=DIALECTS)
@@ -150,10 +158,10 @@ def test_limits_of_a_call_are_named(worker: qda.RemoteModule) -> None:
 
 
 def test_handle_arguments_select_a_part_of_a_buffer(
-    session: qda.Session, worker: qda.RemoteModule
+    session: qda.Session, worker: qda.RemoteModule, held: ExitStack
 ) -> None:
     """A buffer, an array in it, or a plain number that goes through as it is."""
-    buffer = session.alloc(4096)
+    buffer = held.enter_context(session.alloc(4096))
     array = buffer.numpy()
     worker.invoke(4, [b"x"], out_handles=[buffer])
     assert (array == ord("x")).all()
@@ -187,7 +195,7 @@ def test_a_buffer_is_memory_in_every_way(session: qda.Session) -> None:
 
 
 def test_an_imported_descriptor_shares_pages_with_its_exporter(
-    session: qda.Session, worker: qda.RemoteModule
+    session: qda.Session, worker: qda.RemoteModule, held: ExitStack
 ) -> None:
     """A memfd that can no longer shrink; importing it twice gives two buffers of the same pages."""
     import fcntl
@@ -197,7 +205,7 @@ def test_an_imported_descriptor_shares_pages_with_its_exporter(
     with pytest.raises(qda.DeviceError, match="EINVAL"):
         session.import_fd(fd)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-    buffer = session.import_fd(fd)
+    buffer = held.enter_context(session.import_fd(fd))
     with session.import_fd(fd) as again:
         assert again is not buffer
         again[:3] = b"abc"
@@ -211,10 +219,10 @@ def test_an_imported_descriptor_shares_pages_with_its_exporter(
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_mapping_is_found_by_address(
-    session: qda.Session, worker: qda.RemoteModule, legacy: bool
+    session: qda.Session, worker: qda.RemoteModule, held: ExitStack, legacy: bool
 ) -> None:
     """Both kinds of MAP return an address that works; close ends it."""
-    buffer = session.alloc(70_000)
+    buffer = held.enter_context(session.alloc(70_000))
     if legacy and session.dialect.startswith("legacy"):
         with pytest.raises(qda.UsageError, match="leave out legacy"):
             session.map(buffer, legacy=True)
@@ -231,10 +239,10 @@ def test_a_mapping_is_found_by_address(
 
 
 def test_a_mapping_has_the_name_of_its_descriptor(
-    session: qda.Session, worker: qda.RemoteModule
+    session: qda.Session, worker: qda.RemoteModule, held: ExitStack
 ) -> None:
     """The DSP finds a MEM_MAP mapping by the fd of the request, whatever the dialect."""
-    buffer = session.alloc(4096)
+    buffer = held.enter_context(session.alloc(4096))
     buffer[:3] = b"abc"
     with session.map(buffer):
         name = session.fd_of(buffer).to_bytes(4, "little")
@@ -247,10 +255,10 @@ def test_dropped_buffers_give_their_handles_back(session: qda.Session) -> None:
     for _ in range(1000):
         session.empty(4096, np.uint8)
     gc.collect()
-    buffer = session.alloc(4096)
-    assert buffer.handle < 50 or session.dialect.startswith(
-        "legacy"
-    )  # which has descriptors instead
+    with session.alloc(4096) as buffer:
+        assert buffer.handle < 50 or session.dialect.startswith(
+            "legacy"
+        )  # which has descriptors instead
     assert len(os.listdir("/proc/self/fd")) < before + 50
 
 
@@ -324,10 +332,13 @@ def test_only_skeletons_and_uris_can_be_loaded(session: qda.Session, nonsense: A
 
 def test_several_processes_of_one_dsp_do_not_see_each_other() -> None:
     """Each session has its own protection domain, memory and modules."""
-    with qda.open(device="virtual") as one, qda.open(device="virtual") as two:
-        one.load(Worker)
-        with pytest.raises(qda.DspError, match="not found"):
-            two.load("worker")
+    with (
+        qda.open(device="virtual") as one,
+        qda.open(device="virtual") as two,
+        one.load(Worker),
+        pytest.raises(qda.DspError, match="not found"),
+    ):
+        two.load("worker")
 
 
 def test_attached_clients_share_the_root_protection_domain() -> None:

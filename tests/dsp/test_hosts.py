@@ -184,7 +184,8 @@ def test_a_module_is_opened_before_the_listener_is_there(session: Session) -> No
     opening.start()
     host = OldHost(session, LISTENER, 256, HexagonRpcd({"greeter_skel.py": GREETER}))
     opening.join(30)
-    assert opened[0].invoke(2, outs=[5]) == [b"hello"]
+    with opened[0] as greeter:
+        assert greeter.invoke(2, outs=[5]) == [b"hello"]
     host.end()
 
 
@@ -226,8 +227,8 @@ def test_what_was_logged_reaches_a_host_that_leaves_at_once(session: Session) ->
         taken.append(ins[1])
         return 0, []
 
-    talker = session.load(Talker)
-    host = OldHost(session, LISTENER1, 4096, serve)
-    talker.invoke(2)
-    host.end()
+    with session.load(Talker) as talker:
+        host = OldHost(session, LISTENER1, 4096, serve)
+        talker.invoke(2)
+        host.end()
     assert b"last words\n\0" in b"".join(taken)

@@ -182,7 +182,8 @@ def test_the_folder_of_the_dsp_comes_first(built: Path, folder: Path, session: S
     (folder / "libcalculator_skel.so").write_bytes(b"broken")
     (folder / "cdsp").mkdir()
     shutil.copy(built / "plain" / "libcalculator_skel.so", folder / "cdsp")
-    assert session.load(calculator).sum([1, 2]) == 3
+    with session.load(calculator) as remote:
+        assert remote.sum([1, 2]) == 3
 
 
 def test_a_library_is_loaded_once_and_unloaded_with_its_last_handle(
@@ -233,20 +234,20 @@ def test_a_crash_in_c_ends_its_protection_domain_only(
 def test_messages_of_c_are_in_the_sessions_log(built: Path, folder: Path, session: Session) -> None:
     """FARF, of levels that are on (U5)."""
     shutil.copy(built / "plain" / "libcalculator_skel.so", folder)
-    session.load(calculator).whisper("boo")
+    with session.load(calculator) as remote:
+        remote.whisper("boo")
     assert session.read_log() == ["ERROR someone says boo", "DEBUG 1 at 1"]
 
 
 def test_c_finds_mapped_memory_by_its_fd(built: Path, folder: Path, session: Session) -> None:
     """HAP_mmap_get and HAP_mmap: the address in the process of the DSP (2.4)."""
     shutil.copy(built / "plain" / "libcalculator_skel.so", folder)
-    remote = session.load(calculator)
-    buffer = session.alloc(4096)
-    buffer[0] = 77
-    with session.map(buffer):
-        assert remote.first_byte(session.fd_of(buffer)) == 77
-    with pytest.raises(qda.DspError):
-        remote.first_byte(session.fd_of(buffer))
+    with session.load(calculator) as remote, session.alloc(4096) as buffer:
+        buffer[0] = 77
+        with session.map(buffer):
+            assert remote.first_byte(session.fd_of(buffer)) == 77
+        with pytest.raises(qda.DspError):
+            remote.first_byte(session.fd_of(buffer))
 
 
 class Oracle(oracle.Skeleton):  # type: ignore[misc]
@@ -349,7 +350,8 @@ def test_a_missing_symbol_is_named(built: Path, folder: Path, session: Session) 
     shutil.copy(built / "plain" / "libcalculator_skel.so", folder)
     uri = "file:///libcalculator_skel.so?other_skel_handle_invoke&_modver=1.0"
     assert "other_skel_handle_invoke" in refusal(session, uri)
-    assert session.load(calculator).sum([1]) == 1
+    with session.load(calculator) as remote:
+        assert remote.sum([1]) == 1
 
 
 def test_a_library_that_needs_what_nobody_defines_says_so(
@@ -482,7 +484,8 @@ def test_an_installed_class_comes_before_files(folder: Path, session: Session) -
         fail = speaker.Skeleton.fail  # on purpose
 
     (folder / "speaker_skel.py").write_text(PYTHON)
-    assert session.load(Here).speak("", 20) == "installed"
-    with pytest.raises(qda.DspError) as caught:
-        session.load(speaker).fail()
+    with session.load(Here) as here:
+        assert here.speak("", 20) == "installed"
+    with session.load(speaker) as remote, pytest.raises(qda.DspError) as caught:
+        remote.fail()
     assert caught.value.status == UNSUPPORTED

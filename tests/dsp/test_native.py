@@ -273,9 +273,11 @@ def test_what_skeletons_print_is_written_when_they_return(
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         system = Machine(load_profile("generic"), output=(out.fileno(), err.fileno()))
         with open_session(system) as session:
-            session.load(native_skeleton(library, "first")).invoke(8)
+            with session.load(native_skeleton(library, "first")) as first:
+                first.invoke(8)
             assert os.pread(out.fileno(), 100, 0) == b"printed in C\n"
-            session.load(Prints).invoke(2)
+            with session.load(Prints) as prints:
+                prints.invoke(2)
             assert os.pread(out.fileno(), 100, 0) == b"printed in C\nprinted in Python\n"
             assert os.pread(err.fileno(), 100, 0) == b"and an error\n"
         system.close()

@@ -176,8 +176,7 @@ def test_what_is_mapped_twice_is_unmapped_twice(session: Session, remote: Any) -
 def test_a_mapping_of_the_host_is_what_hap_mmap_gives(session: Session, remote: Any) -> None:
     """Of a dmahandle, and by its fd in any thread; HAP_mmap_put needs a HAP_mmap_get before it, and
     leaves to the host what the host has mapped."""
-    buffer = session.alloc(8192)
-    with session.map(buffer) as mapping:
+    with session.alloc(8192) as buffer, session.map(buffer) as mapping:
         fd = session.fd_of(buffer)
         assert remote.put(buffer, 0) == mapping.address
         remote.drop(mapping.address, 8192)
@@ -192,9 +191,8 @@ def test_a_mapping_of_the_host_is_what_hap_mmap_gives(session: Session, remote: 
 
 def test_a_mapping_from_an_offset_on_is_not_the_whole_buffer(session: Session, remote: Any) -> None:
     """Its dmahandle's byte 0 is not in it."""
-    buffer = session.alloc(8192)
-    buffer[:8192] = bytes(8192)
-    with session.map(buffer, offset=4096):
+    with session.alloc(8192) as buffer, session.map(buffer, offset=4096):
+        buffer[:8192] = bytes(8192)
         address = remote.put(buffer, 0)
         assert bytes(buffer[:4]) == b"dsp!" and bytes(buffer[4096:4100]) == bytes(4)
         remote.drop(address, 8192)

@@ -99,6 +99,9 @@ def test_current_process_is_there_by_name_too(session: Session) -> None:
     assert session.calls.status_of(0, 3, (bytes(8), b""), ()) == BAD_STATE
 
 
+CALLER = "file:///libcaller_skel.so?caller_skel_handle_invoke&_modver=1.0"
+
+
 class Caller(qda.Skeleton, name="caller"):
     """Calls the host."""
 
@@ -133,13 +136,16 @@ class Answers(qda.Skeleton, name="answers"):
 def test_a_registered_session_serves_those_that_have_no_listener(name: str, method: int) -> None:
     """Attached sessions may have no host thread of their own (7.8)."""
     daemon = qda.open(device="virtual", process="root")
-    with daemon, qda.open(device="virtual", process="root") as other:
-        other.install(Caller)
-        caller = other.load("file:///libcaller_skel.so?caller_skel_handle_invoke&_modver=1.0")
+    with (
+        daemon,
+        qda.open(device="virtual", process="root", skeletons=[Caller]) as other,
+        other.load(CALLER) as caller,
+    ):
         with pytest.raises(qda.DspError) as caught:
             caller.invoke(2, outs=[4])
         daemon.provide(Answers)
-        daemon.load(name).invoke(method)
+        with daemon.load(name) as listener:
+            listener.invoke(method)
         assert caller.invoke(2, outs=[4]) == [b"42  "]
         daemon.close()
         with pytest.raises(qda.DspError) as caught:

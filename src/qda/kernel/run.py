@@ -19,7 +19,6 @@ from qda.kernel.guest import GuestMemory, PhysicalBus
 from qda.kernel.initramfs import archive
 from qda.kernel.kernel import Kernel
 from qda.kernel.machine import Machine, Tools
-from qda.kernel.misbehaviour import Misbehaving, Misbehaviour
 from qda.kernel.smmu import Smmu
 from qda.profiles.profile import DspProfile
 
@@ -31,8 +30,7 @@ _STRTAB_BASE, _STRTAB_BASE_CFG = 0x0905_0080, 0x0905_0088
 @dataclass(frozen=True)
 class Plan:
     """What is to be run: a kernel, its DSPs, the files of the guest besides those of the kernel,
-    the command, for how many seconds at most, and what is wrong with the DSPs' answers, if that is
-    to be tried."""
+    the command, and for how many seconds at most."""
 
     kernel: Kernel
     dsps: Sequence[DspProfile]
@@ -44,7 +42,6 @@ class Plan:
     memory: int = 512 << 20
     limit: float = 60
     append: str = ""
-    misbehaviour: Misbehaviour | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +84,7 @@ def run(
             bell = Doorbell()
             stack.callback(bell.close)
             bus = _smmu(memory, port, edge) if plan.smmu else PhysicalBus(memory)
-            wrong = Misbehaving(plan.misbehaviour) if plan.misbehaviour else None
-            attached.append(Attached(edge, bell, memory, bus, seen, wrong))
+            attached.append(Attached(edge, bell, memory, bus, seen))
             stack.callback(attached[-1].close)
             attached[-1].start()
         machine = Machine.start(

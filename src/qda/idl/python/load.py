@@ -65,7 +65,7 @@ def _load(
     include_dirs: Sequence[str | os.PathLike[str]],
     defines: Iterable[str],
     read: Reader,
-) -> type[Remote]:
+) -> Any:
     document = parse(source, name=name, include_dirs=include_dirs, defines=defines, read=read)
     found = document.interfaces
     if interface is not None:
