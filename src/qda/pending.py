@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, wait
 from functools import cache, partial
-from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from qda import limits
-from qda.errors import CallTimeout, QdaError, bare
+from qda.errors import CallTimeout, QdaError, UsageTypeError, bare
 
 __all__ = ["Pending", "beside", "start"]
 
@@ -64,6 +64,10 @@ class Pending(Generic[T]):
         except QdaError as error:
             bare(error)
             raise
+
+    def __reduce__(self) -> NoReturn:
+        words = f"the call {self._name} goes on in one process: send its result"
+        raise UsageTypeError(words)
 
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio  # whoever awaits has loaded it, others need not

@@ -69,7 +69,7 @@ interface edge_filter : remote_handle64 {
 
 
 @dataclass
-class edge_filter_size:
+class edge_filter_size(runtime.Structure):
     """Height and width of a picture, in pixels."""
 
     height: int

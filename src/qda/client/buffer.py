@@ -7,11 +7,11 @@ import os
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from qda import limits
 from qda.client.unheld import leave
-from qda.errors import QdaError, UsageError, bare
+from qda.errors import QdaError, UsageError, UsageTypeError, bare
 from qda.interrupts import Section
 from qda.linux import address_of
 
@@ -154,6 +154,9 @@ class Buffer(mmap.mmap):
             self.is_closed = True
             self.owner.discard(self._place)
 
+    def __reduce__(self) -> NoReturn:
+        raise UsageTypeError(f"{self!r} belongs to one process: send an array of it, or its bytes")
+
     def __enter__(self) -> Self:
         return self
 
@@ -205,6 +208,9 @@ class Mapping:
         if self._unmap is not None and self.buffer.owner.is_open:
             with Section(later=True):
                 leave(self, self._unmap)
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageTypeError(f"{self!r} belongs to the session of one process, as its buffer does")
 
     def __enter__(self) -> Self:
         return self

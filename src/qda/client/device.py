@@ -115,7 +115,10 @@ class DeviceFile(abc.ABC):
             return DeviceError(operation, self.domain, errno.EBADF, "the session is closed")
         if error.errno == errno.ENODEV and os.getpid() != self._process:
             words = f"this session belongs to process {self._process}: open one in this process"
-            return DeviceError(operation, self.domain, errno.ENODEV, words)
+            refusal = DeviceError(operation, self.domain, errno.ENODEV, words)
+            refusal.cause = "a fork has copied the program, but not what its sessions have open"
+            refusal.next_step = "open a session in the child, after the fork"
+            return refusal
         if error.errno not in (errno.ENODEV, errno.EPIPE):
             return DeviceError.of(operation, self.domain, error)
         end = self.node.obituary

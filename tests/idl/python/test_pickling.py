@@ -48,6 +48,36 @@ def test_another_process_reads_them(protocol: int) -> None:
     assert done.stdout.decode().strip() == repr(kept), done.stderr.decode()
 
 
+def test_classes_of_values_pickle_too() -> None:
+    """Those of structures and enumerations; here they are the same ones."""
+    made = qda.idl.load(TEXT, name="pickled.idl")
+    kinds = [made.point, made.shape, made.colour]
+    for kind in kinds:
+        assert pickle.loads(pickle.dumps(kind)) is copy.deepcopy(kind) is copy.copy(kind) is kind
+    program = (
+        "import pickle, sys\n"
+        "point, shape, colour = pickle.load(sys.stdin.buffer)\n"
+        "print(shape('s', colour.red, [point(1, 2)]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(kinds), check=True, capture_output=True
+    )
+    wanted = made.shape("s", made.colour.red, [made.point(1, 2)])
+    assert done.stdout.decode().strip() == repr(wanted)
+    assert pickle.loads(pickle.dumps(DerivedPoint)) is DerivedPoint
+
+
+def test_what_goes_on_or_lies_in_one_process_says_so() -> None:
+    """A buffer, a mapping, a started call."""
+    with qda.open("cdsp", device="virtual") as session:
+        buffer = session.alloc(8)
+        with session.map(buffer) as mapping:
+            for one in (buffer, mapping, qda.start(int)):
+                for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+                    with pytest.raises(UsageTypeError, match="one process"):
+                        attempt(one)
+
+
 def test_what_belongs_to_a_process_says_so() -> None:
     """A session, a module, a remote object."""
     made = qda.idl.load(TEXT, name="pickled.idl")
@@ -91,7 +121,8 @@ for use in (remote.f, lambda: session.alloc(10), lambda: session.load("x")) if n
     try:
         use()
     except qda.DeviceError as error:
-        print("belongs to process %d" % os.getppid() in str(error).splitlines()[0], flush=True)
+        said = "belongs to process %d" % os.getppid() in str(error).splitlines()[0]
+        print(said and "fork" in error.cause and "child" in error.next_step, flush=True)
 if child:
     os.waitpid(child, 0)
     remote.f()
@@ -119,6 +150,10 @@ def test_an_interface_pickles_with_its_text() -> None:
     )
     assert done.stdout.decode().split() == ["pickled", "pickled_point(x=1,", "y=2)", "True"]
     assert pickle.loads(pickle.dumps(Derived)) is Derived
+
+
+class DerivedPoint(qda.idl.load(TEXT, name="derived.idl").point):  # type: ignore[misc]
+    """Of a module that can be imported."""
 
 
 class Derived(qda.idl.load(TEXT, name="derived.idl")):  # type: ignore[misc]

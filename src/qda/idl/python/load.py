@@ -19,7 +19,13 @@ from qda.errors import QdaError, UsageError, bare, did_you_mean
 from qda.idl.model import Document, Interface
 from qda.idl.names import type_name
 from qda.idl.python.module import body, imports
-from qda.idl.python.runtime import InterfaceType, Remote, Skeleton
+from qda.idl.python.runtime import (
+    EnumerationType,
+    InterfaceType,
+    Remote,
+    Skeleton,
+    StructureType,
+)
 from qda.idl.text.compile import parse
 from qda.idl.text.preprocessor import Reader, read_file
 
@@ -164,6 +170,24 @@ def _load_again(name: str, text: str, interface: str) -> type[Remote]:
 
 copyreg.pickle(InterfaceType, _reduce_interface)
 
+
+def _reduce_class(kind: Any) -> Any:
+    """A class of values as its instances: with the text of its interface."""
+    name, text = vars(kind).get("_idl_source", ("", ""))
+    known: Any = _travelling.get((name, text, kind.__name__))
+    if known is not kind:
+        return kind.__qualname__  # a class that a program has derived
+    return _class_again, (name, text, kind.__name__)
+
+
+def _class_again(name: str, text: str, made: str) -> Any:
+    kind = _travelling.get((name, text, made))
+    return getattr(load_module(text, name=name), made) if kind is None else kind
+
+
+copyreg.pickle(StructureType, _reduce_class)
+copyreg.pickle(EnumerationType, _reduce_class)
+
 _loaded: WeakValueDictionary[tuple[str, str, str], type[Remote]] = WeakValueDictionary()
 """Interfaces that `load` has made, by the name and text of their file and their own name."""
 
@@ -189,7 +213,4 @@ def _reduce(value: Any, protocol: SupportsIndex) -> Any:
 
 
 def _restore(name: str, text: str, made: str, *parts: Any) -> Any:
-    kind = _travelling.get((name, text, made))
-    if kind is None:
-        kind = getattr(load_module(text, name=name), made)
-    return kind(*parts)
+    return _class_again(name, text, made)(*parts)

@@ -181,7 +181,7 @@ def _enumeration(kind: Enum) -> str:
 def _structure(kind: Struct) -> str:
     # Arrays have no plain equality.
     decorator = "@dataclass(eq=False)" if _has_arrays(kind) else "@dataclass"
-    lines = [f"\n{decorator}", f"class {type_name(kind.c_name)}:"]
+    lines = [f"\n{decorator}", f"class {type_name(kind.c_name)}(runtime.Structure):"]
     lines += _docstring(kind.documentation, "    ")
     lines += [""] if len(lines) > 2 else []
     for member in kind.members:

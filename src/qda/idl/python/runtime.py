@@ -50,6 +50,7 @@ from qda.idl.wire.values import Bytes, Elements, Given, Handle
 __all__ = [
     "Document",
     "Enumeration",
+    "EnumerationType",
     "Interface",
     "InterfaceType",
     "Invocable",
@@ -60,6 +61,8 @@ __all__ = [
     "Remote",
     "Room",
     "Skeleton",
+    "Structure",
+    "StructureType",
     "Writable",
     "parse",
     "refuse",
@@ -90,7 +93,19 @@ Memory: TypeAlias = Handle
 implementation gets a `qda.HandleArgument`, whose `view` is that memory."""
 
 
-class Enumeration(enum.IntEnum):
+class EnumerationType(enum.EnumMeta):
+    """The type of enumerations, by which `qda.idl.python.load` pickles them."""
+
+
+class StructureType(type):
+    """The type of structures, by which `qda.idl.python.load` pickles them."""
+
+
+class Structure(metaclass=StructureType):
+    """Base of the structures of an interface."""
+
+
+class Enumeration(enum.IntEnum, metaclass=EnumerationType):
     """An enumeration of an interface.  A number without a name is kept: 4 bytes may hold any."""
 
     @classmethod
