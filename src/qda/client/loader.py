@@ -81,10 +81,11 @@ class Loader:
         lines: list[str] = []
         with suppress(Refusal):
             loader = self._open() if self._handle is None else self._handle
-            size = loader
-            while size:
+            full = bool(loader)
+            while full:
                 length, room = bytearray(4), bytearray(limits.LOG_ROOM)
                 self._call("read the log", loader, method, (), (length, room))
                 size = struct.unpack("<I", length)[0]
+                full = size >= limits.LOG_ROOM - limits.LOG_LINE  # another line may not have fit
                 lines += room[:size].decode("utf-8", "replace").splitlines()
         return lines

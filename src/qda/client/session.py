@@ -228,7 +228,7 @@ class Session:
             bare(error)
             raise
 
-    def _load(self, module: Any) -> Any:
+    def _load(self, module: str | type) -> RemoteModule | Remote:
         if isinstance(module, str):
             return made_whole(lambda: self._open(module))
         if is_remote(module):

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeVar
 from weakref import WeakValueDictionary
 
 from qda.errors import QdaError, UsageError, bare, did_you_mean
@@ -30,6 +30,8 @@ from qda.idl.text.compile import parse
 from qda.idl.text.preprocessor import Reader, read_file
 
 __all__ = ["load", "load_module"]
+
+K = TypeVar("K", bound=type)
 
 _loading = threading.Lock()
 
@@ -71,7 +73,7 @@ def _load(
     include_dirs: Sequence[str | os.PathLike[str]],
     defines: Iterable[str],
     read: Reader,
-) -> Any:
+) -> type[Remote]:
     document = parse(source, name=name, include_dirs=include_dirs, defines=defines, read=read)
     found = document.interfaces
     if interface is not None:
@@ -171,18 +173,16 @@ def _load_again(name: str, text: str, interface: str) -> type[Remote]:
 copyreg.pickle(InterfaceType, _reduce_interface)
 
 
-def _reduce_class(kind: Any) -> Any:
+def _reduce_class(kind: K) -> str | tuple[Callable[..., K], tuple[str, ...]]:
     """A class of values as its instances: with the text of its interface."""
     name, text = vars(kind).get("_idl_source", ("", ""))
-    known: Any = _travelling.get((name, text, kind.__name__))
-    if known is not kind:
+    if _travelling.get((name, text, kind.__name__)) is not kind:
         return kind.__qualname__  # a class that a program has derived
     return _class_again, (name, text, kind.__name__)
 
 
 def _class_again(name: str, text: str, made: str) -> Any:
-    kind = _travelling.get((name, text, made))
-    return getattr(load_module(text, name=name), made) if kind is None else kind
+    return _travelling.get((name, text, made)) or getattr(load_module(text, name=name), made)
 
 
 copyreg.pickle(StructureType, _reduce_class)
