@@ -458,20 +458,31 @@ import qda
 class Dies(qda.Skeleton):
     @qda.method(2)
     def die(self):
-        import os
-        os._exit(3)
+        self.dsp.log.warning("about to die")
+        import os; os._exit(3)
 with qda.open("cdsp", device="/dev/accel/accel1") as session, session.load(Dies) as module:
     try:
         module.invoke(2)
     except qda.DspError as error:
         print(hex(error.status))
+        print(error.detail, *error.log, *error.backtrace, *session.read_log(), sep="\\n")
+    try:
+        module.invoke(2)
+    except qda.DspError as error:
+        print(error.detail)
 """
 
 
 def test_how_a_protection_domain_has_died_is_printed() -> None:
-    """Once, with the process whose it was, also if the program ends at once: it gets a number."""
+    """Once, with the process whose it was, also if the program ends at once; and its library asks
+    for the words, so that its errors and its log have them, too."""
     ran = run("--", sys.executable, "-c", DIES)
-    assert ran.stdout == "0x27\n"
+    status, detail, log, *told = ran.stdout.splitlines()
+    assert status == "0x27"
+    assert detail == "the protection domain has ended itself: exit status 3, in die at <string>:7"
+    assert log == "WARNING about to die"
+    assert [line for line in told if line == detail] == [detail] * 2
+    assert told[0] == "Backtrace of Python (most recent call last):"
     first, *more = ran.stderr.splitlines()
     words = r"qda: process \d+, cdsp: the protection domain has ended itself: exit status 3, in die"
     assert re.match(words, first), ran.stderr

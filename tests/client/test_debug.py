@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -256,3 +257,30 @@ def test_the_calculator_of_a_script_or_repl_can_be_debugged(typed: bool) -> None
         command, input=program, capture_output=True, text=True, timeout=50, check=False
     )
     assert (result.stdout, result.returncode) == ("6\n" * 3, 0), result.stderr
+
+
+ENDS = """
+import ctypes, os, qda
+made = qda.idl.load("interface made {{ long f(); }};")
+class Made(made.Skeleton):
+    def f(self): {how}
+with qda.open("cdsp", device="virtual", debug=True) as session, session.load(Made) as remote:
+    remote.f()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("os._exit(3)", r"qda: os\._exit\(3\) in a skeleton ends this program, since .*debug=True"),
+        ("os.abort()", "Fatal Python error: Aborted"),
+        ("ctypes.string_at(0)", "Fatal Python error: Segmentation fault"),
+    ],
+)
+def test_a_skeleton_that_ends_the_program_is_told_of(how: str, words: str) -> None:
+    """Where its DSP is threads of the program: by what, and at which line."""
+    program = ENDS.format(how=how)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode
+    assert re.search(words, done.stderr), done.stderr
+    assert re.search(r'File "<string>", line 5,? in f', done.stderr), done.stderr

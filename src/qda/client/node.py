@@ -13,10 +13,10 @@ from typing import Protocol, TypeVar
 
 from qda import limits
 from qda.errors import DeviceError
-from qda.fastrpc.obituary import Obituary
+from qda.fastrpc.obituary import ASK, AskObituary, Obituary
 from qda.interrupts import Section, at_wait
 from qda.layout import Record
-from qda.linux import ioctl
+from qda.linux import address_of, ioctl
 from qda.uapi import Command
 
 __all__ = ["KernelNode", "Node", "issue"]
@@ -109,11 +109,10 @@ class KernelNode:
     """A descriptor of a device node.  DeviceError if it cannot be opened."""
 
     handed_over = None
-    obituary = None
-    """A kernel's driver tells nothing; `qda run` tells it at its standard error."""
 
     def __init__(self, path: str, access: int = os.O_RDWR) -> None:
         self.name = self.path = path
+        self._tells = True
         try:
             self._descriptor = os.open(path, access | os.O_CLOEXEC)
         except OSError as error:
@@ -122,6 +121,18 @@ class KernelNode:
     def neighbour(self, path: str) -> KernelNode:
         """See `Node.neighbour`."""
         return KernelNode(path, os.O_RDONLY)
+
+    @property
+    def obituary(self) -> Obituary | None:
+        """See `Node.obituary`.  A kernel's driver tells nothing; that of `qda run` does."""
+        room = bytearray(limits.OBITUARY)
+        asked = AskObituary(address=address_of(room), size=len(room))
+        try:
+            length = self.ioctl(ASK, bytearray(asked.pack())) if self._tells else 0
+        except OSError as error:
+            self._tells = error.errno not in (errno.ENOTTY, errno.EINVAL)
+            return None
+        return Obituary.unpack(bytes(room[:length]))
 
     def ioctl(self, code: int, data: bytearray) -> int:
         """See `Node.ioctl`.  An interrupted call is taken up again, after the signal handlers of

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from qda import limits
 from qda.dsp.symbols import Mapped, mapped, names_of
+from qda.dsp.tracebacks import is_made
 from qda.fastrpc.obituary import Obituary
 
 __all__ = ["obituary"]
@@ -68,11 +69,15 @@ def _record(lines: list[str]) -> Record:
             frames.append(int(rest, 16))
         elif kind in ("message", "exception", "asked"):
             words[kind] = rest.strip()[: limits.LOG_LINE]
-        elif (match := _PYTHON.fullmatch(line)) and not match[1].startswith(_OURS):
+        elif (match := _PYTHON.fullmatch(line)) and not _is_ours(match[1]):
             python.append(PythonFrame(match[1], int(match[2]), match[3]))
     exits = "exit" in lines
     called = _without_start(python[::-1])
     return Record(numbers, frames, mapped(lines), words, called, report, exits)
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith(_OURS) or is_made(file)
 
 
 class PythonFrame(NamedTuple):

@@ -29,7 +29,10 @@ from qda.linux import address_of
 from qda.memory import Piece
 from qda.rpmsg import Bells, Endpoint, Frame, Operation, PeerGone, serve_frame, unpack_pieces
 
-__all__ = ["Serving"]
+__all__ = ["LANE_THREAD", "Serving"]
+
+LANE_THREAD = "qda lane"
+"""The name of a thread that serves a lane, or a control endpoint, where debuggers see it."""
 
 
 class Serving:
@@ -212,4 +215,4 @@ class Serving:
 
 
 def _start(target: Callable[..., None], arguments: tuple[object, ...]) -> None:
-    threading.Thread(target=target, args=arguments, daemon=True).start()
+    threading.Thread(target=target, args=arguments, daemon=True, name=LANE_THREAD).start()

@@ -7,14 +7,22 @@ that never returns keeps its thread, also after an exception that its client has
 
 from __future__ import annotations
 
+import faulthandler
+import io
+import os
 import threading
+import traceback
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from typing import NoReturn
 
 from qda import limits
 from qda.dsp.boot import Boot
 from qda.dsp.domains import Domains
 from qda.dsp.process import Process
-from qda.dsp.serving import Serving
+from qda.dsp.serving import LANE_THREAD, Serving
+from qda.dsp.tracebacks import shown
 from qda.fastrpc.domains import ProtectionDomain
 from qda.rpmsg import Endpoint, Frame, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
@@ -28,12 +36,35 @@ def start_threads(boot: Boot, handed_over: dict[str, type]) -> Endpoint:
     It ends when the endpoint is closed.  In `handed_over` clients leave the classes that they
     install: nothing is serialised, the class itself runs.
     """
+    _explain_ends()
     ours, theirs = Endpoint.pair()
     threading.Thread(
         target=_serve, args=(theirs, boot, handed_over), daemon=True, name=boot.domain
     ).start()
     ours.receive()
     return ours
+
+
+@cache
+def _explain_ends() -> None:
+    """Have standard error say where a skeleton has ended the program: by a fault, which Python's
+    faulthandler tells unless the program has it tell it elsewhere, or by os._exit."""
+    if not faulthandler.is_enabled():
+        # A notebook's standard error is no file, and some programs have none.
+        with suppress(AttributeError, RuntimeError, io.UnsupportedOperation):
+            faulthandler.enable(all_threads=False)
+    end, process = os._exit, os.getpid()
+
+    def _exit(status: int) -> NoReturn:
+        if threading.current_thread().name == LANE_THREAD and os.getpid() == process:
+            words = (
+                f"qda: os._exit({status}) in a skeleton ends this program, since with debug=True "
+                f"its DSP is threads of it\n{shown(traceback.extract_stack()[:-1])}\n"
+            )
+            os.write(2, words.encode("utf-8", "replace"))
+        end(status)
+
+    os._exit = _exit
 
 
 @dataclass(frozen=True, slots=True)

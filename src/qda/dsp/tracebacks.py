@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import dropwhile
 from traceback import FrameSummary, StackSummary, TracebackException
 from typing import Final
 
 from qda.errors import QdaError, UsageError
 
-__all__ = ["NO_DEBUGGER", "told", "without_debugger"]
+__all__ = ["NO_DEBUGGER", "is_made", "shown", "told", "without_debugger"]
 
 NO_DEBUGGER: Final = (
     "nobody can be at the debugger of a DSP that is a process of its own: open the session with "
@@ -54,7 +55,20 @@ def _keep_the_program(whole: TracebackException) -> None:
 def _is_ours(frame: FrameSummary) -> bool:
     name = frame.filename
     ours = name.startswith(_PACKAGE) and not name.startswith(_COMMANDS)
-    return ours or name.startswith(_MADE)
+    return ours or is_made(name)
+
+
+def is_made(file: str) -> bool:
+    """Whether code of that file name was made from an interface."""
+    return file.startswith(_MADE)
+
+
+def shown(stack: StackSummary) -> str:
+    """What the program has of a stack below the first frame of ours, as a traceback."""
+    below = dropwhile(lambda frame: not _is_ours(frame), stack)
+    kept = [frame for frame in below if not _is_ours(frame)]
+    lines = StackSummary.from_list(kept).format()
+    return "".join(["Traceback (most recent call last):\n", *lines]).rstrip()
 
 
 def without_debugger() -> None:

@@ -1,13 +1,16 @@
 """How a process of the DSP ended: what the DSP says of it, for whoever asks.
 
-Only our DSP says it, see `qda.dsp.ending`.
+Only our DSP says it, see `qda.dsp.ending`.  A program under `qda run` asks by an ioctl on its node,
+`ASK`, which no kernel's driver has.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["Obituary"]
+from qda.layout import Record, u32, u64
+
+__all__ = ["ASK", "AskObituary", "Obituary"]
 
 _PART, _LINE = "\0", "\n"
 
@@ -44,3 +47,15 @@ class Obituary(NamedTuple):
 def _line(text: str) -> tuple[int, str]:
     thread, _, line = text.partition(" ")
     return (int(thread), line) if thread.isascii() and thread.isdigit() else (0, text)
+
+
+class AskObituary(Record):
+    """Asks for an obituary; the ioctl returns its length, 0 if nobody has died."""
+
+    address: int = u64("Room for it, in the client's memory")
+    size: int = u32("Size of the room")
+    reserved: int = u32("0")
+
+
+ASK: Final = 3 << 30 | AskObituary.byte_size << 16 | ord("q") << 8 | 0xFE
+"""The code of that ioctl, of a type that no driver of DSPs has."""

@@ -8,9 +8,11 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
+from qda import limits
 from qda.driver import Client, Front
 from qda.driver.accel import AccelFront
 from qda.driver.front import FileFront
+from qda.fastrpc.obituary import ASK, AskObituary
 from qda.linux import open_again
 from qda.memory import ClientAddress
 from qda.profiles.nodes import NodeKind, NodePath
@@ -174,6 +176,9 @@ class Requests:
                 _log.exception("%s, ioctl %#x of process %d", node.path.path, code, caller.pid)
                 return -errno.EIO
 
+        if code == ASK:
+            caller.enclose(address)
+            return _tell(caller, node.front, address)
         observer = self.observer
         if observer is None:
             caller.enclose(address)
@@ -202,6 +207,18 @@ class Requests:
             caller.connection.send(Kind.ANSWER, result=result)
         if self.observer is not None:
             self.observer.mapped(request, caller, node, result)
+
+
+def _tell(caller: Caller, front: Front, address: ClientAddress) -> int:
+    """Tell a client how its protection domain has died: the length of that, or a negative errno.
+    What has the words waits for them, so that the error of the client's call has them, too."""
+    data = caller.read(address, AskObituary.byte_size)
+    words = front.obituary if data is not None else None
+    if data is None:
+        return -errno.EFAULT
+    asked, said = AskObituary.unpack(data), words.pack() if words is not None else b""
+    said = said[: min(asked.size, limits.OBITUARY)]
+    return len(said) if caller.write(asked.address, said) else -errno.EFAULT
 
 
 def _open_refusal(path: NodePath | None, flags: int, is_folder: bool) -> int:
