@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from itertools import dropwhile
 from traceback import FrameSummary, StackSummary, TracebackException
 from typing import Final
@@ -63,7 +64,7 @@ def is_made(file: str) -> bool:
     return file.startswith(_MADE)
 
 
-def shown(stack: StackSummary) -> str:
+def shown(stack: Iterable[FrameSummary]) -> str:
     """What the program has of a stack below the first frame of ours, as a traceback."""
     below = dropwhile(lambda frame: not _is_ours(frame), stack)
     kept = [frame for frame in below if not _is_ours(frame)]
