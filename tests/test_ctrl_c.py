@@ -91,6 +91,7 @@ OPEN: dict[str, Callable[[], Session]] = {
     "rfc": lambda: qda.open("cdsp"),
     "root": lambda: qda.open("cdsp", process="root"),
     "v1": lambda: qda.open("cdsp", dialect="v1"),
+    "handle": lambda: qda.open("cdsp", dialect="handle"),
     "legacy": lambda: qda.open("cdsp", dialect="legacy"),
 }
 

@@ -360,9 +360,9 @@ def test_attached_clients_share_the_root_protection_domain() -> None:
     [
         ({"domain": "xdsp"}, "is no DSP"),
         ({"domain": "mdsp", "device": "virtual"}, "has adsp, cdsp"),
-        ({"dialect": "v9"}, "there are rfc, v1, legacy"),
+        ({"dialect": "v9"}, "there are rfc, v1, handle, legacy"),
         ({"profile": "none"}, "there are"),
-        ({"process": "other"}, "'user' or 'root'"),
+        ({"process": "other"}, "there are user, root, sensors, audio"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_what_does(options: dict[str, Any], words: str) -> None:
