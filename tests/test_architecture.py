@@ -102,7 +102,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "tracing": frozenset(
-        {"driver", "idl", "uapi", "fastrpc", "core", "layout", "limits", "errors"}
+        {"driver", "client", "idl", "uapi", "fastrpc", "core", "layout", "limits", "errors"}
     ),
     "shim": frozenset(
         {

@@ -30,7 +30,6 @@ METHODS_OF_A_CLASS: Final = 15
 """Public ones: what its users have to know of it."""
 LARGE_CLASSES: Final = {
     "client/host/apps_std.py AppsStd": "a skeleton: a method for each method of the interface",
-    "core/twin.py Pool": "what the core in C does with lanes, a function there for each",
     "idl/text/builder.py Builder": "a method for each rule of the grammar",
 }
 

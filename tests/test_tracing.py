@@ -178,3 +178,27 @@ def test_a_timeline_has_tracks_and_arrows(machine: System, tmp_path: Path) -> No
     assert set(flows.values()) == {3}
     [method, *_] = calls(trace, "calculator")
     assert method.dsp_thread in {one.thread.tid for one in tracks.values()}
+
+
+def test_a_profile_says_where_the_time_goes(machine: System) -> None:
+    """Of one session's modules, with what the DSP has said."""
+    with (
+        open_session(machine) as session,
+        open_session(machine) as other,
+        session.load(Calculator) as remote,
+        other.load(Calculator) as not_asked,
+        session.profile() as profile,
+    ):
+        for _ in range(5):
+            remote.sum([1])
+        remote.fill(1, 4)
+        not_asked.sum([1])
+    found = {one.name: one for one in profile.methods}
+    assert {name: one.calls for name, one in found.items()} == {
+        "calculator.sum": 5,
+        "calculator.fill": 1,
+    }
+    for one in found.values():
+        assert one.method is not None and one.transport is not None
+        assert 0 < one.method < one.p99 and one.median <= one.p99
+    assert "calculator.sum, µs of a call" in str(profile)

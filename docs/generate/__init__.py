@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from docs.generate import architecture, dialects, limits, profiles, rules, states, version
+from docs.generate import architecture, dialects, events, limits, profiles, rules, states, version
 from qda.driver.call import CALL
 from qda.uapi import DIALECTS
 from qda.uapi.reference import reference
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/dialects.md": partial(dialects.page, ROOT),
+    "docs/events.md": events.page,
     "docs/limits.md": limits.page,
     architecture.PAGE: partial(architecture.page, ROOT),
     "docs/profiles.md": profiles.page,

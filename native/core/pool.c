@@ -198,20 +198,7 @@ static PyObject *pool_answer(PyObject *object, PyObject *number)
     struct qda_entry *entry = lane_of((struct qda_pool *)object, (int)PyLong_AsLong(number));
     if (!entry)
         return NULL;
-    return PyBytes_FromStringAndSize((const char *)entry->waiter.other->record,
-                                     sizeof(struct qda_response));
-}
-
-static PyObject *pool_times(PyObject *object, PyObject *number)
-{
-    struct qda_entry *entry = lane_of((struct qda_pool *)object, (int)PyLong_AsLong(number));
-    struct qda_times told = { 0 };
-    if (!entry)
-        return NULL;
-    if (atomic_load(&entry->waiter.mine->timed))
-        memcpy(&told, entry->waiter.other->record + QDA_TOLD, sizeof told);
-    return Py_BuildValue("KKii", (unsigned long long)told.begun, (unsigned long long)told.ended,
-                         told.process, told.thread);
+    return PyBytes_FromStringAndSize((const char *)entry->waiter.other->record, QDA_RECORD);
 }
 
 static PyObject *pool_add(PyObject *object, PyObject *arguments)
@@ -279,10 +266,8 @@ static PyMethodDef pool_methods[] = {
       "From now on look for so many microseconds before sleeping, in calls of opened modules." },
     { "sent", pool_sent, METH_O, "How many messages have been sent on a lane; of 32 bits." },
     { "wait", pool_wait, METH_VARARGS, "wait(lane, also=-1, timeout=-1): why the wait ended." },
-    { "answer", pool_answer, METH_O, "The 16 bytes of the lane's response." },
-    { "times", pool_times, METH_O,
-      "When the method of the answer ran, as the DSP says: begin and end in nanoseconds, its process\n"
-      "and thread; zeros if it was not asked." },
+    { "answer", pool_answer, METH_O,
+      "The record of the lane's response: its 16 bytes, and the times that the DSP has told." },
     { "add", pool_add, METH_VARARGS,
       "add(name, device, size, inode, major, minor, owner): an object that calls may name." },
     { "remove", pool_remove, METH_O,

@@ -585,6 +585,13 @@ ADVISED_INLINE: Final = _traces.limit(
     "the copies take longer than the rest of the call",
     "advice",
 )
+NAMED_MODULES: Final = _traces.limit(
+    "NAMED_MODULES",
+    1024,
+    "modules whose names a session remembers for its profile",
+    "about 100 bytes each",
+    "older ones are shown by their handles",
+)
 TRACE_QUIET: Final = _traces.limit(
     "TRACE_QUIET",
     0.01,

@@ -34,7 +34,7 @@ def test_version() -> None:
 
 def test_help_lists_the_commands() -> None:
     printed, _ = here("--help")
-    for name in ("demo", "info", "explain", "profiles", "uapi"):
+    for name in ("demo", "info", "explain", "profiles", "conformance", "uapi"):
         assert f" {name} " in printed
 
 

@@ -46,6 +46,13 @@ def test_demo_draws_on_the_dsp_what_numpy_draws_here(tmp_path: Path, dialect: st
         assert np.array_equal(np.asarray(picture), expected)
 
 
+def test_demo_says_where_the_time_goes(tmp_path: Path) -> None:
+    """A row for each method of the filter, and a bar for each range of times."""
+    printed = qda("demo", "--device", "virtual", "--times", directory=tmp_path).stdout
+    assert re.search(r"edge_filter\.draw +36 ", printed)
+    assert "edge_filter.draw_at, µs of a call" in printed and "█" in printed
+
+
 def test_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:
     printed = qda("demo", "--device", "virtual", directory=tmp_path).stdout
     assert (tmp_path / "qda-demo.png").exists()

@@ -50,6 +50,9 @@ class Recorder:
         self.codes.append(code)
         return self.node.ioctl(code, data)
 
+    def notes(self) -> None:
+        return None
+
     def mmap(self, length: int, offset: int, kind: Any) -> Any:
         return self.node.mmap(length, offset, kind)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from qda.uapi.header import header
 from tests.cli.command import PROGRAM
 
 SUITE = "trixie"
-PROGRAMS = Path(__file__).parents[1] / "shim" / "programs"
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = ROOT / "tests" / "shim" / "programs"
+EDGES = Path(__file__).with_name("edges.c")
 
 
 def _lacks() -> str:
@@ -31,18 +34,22 @@ def _lacks() -> str:
     return ""
 
 
-pytestmark = pytest.mark.skipif(bool(_lacks()), reason=_lacks())
+needs_kernel = pytest.mark.skipif(bool(_lacks()), reason=_lacks())
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The calculator's program, for the guest."""
-    folder = tmp_path_factory.mktemp("guest")
-    (folder / "legacy").mkdir()
-    (folder / "legacy" / "qda_accel.h").write_text(header(DIALECTS["legacy"]))
-    built = folder / "calculator"
-    words: list[str | Path] = [find_tools().compiler, "-O1", "-DDIALECT_LEGACY"]
-    words += ["-I", folder, "-I", PROGRAMS, PROGRAMS / "calculator.c", "-o", built]
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where programs are built, with the older interface's header."""
+    made = tmp_path_factory.mktemp("guest")
+    (made / "legacy").mkdir()
+    (made / "legacy" / "qda_accel.h").write_text(header(DIALECTS["legacy"]))
+    return made
+
+
+def build(compiler: str, source: Path, folder: Path) -> Path:
+    built = folder / f"{source.stem}-{Path(compiler).name}"
+    words: list[str | Path] = [compiler, "-O1", "-DDIALECT_LEGACY", "-Wno-unused-function"]
+    words += ["-I", folder, "-I", PROGRAMS, source, "-o", built]
     subprocess.run(words, check=True)
     return built
 
@@ -52,13 +59,61 @@ def in_guest(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
+def answers(printed: str) -> dict[str, str]:
+    """What a run of edges.c printed."""
+    return dict(line.split(": ", 1) for line in printed.splitlines())
+
+
+def differences() -> dict[str, tuple[str, str]]:
+    """The table of docs/kernel.md: the kernel's answers, and ours."""
+    text = (ROOT / "docs" / "kernel.md").read_text()
+    table = text.split("## Where our driver differs")[1].split("## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|", table, re.MULTILINE)
+    return {question: (kernel, ours) for question, kernel, ours in rows[1:]}
+
+
+@pytest.fixture(scope="module")
+def ours(folder: Path) -> dict[str, str]:
+    """The answers of our driver."""
+    program = build("gcc", EDGES, folder)
+    command: list[str | Path] = [sys.executable, "-c", PROGRAM, "run", "--", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return answers(done.stdout)
+
+
+def test_our_driver_differs_as_the_page_says(ours: dict[str, str]) -> None:
+    """And the page says how many questions there are."""
+    for question, (_, answer) in differences().items():
+        assert ours[question] == answer
+    assert f"asks {len(ours)} questions" in (ROOT / "docs" / "kernel.md").read_text()
+
+
+@needs_kernel
+def test_the_kernels_driver_differs_in_nothing_else(folder: Path, ours: dict[str, str]) -> None:
+    done = in_guest("--", build(find_tools().compiler, EDGES, folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    kernels = {question: kernel for question, (kernel, _) in differences().items()}
+    assert answers(done.stdout) == ours | kernels
+
+
+@needs_kernel
 @pytest.mark.parametrize("options", [[], ["--smmu", "--smp=2"]], ids=["physical", "smmu"])
-def test_the_calculator_is_right_on_the_kernels_driver(program: Path, options: list[str]) -> None:
+def test_the_calculator_is_right_on_the_kernels_driver(folder: Path, options: list[str]) -> None:
     """Buffers, parts of buffers, errors and statuses: what holds on our driver holds on that."""
+    program = build(find_tools().compiler, PROGRAMS / "calculator.c", folder)
     done = in_guest(*options, f"--skeletons={PROGRAMS / 'skeletons'}", "--", program)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@needs_kernel
+def test_threads_call_at_once_on_the_kernels_driver(folder: Path) -> None:
+    """A blocked call of one holds up no other."""
+    program = build(find_tools().compiler, PROGRAMS / "threads.c", folder)
+    done = in_guest("--smp=2", f"--skeletons={PROGRAMS / 'skeletons'}", "--", program)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_kernel
 def test_a_program_keeps_its_status_and_its_streams(tmp_path: Path) -> None:
     """Nothing of the kernel's is among its words; how it ended is how the command ends."""
     source = tmp_path / "both.c"
@@ -72,6 +127,7 @@ def test_a_program_keeps_its_status_and_its_streams(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (43, "a word\n", "worse\n")
 
 
+@needs_kernel
 def test_what_is_no_program_of_the_guest_is_refused() -> None:
     done = in_guest("--", shutil.which("true") or "")
     assert done.returncode == 1

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from weakref import WeakSet
 
 from qda import limits
 from qda.client.calls import Call
 from qda.errors import UNABLE_TO_LOAD, DspError, is_missing
 from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1, Answer, Manager, ManagerCall
 
-__all__ = ["ModuleManager"]
+__all__ = ["ModuleManager", "modules_opened"]
+
+
+_managers: WeakSet[ModuleManager] = WeakSet()
+
+
+def modules_opened() -> Iterator[tuple[str, int, str]]:
+    """The modules that sessions of this process have opened: DSP, handle, URI."""
+    for manager in list(_managers):
+        for handle, uri in list(manager.opened.items()):
+            yield manager.domain, handle, uri
 
 
 class ModuleManager:
@@ -24,13 +35,15 @@ class ModuleManager:
     def __init__(
         self, call: Call, domain: str, log: Callable[[], Sequence[str]] | None = None
     ) -> None:
-        self._call, self._domain, self._log = call, domain, log
+        self._call, self.domain, self._log = call, domain, log
         self._entrance: Manager = REMOTECTL1
+        self.opened: dict[int, str] = {}  # by handle, the last ones
+        _managers.add(self)
 
     def open(self, uri: str) -> int:
         """Open a module by URI or name; returns its handle.  DspError, DeviceError."""
         try:
-            return self._ask(
+            handle = self._ask(
                 f"open {uri}", lambda entrance: entrance.ask_open(uri, limits.ERROR_TEXT)
             ).handle
         except DspError as error:
@@ -39,6 +52,10 @@ class ModuleManager:
 
                 explain_load(error)
             raise
+        self.opened[handle] = uri
+        if len(self.opened) > limits.NAMED_MODULES:
+            self.opened.pop(next(iter(self.opened)), None)
+        return handle
 
     def close(self, handle: int, uri: str) -> None:
         """Close the module at a handle, which was opened as `uri`.  DspError, DeviceError."""
@@ -59,5 +76,5 @@ class ModuleManager:
         if answer.error:
             # The call has succeeded, so nobody has taken what was logged in it.
             log = self._log() if self._log is not None else ()
-            raise DspError(operation, self._domain, answer.error, answer.text, log)
+            raise DspError(operation, self.domain, answer.error, answer.text, log)
         return answer

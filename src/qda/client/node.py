@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from qda import limits
+from qda.core import Traced
 from qda.errors import DeviceError
 from qda.fastrpc.obituary import ASK, AskObituary, Obituary
 from qda.interrupts import Section, at_wait
@@ -19,10 +20,19 @@ from qda.layout import Record
 from qda.linux import address_of, ioctl
 from qda.uapi import Command
 
-__all__ = ["KernelNode", "Node", "issue"]
+__all__ = ["KernelNode", "Node", "Notes", "issue"]
 
 M = TypeVar("M", bound=mmap.mmap)
 R = TypeVar("R", bound=Record)
+
+
+class Notes(Protocol):
+    """Notes the calls of a session while a block runs; `records` has them afterwards."""
+
+    @property
+    def records(self) -> list[Traced]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Node(Protocol):
@@ -64,6 +74,10 @@ class Node(Protocol):
     def obituary(self) -> Obituary | None:
         """How the process of the node's session has died; None if it has not, or nobody can tell.
         Waits for who can."""
+        ...
+
+    def notes(self) -> Notes | None:
+        """What notes the calls of the node's session; None where nobody can."""
         ...
 
     def close(self) -> None:
@@ -109,6 +123,9 @@ class KernelNode:
     """A descriptor of a device node.  DeviceError if it cannot be opened."""
 
     handed_over = None
+
+    def notes(self) -> None:
+        """See `Node.notes`.  A kernel's driver has none."""
 
     def __init__(self, path: str, access: int = os.O_RDWR) -> None:
         self.name = self.path = path

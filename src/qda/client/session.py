@@ -32,6 +32,7 @@ from qda.client.names import (
     uri_of_skeleton,
 )
 from qda.client.plan import Bytes, HandleLike
+from qda.client.profile import Profiled
 from qda.client.unheld import leave
 from qda.errors import QdaError, Refusal, UsageTypeError, bare
 from qda.fastrpc.mapping import MapFlag
@@ -49,7 +50,7 @@ __all__ = ["Session"]
 R = TypeVar("R", bound="Remote")
 
 
-class Session:
+class Session(Profiled):
     """A session with a DSP: memory to share, modules to call.
 
     Made by `qda.open`.  Several threads may use one session at once.  `close`, or the end of a
@@ -73,6 +74,7 @@ class Session:
 
         self.calls = Calls(file, own_log)
         self.manager = ModuleManager(self.calls.call, file.domain, own_log)
+        super().__init__(file.node, self.manager.opened)
         self.loader = Loader(self.calls.call_without_log, file.domain, file.node.handed_over)
         host = HostService(self, self.calls.status_of, self._memory, file.domain)
         log = DspLog(file.node, file.domain, self.loader, lambda: host.serves)

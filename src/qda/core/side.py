@@ -72,11 +72,6 @@ class Words:
         who = {"process": os.getpid(), "thread": threading.get_native_id()}
         Times(begun=begun, ended=time.monotonic_ns(), **who).pack_into(self.record, TOLD)
 
-    def times(self) -> tuple[int, int, int, int]:
-        """What it has told of its last method: begin, end, process, thread."""
-        told = Times.unpack(self.record, TOLD)
-        return told.begun, told.ended, told.process, told.thread
-
     def say_asleep(self) -> None:
         self._words[_SLEEPS // 4] = 1
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from qda.core.layout import LANES, Side, lane_address
 from qda.core.side import Waiter, Words, word_clear, word_set
 from qda.core.twin_dsp import Server, Space
-from qda.fastrpc.message import InvokeMessage, Response
+from qda.fastrpc.message import InvokeMessage
 
 __all__ = ["Emitter", "Pool", "Port", "Server", "Space", "trace", "word_clear", "word_set"]
 
-_message, _response = InvokeMessage.codec, Response.codec
+_message = InvokeMessage.codec
 
 
 _times_wanted = False
@@ -186,14 +186,8 @@ class Pool:
         return found.waiter.wait(found.number, found.context, also, timeout)
 
     def answer(self, lane: int) -> bytes:
-        """The 16 bytes of a lane's response."""
-        return bytes(self._lane(lane).waiter.other.record[: _response.size])
-
-    def times(self, lane: int) -> tuple[int, int, int, int]:
-        """When the method of the answer ran, as the DSP says: begin and end in nanoseconds of
-        CLOCK_MONOTONIC, its process and thread; zeros if it was not asked."""
-        waiter = self._lane(lane).waiter
-        return waiter.other.times() if waiter.mine.timed else (0, 0, 0, 0)
+        """The record of a lane's response: its 16 bytes, and the times that the DSP has told."""
+        return bytes(self._lane(lane).waiter.other.record)
 
     def add(
         self, name: int, device: int, size: int, inode: int, major: int, minor: int, owner: object

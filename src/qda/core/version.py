@@ -4,4 +4,4 @@ from __future__ import annotations
 
 __all__ = ["VERSION"]
 
-VERSION = 0x9D43138F
+VERSION = 0x59A2FA97

@@ -242,5 +242,5 @@ class Calls:
 def heard(call: Call) -> int:
     """The result of a call whose response has come.  Others are not heard of (H15)."""
     assert call.lane is not None
-    _, result = _response.unpack(call.lane.answer())
+    _, result = _response.unpack_from(call.lane.answer())
     return int(result)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from qda import limits
 from qda.core import BLOCK, Pool
+from qda.core.layout import TOLD, Times
 from qda.driver.banks import ContextBank
 from qda.driver.objects import BufferObject
 from qda.driver.peer import Peer
@@ -128,12 +129,14 @@ class Lane:
         return self.pool.wait(self.number, also, timeout)
 
     def answer(self) -> bytes:
-        """The response, once it is there."""
+        """The response, once it is there, and behind it the times."""
         return self.pool.answer(self.number)
 
     def times(self) -> tuple[int, int, int, int]:
-        """When the method of the response ran, by whom; see `Pool.times`."""
-        return self.pool.times(self.number)
+        """What the DSP has told of the method, if it was asked: begin, end, process, thread.  They
+        may be of an earlier call."""
+        told = Times.unpack(self.answer(), TOLD)
+        return told.begun, told.ended, told.process, told.thread
 
     def memory_at(self, address: int) -> Memory:
         """Its message memory that begins there on the bus."""

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TypeVar
 
-from qda.driver.front import Front
+from qda.driver.front import FileFront, Front
 from qda.driver.memory import LocalClient
+from qda.driver.noting import Notes
 from qda.driver.watching import watching
 from qda.errors import DeviceError, is_errno
 from qda.fastrpc.obituary import Obituary
@@ -101,6 +102,12 @@ class LocalNode:
         """How the process of the node's session has died; None if it has not, or nobody can
         tell."""
         return self._front.obituary if self._mark[0] else None
+
+    def notes(self) -> Notes | None:
+        """What notes the calls of the node's session; None if it has none."""
+        front = self._front
+        session = front.file.session if isinstance(front, FileFront) else None
+        return None if session is None else Notes(session.device, session.client_id)
 
     def _refuse(self) -> None:
         if self._closed:

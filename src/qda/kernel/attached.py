@@ -14,6 +14,7 @@ from qda.kernel.board import CHANNEL, MESSAGE_RAM, Edge
 from qda.kernel.doorbells import Doorbell
 from qda.kernel.guest import Bus, GuestMemory
 from qda.kernel.message_ram import fifos
+from qda.kernel.misbehaviour import Misbehaving
 from qda.kernel.remote import Remote
 from qda.states import IllegalStep
 
@@ -32,11 +33,18 @@ class Attached:
     """
 
     def __init__(
-        self, edge: Edge, doorbell: Doorbell, memory: GuestMemory, bus: Bus, seen: Seen | None
+        self,
+        edge: Edge,
+        doorbell: Doorbell,
+        memory: GuestMemory,
+        bus: Bus,
+        seen: Seen | None = None,
+        misbehaving: Misbehaving | None = None,
     ) -> None:
         self.name, self.doorbell = edge.dsp.name, doorbell
         self.fault: GlinkFault | None = None
         self._lock = threading.Lock()
+        self._misbehaving = misbehaving
         reads, writes = fifos(memory.part(edge.message_ram, MESSAGE_RAM))
         self._wire = Wire(Protocol(), reads, writes, doorbell.ring, self._seen(seen))
         self._wire.edge.open(CHANNEL)
@@ -81,9 +89,18 @@ class Attached:
         """Send a response; nothing if the kernel's end is not there any more."""
         with self._lock, suppress(IllegalStep):
             if self.fault is None and self._wire.edge.passes(CHANNEL):
-                self._wire.edge.send(CHANNEL, response)
+                for message in self._sent_for(response):
+                    self._wire.edge.send(CHANNEL, message)
                 for message in self._pump():
                     self._remote.receive(message)
+
+    def _sent_for(self, response: bytes) -> list[bytes]:
+        if self._misbehaving is None:
+            return [response]
+        messages = self._misbehaving.sent_for(response)
+        if self._misbehaving.closes:
+            self._wire.edge.close(CHANNEL)
+        return messages
 
     def close(self) -> None:
         """End the DSP."""

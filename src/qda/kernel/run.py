@@ -19,6 +19,7 @@ from qda.kernel.guest import GuestMemory, PhysicalBus
 from qda.kernel.initramfs import archive
 from qda.kernel.kernel import Kernel
 from qda.kernel.machine import Machine, Tools
+from qda.kernel.misbehaviour import Misbehaving, Misbehaviour
 from qda.kernel.smmu import Smmu
 from qda.profiles.profile import DspProfile
 
@@ -30,7 +31,8 @@ _STRTAB_BASE, _STRTAB_BASE_CFG = 0x0905_0080, 0x0905_0088
 @dataclass(frozen=True)
 class Plan:
     """What is to be run: a kernel, its DSPs, the files of the guest besides those of the kernel,
-    the command, and for how many seconds at most."""
+    the command, for how many seconds at most, and what is wrong with the DSPs' answers, if that is
+    to be tried."""
 
     kernel: Kernel
     dsps: Sequence[DspProfile]
@@ -42,6 +44,7 @@ class Plan:
     memory: int = 512 << 20
     limit: float = 60
     append: str = ""
+    misbehaviour: Misbehaviour | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def run(
             bell = Doorbell()
             stack.callback(bell.close)
             bus = _smmu(memory, port, edge) if plan.smmu else PhysicalBus(memory)
-            attached.append(Attached(edge, bell, memory, bus, seen))
+            wrong = Misbehaving(plan.misbehaviour) if plan.misbehaviour else None
+            attached.append(Attached(edge, bell, memory, bus, seen, wrong))
             stack.callback(attached[-1].close)
             attached[-1].start()
         machine = Machine.start(

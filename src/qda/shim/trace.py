@@ -29,6 +29,9 @@ __all__ = ["Tracer"]
 
 _INVOKES = {interface.command("INVOKE").code for interface in DIALECTS.values()}
 
+_COUNTS, _NO_ARGUMENTS = slice(4, 7), bytes(3)
+"""Where the structure of INVOKE has the numbers of arguments, in its scalars word."""
+
 
 class Tracer:
     """Puts the requests of all clients into a stream.  Thread-safe.
@@ -69,7 +72,7 @@ class Tracer:
         code, address, elements = request.code, ClientAddress(request.argument), b""
         size = ioctl_size(code)
         given = client.read(address, size) if size else None
-        if code in _INVOKES and given is not None:
+        if code in _INVOKES and given is not None and given[_COUNTS] != _NO_ARGUMENTS:
             place, length = elements_asked(given)
             elements = client.read(ClientAddress(place), length) or b"" if length else b""
         asked = Asked(

@@ -55,6 +55,7 @@ class Begun(Event):
     kind = "trace"
     wall: Annotated[int, "The same time in nanoseconds since 1970"]
     version: Annotated[str, "Version of QDA"]
+    schema: Annotated[int, "Version of these events"] = SCHEMA
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,11 +45,17 @@ class Names:
         self._interfaces: dict[str, InterfaceCodec] = {}
         self.add(interfaces)
         self._opened: dict[tuple[str, int, int], str] = {}
+        self._elsewhere: dict[tuple[str, int], set[str]] = {}
         self._host: dict[tuple[str, int, int], str] = {}
 
     def add(self, interfaces: Iterable[InterfaceCodec]) -> None:
         """These interfaces are known, too."""
         self._interfaces |= {codec.interface.c_name: codec for codec in interfaces}
+
+    def add_opened(self, device: str, handle: int, uri: str) -> None:
+        """Some session of a DSP has a module at that handle.  Where two have different ones there,
+        it is not known whose a call is."""
+        self._elsewhere.setdefault((device, handle), set()).add(_name(uri))
 
     def learn(self, device: str, before: Payload, after: Payload, result: int) -> None:
         """A call has ended: it may have opened a module."""
@@ -61,14 +67,14 @@ class Names:
             return
         answer = OpenAnswer.unpack(outs[2])
         if not answer.error:
-            self._opened[device, sent.client_id, answer.handle] = _name(ins[1])
+            self._opened[device, sent.client_id, answer.handle] = _name(text(ins[1]))
 
     def learn_of_host(
         self, device: str, client_id: int, answer: OpenAnswer, name: memoryview
     ) -> None:
         """The host has opened a module for its DSP."""
         if not answer.error:
-            self._host[device, client_id, answer.handle] = _name(name)
+            self._host[device, client_id, answer.handle] = _name(text(name))
 
     def of_host(self, device: str, client_id: int, handle: int) -> str:
         """What a module of the host is called, "" if nobody knows."""
@@ -78,7 +84,9 @@ class Names:
 
     def module(self, device: str, client_id: int, handle: int) -> str:
         """What a module on the DSP is called, "" if nobody knows."""
-        return self._opened.get((device, client_id, handle)) or _FIXED.get(handle, "")
+        known = self._opened.get((device, client_id, handle)) or _FIXED.get(handle, "")
+        elsewhere = self._elsewhere.get((device, handle), ())
+        return known or (next(iter(elsewhere)) if len(elsewhere) == 1 else "")
 
     def method(self, device: str, before: Payload, after: Payload, result: int) -> Named:
         """What a call calls, and the call in words."""
@@ -109,10 +117,9 @@ class Names:
         return next((method.name for method in methods if method.index == number), "")
 
 
-def _name(uri: memoryview) -> str:
+def _name(uri: str) -> str:
     """The name of the module that a URI means, or the URI as it is."""
-    words = text(uri)
     try:
-        return ModuleUri.parse(words).name
+        return ModuleUri.parse(uri).name
     except ValueError:
-        return words
+        return uri

@@ -23,13 +23,14 @@ from types import TracebackType
 from typing import Self
 
 from qda import limits
+from qda.client.manager import modules_opened
 from qda.core import Traced
 from qda.core.ring import Ring
 from qda.driver.watching import Crossing, watch, watching
 from qda.errors import BAD_ADDRESS, UsageError, as_unsigned
 from qda.fastrpc.domains import DOMAINS
 from qda.fastrpc.obituary import Obituary
-from qda.idl import Remote
+from qda.idl.python.runtime import known_interfaces
 from qda.idl.wire.calls import InterfaceCodec
 from qda.tracing.calls import CallDecoder
 from qda.tracing.events import Begun, Call, Death, Event, Fault, Log
@@ -73,7 +74,7 @@ class Trace:
         self._ring = Ring()
         self._seen: collections.deque[Made] = collections.deque(maxlen=limits.TRACED_EVENTS)
         self._count = 0
-        self._names = Names(InterfaceCodec(one.interface) for one in _interfaces(Remote))
+        self._names = Names(InterfaceCodec(one.interface) for one in known_interfaces())
         self._decoder = CallDecoder(self._names, wire=True)
         self._handler = _LogHandler(self)
         self.events: list[Event] = []
@@ -97,7 +98,9 @@ class Trace:
         self._ring.end()
         watch(None)
         logging.getLogger(_DSP_LOG).removeHandler(self._handler)
-        self._names.add(InterfaceCodec(one.interface) for one in _interfaces(Remote))
+        self._names.add(InterfaceCodec(one.interface) for one in known_interfaces())
+        for module in modules_opened():
+            self._names.add_opened(*module)
         events = [event for made in self._seen for event in made()]
         for record in self._ring.records():
             events += self._of_ring(record)
@@ -183,14 +186,6 @@ class _LogHandler(logging.Handler):
         device = record.name.removeprefix(f"{_DSP_LOG}.")
         place = os.path.basename(record.pathname), record.lineno
         self._trace.tell(Log(*who, device, record.levelname, *place, record.getMessage()))
-
-
-def _interfaces(base: type[Remote]) -> Iterator[type[Remote]]:
-    """The interfaces that this program has."""
-    for kind in base.__subclasses__():
-        if hasattr(kind, "interface"):
-            yield kind
-        yield from _interfaces(kind)
 
 
 def _write(events: Iterable[Event], target: Path) -> None:

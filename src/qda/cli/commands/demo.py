@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,9 @@ def run_demo(
     output: Annotated[Path, typer.Option(metavar="PATH", help="Where the picture goes.")] = Path(
         "qda-demo.png"
     ),
+    times: Annotated[
+        bool, typer.Option("--times", help="Also show where the time of the calls goes.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run an image filter on the cdsp, three ways, and compare it with the host."""
@@ -44,7 +48,10 @@ def run_demo(
         photograph = pictures.read_photograph()
         expected, host = demo.filter_on_host(photograph)
         progress.update(task, description="starting the DSP ...")
-        with qda.open("cdsp", device=device, dialect=dialect, profile=profile) as session:
+        with (
+            qda.open("cdsp", device=device, dialect=dialect, profile=profile) as session,
+            session.profile() if times else nullcontext() as where,
+        ):
             node, spoken = session.node, session.dialect
             progress.update(task, description="filtering on the DSP ...")
             for result in demo.filter_on_dsp(session, photograph, expected):
@@ -69,13 +76,11 @@ def run_demo(
         )
     else:
         height, width = expected.shape
-        show(
-            f"Edges of a photograph, {width} x {height} pixels, "
-            f"drawn by {escape(node)} (dialect {spoken}):",
-            _table(outcomes, host),
-            _verdict(outcomes),
-        )
-        write(f"The picture is in {output}\n")
+        size = f"{width} x {height} pixels"
+        title = f"Edges of a photograph, {size}, drawn by {escape(node)} (dialect {spoken}):"
+        show(title, _table(outcomes, host), _verdict(outcomes))
+        said = f"{where}\n" if where is not None else ""
+        write(f"{said}The picture is in {output}\n")
     if not equal:
         raise typer.Exit(1)
 

@@ -17,6 +17,7 @@ from qda.glink import Command
 from qda.kernel.initramfs import tree
 from qda.kernel.kernel import Kernel
 from qda.kernel.machine import find_tools
+from qda.kernel.misbehaviour import Misbehaviour
 from qda.kernel.packages import fetch as fetch_package
 from qda.kernel.packages import folder_of
 from qda.kernel.program import program_files
@@ -66,6 +67,10 @@ class GuestOptions:
     console: Annotated[
         bool, typer.Option("--console", help="Print what the kernel has said, at the end.")
     ] = False
+    misbehave: Annotated[
+        Misbehaviour | None,
+        typer.Option(help="Have the DSPs answer wrongly, after the first calls of a session."),
+    ] = None
     trace: Annotated[
         bool, typer.Option("--trace", help="Print every command that crosses GLINK.")
     ] = False
@@ -103,6 +108,7 @@ def run(
         processors=options.smp,
         memory=options.memory << 20,
         limit=options.limit,
+        misbehaviour=options.misbehave,
     )
     ended = run_plan(plan, tools, _write, _trace if options.trace else None)
     raise typer.Exit(_report(ended, options))

@@ -64,6 +64,7 @@ __all__ = [
     "Structure",
     "StructureType",
     "Writable",
+    "known_interfaces",
     "parse",
     "refuse",
     "remote_of",
@@ -282,6 +283,14 @@ class Skeleton(_Made, AnySkeleton, Generic[R_co]):
 def remote_of(skeleton: type[_Made]) -> type[Remote] | None:
     """The remote class of the interface that a skeleton implements, if it was made here."""
     return _remotes.get(id(skeleton.interface))
+
+
+def known_interfaces(base: type[Remote] = Remote) -> Iterator[type[Remote]]:
+    """The interfaces that this program has loaded."""
+    for kind in base.__subclasses__():
+        if hasattr(kind, "interface"):
+            yield kind
+        yield from known_interfaces(kind)
 
 
 def unimplemented(skeleton: AnySkeleton, method: str) -> StatusError:
