@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal
 
 from qda.dsp.spawn import started_ahead
-from qda.errors import QdaError, bare
+from qda.errors import QdaError, UsageTypeError, bare
 from qda.interrupts import made_whole
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def open(  # noqa: A001  # qda.open, like gzip.open
     UsageError for a DSP, profile or dialect that does not exist; DeviceError, DspError.
     """
     try:
+        if isinstance(skeletons, type | str):
+            raise UsageTypeError(f"skeletons {skeletons!r:.80}: a list of classes")
         session = made_whole(
             lambda: _open(domain, device, dialect, profile, process, attributes, shell, debug, poll)
         )

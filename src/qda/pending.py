@@ -11,12 +11,21 @@ from functools import cache, partial
 from typing import Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from qda import limits
-from qda.errors import CallTimeout, QdaError, UsageTypeError, bare
+from qda.errors import CallTimeout, QdaError, UsageError, UsageTypeError, bare
 
-__all__ = ["Pending", "beside", "start"]
+__all__ = ["Pending", "beside", "check_timeout", "start"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def check_timeout(operation: str, timeout: float) -> None:
+    """UsageTypeError, UsageError for what is no time; infinity is one, and so is what is over."""
+    words = f"{operation}: timeout {timeout!r:.80}: a number of seconds"
+    if not hasattr(timeout, "__float__"):
+        raise UsageTypeError(words)
+    if timeout != timeout:  # only what is no number is not itself
+        raise UsageError(words)
 
 
 class Pending(Generic[T]):
@@ -58,6 +67,8 @@ class Pending(Generic[T]):
         CallTimeout after `timeout` seconds; the call goes on.
         """
         try:
+            if timeout is not None:
+                check_timeout(self._name, timeout)
             if timeout is not None and not self.wait(timeout):
                 raise CallTimeout.of(self._name, timeout)
             return self._future.result()
@@ -83,6 +94,8 @@ def start(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Pending[
     be on their way; to start another one waits until one of them is over.  In a thread that runs an
     event loop it does not wait: the call does, and begins when it is its turn.
     """
+    if not callable(method):
+        raise UsageTypeError(f"{method!r:.80} is no method: `qda.start(remote.sum, numbers)`")
     call = partial(method, *args, **kwargs)
     name = getattr(method, "__qualname__", "call")
     if _here.place is not None:  # who is being waited for itself must not wait for a place

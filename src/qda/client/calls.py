@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from errno import EBADF
+from errno import EBADF, ENOMEM
 
+from qda import limits
 from qda.client.device import DeviceFile
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
     CallTimeout,
+    DeviceError,
     QdaError,
     Refusal,
     UsageError,
     UsageTypeError,
     as_unsigned,
 )
-from qda.pending import beside
+from qda.pending import beside, check_timeout
 
 __all__ = ["Call", "Calls", "naming"]
 
@@ -77,7 +79,7 @@ class Calls:
                     if not isinstance(error, InterruptedError):
                         self._file.emitter.finish(request[1], False)
                     operation = label or _called(handle, method)
-                    raise self._file.refusal(operation, error) from error
+                    raise self._refusal(operation, error, [*ins, *results]) from error
                 if self._file.arena is not None and not self._file.emitter.finish(request[1], True):
                     operation = label or _called(handle, method)
                     raise self._file.refusal(operation, OSError(EBADF, "its memory is gone"))
@@ -91,10 +93,30 @@ class Calls:
             raise _misused(handle, method, outs, error) from error
         if status is None:
             plan = make_plan(method, ins, results, in_handles, out_handles, self._file.find)
-            status, log = self._issue(operation, handle, plan, timeout, self._log)
+            try:
+                status, log = self._issue(operation, handle, plan, timeout, self._log)
+            except DeviceError as error:
+                if error.errno != ENOMEM:
+                    raise
+                raise self._refusal(operation, error, [*ins, *results]) from error
         if status:
             raise self._file.refused(operation, status, log)
         return results
+
+    def _refusal(self, operation: str, error: OSError, given: Sequence[Bytes]) -> DeviceError:
+        """What a program is told of an error of the node; of one for want of memory, that what it
+        has given is copied."""
+        plan = make_plan(0, given[: limits.BUFFERS], (), (), (), self._file.find)
+        copied = sum(one.length for one in plan.arguments if one.buffer is None)
+        if error.errno != ENOMEM or copied < _MUCH:
+            return self._file.refusal(operation, error)
+        words = (
+            f"no memory for {copied} bytes of arguments, which are copied: use arrays of "
+            "`session.empty`, which are shared"
+        )
+        refusal = DeviceError(operation, self._file.domain, ENOMEM, words)
+        refusal.cause = "a call carries what lies in no buffer of the session in one message"
+        return refusal
 
     def call(
         self,
@@ -163,15 +185,13 @@ class Calls:
         raise CallTimeout.of(f"{operation} on {self._file.domain}", timeout)
 
 
+_MUCH = 1 << 20
+"""Bytes that are copied from which on they, and not others, are why there is no memory."""
+
+
 def _nothing() -> Sequence[str]:
     """The log of who reads the log."""
     return ()
-
-
-def check_timeout(operation: str, timeout: float) -> None:
-    """UsageTypeError for what is no time; infinity is one, and so is what is over."""
-    if not hasattr(timeout, "__float__"):
-        raise UsageTypeError(f"{operation}: timeout {timeout!r:.80}: a number of seconds")
 
 
 def _called(handle: int, method: int) -> str:

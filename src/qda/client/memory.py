@@ -43,7 +43,10 @@ class SessionMemory:
         """See `Session.empty`."""
         import numpy as np  # see `qda.client.arrays`
 
-        kind = np.dtype(dtype)
+        try:
+            kind = np.dtype(dtype)
+        except TypeError as error:
+            raise UsageTypeError(f"dtype {dtype!r:.80}: {error}") from error
         if kind.hasobject:
             raise UsageTypeError(f"dtype {kind}: the DSP cannot see Python objects")
         lengths = _lengths(shape)
@@ -81,6 +84,8 @@ class SessionMemory:
         hint, flags = _integer(hint, "hint"), _integer(flags, "flags")
         if legacy and start:
             raise UsageError(f"offset {start}: a legacy mapping begins at byte 0 of its buffer")
+        if start > len(buffer):
+            raise UsageError(f"offset {start}: the buffer has {len(buffer)} bytes")
         if start < 0 or size < 0 or start + size > len(buffer):
             raise UsageError(
                 f"{size} bytes from {start} are not in the {len(buffer)} of the buffer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TypeGuard
 
+from qda.errors import UsageError
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.fastrpc.uri import ModuleUri, skeleton_uri
 
@@ -12,7 +13,15 @@ if TYPE_CHECKING:
     from qda.idl import Interface, Remote
     from qda.idl import Skeleton as InterfaceSkeleton
 
-__all__ = ["is_remote", "is_typed", "name_in", "name_of", "uri_of_interface", "uri_of_skeleton"]
+__all__ = [
+    "is_remote",
+    "is_typed",
+    "name_in",
+    "name_of",
+    "refuse_misnamed",
+    "uri_of_interface",
+    "uri_of_skeleton",
+]
 
 
 def is_remote(module: object) -> TypeGuard[type[Remote]]:
@@ -45,6 +54,21 @@ def name_in(uri: str) -> str | None:
         return ModuleUri.parse(uri).name
     except ValueError:
         return None
+
+
+def refuse_misnamed(module: str) -> None:
+    """UsageError for a text that is no name or URI of a module, but plainly of something else."""
+    if module.startswith("file:"):
+        return
+    if "{" in module or module.endswith(".idl"):
+        what = "an interface: `session.load(qda.idl.load(...))` opens what implements it"
+    elif module.endswith(".py"):
+        what = "a file of Python: import it, and load its skeleton class"
+    elif module.endswith(".so"):
+        what = "a library: load it by the name of its interface, as in `libNAME_skel.so`, or by URI"
+    else:
+        return
+    raise UsageError(f"{module!r:.80} is {what}")
 
 
 def uri_of_interface(interface: Interface, domain: str) -> str:

@@ -12,7 +12,7 @@ from qda.client.discovery import identify
 from qda.client.legacy import LegacyFile
 from qda.client.node import KernelNode, Node
 from qda.client.session import Session
-from qda.errors import UsageError, suggestion
+from qda.errors import UsageError, UsageTypeError, suggestion
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import DOMAINS, domain_id
 from qda.uapi import DIALECTS, LEGACY_73, Family, Interface
@@ -50,6 +50,10 @@ def start_session(
     """
     with ExitStack() as undo:
         undo.callback(node.close)
+        if not isinstance(attributes, int):
+            raise UsageTypeError(f"attributes {attributes!r:.80}: a number")
+        if not isinstance(shell, bytes | bytearray | memoryview | None):
+            raise UsageTypeError(f"shell {shell!r:.80}: the bytes of an image")
         if process not in PROCESSES:
             raise UsageError(f"process {process!r}: {suggestion(process, PROCESSES)}")
         if dialect is not None and dialect not in DIALECTS:

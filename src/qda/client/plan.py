@@ -112,7 +112,8 @@ def _place_handle(item: HandleLike, find: Find, alive: list[object]) -> Planned:
         if planned.length:
             refuse_foreign(item)
         raise UsageTypeError(
-            f"handle argument {item!r:.80} does not lie in a buffer of the session"
+            f"handle argument {item!r:.80} does not lie in a buffer of the session: arrays of "
+            "`session.empty` do"
         )
     return planned
 

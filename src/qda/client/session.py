@@ -28,6 +28,7 @@ from qda.client.names import (
     is_typed,
     name_in,
     name_of,
+    refuse_misnamed,
     uri_of_interface,
     uri_of_skeleton,
 )
@@ -232,6 +233,7 @@ class Session(Profiled):
 
     def _load(self, module: str | type) -> RemoteModule | Remote:
         if isinstance(module, str):
+            refuse_misnamed(module)
             return made_whole(lambda: self._open(module))
         if is_remote(module):
             uri = uri_of_interface(module.interface, self.domain)

@@ -110,6 +110,9 @@ def method(number: int) -> Callable[[F], F]:
 
     Numbers of 31 and above arrive with an extra first in-buffer, whose word 0 is the number.
     """
+    if not isinstance(number, int):
+        words = f"method number {number!r:.80}: give a number, `@qda.method(2)`"
+        raise UsageTypeError(words)
     if number < 0:
         raise UsageError(f"method number {number!r}: a number from 0 on")
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, SupportsIndex
 
-from qda.errors.base import UsageError
+from qda.errors.base import UsageError, UsageTypeError
 from qda.errors.errnos import ERRNOS
 from qda.errors.statuses import DSP_OFFSET, STATUSES, WITHOUT_OFFSET, Entry
 
@@ -186,6 +186,9 @@ def explain(code: int) -> Explanation:
     library.  A code that is in no table is explained as a method's own return value.  Raises
     `UsageError` for a number that no 32-bit word can hold.
     """
+    if not isinstance(code, SupportsIndex):
+        words = f"code {code!r:.80}: a number; `qda explain` takes symbols, too"
+        raise UsageTypeError(words)
     return _explain_errno(-as_signed(code)) if is_errno(code) else explain_status(code)
 
 

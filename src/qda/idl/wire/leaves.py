@@ -139,7 +139,8 @@ class NumbersNode(Node[Elements, Elements, Elements]):
                     raw = view.format in OCTET_FORMATS
                 array = np.frombuffer(request, dtype) if raw else np.asarray(request)
             except (TypeError, ValueError, BufferError) as error:
-                raise UsageTypeError(f"{request!r:.80} cannot be filled: {error}") from error
+                words = f"a number of elements, or a writable contiguous array of {dtype}"
+                raise UsageTypeError(f"{request!r:.80} cannot be filled: {words}") from error
         fits = array.shape[1:] == dtype.shape if dtype.shape else array.ndim > 0
         if (
             array.dtype != dtype.base
@@ -335,8 +336,9 @@ def _as_handle(value: Given) -> Handle:
         return Dma(*value)
     if isinstance(value, Mapping):
         return Dma(*(member_of(value, name) for name in Dma._fields))
-    if value is None:
-        raise UsageTypeError("a dmahandle is a buffer, or an array that lies in one")
+    if value is None or isinstance(value, (str, bytes, float, list)):
+        given = "" if value is None else f"{value!r:.80}: "
+        raise UsageTypeError(f"{given}a dmahandle is a buffer, or an array that lies in one")
     return value
 
 

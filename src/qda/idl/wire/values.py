@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from qda.errors import UsageError, UsageTypeError
+from qda.errors import UsageError, UsageTypeError, did_you_mean
 from qda.idl.names import member_name
 from qda.idl.primitives import Kind, Primitive
 from qda.idl.types import Array, Enum, Struct, Type
@@ -96,14 +96,17 @@ def member_of(value: Given, name: str) -> Value:
     try:
         return value[name] if isinstance(value, np.void) else getattr(value, member_name(name))
     except (AttributeError, ValueError) as error:
-        raise UsageTypeError(f"{value!r:.80} has no member {name!r}") from error
+        said = f"{value!r:.80} has no member {name!r}"
+        raise UsageTypeError(f"{said}: a structure is wanted, or a dictionary") from error
 
 
 def check_members(value: Given, names: Set[str]) -> None:
     """UsageError for a structure that is given as a mapping with more than its members."""
     if isinstance(value, Mapping) and not names >= value.keys():
-        stray = ", ".join(repr(name) for name in value if name not in names)
-        raise UsageError(f"{value!r:.80} has {stray}, which is no member; {sorted(names)} are")
+        stray = [name for name in value if name not in names]
+        meant = did_you_mean(stray[0], names)
+        said = f"{value!r:.80} has {', '.join(map(repr, stray))}, which is no member"
+        raise UsageError(f"{said}: {meant}" if meant else f"{said}; {sorted(names)} are")
 
 
 def items_of(value: Given) -> list[Given]:
@@ -126,11 +129,26 @@ def encode_simple(kind: Type, value: Given) -> bytes:
             return struct.pack("<i", number_of(resolved, value))
         return to_array(kind, [value]).tobytes()
     except (struct.error, OverflowError) as error:
-        raise UsageError(f"{value!r:.80} does not fit {kind}: {error}") from error
+        wanted = _wanted(resolved) or str(error)
+        raise UsageError(f"{value!r:.80} does not fit {kind}: {wanted}") from error
     except (TypeError, ValueError) as error:
         if isinstance(error, (UsageError, UsageTypeError)):
             raise
         raise UsageTypeError(f"{value!r:.80} is no {kind}: {error}") from error
+
+
+def _wanted(kind: Type) -> str:
+    """What a number of that type is, in words; nothing for other types."""
+    if isinstance(kind, Enum):
+        size, signed = 4, True
+    elif isinstance(kind, Primitive) and kind.kind is Kind.INTEGER:
+        size, signed = kind.size, kind.signed
+    elif isinstance(kind, Primitive) and kind.kind is Kind.FLOAT:
+        return f"a number of {8 * kind.size} bits"
+    else:
+        return ""
+    least = -(1 << 8 * size - 1) if signed else 0
+    return f"an integer from {least} to {least + (1 << 8 * size) - 1}"
 
 
 _SHOWN = 8

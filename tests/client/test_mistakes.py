@@ -1,0 +1,102 @@
+"""Mistakes of a beginner: the first line says which argument, what it was, and what is wanted."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import qda
+from qda.client import Session
+
+made: Any = qda.idl.load(
+    "interface made { struct point { long x; long other; };"
+    " long whole(in long a); long wide(in long long a); long real(in double a);"
+    " long paint(in sequence<octet> v, rout sequence<octet> w); long show(in point one);"
+    " long share(in dmahandle memory); };"
+)
+
+
+class Made(made.Skeleton):  # type: ignore[misc]
+    def whole(self, a: int) -> None: ...
+    def wide(self, a: int) -> None: ...
+    def real(self, a: float) -> None: ...
+    def paint(self, v: object, w: object) -> None: ...
+    def show(self, one: object) -> None: ...
+    def share(self, memory: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    with qda.open("cdsp", device="virtual") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def remote(session: Session) -> Any:
+    return session.load(Made)
+
+
+LONG = "an integer from -2147483648 to 2147483647"
+ROOM = "a number of elements, or a writable contiguous array of uint8"
+HANDLE = "a dmahandle is a buffer, or an array that lies in one"
+MISTAKES: dict[str, Callable[[Session, Any], object]] = {
+    f"parameter a: None does not fit long: {LONG}": lambda _, remote: remote.whole(None),
+    f"parameter a: '1' does not fit long: {LONG}": lambda _, remote: remote.whole("1"),
+    f"parameter a: 2147483648 does not fit long: {LONG}": lambda _, remote: remote.whole(1 << 31),
+    "does not fit long long: an integer from -92": lambda _, remote: remote.wide(1 << 63),
+    "parameter a: 'x' does not fit double: a number of 64 bits": lambda _, r: r.real("x"),
+    f"parameter w: '2' cannot be filled: {ROOM}": lambda _, remote: remote.paint(b"ab", "2"),
+    f"parameter w: [0, 0] cannot be filled: {ROOM}": lambda _, remote: remote.paint(b"", [0, 0]),
+    "which is no member: did you mean 'other'?": lambda _, r: r.show({"x": 1, "othr": 2}),
+    "'zz', which is no member; ['other', 'x'] are": lambda _, r: r.show({"x": 1, "zz": 2}),
+    "(1, 2) has no member 'x': a structure is wanted, or": lambda _, r: r.show((1, 2)),
+    f"parameter memory: b'abc': {HANDLE}": lambda _, remote: remote.share(b"abc"),
+    "of the session: arrays of `session.empty` do": lambda _, r: r.share(np.zeros(3)),
+    "made.whole: timeout nan: a number of seconds": lambda _, r: r.whole(1, timeout=float("nan")),
+    "timeout 'x': a number of seconds": lambda _, r: qda.start(r.whole, 1).result("x"),  # type: ignore[arg-type]
+    "5 is no method: `qda.start(remote.sum, numbers)`": lambda *_: qda.start(5),  # type: ignore[arg-type]
+    "'made.idl' is an interface: ": lambda session, _: session.load("made.idl"),
+    "'interface x { };' is an interface: ": lambda session, _: session.load("interface x { };"),
+    "'skel.py' is a file of Python: import it": lambda session, _: session.load("skel.py"),
+    "'libmade_skel.so' is a library: load it by": lambda session, _: session.load(
+        "libmade_skel.so"
+    ),
+    "dtype 'flaot32': ": lambda session, _: session.empty(3, "flaot32"),
+    "offset 20: the buffer has 8 bytes": lambda session, _: session.map(session.empty(1), 20),
+    "skeletons <class 'tests.": lambda *_: qda.open("cdsp", skeletons=Made),
+    "attributes 'x': a number": lambda *_: qda.open("cdsp", device="virtual", attributes="x"),  # type: ignore[arg-type]
+    "shell 'x': the bytes of an image": lambda *_: qda.open("cdsp", device="virtual", shell="x"),  # type: ignore[arg-type]
+    "code 'EINVAL': a number; `qda explain` takes": lambda *_: qda.explain("EINVAL"),  # type: ignore[arg-type]
+    "give a number, `@qda.method(2)`": lambda *_: qda.method(Path),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_the_first_line_names_what_was_given_and_what_is_wanted(
+    words: str, session: Session, remote: Any
+) -> None:
+    with pytest.raises(qda.QdaError, match=re.escape(words)) as caught:
+        MISTAKES[words](session, remote)
+    assert words in str(caught.value).splitlines()[0]
+
+
+def test_arguments_that_are_too_large_to_be_copied_are_named(
+    session: Session, monkeypatch: pytest.MonkeyPatch, remote: Any
+) -> None:
+    """Not the buffers of the session, of which there may be enough."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOMEM, "")
+
+    monkeypatch.setattr(session.calls._file.node, "ioctl", refuse)
+    for timeout in (None, 60):
+        with pytest.raises(qda.DeviceError, match="no memory for 2097152 bytes of arguments"):
+            session.invoke(99, 2, [bytes(2 << 20)], timeout=timeout)
+        with pytest.raises(qda.DeviceError, match="ENOMEM: out of memory"):
+            session.invoke(99, 2, [bytes(2)], timeout=timeout)
