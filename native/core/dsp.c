@@ -117,9 +117,10 @@ static uint32_t take_arguments(struct qda_space *space, struct qda_served *serve
     return 0;
 }
 
-static struct qda_module *find_module(const struct qda_space *space, uint32_t handle,
-                                      int32_t client_id)
+static struct qda_module *find_module(const struct qda_space *space,
+                                      const struct qda_message *message)
 {
+    uint32_t handle = message->handle;
     uint32_t low = 0, high = space->opened;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -129,7 +130,8 @@ static struct qda_module *find_module(const struct qda_space *space, uint32_t ha
             high = middle;
     }
     if (low == space->opened || space->modules[low]->handle != handle
-        || space->modules[low]->client_id != client_id)
+        || space->modules[low]->client_id != message->client_id
+        || space->modules[low]->first > (message->scalars >> 24 & 31))
         return NULL;
     return space->modules[low];
 }
@@ -156,7 +158,7 @@ uint32_t qda_dsp_take(struct qda_space *space, struct qda_served *served, struct
     if (served->polled && message->size >= (uint64_t)qda_metadata(count) + QDA_POLL_WORD)
         served->poll_word = reach(space, served, message->address + qda_metadata(count),
                                   QDA_POLL_WORD);
-    served->module = find_module(space, message->handle, message->client_id);
+    served->module = find_module(space, message);
     if (served->module)
         served->module->users++;
     return 0;

@@ -24,6 +24,7 @@ struct qda_module {
     void (*entry)(void);
     uint64_t own;
     uint32_t has_own;
+    uint32_t first; /* methods below this are not in C */
     uint32_t users;
     uint32_t gone; /* closed, and only calls under way keep it */
 };
@@ -73,6 +74,7 @@ struct qda_served {
 enum qda_status {
     QDA_FAILED = 0x80000401,
     QDA_BAD_PARAMETER = 0x8000040e,
+    QDA_UNSUPPORTED = 0x80000414,
     QDA_BAD_ADDRESS = 0x80000483,
     QDA_NO_SUCH_CLIENT = 0x8000044a,
 };

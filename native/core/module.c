@@ -1,10 +1,10 @@
 /* The core as a Python extension module, in the stable ABI: one file serves every CPython from 3.11
- * on.  Written against the C API and not in Cython, because what is bound are three objects, while
+ * on.  Written against the C API and not in Cython, because what is bound are a few objects, while
  * a generator would add a build dependency and thirty thousand lines.
  *
  * What threads of this process share is touched only while the interpreter is held; it is let go of
  * while a side waits, and taken once for a method. */
-#include "module.h"
+#include "queues.h"
 #include "version.h"
 
 #include <errno.h>
@@ -34,9 +34,16 @@ static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
 
 static int execute(PyObject *module)
 {
-    if (add_type(module, "Emitter", &qda_emitter_spec) || add_type(module, "Port", &qda_port_spec) || add_type(module, "Pool", &qda_pool_spec)
-        || add_type(module, "Space", &qda_space_spec)
-        || add_type(module, "Server", &qda_server_spec))
+    if (add_type(module, "Emitter", &qda_emitter_spec) || add_type(module, "Port", &qda_port_spec)
+        || add_type(module, "Pool", &qda_pool_spec) || add_type(module, "Space", &qda_space_spec)
+        || add_type(module, "Server", &qda_server_spec)
+        || add_type(module, "QueueHub", &qda_queue_hub_spec)
+        || add_type(module, "Queue", &qda_queue_spec))
+        return -1;
+    PyObject *functions = qda_dspqueue_functions();
+    int refused = !functions || PyModule_AddObjectRef(module, "QUEUE_FUNCTIONS", functions);
+    Py_XDECREF(functions);
+    if (refused)
         return -1;
     PyObject *version = PyLong_FromUnsignedLong(QDA_CORE_VERSION);
     int failed = !version || PyModule_AddObjectRef(module, "VERSION", version);

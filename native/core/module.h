@@ -27,6 +27,7 @@ int32_t qda_this_thread(void);
 extern uint32_t qda_times_wanted;
 
 extern PyMethodDef qda_functions[];
-extern PyType_Spec qda_emitter_spec, qda_port_spec, qda_pool_spec, qda_space_spec, qda_server_spec;
+extern PyType_Spec qda_emitter_spec, qda_port_spec, qda_pool_spec, qda_space_spec, qda_server_spec,
+    qda_queue_hub_spec, qda_queue_spec;
 
 #endif

@@ -23,9 +23,16 @@ static PyObject *space_new(PyTypeObject *type, PyObject *arguments, PyObject *na
     (void)names;
     if (!PyArg_ParseTuple(arguments, ":Space"))
         return NULL;
+    struct qda_mappings *mappings = qda_mappings_make();
+    if (!mappings)
+        return PyErr_NoMemory();
     struct qda_space_object *self = qda_allocate(type);
-    if (self)
-        pthread_mutex_init(&self->lock, NULL);
+    if (!self) {
+        qda_mappings_release(mappings);
+        return NULL;
+    }
+    self->mappings = mappings;
+    pthread_mutex_init(&self->lock, NULL);
     return (PyObject *)self;
 }
 
@@ -53,6 +60,7 @@ static void space_free(PyObject *object)
     free(self->space.regions);
     free(self->space.modules);
     pthread_mutex_destroy(&self->lock);
+    qda_mappings_release(self->mappings);
     qda_release(object);
 }
 
@@ -138,6 +146,41 @@ static PyObject *space_remove(PyObject *object, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
+/* Names of memory. */
+
+static PyObject *space_name(PyObject *object, PyObject *arguments)
+{
+    int client_id, fd;
+    unsigned long long address, size;
+    if (!PyArg_ParseTuple(arguments, "iiKK:name", &client_id, &fd, &address, &size))
+        return NULL;
+    struct qda_mapping added = { client_id, fd, address, size, 0 };
+    if (qda_mappings_add(((struct qda_space_object *)object)->mappings, added))
+        return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+static PyObject *space_unname(PyObject *object, PyObject *address)
+{
+    unsigned long long number = PyLong_AsUnsignedLongLong(address);
+    if (PyErr_Occurred())
+        return NULL;
+    qda_mappings_remove(((struct qda_space_object *)object)->mappings, number);
+    Py_RETURN_NONE;
+}
+
+static PyObject *space_refer(PyObject *object, PyObject *arguments)
+{
+    int client_id, fd, change;
+    struct qda_mapping found = { 0 };
+    if (!PyArg_ParseTuple(arguments, "iii:refer", &client_id, &fd, &change))
+        return NULL;
+    struct qda_mappings *mappings = ((struct qda_space_object *)object)->mappings;
+    uint32_t status = qda_mappings_refer(mappings, client_id, fd, change, &found);
+    return Py_BuildValue("IKK", status, (unsigned long long)found.address,
+                         (unsigned long long)found.size);
+}
+
 /* Modules. */
 
 static int insert_module(struct qda_space *space, struct qda_module *added)
@@ -161,10 +204,11 @@ static PyObject *space_open(PyObject *object, PyObject *arguments)
     struct qda_space_object *self = (struct qda_space_object *)object;
     unsigned int handle;
     int client_id;
+    unsigned int first = 0;
     unsigned long long entry, own = 0;
     PyObject *library_handle, *owner;
-    if (!PyArg_ParseTuple(arguments, "IiKOO:open", &handle, &client_id, &entry, &library_handle,
-                          &owner))
+    if (!PyArg_ParseTuple(arguments, "IiKOO|I:open", &handle, &client_id, &entry, &library_handle,
+                          &owner, &first))
         return NULL;
     int has_own = library_handle != Py_None;
     if (has_own) {
@@ -181,6 +225,7 @@ static PyObject *space_open(PyObject *object, PyObject *arguments)
         .entry = (void (*)(void))(uintptr_t)entry,
         .own = own,
         .has_own = (uint32_t)has_own,
+        .first = first,
     };
     added->owner = Py_NewRef(owner);
     pthread_mutex_lock(&self->lock);
@@ -269,9 +314,16 @@ static PyMethodDef space_methods[] = {
       "add(bus, size, address, owner): messages may name this memory, which lies at `address`." },
     { "remove", space_remove, METH_VARARGS,
       "remove(owner): they may no longer; calls under way keep the owner." },
+    { "name", space_name, METH_VARARGS,
+      "name(client_id, fd, address, size): packets of queues may refer to this by its fd." },
+    { "unname", space_unname, METH_O, "unname(address): they may no longer." },
+    { "refer", space_refer, METH_VARARGS,
+      "refer(client_id, fd, change): change how often packets refer to memory; a plain status, its\n"
+      "address and its size." },
     { "open", space_open, METH_VARARGS,
-      "open(handle, client_id, entry, own, owner): calls of that client go to the function at\n"
-      "`entry`, which gets the library's own handle first, unless that is None." },
+      "open(handle, client_id, entry, own, owner, first=0): calls of that client, from method\n"
+      "`first` on, go to the function at `entry`, which gets the library's own handle before all,\n"
+      "unless that is None." },
     { "close", space_close, METH_VARARGS,
       "close(handle): they do no longer; calls under way keep the owner." },
     { 0 },

@@ -4,12 +4,14 @@
 
 #include <pthread.h>
 
+#include "mappings.h"
 #include "module.h"
 
 struct qda_space_object {
     PyObject_HEAD
     struct qda_space space;
     pthread_mutex_t lock;
+    struct qda_mappings *mappings;
 };
 
 /* qda_dsp_take; what the call has found is kept for it.  The interpreter is not needed. */

@@ -360,6 +360,65 @@ PATHS_NAMED: Final = _host.limit(
     "the others are not named",
 )
 
+_queues = Subject("Queues")
+
+QUEUES: Final = _queues.limit(
+    "QUEUES",
+    64,
+    "queues of a session",
+    "the block of counters that they share has room for so many",
+    "UsageError; AEE_EBADPARM in C",
+)
+QUEUE_RING: Final = _queues.limit(
+    "QUEUE_RING",
+    16 * MIB,
+    "bytes of a ring",
+    "as in the public library",
+    "UsageError; AEE_EBADPARM in C",
+)
+QUEUE_REQUESTS: Final = _queues.limit(
+    "QUEUE_REQUESTS",
+    64 * KIB,
+    "bytes of a ring of requests, if nothing is said",
+    "as in the public library",
+    "a writer waits until there is room",
+)
+QUEUE_RESPONSES: Final = _queues.limit(
+    "QUEUE_RESPONSES",
+    16 * KIB,
+    "bytes of a ring of responses, if nothing is said",
+    "as in the public library",
+    "a writer waits until there is room",
+)
+QUEUE_BUFFERS: Final = _queues.limit(
+    "QUEUE_BUFFERS",
+    64,
+    "buffers that a packet refers to",
+    "as in the public library",
+    "UsageError; AEE_EBADPARM in C",
+)
+QUEUE_MESSAGE: Final = _queues.limit(
+    "QUEUE_MESSAGE",
+    64 * KIB,
+    "bytes of a packet's message",
+    "as in the public library",
+    "UsageError; AEE_EBADPARM in C",
+)
+WAKEUP_WAIT: Final = _queues.limit(
+    "WAKEUP_WAIT",
+    1000,
+    "microseconds that a reader looks out for the packet of an early wake-up which does not say",
+    "as in the public library",
+    "it sleeps",
+)
+WAKEUP_LONGEST: Final = _queues.limit(
+    "WAKEUP_LONGEST",
+    2500,
+    "the same, for one that says more",
+    "as in the public library",
+    "it sleeps",
+)
+
 _waiting = Subject("Waiting")
 
 LOOK: Final = _waiting.limit(
@@ -647,4 +706,4 @@ IDL_MEMBERS: Final = _idl.limit(
 )
 IDL_TYPES: Final = _idl.limit("IDL_TYPES", 64, "types within types", _NO_ATTACK, _AN_ERROR)
 
-SUBJECTS: Final = (_calls, _processes, _host, _waiting, _connections, _traces, _idl)
+SUBJECTS: Final = (_calls, _processes, _host, _queues, _waiting, _connections, _traces, _idl)

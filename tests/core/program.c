@@ -158,7 +158,7 @@ static void run_calls(uint32_t count)
         { LONGER, ROOM, longer, 0, 0 },
     };
     struct qda_region *known[] = { &regions[0], &regions[1], &regions[2] };
-    struct qda_module module = { 9, CLIENT, (void (*)(void))method, OWN, 1, 0, 0 };
+    struct qda_module module = { 9, CLIENT, (void (*)(void))method, OWN, 1, 0, 0, 0 };
     struct qda_module *modules[] = { &module };
     struct qda_space space = { known, modules, 3, 1 };
     struct qda_port port = { fetch, store, locate, 2 * ROOM };

@@ -20,11 +20,21 @@ from qda.core import BLOCK, LANES, POOL_SIZE, Side, Traced, Woken, lane_address
 from qda.core.layout import TOLD, Times
 from qda.errors import (
     BAD_ADDRESS,
+    BAD_ITEM,
     BAD_PARAMETER,
     BAD_STATE,
+    BUSY,
+    EXPIRED,
+    INTERRUPTED,
     NO_SUCH_CLIENT,
+    NO_SUCH_MAP,
     PROCESS_DIED,
+    RPC_FAILED,
     SKELETON_RAISED,
+    UNSUPPORTED,
+    WOULD_BLOCK,
+    plain,
+    status_of,
 )
 from qda.fastrpc.handles import LAST_FIXED, Fixed
 from qda.fastrpc.message import InvokeMessage, Response
@@ -36,6 +46,7 @@ from qda.fastrpc.payload import (
     RemoteBuffer,
     metadata_size,
 )
+from qda.fastrpc.queue import BufferFlag, BufferReference, PacketFlag, RingState
 from qda.layout import Record
 from qda.memory import PAGE
 from qda.uapi.accel import InvokeElement
@@ -46,7 +57,7 @@ SOURCES = [
     Path(__file__).with_name("program.c"),
     *(CORE / f"{n}.c" for n in ("driver", "dsp", "host")),
 ]
-FREESTANDING = ("driver.c", "dsp.c")
+FREESTANDING = ("driver.c", "dsp.c", "queue.c")
 
 needs_compiler = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
 
@@ -154,13 +165,35 @@ RECORDS: list[tuple[str, type[Record], str]] = [
         "begun sent answered ended method.begun method.ended method.process method.thread copied "
         "shared longest handle scalars number result thread client_id domain unused",
     ),
+    ("qda_ring_state", RingState, "position packets waits"),
+    ("qda_packet_buffer", BufferReference, "fd size offset flags address"),
 ]
+
+QUEUE_STATUSES = {
+    "EXPIRED": EXPIRED,
+    "BAD_STATE": BAD_STATE,
+    "BAD_PARAMETER": BAD_PARAMETER,
+    "BAD_ITEM": BAD_ITEM,
+    "BUSY": BUSY,
+    "INTERRUPTED": INTERRUPTED,
+    "NO_SUCH_MAP": NO_SUCH_MAP,
+    "NO_THREAD": status_of("AEE_EQURTTHREADCREATE"),
+    "RPC": RPC_FAILED,
+    "WOULD_BLOCK": WOULD_BLOCK,
+}
+
+PACKET_FLAGS = {
+    "MESSAGE": "MESSAGE",
+    "BUFFERS": "BUFFERS",
+    "WAKEUP": "WAKEUP",
+    "READY": "USER_READY",
+}
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_records_are_those_of_python(target: str, tmp_path: Path) -> None:
     """Sizes, places and numbers, asserted by the compiler."""
-    lines = ['#include "dsp.h"', '#include "driver.h"', '#include "host.h"']
+    lines = [f'#include "{name}.h"' for name in ("dsp", "driver", "host", "queue")]
     equal = {
         "QDA_LANES": LANES,
         "QDA_SLOT": BLOCK,
@@ -179,6 +212,15 @@ def test_the_records_are_those_of_python(target: str, tmp_path: Path) -> None:
         "QDA_BAD_PARAMETER": BAD_PARAMETER,
         "QDA_BAD_ADDRESS": BAD_ADDRESS,
         "QDA_NO_SUCH_CLIENT": NO_SUCH_CLIENT,
+        "QDA_UNSUPPORTED": UNSUPPORTED,
+        **{f"QDA_QUEUE_{name}": plain(status) for name, status in QUEUE_STATUSES.items()},
+        **{f"QDA_PACKET_{name}": PacketFlag[word] for name, word in PACKET_FLAGS.items()},
+        "QDA_BUFFER_REF": BufferFlag.REF,
+        "QDA_BUFFER_DEREF": BufferFlag.DEREF,
+        "QDA_PACKET_MOST_BUFFERS": limits.QUEUE_BUFFERS,
+        "QDA_PACKET_LONGEST": limits.QUEUE_MESSAGE,
+        "QDA_WAKEUP_WAIT": limits.WAKEUP_WAIT,
+        "QDA_WAKEUP_LONGEST": limits.WAKEUP_LONGEST,
         **{f"QDA_{woken.name}": woken.value for woken in Woken},
         "sizeof(struct qda_lane)": lane_address(0, 1),
     }
@@ -204,6 +246,8 @@ def test_the_walls_stand_in_c_too() -> None:
         "dsp.h": {'"lane.h"', '"wire.h"'},
         "driver.c": {'"driver.h"'},
         "dsp.c": {'"dsp.h"'},
+        "queue.h": {"<stdatomic.h>", "<stddef.h>", "<stdint.h>"},
+        "queue.c": {'"queue.h"', '"wire.h"'},
     }
     for name, names in allowed.items():
         lines = (CORE / name).read_text().splitlines()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic_ns
 
 from qda.core.layout import Arguments, Handle, Side, Woken
-from qda.core.side import Waiter, Words, memory_at
+from qda.core.side import Waiter, Words
+from qda.core.space import Space
 from qda.errors import BAD_ADDRESS, BAD_PARAMETER, NO_SUCH_CLIENT
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.message import InvokeMessage, Response
@@ -18,54 +17,6 @@ from qda.fastrpc.scalars import Scalars
 __all__ = ["Method", "Server", "Space"]
 
 _response = Response.codec
-
-
-@dataclass(eq=False, slots=True)
-class _Region:
-    bus: int
-    size: int
-    address: int
-    owner: object
-
-
-class Space:
-    """What messages to a protection domain may name: memory, and modules in C.
-
-    The twin leaves these to the method in Python, which can call them, too.
-    """
-
-    def __init__(self) -> None:
-        self._regions: list[_Region] = []
-
-    def add(self, bus: int, size: int, address: int, owner: object) -> None:
-        """From now on messages may name `size` bytes on the bus, which lie at `address` here."""
-        place = bisect_right(self._regions, bus, key=lambda region: region.bus)
-        self._regions.insert(place, _Region(bus, size, address, owner))
-
-    def remove(self, owner: object) -> None:
-        """They may no longer; calls under way keep the owner.  KeyError."""
-        for region in self._regions:
-            if region.owner is owner:
-                self._regions.remove(region)
-                return
-        raise KeyError("no such memory")
-
-    def open(self, handle: int, client_id: int, entry: int, own: int | None, owner: object) -> None:
-        """From now on calls of that client go to the function at `entry`, which gets the library's
-        own handle first, unless that is None."""
-
-    def close(self, handle: int) -> None:
-        """They do no longer; calls under way keep the owner."""
-
-    def reach(self, bus: int, length: int) -> tuple[memoryview, object] | None:
-        """The bytes at a bus address with their owner, None unless one region holds them all."""
-        place = bisect_right(self._regions, bus, key=lambda region: region.bus)
-        if place:
-            region = self._regions[place - 1]
-            start = bus - region.bus
-            if start <= region.size and length <= region.size - start:
-                return memory_at(region.address + start, length), region.owner
-        return None
 
 
 class _Refused(Exception):

@@ -12,6 +12,7 @@ __all__ = [
     "CallTimeout",
     "HostError",
     "QdaError",
+    "QueueTimeout",
     "StatusError",
     "UsageError",
     "UsageTypeError",
@@ -107,6 +108,10 @@ class CallTimeout(QdaError, TimeoutError):
     def of(cls, call: str, timeout: float | None) -> CallTimeout:
         """The end of a wait of `timeout` seconds for a call."""
         return cls(f"{call}: no answer within {timeout} s; the call goes on until it is answered")
+
+
+class QueueTimeout(QdaError, TimeoutError):
+    """No packet was there to be read, or no room to write one, in the time given for it."""
 
 
 class StatusError(_Travels):

@@ -19,9 +19,13 @@ from qda.errors.statuses import DSP_OFFSET, STATUSES, WITHOUT_OFFSET, Entry
 __all__ = [
     "BAD_ADDRESS",
     "BAD_HANDLE",
+    "BAD_ITEM",
     "BAD_MAP_COUNT",
     "BAD_PARAMETER",
     "BAD_STATE",
+    "BUSY",
+    "CONNECTION_RESET",
+    "EXPIRED",
     "INTERRUPTED",
     "LARGEST_ERRNO",
     "MAP_FAILED",
@@ -35,12 +39,14 @@ __all__ = [
     "OUT_OF_HANDLES",
     "OUT_OF_MEMORY",
     "PROCESS_DIED",
+    "RPC_FAILED",
     "SKELETON_RAISED",
     "UNABLE_TO_LOAD",
     "UNKNOWN",
     "UNSUPPORTED",
     "VARIABLE_NOT_SET",
     "VERSION_MISMATCH",
+    "WOULD_BLOCK",
     "Explanation",
     "as_signed",
     "as_unsigned",
@@ -48,6 +54,7 @@ __all__ = [
     "explain_status",
     "is_errno",
     "is_missing",
+    "on_dsp",
     "plain",
     "status_of",
 ]
@@ -89,6 +96,12 @@ OUT_OF_MEMORY: Final = status_of("AEE_ENOMEMORY")
 UNABLE_TO_LOAD: Final = status_of("AEE_EUNABLETOLOAD")
 BAD_STATE: Final = status_of("AEE_EBADSTATE")
 BAD_PARAMETER: Final = status_of("AEE_EBADPARM")
+BAD_ITEM: Final = status_of("AEE_EBADITEM")
+BUSY: Final = status_of("AEE_EITEMBUSY")
+EXPIRED: Final = status_of("AEE_EEXPIRED")
+WOULD_BLOCK: Final = status_of("AEE_EWOULDBLOCK")
+RPC_FAILED: Final = status_of("AEE_ERPC")
+CONNECTION_RESET: Final = status_of("AEE_ECONNRESET")
 NO_VARIABLE: Final = status_of("AEE_EGETENV")
 VARIABLE_NOT_SET: Final = status_of("AEE_ESETENV")
 VERSION_MISMATCH: Final = status_of("AEE_ESTUBSKELVERMISMATCH")
@@ -135,6 +148,13 @@ def plain(status: int) -> int:
     `status` is an unsigned word; one that has no offset stays as it is.
     """
     return status - DSP_OFFSET if DSP_OFFSET < status <= _LARGEST else status
+
+
+def on_dsp(number: int) -> int:
+    """Return the word with which code on the DSP says what the host's side spells `number`: the
+    other way round than `plain`."""
+    entry = _BY_PLAIN_NUMBER.get(number)
+    return number if entry is None else _on_dsp(entry)
 
 
 _MISSING: Final = (UNSUPPORTED, BAD_HANDLE, NO_SUCH_MODULE, status_of("AEE_ERPC"))
