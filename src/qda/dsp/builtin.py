@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from qda.dsp.memory import AddressSpace
 from qda.dsp.modules import Modules, SkeletonLoader, nothing_to_close
+from qda.dsp.queues import Queues
 from qda.dsp.session import LifeEvent, Served, Session
 from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError
 from qda.fastrpc.scalars import Scalars
@@ -60,6 +61,11 @@ class Domain(Protocol):
     @property
     def skeletons(self) -> SkeletonLoader:
         """The classes that were installed."""
+        ...
+
+    @property
+    def queues(self) -> Queues:
+        """Its queues."""
         ...
 
     @property

@@ -185,6 +185,7 @@ class AddressSpace:
             self._mapped.append(
                 Mapped(start, len(view), view, address, client_id, fd, begin, buffer)
             )
+            self.bus.name(client_id, fd, address, start + len(view) - address)
             return DspAddress(address)
 
     def unmap(self, client_id: int, address: int) -> None:
@@ -210,6 +211,7 @@ class AddressSpace:
 
     def _unplace(self, mapped: Mapped) -> None:
         self._mapped.remove(mapped)
+        self.bus.unname(mapped.address)
         self._window.take_away(mapped.start, mapped.size)
 
     def view(self, client_id: int | None, address: int, length: int) -> memoryview:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from qda.core import Space
 from qda.dsp.native import Entry, NativeModule, NativeSkeleton
+from qda.dsp.queues import QueueModule
 from qda.dsp.skeleton import DspServices
 from qda.errors import BAD_HANDLE, BAD_PARAMETER, UNABLE_TO_LOAD, StatusError, did_you_mean
 from qda.fastrpc.handles import FIRST_OPENED
@@ -150,7 +151,9 @@ class Modules:
             handle, self._next = self._next, self._next + 1
             self._opened[handle] = _Opened(client_id, *loaded)
             if entry is not None:
-                self._space.open(handle, client_id, entry.address, entry.own, entry.library)
+                self._space.open(
+                    handle, client_id, entry.address, entry.own, entry.library, entry.first
+                )
         return handle
 
     def close(self, client_id: int, handle: int) -> None:
@@ -178,4 +181,7 @@ class Modules:
 
 def _entry_of(module: Module) -> Entry | None:
     """What lanes can call, of a module that is C and nothing else."""
-    return module.direct() if isinstance(module, NativeModule | NativeSkeleton) else None
+    return module.direct() if isinstance(module, _IN_C) else None
+
+
+_IN_C = NativeModule | NativeSkeleton | QueueModule

@@ -88,11 +88,12 @@ class Loaded:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """The function of a module: where it is, the library's own handle, which it gets first if there
-    is one, and what keeps its code."""
+    is one, what keeps its code, and the number of the first method that it has."""
 
     address: int
     own: int | None
     library: Loaded
+    first: int = 0
 
 
 class NativeLibrary:

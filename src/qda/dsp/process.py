@@ -20,6 +20,7 @@ from qda.dsp.folders import FolderLoader
 from qda.dsp.host import Environment, Host
 from qda.dsp.memory import AddressSpace
 from qda.dsp.modules import Modules, SkeletonLoader
+from qda.dsp.queues import QueueLoader, Queues
 from qda.dsp.reverse_calls import ReverseCalls
 from qda.dsp.reverse_services import DefaultListener, ListenerModule, Messages, Performance
 from qda.dsp.services import (
@@ -84,11 +85,14 @@ class Process:
         self.host = Host(lambda: self.reverse_calls)
         self.environment = Environment(self.host)
         self.skeletons = SkeletonLoader(self)
+        self.queues = Queues(self, lambda: self._client)
+        self.queue = self.queues.open
         self.modules = Modules(
             self.space.bus,
             self.skeletons,
             [
                 BuiltInLoader(self._by_name()),
+                QueueLoader(self, self.queues),
                 FolderLoader(self, lambda: self.reverse_calls),
                 FileLoader(self, lambda: self.reverse_calls),
             ],

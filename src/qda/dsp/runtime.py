@@ -13,6 +13,8 @@ name, which are filled in when it is loaded.  A library that exports none needs 
     int host_invoke(uint32_t handle, uint32_t scalars, remote_arg *arguments)
     int host_close(uint32_t handle)
 
+and those of dspqueue.h, which are the core's: no Python stands between.
+
 By the first a generated skeleton asks how long the memory of a dmahandle is (spec/idl.md 6.5).
 The headers in `qda/idl/c/include` have such pointers; for libraries that were built with other
 headers, the library `qda_runtime` (native/runtime) has the symbols, and the pointers.
@@ -24,13 +26,13 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from qda.core import Server
+from qda.core import QUEUE_FUNCTIONS, Server
 from qda.dsp.host import open_module
 from qda.dsp.remote_arg import RemoteArgument
 from qda.dsp.skeleton import DspServices, HandleArgument
@@ -158,6 +160,9 @@ def supply_runtime(library: ctypes.CDLL, services: DspServices | None = None) ->
         except ValueError:  # it does not ask for this one
             continue
         pointer.value = ctypes.cast(function, ctypes.c_void_p).value
+    for name, address in QUEUE_FUNCTIONS.items():
+        with suppress(ValueError):  # it does not ask for this one
+            ctypes.c_void_p.in_dll(library, f"qda_{name}").value = address
 
 
 def _services() -> DspServices:

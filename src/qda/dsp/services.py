@@ -198,6 +198,7 @@ class ProcessControl(BuiltIn, name="process control"):
     def mem_unmap(self, header: memoryview) -> None:
         """Undo MEM_MAP."""
         request = self._client(control.MemUnmapRequest, header)
+        self._domain.queues.unmapped(request.client_id, request.fd)
         self._domain.space.unmap_fd(request.client_id, request.fd, request.address)
 
 

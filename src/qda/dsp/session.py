@@ -114,6 +114,7 @@ class Session:
         self._lanes: list[Server] = []
         self._log = UnreadLog(kept)
         self._host_log = HostLog(self.reverse_calls)
+        self._ends: list[Callable[[], None]] = []
 
     # Its life.
 
@@ -129,6 +130,12 @@ class Session:
         """Its client makes no more calls, whatever the reason: what waits for the client ends."""
         self.step(event)
         self.reverse_calls.end()
+        while self._ends:
+            self._ends.pop()()
+
+    def ends(self, what: Callable[[], None]) -> None:
+        """Have something done when its client makes no more calls."""
+        self._ends.append(what)
 
     def answers(self, handle: int) -> bool:
         """Whether a call of that handle is allowed now."""

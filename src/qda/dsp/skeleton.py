@@ -29,6 +29,7 @@ from qda.fastrpc.skeleton import AnySkeleton, misfit
 if TYPE_CHECKING:
     from qda.dsp.host import Environment, Host
     from qda.dsp.memory import AddressSpace
+    from qda.dsp.queue_end import DspQueue, OnPacket
 
 __all__ = ["DspServices", "HandleArgument", "Skeleton", "method"]
 
@@ -82,6 +83,14 @@ class DspServices(Protocol):
     def memory_of_fd(self, fd: int) -> memoryview:
         """The mapping that MAP has made under that fd, in any thread; StatusError if there is
         none."""
+        ...
+
+    def queue(self, number: int, on_packet: OnPacket | None = None) -> DspQueue:
+        """Open the queue that the host has told this number of (`Queue.id`), in any thread.
+
+        `on_packet(queue, packet)` is called for each packet, in a thread of its own.  StatusError:
+        BAD_PARAMETER if there is none, BUSY if it is open.
+        """
         ...
 
     @property
