@@ -34,6 +34,7 @@ from qda.client.names import (
 )
 from qda.client.plan import Bytes, HandleLike
 from qda.client.profile import Profiled
+from qda.client.queues import SessionQueues
 from qda.client.unheld import leave
 from qda.errors import QdaError, Refusal, UsageTypeError, bare
 from qda.fastrpc.mapping import MapFlag
@@ -59,7 +60,9 @@ class Session(Profiled):
     ordinary memory.  A session that is dropped is closed, with a ResourceWarning; its modules hold
     it, its buffers and mappings do not.
 
-    `calls`, `manager`, `loader` and `log` are what it is made of, for tools that need less.
+    `queue` makes a queue of packets between the program and code on the DSP
+    (`qda.client.queues`); `calls`, `manager`, `loader` and `log` are what a session is made of, for
+    tools that need less.
     """
 
     def __init__(self, file: DeviceFile) -> None:
@@ -77,6 +80,8 @@ class Session(Profiled):
         self.manager = ModuleManager(self.calls.call, file.domain, own_log)
         super().__init__(file.node, self.manager.opened)
         self.loader = Loader(self.calls.call_without_log, file.domain, file.node.handed_over)
+        self._queues = SessionQueues(file, self.calls, self.manager, self._memory)
+        self.queue = self._queues.create
         host = HostService(self, self.calls.status_of, self._memory, file.domain)
         log = DspLog(file.node, file.domain, self.loader, lambda: host.serves)
         self._host, self.log = host, log
@@ -319,6 +324,7 @@ class Session(Profiled):
                     return
                 self._closed = True
             try:
+                self._queues.close()
                 self._host.close()
             finally:
                 self._file.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from qda.core import Queue, QueueHub
 from qda.dsp.memory import AddressSpace
@@ -143,7 +143,7 @@ class QueueModule:
             return None
         return Entry(address, own, _Kept(self._hub), first=WAIT_SIGNAL.method)
 
-    def invoke(self, scalars: Scalars, arguments: list[Any]) -> int:
+    def invoke(self, scalars: Scalars, arguments: list[memoryview]) -> int:
         """Run one of the methods, found by its complete scalars."""
         method = self._methods.get(scalars)
         if method is None:

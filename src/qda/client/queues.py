@@ -1,0 +1,396 @@
+"""Queues of packets, as a program has them (spec/dspqueue.md).
+
+The first queue of a session opens the DSP's module `dspqueue_rpc`, gives it a block of counters,
+and parks a thread in its call `wait_signal`, which returns when the DSP has something for a queue
+in which somebody waits.  In the other direction a call `signal` is made, and only if code on the
+DSP waits.  Everything else is memory that both sides share.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NoReturn, Self, SupportsIndex, TypeVar
+
+from qda import limits
+from qda.client.buffer import Buffer, Mapping
+from qda.client.calls import Calls
+from qda.client.device import DeviceFile
+from qda.client.manager import ModuleManager
+from qda.client.memory import SessionMemory
+from qda.core import Queue, QueueHub
+from qda.core.packets import Packet, PacketBuffer, PacketQueue
+from qda.errors import (
+    CONNECTION_RESET,
+    INTERRUPTED,
+    QueueTimeout,
+    Refusal,
+    UsageError,
+    UsageTypeError,
+    on_dsp,
+    plain,
+)
+from qda.fastrpc.queue import (
+    COUNTERS,
+    CREATE_QUEUE,
+    DESTROY_QUEUE,
+    INIT_STATE,
+    IS_IMPORTED,
+    MODULE,
+    SIGNAL,
+    WAIT_SIGNAL,
+    BufferReference,
+    QueueRequest,
+    lay_out_queue,
+    places_of,
+)
+from qda.fastrpc.uri import skeleton_uri
+from qda.interrupts import Section, made_whole
+
+__all__ = ["HostQueue", "SessionQueues"]
+
+T = TypeVar("T")
+
+OnPacket = Callable[["HostQueue", Packet], object]
+OnError = Callable[["HostQueue", Exception], object]
+
+
+class SessionQueues:
+    """The queues of a session.  Thread-safe."""
+
+    def __init__(
+        self, file: DeviceFile, calls: Calls, manager: ModuleManager, memory: SessionMemory
+    ) -> None:
+        self._file, self._calls, self._manager, self._memory = file, calls, manager, memory
+        self._lock = threading.Lock()
+        self._module: _Module | None = None
+        self._serial = 0
+
+    def create(
+        self,
+        requests: SupportsIndex = limits.QUEUE_REQUESTS,
+        responses: SupportsIndex = limits.QUEUE_RESPONSES,
+        on_packet: OnPacket | None = None,
+        on_error: OnError | None = None,
+    ) -> HostQueue:
+        """Make a queue: the program writes requests and reads responses, code on the DSP opens it
+        by its `id`.
+
+        `requests` and `responses` are the bytes of the two rings, multiples of 8.  A packet should
+        have no more than half of a ring: an empty one may have no place for a longer one.
+        `on_packet(queue, packet)` is called for each response, in a thread of its own, and
+        `on_error(queue, error)` if the queue ends because the DSP does.
+        UsageError; DspError on a DSP without queues; DeviceError.
+        """
+        lengths = _length("requests", requests), _length("responses", responses)
+        return made_whole(lambda: self._create(*lengths, on_packet, on_error))
+
+    def _create(
+        self, requests: int, responses: int, on_packet: OnPacket | None, on_error: OnError | None
+    ) -> HostQueue:
+        with self._lock:
+            if self._module is None or self._module.failure is not None:
+                self._module = _Module(self._file, self._calls, self._manager, self._memory)
+            module = self._module
+            self._serial += 1
+            serial = self._serial
+        header, size = lay_out_queue(requests, responses, serial)
+        buffer = self._memory.alloc(size)
+        header.pack_into(memoryview(buffer))
+        mapping = None
+        slot = -1
+        try:
+            mapping = self._memory.map(buffer)
+            slot = module.take_slot()
+            queue = HostQueue(module, slot, serial, buffer, mapping)
+        except BaseException:
+            module.slots.discard(slot)
+            if mapping is not None:
+                with suppress(Refusal):
+                    mapping.close()
+            buffer.close()
+            raise
+        if on_packet is not None:
+            queue.start(on_packet, on_error)
+        return queue
+
+    def close(self) -> None:
+        """End all queues: the session ends.  Idempotent."""
+        with self._lock:
+            if self._module is not None:
+                self._module.close()
+
+
+class _Module:
+    """`dspqueue_rpc`, open: what the queues of a session have in common."""
+
+    def __init__(
+        self, file: DeviceFile, calls: Calls, manager: ModuleManager, memory: SessionMemory
+    ) -> None:
+        self.file, self._calls = file, calls
+        self.hub = QueueHub()
+        self.slots: set[int] = set()
+        self.queues: set[HostQueue] = set()
+        self.failure: int | None = None
+        self._lock = threading.Lock()
+        self._listeners: set[Callable[[], None]] = set()
+        uri = skeleton_uri(MODULE, domain=file.domain)
+        self._handle = manager.open(uri)
+        self._memory = memory
+        self._buffer = memory.alloc(COUNTERS)
+        try:
+            self._mapping = memory.map(self._buffer)
+            name = memory.fd_of(self._buffer)
+            self.call("share counters", INIT_STATE.method, struct.pack("<i", name))
+        except BaseException:
+            self._buffer.close()
+            raise
+        self.hub.share(self._buffer.address, self._buffer)
+        threading.Thread(target=self._listen, daemon=True, name="queues").start()
+
+    @property
+    def memory(self) -> SessionMemory:
+        """Where its session has memory from."""
+        return self._memory
+
+    def call(self, what: str, method: int, request: bytes = b"", room: int = 0) -> bytes:
+        """Call a method of the module; returns its answer.  DspError, DeviceError."""
+        outs = [bytearray(room)] if room else []
+        ins = [request] if request else []
+        self._calls.call(what, self._handle, method, ins, outs)
+        return bytes(outs[0]) if room else b""
+
+    def tell(self) -> None:
+        """Have the DSP look at its queues.  DspError, DeviceError."""
+        self._calls.invoke(self._handle, SIGNAL.method, label="signal queues")
+
+    def take_slot(self) -> int:
+        """A number that no queue has.  UsageError if there is none left."""
+        with self._lock:
+            free = set(range(limits.QUEUES)) - self.slots
+            if not free:
+                raise UsageError(f"a session has {limits.QUEUES} queues at most: close some")
+            slot = min(free)
+            self.slots.add(slot)
+            return slot
+
+    @contextmanager
+    def told(self, listener: Callable[[], None]) -> Iterator[None]:
+        """While something is called whenever there may be more in a queue."""
+        with self._lock:
+            self._listeners.add(listener)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.discard(listener)
+
+    def call_listeners(self) -> None:
+        """It is time for those to look."""
+        with self._lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener()
+
+    def _listen(self) -> None:
+        answer = bytearray(4)
+        status = 0
+        while not status:
+            try:
+                status = self._calls.status_of(self._handle, WAIT_SIGNAL.method, (), (answer,))
+            except OSError:
+                status = CONNECTION_RESET
+            if not status and int.from_bytes(answer, "little", signed=True) == -1:
+                return
+            self.hub.look()
+            self.call_listeners()
+        self.fail(status)
+
+    def fail(self, status: int) -> None:
+        """The DSP does not answer any more: what waits in queues ends."""
+        self.failure = status
+        for queue in list(self.queues):
+            queue.fail()
+        self.call_listeners()
+
+    def close(self) -> None:
+        """End all queues on this side; the DSP does when the session ends, which comes next."""
+        for queue in list(self.queues):
+            queue.abandon()
+        self.call_listeners()
+        self._buffer.close()
+
+
+class HostQueue(PacketQueue):
+    """A queue of a program: `session.queue()`.
+
+    It writes requests and reads responses; `id` is what code on the DSP opens it by.  `close`, or
+    the end of a `with` block, ends it, once code on the DSP has closed it.  When the process on the
+    DSP dies, what waits raises DspError.
+    """
+
+    def __init__(
+        self,
+        module: _Module,
+        slot: int,
+        serial: int,
+        buffer: Buffer,
+        mapping: Mapping,
+    ) -> None:
+        self._module, self._slot, self._buffer, self._mapping = module, slot, buffer, mapping
+        sides = places_of(memoryview(buffer))
+        ins, outs = sides.responses, sides.requests
+        queue = Queue(module.hub, slot, buffer.address, ins, outs, sides.wait_counts, buffer)
+        super().__init__(queue, f"queue {serial}")
+        self._buffers: dict[int, Buffer] = {}
+        try:
+            request = QueueRequest(slot=slot, fd=module.memory.fd_of(buffer), serial=serial)
+            answer = module.call("create a queue", CREATE_QUEUE.method, request.pack(), 8)
+        except BaseException:
+            queue.end(plain(INTERRUPTED))
+            raise
+        queue.begin()
+        self._number = int.from_bytes(answer, "little")
+        module.queues.add(self)
+
+    def start(self, on_packet: OnPacket, on_error: OnError | None) -> None:
+        """Have something called for each response; see `SessionQueues.create`."""
+        log = logging.getLogger(f"qda.dsp.{self._module.file.domain}")
+        self._call_back(on_packet, log, on_error)
+
+    def close(self) -> None:
+        """End it; idempotent.  UsageError while code on the DSP has it; DspError, DeviceError."""
+        with Section():
+            if self._closed:
+                return
+            if self._module.failure is None and self._is_open_on_dsp():
+                raise UsageError(
+                    f"{self._what} is open on the DSP: close it there first (`queue.close()`)"
+                )
+            self.abandon()
+            self._join()
+            try:
+                if self._module.failure is None:
+                    number = self._number.to_bytes(8, "little")
+                    self._module.call("destroy a queue", DESTROY_QUEUE.method, number)
+                    self._mapping.close()
+            finally:
+                self._module.slots.discard(self._slot)
+
+    def _is_open_on_dsp(self) -> bool:
+        number = self._number.to_bytes(8, "little")
+        try:
+            return any(self._module.call("ask for a queue", IS_IMPORTED.method, number, 4))
+        except Refusal as error:
+            if self._module.failure is None and not error.is_aftermath:
+                raise
+            return False
+
+    def abandon(self) -> None:
+        """End it on this side."""
+        self._closed = True
+        self._queue.end(plain(INTERRUPTED))
+        self._module.queues.discard(self)
+        self._module.call_listeners()
+        self._buffer.close()
+
+    def fail(self) -> None:
+        """The DSP has ended."""
+        self._queue.end(plain(CONNECTION_RESET))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<HostQueue {self._number:#x}>"
+
+    # What is different from the DSP's side.
+
+    def _tell(self) -> None:
+        self._module.tell()
+
+    def _resolve(self, references: bytes) -> tuple[PacketBuffer, ...]:
+        size = BufferReference.byte_size
+        return tuple(
+            self._found(BufferReference.unpack(references, at))
+            for at in range(0, len(references), size)
+        )
+
+    def _found(self, one: BufferReference) -> PacketBuffer:
+        buffer = self._buffers.get(one.fd)
+        if buffer is None:
+            return PacketBuffer(one.fd, one.offset, one.size, one.flags)
+        end = one.offset + one.size if one.size else len(buffer)
+        memory = memoryview(buffer)[one.offset : end]
+        return PacketBuffer(one.fd, one.offset, end - one.offset, one.flags, memory)
+
+    def _refuse(self, words: str, status: int) -> NoReturn:
+        failure = self._module.failure
+        raise self._module.file.refused(words, on_dsp(status) if failure is None else failure)
+
+    @property
+    def id(self) -> int:
+        """The number by which code on the DSP opens it."""
+        return self._number
+
+    def reference(
+        self, memory: Buffer, flags: int = 0, offset: int = 0, size: int = 0
+    ) -> PacketBuffer:
+        """What a packet says of a buffer of the session, which must be mapped when it is read.
+
+        `flags` are of `BufferFlag`; `offset` and `size` in bytes, 0 for all.  UsageTypeError.
+        """
+        name = self._module.memory.fd_of(memory)
+        self._buffers[name] = memory
+        return PacketBuffer(name, offset, size, flags)
+
+    async def read_async(self) -> Packet:
+        """Read the next packet, without a thread; one that is cancelled has taken none."""
+        return await self._when_told(False, lambda: self.read(timeout=0))
+
+    async def write_async(
+        self, message: bytes = b"", buffers: Sequence[PacketBuffer] = (), *, flags: int = 0
+    ) -> None:
+        """Write a packet, without a thread; one that is cancelled has written none."""
+        await self._when_told(True, lambda: self.write(message, buffers, flags=flags, timeout=0))
+
+    async def _when_told(self, writes: bool, attempt: Callable[[], T]) -> T:
+        import asyncio  # whoever awaits has loaded it, others need not
+
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(woken.set)
+
+        with suppress(QueueTimeout):
+            return attempt()
+        with self._module.told(wake):
+            self._queue.expect(writes, 1)
+            try:
+                while True:
+                    woken.clear()
+                    with suppress(QueueTimeout):
+                        return attempt()
+                    await woken.wait()
+            finally:
+                self._queue.expect(writes, -1)
+
+
+def _length(what: str, length: SupportsIndex) -> int:
+    try:
+        count = operator.index(length)
+    except TypeError:
+        raise UsageTypeError(f"{what} {length!r:.80}: an integer") from None
+    if count % 8 or not 16 <= count <= limits.QUEUE_RING:
+        raise UsageError(
+            f"{what} {length!r:.80}: a multiple of 8, from 16 to {limits.QUEUE_RING} bytes"
+        )
+    return count
