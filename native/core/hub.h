@@ -59,6 +59,7 @@ struct qda_queue {
     _Atomic uint32_t claimed; /* code on the DSP has it */
     _Atomic uint32_t tenure; /* how often it was left: who has left it finds another number */
     uint32_t sequence, misses;
+    _Atomic uint32_t looked; /* how often in a row a look before sleeping has found nothing */
     uint64_t waited;
     struct qda_queue *next;
 };

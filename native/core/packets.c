@@ -9,6 +9,11 @@
  * library has no barrier there.  A millisecond later the packet is seen. */
 enum { FIRST_SLEEP = 1000 };
 
+/* Before a thread says that it waits it looks for a moment, of so many microseconds, and hands the
+ * CPU over meanwhile: whoever is about to write, or to read, then need not wake it, which takes
+ * longer.  Where that has found nothing so often in a row it is tried each so many times. */
+enum { LOOK = 20, IN_VAIN = 8, AGAIN = 16 };
+
 /* Who is between these two may touch the queue's memory. */
 static uint32_t enter(struct qda_queue *queue)
 {
@@ -130,6 +135,30 @@ static uint32_t try_await(struct qda_queue *queue, struct qda_exchange *exchange
     return 0;
 }
 
+static int is_worth_a_look(struct qda_queue *queue)
+{
+    uint32_t looked = atomic_fetch_add(&queue->looked, 1);
+    return looked < IN_VAIN || looked % AGAIN == 0;
+}
+
+static uint32_t look(struct qda_queue *queue, const struct qda_ring *ring,
+                     uint32_t (*attempt)(struct qda_queue *, struct qda_exchange *),
+                     struct qda_exchange *exchange, uint64_t until)
+{
+    uint32_t seen = atomic_load(&ring->other->position);
+    uint64_t end = qda_now() + LOOK;
+    if (end > until)
+        end = until;
+    do {
+        sched_yield();
+        if (atomic_load(&ring->other->position) != seen) {
+            atomic_store(&queue->looked, 0);
+            return attempt(queue, exchange);
+        }
+    } while (qda_now() < end);
+    return QDA_QUEUE_WOULD_BLOCK;
+}
+
 /* Try, say that one waits, try again; then sleep and try, until it is done or too late. */
 static uint32_t insist(struct qda_queue *queue, _Atomic uint32_t *word, struct qda_ring *ring,
                        uint32_t (*attempt)(struct qda_queue *, struct qda_exchange *),
@@ -146,6 +175,8 @@ static uint32_t insist(struct qda_queue *queue, _Atomic uint32_t *word, struct q
             status = QDA_QUEUE_INTERRUPTED;
         if (!status)
             status = attempt(queue, exchange);
+        if (status == QDA_QUEUE_WOULD_BLOCK && until && !waits && is_worth_a_look(queue))
+            status = look(queue, ring, attempt, exchange, until);
         if (status != QDA_QUEUE_WOULD_BLOCK || !until)
             break;
         status = 0;

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 __all__ = ["VERSION"]
 
-VERSION = 0x59A2FA97
+VERSION = 0x63D7C46F
