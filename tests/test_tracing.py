@@ -14,7 +14,8 @@ import pytest
 import qda
 from qda.core import IS_COMPILED
 from qda.core.ring import Ring
-from qda.tracing.events import Call, Death, Fault, Ioctl, Log, ReverseCall
+from qda.tracing.events import Call, Death, Event, Fault, Ioctl, Log, Released, ReverseCall
+from qda.tracing.stream import Stream
 from tests.system import System, open_session
 
 calculator: Any = qda.idl.load(
@@ -124,6 +125,33 @@ def test_there_is_one_trace_at_a_time() -> None:
         pass
     with qda.trace():
         pass
+
+
+def test_what_cannot_be_decoded_or_shown_takes_nothing_else_along(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is told to the logger, and the next event is shown."""
+    shown: list[str] = []
+
+    def show(event: Event) -> None:
+        if event.thread == 2:
+            raise ValueError("no room")
+        shown.append(event.kind)
+
+    def broken() -> list[Event]:
+        raise ValueError("no event")
+
+    stream = Stream([show])
+    stream.put(broken)
+    stream.tell(Released(1, 1, 2, "/dev/accel/accel0"))
+    stream.tell(Released(1, 1, 3, "/dev/accel/accel0"))
+    stream.close()
+    stream.tell(Released(1, 1, 4, "/dev/accel/accel0"))
+    assert shown == ["release"]
+    assert [one.getMessage() for one in caplog.records] == [
+        "an event of the trace cannot be decoded",
+        "an event of the trace cannot be shown",
+    ]
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="the twin makes no calls by itself")

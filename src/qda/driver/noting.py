@@ -45,7 +45,7 @@ class Notes:
         watch(None)
         own = DOMAINS.index(self._device), self._client_id
         found = [one for one in self._ring.records() if (one.domain, one.client_id) == own]
-        found += map(_record, self._crossings)
+        found += map(_record, list(self._crossings))  # a thread may still be telling
         self.records = sorted(found, key=lambda one: one.begun)
 
     # A `Watcher`.

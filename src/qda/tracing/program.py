@@ -37,7 +37,7 @@ from qda.tracing.events import Begun, Call, Death, Event, Fault, Log
 from qda.tracing.ioctls import Asked, ended, in_node
 from qda.tracing.lines import JsonPrinter
 from qda.tracing.names import Names
-from qda.tracing.stream import Made
+from qda.tracing.stream import Made, decoded
 from qda.tracing.summary import Summary, summarize
 from qda.tracing.text import TextPrinter
 from qda.tracing.timeline import check_library, write_timeline
@@ -74,6 +74,7 @@ class Trace:
         self._ring = Ring()
         self._seen: collections.deque[Made] = collections.deque(maxlen=limits.TRACED_EVENTS)
         self._count = 0
+        self._lock = threading.Lock()
         self._names = Names(InterfaceCodec(one.interface) for one in known_interfaces())
         self._decoder = CallDecoder(self._names, wire=True)
         self._handler = _LogHandler(self)
@@ -101,11 +102,13 @@ class Trace:
         self._names.add(InterfaceCodec(one.interface) for one in known_interfaces())
         for module in modules_opened():
             self._names.add_opened(*module)
-        events = [event for made in self._seen for event in made()]
+        # A thread that is still telling does so to nobody: what is there now is all.
+        seen = list(self._seen)
+        events = [event for made in seen for event in decoded(made)]
         for record in self._ring.records():
             events += self._of_ring(record)
         self.events = sorted(events, key=lambda event: event.time)
-        self.lost = self._ring.lost + self._count - len(self._seen)
+        self.lost = self._ring.lost + max(0, self._count - len(seen))
         if self._target is not None:
             _write(self.events, self._target)
 
@@ -118,8 +121,9 @@ class Trace:
         self._keep(lambda: (event,))
 
     def _keep(self, made: Made) -> None:
-        self._count += 1
-        self._seen.append(made)
+        with self._lock:
+            self._count += 1
+            self._seen.append(made)
 
     # A `Watcher`.
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from qda import limits
 from qda.tracing.events import Event
 
-__all__ = ["Made", "Sink", "Stream"]
+__all__ = ["Made", "Sink", "Stream", "decoded"]
 
 Made = Callable[[], Iterable[Event]]
 """Makes events of what was kept when something happened."""
@@ -26,6 +26,22 @@ Sink = Callable[[Event], None]
 """Shows events, one after the other."""
 
 _log = logging.getLogger("qda.tracing")
+
+
+def decoded(made: Made) -> Sequence[Event]:
+    """The events of what was kept; none, and a line in the log, if they cannot be made."""
+    try:
+        return tuple(made())
+    except Exception:
+        _log.exception("an event of the trace cannot be decoded")
+        return ()
+
+
+def _give(event: Event, sink: Sink) -> None:
+    try:
+        sink(event)
+    except Exception:
+        _log.exception("an event of the trace cannot be shown")
 
 
 class Stream:
@@ -69,13 +85,9 @@ class Stream:
         with self._shown:
             if not self._waiting:
                 return
-            made = self._waiting.popleft()
-            try:
-                for event in made():
-                    for sink in self._sinks:
-                        sink(event)
-            except Exception:
-                _log.exception("an event of the trace cannot be shown")
+            for event in decoded(self._waiting.popleft()):
+                for sink in self._sinks:
+                    _give(event, sink)
 
     def flush(self) -> None:
         """Show what has come so far."""
