@@ -79,9 +79,9 @@ class SessionMemory:
     ) -> Mapping:
         """See `Session.map`."""
         buffer, start = self._buffer_of(memory)
-        start += _integer(offset, "offset")
-        size = len(buffer) - start if size is None else _integer(size, "size")
-        hint, flags = _integer(hint, "hint"), _integer(flags, "flags")
+        start += _integer(offset, "map: offset")
+        size = len(buffer) - start if size is None else _integer(size, "map: size")
+        hint, flags = _integer(hint, "map: hint"), _integer(flags, "map: flags")
         if legacy and start:
             raise UsageError(f"offset {start}: a legacy mapping begins at byte 0 of its buffer")
         if start > len(buffer):
