@@ -79,9 +79,9 @@ class SessionMemory:
     ) -> Mapping:
         """See `Session.map`."""
         buffer, start = self._buffer_of(memory)
-        start += _integer(offset, "map: offset")
-        size = len(buffer) - start if size is None else _integer(size, "map: size")
-        hint, flags = _integer(hint, "map: hint"), _integer(flags, "map: flags")
+        start += _field(offset, "offset")
+        size = len(buffer) - start if size is None else _field(size, "size")
+        hint, flags = _field(hint, "hint"), _field(flags, "flags")
         if legacy and start:
             raise UsageError(f"offset {start}: a legacy mapping begins at byte 0 of its buffer")
         if start > len(buffer):
@@ -148,6 +148,14 @@ def _lengths(shape: Shape) -> tuple[int, ...]:
     if any(length < 0 for length in lengths):
         raise UsageError(f"shape {shape!r:.80} has a negative length")
     return lengths
+
+
+def _field(number: SupportsIndex, what: str) -> int:
+    """A number of a mapping: one that is none is refused as those are that no field holds."""
+    try:
+        return _integer(number, what)
+    except UsageTypeError as error:
+        raise UsageError(f"map: {error}") from None
 
 
 def _integer(number: SupportsIndex, what: str) -> int:
