@@ -103,6 +103,22 @@ static PyObject *emitter_remove(PyObject *object, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
+/* A slot is free.  There may be more of them than ever before, if others came while calls had these.
+ * 0 if it is lost for lack of memory. */
+static int push(struct emitter *self, struct slot slot)
+{
+    if (self->free == self->slot_room) {
+        uint32_t room = self->slot_room ? 2 * self->slot_room : 16;
+        struct slot *slots = realloc(self->slots, sizeof *slots * room);
+        if (!slots)
+            return 0;
+        self->slots = slots;
+        self->slot_room = room;
+    }
+    self->slots[self->free++] = slot;
+    return 1;
+}
+
 static PyObject *emitter_lend(PyObject *object, PyObject *arguments)
 {
     struct emitter *self = (struct emitter *)object;
@@ -110,17 +126,8 @@ static PyObject *emitter_lend(PyObject *object, PyObject *arguments)
     unsigned int name;
     if (!PyArg_ParseTuple(arguments, "KI:lend", &address, &name))
         return NULL;
-    if (self->closed)
-        Py_RETURN_NONE;
-    if (self->free == self->slot_room) {
-        uint32_t room = self->slot_room ? 2 * self->slot_room : 16;
-        struct slot *slots = realloc(self->slots, sizeof *slots * room);
-        if (!slots)
-            return PyErr_NoMemory();
-        self->slots = slots;
-        self->slot_room = room;
-    }
-    self->slots[self->free++] = (struct slot){ address, name };
+    if (!self->closed && !push(self, (struct slot){ address, name }))
+        return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
 
@@ -204,7 +211,7 @@ static int pack(struct emitter *self, struct kept *kept, int writable, struct qd
 static void give_back(struct emitter *self, struct kept *kept)
 {
     if (kept->slot.address && !self->closed)
-        self->slots[self->free++] = kept->slot;
+        push(self, kept->slot);
     kept->slot.address = 0;
 }
 
