@@ -213,9 +213,11 @@ def test_ctrl_c_anywhere_in_the_close_of_a_full_session(world: World, first: int
 
     def end(session: Session) -> None:
         try:
-            session.close()
+            try:
+                session.close()
+            finally:
+                session.close()  # which may be what is interrupted
         finally:
-            session.close()
             kept.clear()
 
     kept: list[object] = []

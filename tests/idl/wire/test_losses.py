@@ -244,6 +244,7 @@ def test_an_inrout_array_has_room_for_all_its_elements() -> None:
         (LONG, math.nan),
         (LONG, np.array([1, 2])),
         (FLOAT, 2**24 + 1),
+        (FLOAT, 2**200),
         (DOUBLE, 2**53 + 1),
         (DOUBLE, 10**400),
         (FLOAT, 1e39),
@@ -341,6 +342,9 @@ def test_structured_arrays_go_by_the_names_of_their_fields() -> None:
     kind = Sequence(struct_of([LONG, PRIMITIVES["unsigned long"]]))
     swapped = np.array([(1, 2), (3, 4)], [("m1", "<u4"), ("m0", "<i4")])
     assert arrives(kind, swapped) == [{"m0": 2, "m1": 1}, {"m0": 4, "m1": 3}]
+    more = np.array([(1, 2, 3)], [("m0", "<i4"), ("m1", "<u4"), ("m2", "<i4")])
+    assert "'m2', which is no member" in refused(kind, more)
+    assert "'m2', which is no member" in refused(kind.element, more[0])
 
 
 @pytest.mark.parametrize(

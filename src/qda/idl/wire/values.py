@@ -101,9 +101,14 @@ def member_of(value: Given, name: str) -> Value:
 
 
 def check_members(value: Given, names: Set[str]) -> None:
-    """UsageError for a structure that is given as a mapping with more than its members."""
-    if isinstance(value, Mapping) and not names >= value.keys():
-        stray = [name for name in value if name not in names]
+    """UsageError for a structure that is given as a mapping, or as an element of a structured
+    array, with more than its members."""
+    if isinstance(value, np.void):
+        given: Iterable[str] = value.dtype.names or ()
+    else:
+        given = value if isinstance(value, Mapping) else ()
+    stray = [name for name in given if name not in names]
+    if stray:
         meant = did_you_mean(stray[0], names)
         said = f"{value!r:.80} has {', '.join(map(repr, stray))}, which is no member"
         raise UsageError(f"{said}: {meant}" if meant else f"{said}; {sorted(names)} are")
@@ -297,7 +302,9 @@ def _check_rounding(base: _DType, values: Elements) -> None:
     """UsageError for an integer that a float would round."""
     most = _EXACT[base.itemsize]
     for one in values[(values > most) | (values < -most)].tolist():
-        if int(base.type(one)) != one:
+        with np.errstate(over="ignore"):
+            found = float(base.type(one))
+        if found != one:
             raise UsageError(f"{one} would be rounded; give it as a float if that is meant")
 
 
