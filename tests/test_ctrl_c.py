@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -25,7 +26,7 @@ from qda.virtual import machine, profile_names
 from tests.small_modules import HOST, Echo
 from tests.striker import Striker
 from tests.system import Census, census
-from tests.waiting import until
+from tests.waiting import BOUND, until
 
 EVERYWHERE = "QDA_EVERYWHERE" in os.environ
 
@@ -61,9 +62,28 @@ class World:
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     with qda.open("cdsp") as session, session.load(Echo) as module, session.alloc(4096) as buffer:
+        with session.load(Meeting) as meeting:
+            # A lane is made where all others are busy, and stays: with that of a call that has been
+            # interrupted, too, if the DSP is slow to answer.
+            for call in [qda.start(meeting.invoke, 2) for _ in range(CALLERS)]:
+                call.result(BOUND)
         descriptor = buffer.export_fd()
         yield World(session, module, buffer, descriptor)
         os.close(descriptor)
+
+
+CALLERS = 4
+
+
+class Meeting(qda.Skeleton):
+    """A module whose calls end when so many have begun."""
+
+    def open(self, uri: str) -> None:
+        self.all_there = threading.Barrier(CALLERS)
+
+    @qda.method(2)
+    def meet(self) -> None:
+        self.all_there.wait()
 
 
 def call_with_new_memory(world: World) -> None:
