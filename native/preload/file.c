@@ -79,12 +79,12 @@ TRANSFER(sendfile, have_written, (int descriptor, int from, off_t *at, size_t si
 TRANSFER(sendfile64, have_written, (int descriptor, int from, off_t *at, size_t size),
          (descriptor, from, at, size))
 
-/* A driver without functions for it is refused before it could wait. */
+/* What has no functions for it is refused before it could wait. */
 WRAP(ssize_t, splice, int from, off_t *from_at, int to, off_t *to_at, size_t size,
      unsigned int flags)
 {
     struct qda_node node;
-    if (qda_find(from, &node) || qda_find(to, &node)) {
+    if (qda_find(from, &node) || qda_find(to, &node) || qda_is_buffer(from) || qda_is_buffer(to)) {
         errno = EINVAL;
         return -1;
     }
@@ -230,13 +230,16 @@ WRAP(int, epoll_ctl, int set, int operation, int descriptor, struct epoll_event 
         va_start(rest, command); \
         void *argument = va_arg(rest, void *); \
         va_end(rest); \
-        if ((command == F_GET_SEALS || command == F_ADD_SEALS) && qda_is_buffer(descriptor)) { \
+        int of_memory = command == F_GET_SEALS || command == F_ADD_SEALS || command == F_SETLEASE; \
+        if (of_memory && qda_is_buffer(descriptor)) { \
             errno = EINVAL; \
             return -1; \
         } \
         int result = REAL(name)(descriptor, command, argument); \
         if (command == F_GETFL && result >= 0 && qda_find(descriptor, &node)) \
             result = (result & ~O_ACCMODE) | qda_mode_of(&node); \
+        else if (command == F_GETFL && result > 0 && qda_is_buffer(descriptor)) \
+            result &= O_ACCMODE | O_APPEND | O_NONBLOCK; /* it was never opened */ \
         return result; \
     }
 

@@ -370,7 +370,8 @@ WRAP(int, ioctl, int descriptor, unsigned long code, ...)
     { \
         struct qda_node node; \
         if (descriptor >= 0 && !(flags & MAP_ANONYMOUS) \
-            && qda_is_beyond(descriptor, length, offset)) { \
+            && (flags & MAP_SHARED ? qda_is_beyond(descriptor, length, offset) \
+                                   : qda_is_buffer(descriptor))) { \
             errno = EINVAL; \
             return MAP_FAILED; \
         } \

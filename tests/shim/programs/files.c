@@ -289,6 +289,12 @@ static void as_dma_buf(int buffer)
     FAILS(fallocate(buffer, 0, 0, SIZE), ENODEV);
     FAILS(fsync(buffer), EINVAL);
     FAILS(fcntl(buffer, F_GET_SEALS), EINVAL);
+    FAILS(fcntl(buffer, F_SETLEASE, F_WRLCK), EINVAL);
+    CHECK(fcntl(buffer, F_GETFL) == O_RDWR);
+    int pipes[2];
+    CHECK(pipe(pipes) == 0);
+    FAILS(splice(buffer, NULL, pipes[1], NULL, 4, 0), EINVAL);
+    CHECK(close(pipes[0]) == 0 && close(pipes[1]) == 0);
     CHECK(poll(&asked, 1, 0) == 1 && asked.revents == (POLLIN | POLLOUT));
     CHECK(fstat(buffer, &status) == 0 && status.st_mode == 0600 && status.st_size == SIZE);
     snprintf(link, sizeof link, "/proc/self/fd/%d", buffer);
@@ -297,6 +303,7 @@ static void as_dma_buf(int buffer)
     CHECK(mmap(NULL, SIZE + 1, PROT_READ, MAP_SHARED, buffer, 0) == MAP_FAILED && errno == EINVAL);
     CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, buffer, SIZE) == MAP_FAILED && errno == EINVAL);
     CHECK(mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, buffer, 4096) == MAP_FAILED && errno == EINVAL);
+    CHECK(mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, buffer, 0) == MAP_FAILED && errno == EINVAL);
     char *mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, buffer, 4096);
     CHECK(mapped != MAP_FAILED && !*mapped && munmap(mapped, 4096) == 0);
     char *whole = mmap(NULL, SIZE - 1, PROT_READ, MAP_SHARED, buffer, 0);
