@@ -127,6 +127,21 @@ def test_a_size_that_is_no_integer_is_refused(session: qda.Session, size: Any) -
         session.alloc(size)
 
 
+def test_numbers_of_a_mapping_and_of_an_import_are_integers(session: qda.Session) -> None:
+    """A TypeError with the parameter's name; a mapping of no bytes is a ValueError."""
+    buffer = session.alloc(4096)
+    wrong: Any
+    for wrong in ("4096", [1], buffer):
+        for name in ("offset", "size"):
+            with pytest.raises(qda.UsageTypeError, match=name):
+                session.map(buffer, **{name: wrong})
+    for wrong in (2.5, "4096", True, None):
+        with pytest.raises(qda.UsageTypeError, match=r"fd .* an integer"):
+            session.import_fd(wrong)
+    with pytest.raises(qda.UsageError, match="0 bytes from 4096"):
+        session.map(buffer, 4096)
+
+
 def test_a_size_may_be_an_integer_of_numpy(session: qda.Session) -> None:
     """Such come out of calculations on arrays."""
     with session.alloc(np.uint16(5000)) as buffer:

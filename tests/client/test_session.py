@@ -634,6 +634,7 @@ def test_a_refusal_of_the_dsp_says_why(session: qda.Session, worker: qda.RemoteM
         (8, "2", []),
         (8, 2, [-1]),
         (8, 2, [1 << 80]),
+        (8, 2, 5),
     ],
 )
 def test_a_call_of_nonsense_is_refused_before_it_is_sent(
@@ -644,3 +645,18 @@ def test_a_call_of_nonsense_is_refused_before_it_is_sent(
         session.invoke(handle, method, outs=outs)
     with pytest.raises((qda.UsageError, qda.UsageTypeError)):
         session.invoke(handle, method, outs=outs, timeout=10)
+
+
+def test_memory_that_is_there_no_more_is_no_argument(session: qda.Session) -> None:
+    """A closed buffer and a released view; as a number of bytes there is neither."""
+    buffer, view = session.alloc(4096), memoryview(session.alloc(8))
+    buffer.close()
+    view.release()
+    for memory in (buffer, view):
+        for ins, outs, handles in (([memory], [], []), ([], [memory], []), ([], [], [memory])):
+            with pytest.raises(qda.UsageError, match="is not memory any more"):
+                session.invoke(8, 2, ins, outs, handles)
+    with pytest.raises(qda.UsageError, match="is closed"):
+        buffer.numpy()
+    with pytest.raises(qda.UsageTypeError):
+        session.invoke(8, 2, 5)  # type: ignore[arg-type]

@@ -102,6 +102,8 @@ class Buffer(mmap.mmap):
         """The whole buffer as a one-dimensional array; a rest that is no element is left out."""
         import numpy as np  # see `qda.client.arrays`
 
+        if self.closed:
+            raise UsageError(f"{self!r} is closed")
         kind = np.dtype(dtype)
         if self.closed:
             raise UsageError(f"{self!r} is closed")

@@ -62,7 +62,7 @@ class Calls:
             results: list[Bytes] = []
             if outs:
                 results = [bytearray(one) if isinstance(one, int) else one for one in outs]
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError, TypeError) as error:
             raise _misused(handle, method, outs, error) from error
         status: int | None = None
         log: Sequence[str] = ()

@@ -86,7 +86,7 @@ class SessionMemory:
             raise UsageError(f"offset {start}: a legacy mapping begins at byte 0 of its buffer")
         if start > len(buffer):
             raise UsageError(f"offset {start}: the buffer has {len(buffer)} bytes")
-        if start < 0 or size < 0 or start + size > len(buffer):
+        if start < 0 or size <= 0 or start + size > len(buffer):
             raise UsageError(
                 f"{size} bytes from {start} are not in the {len(buffer)} of the buffer"
             )

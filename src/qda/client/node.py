@@ -13,7 +13,7 @@ from typing import Protocol, Self, TypeVar
 
 from qda import limits
 from qda.core import Traced
-from qda.errors import DeviceError
+from qda.errors import DeviceError, UsageError
 from qda.fastrpc.obituary import ASK, AskObituary, Obituary
 from qda.interrupts import Section, at_wait
 from qda.layout import Record
@@ -134,6 +134,8 @@ class KernelNode:
             self._descriptor = os.open(path, access | os.O_CLOEXEC)
         except OSError as error:
             raise _unopened(path, error) from error
+        except ValueError as error:
+            raise UsageError(f"device {path!r}: {error}") from error
 
     def neighbour(self, path: str) -> KernelNode:
         """See `Node.neighbour`."""

@@ -63,7 +63,11 @@ def make_plan(
     writable where the DSP writes.  Methods from 31 on get their number as first word of the first
     in-buffer, which is the caller's to provide (spec/fastrpc.md 1.5).
     """
-    scalars = _word(method, len(ins), len(outs), len(in_handles), len(out_handles))
+    try:
+        counts = [len(given) for given in (ins, outs, in_handles, out_handles)]
+    except TypeError as error:
+        raise UsageTypeError(f"arguments of method {method!r:.80}: lists, {error}") from error
+    scalars = _word(method, *counts)
     alive: list[object] = []
     try:
         planned = [_place(item, find, alive, False) for item in ins]
@@ -136,6 +140,8 @@ def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
             view = memoryview(item)
         except TypeError as error:
             raise UsageTypeError(f"{item!r:.80} is not memory: {error}") from error
+        except ValueError as error:  # closed, or released
+            raise UsageError(f"{item!r:.80} is not memory any more: {error}") from error
         if not view.contiguous:
             raise UsageTypeError(f"{item!r:.80} is not contiguous")
         if not view.nbytes:
