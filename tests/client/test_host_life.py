@@ -10,9 +10,12 @@ import threading
 import pytest
 
 import qda
-from qda import limits
 from qda.client import Session
+from qda.client.host.service import HostService
+from qda.client.memory import SessionMemory
 from qda.errors import BAD_STATE, NO_LISTENER
+from qda.fastrpc.handles import Fixed
+from qda.fastrpc.listener import LISTENER1
 from qda.virtual import Machine
 from tests.client.hosts import (
     Book,
@@ -21,7 +24,7 @@ from tests.client.hosts import (
     logbook,
     worker,
 )
-from tests.system import census, open_session
+from tests.system import census, open_file, open_session
 
 
 def test_a_session_that_needs_no_host_has_no_thread(fresh: Session) -> None:
@@ -110,33 +113,31 @@ def test_a_session_closes_while_the_host_is_in_a_method(machine: Machine) -> Non
     assert set(host_threads()) == others
 
 
-class Silent(qda.Skeleton, name="silent"):
-    """Answers nothing until it may."""
-
-    @qda.method(2)
-    def wait(self) -> None:
-        os.read(os.pipe()[0], 1)  # which nobody writes to
-
-
 def test_a_dsp_that_cannot_be_told_of_the_end_is_not_waited_for(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With all calls of the session abandoned there is none left for exit: the threads that are
-    parked come home with the close of the node."""
-    others = set(host_threads())
-    with open_session(machine) as session:
-        session.serve_host()
-        module = session.load(Silent)
-        for _ in range(limits.CALLS - 1):  # the host has one
-            with pytest.raises(qda.CallTimeout):
-                module.invoke(2, timeout=0)
-        with pytest.raises(qda.DeviceError) as caught:
-            module.invoke(2)
-        assert caught.value.errno == errno.ENOSPC
+    """With no call, lane or descriptor left there is none for exit: the thread that is parked comes
+    home with the close of the node, which is still to come."""
+    others, closed = set(host_threads()), threading.Event()
+
+    def invoke(handle: int, method: int, *_: object) -> int:
+        if handle == Fixed.CURRENT_PROCESS1:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        if method == LISTENER1.next.method:
+            closed.wait(30)
+            return BAD_STATE
+        return 0
+
+    file = open_file(machine)
+    host = HostService(file, invoke, SessionMemory(file), "cdsp")
+    host.start()
+    (parked,) = set(host_threads()) - others
+    host.close()
+    assert parked.is_alive()
     assert not caplog.records
-    for thread in set(host_threads()) - others:
-        thread.join(30)
-    assert set(host_threads()) == others
+    closed.set()
+    parked.join(30)
+    file.close()
 
 
 def test_a_debugged_dsp_calls_the_host_too() -> None:
