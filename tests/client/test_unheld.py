@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import qda
+from qda import limits
 from qda.client.unheld import settle
 from qda.virtual import Machine
 from qda.virtual import machine as machine_of
@@ -170,6 +171,27 @@ def test_a_buffer_that_is_dropped_is_closed(session: qda.Session, machine: Machi
         session.empty(4096)
     session.alloc(4096).close()
     assert census(machine).device == before
+
+
+def test_what_only_the_collector_finds_is_found_when_its_room_is_needed(
+    session: qda.Session,
+) -> None:
+    """A cycle, as an exception and its frames are, is collected by chance: addresses of the DSP and
+    memory of the machine are looked for there before they are refused."""
+    gc.disable()
+    try:
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            for make in (
+                lambda: session.map(session.alloc(limits.WINDOW // 4)),
+                lambda: session.alloc(limits.WINDOW),
+            ):
+                for _ in range(9):
+                    cycle: list[object] = [make()]
+                    cycle.append(cycle)
+                    del cycle
+                gc.collect()
+    finally:
+        gc.enable()
 
 
 def test_the_thirteenth_session_is_told_who_has_the_others() -> None:

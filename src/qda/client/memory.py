@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 from qda.client.arrays import is_array
 from qda.client.buffer import Buffer, Mapping, refuse_foreign
 from qda.client.device import DeviceFile
+from qda.client.unheld import in_room
 from qda.errors import UsageError, UsageTypeError
 from qda.fastrpc.mapping import MapFlag, MapKind
 from qda.interrupts import Section, made_whole
@@ -37,7 +38,7 @@ class SessionMemory:
         count = _integer(size, "size")
         if not 0 < count <= sys.maxsize:
             raise UsageError(f"size {size!r}: a number of bytes from 1 to {sys.maxsize}")
-        return made_whole(lambda: self._file.allocate(count))
+        return in_room(lambda: made_whole(lambda: self._file.allocate(count)))
 
     def empty(self, shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
         """See `Session.empty`."""
@@ -91,7 +92,9 @@ class SessionMemory:
                 f"{size} bytes from {start} are not in the {len(buffer)} of the buffer"
             )
         kind = MapKind.LEGACY if legacy else MapKind.ATTR
-        return made_whole(lambda: self._map(buffer, kind, start, size, hint, flags))
+        return in_room(
+            lambda: made_whole(lambda: self._map(buffer, kind, start, size, hint, flags))
+        )
 
     def _map(
         self, buffer: Buffer, kind: MapKind, start: int, size: int, hint: int, flags: int

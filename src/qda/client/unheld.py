@@ -18,10 +18,10 @@ from contextlib import suppress
 from errno import EBUSY, ENOMEM
 from typing import TypeVar
 
-from qda.errors import DeviceError, QdaError
+from qda.errors import MAP_FAILED, DeviceError, DspError, QdaError
 from qda.interrupts import deadline
 
-__all__ = ["leave", "settle", "with_room"]
+__all__ = ["in_room", "leave", "settle", "with_room"]
 
 T = TypeVar("T")
 
@@ -73,21 +73,33 @@ def settle() -> None:
             left.given.release()
 
 
-def with_room(begin: Callable[[], T], why: Callable[[], str]) -> T:
-    """What `begin` returns.  If there is no room for it, what the program holds no longer is looked
-    for first; if there is none then, the DeviceError has the words of `why`."""
-    settle()
+def in_room(begin: Callable[[], T]) -> T:
+    """What `begin` returns.  If there is no room for it, it begins again after what the program
+    holds no longer has been looked for, and given back."""
     try:
         return begin()
-    except DeviceError as error:
-        if error.errno not in (ENOMEM, EBUSY):
+    except (DeviceError, DspError) as error:
+        if not _lacks_room(error):
             raise
     gc.collect()
     settle()
+    return begin()
+
+
+def _lacks_room(error: DeviceError | DspError) -> bool:
+    if isinstance(error, DspError):
+        return error.status == MAP_FAILED
+    return error.errno in (ENOMEM, EBUSY)
+
+
+def with_room(begin: Callable[[], T], why: Callable[[], str]) -> T:
+    """The same for what many may have; if there is no room then, the DeviceError has the words of
+    `why`."""
+    settle()
     try:
-        return begin()
+        return in_room(begin)
     except DeviceError as error:
-        words = why()
-        if not words:
+        words = why() if _lacks_room(error) else ""
+        if not words or error.errno is None:
             raise
         raise DeviceError(error.operation, error.domain, error.errno, words) from error
