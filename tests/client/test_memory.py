@@ -128,12 +128,12 @@ def test_a_size_that_is_no_integer_is_refused(session: qda.Session, size: Any) -
 
 
 def test_numbers_of_a_mapping_and_of_an_import_are_integers(session: qda.Session) -> None:
-    """A TypeError with the parameter's name; a mapping of no bytes is a ValueError."""
+    """By the parameter's name; so is a mapping of no bytes."""
     buffer = session.alloc(4096)
     wrong: Any
     for wrong in ("4096", [1], buffer):
         for name in ("offset", "size"):
-            with pytest.raises(qda.UsageTypeError, match=name):
+            with pytest.raises(qda.UsageError, match=name):
                 session.map(buffer, **{name: wrong})
     for wrong in (2.5, "4096", True, None):
         with pytest.raises(qda.UsageTypeError, match=r"fd .* an integer"):
