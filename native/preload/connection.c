@@ -71,12 +71,13 @@ static int is_stopped(pid_t process)
 }
 
 /* A handler of signals has run, and the program perhaps wants to end.  Wait for a message for a
- * while; returns whether none is going to come, because the server is stopped. */
+ * while, or until the next signal; returns whether none is going to come, because the server is
+ * stopped. */
 static int gives_up(const struct connection *connection)
 {
     enum { GRACE = 1000 /* milliseconds */ };
     struct pollfd watched = { connection->descriptor, POLLIN, 0 };
-    return !poll(&watched, 1, GRACE) && is_stopped(connection->server);
+    return poll(&watched, 1, GRACE) <= 0 && is_stopped(connection->server);
 }
 
 /* A signal handler may fork in the middle of a request: the child must not receive the answer, which
