@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from qda.driver import LocalClient
+from qda.dsp import spawn
 from tests.system import System, new_machine
 
 
@@ -21,6 +22,9 @@ def pytest_configure() -> None:
         "any time", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("any time")
+    # What the tests' modules import, a processor has before it forks: each protection domain that
+    # gets a class of theirs would import it again.
+    spawn.WARM += "pytest", "hypothesis"
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

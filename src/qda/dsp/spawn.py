@@ -34,7 +34,7 @@ _PROGRAM = (
     "from qda.dsp.processor import main; main(int(sys.argv[1]), warm)"
 )
 
-_WARM = "numpy", "qda.idl"
+WARM: tuple[str, ...] = ("numpy", "qda.idl")
 """What a processor has before it forks protection domains if the program that starts it has it:
 skeletons on arrays, and of an interface, need these, and others would pay more for them than for
 all the rest of a DSP, in time and in memory."""
@@ -53,7 +53,7 @@ class ProcessorProcess:
     def __init__(self, output: Output = None) -> None:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            warm = [name for name in _WARM if name in sys.modules]
+            warm = [name for name in WARM if name in sys.modules]
             loaded = json.dumps([[str(entry) for entry in sys.path], warm])
             self.process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), loaded],
