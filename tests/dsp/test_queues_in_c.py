@@ -1,4 +1,4 @@
-"""A skeleton in C imports a queue with dspqueue.h, and no Python stands between (dspqueue.md 3.5, 3.6)."""
+"""A skeleton in C imports a queue with dspqueue.h, and no Python stands between."""
 
 from __future__ import annotations
 
