@@ -17,6 +17,7 @@ from qda.core.ring import Ring
 from qda.tracing.events import Call, Death, Event, Fault, Ioctl, Log, Released, ReverseCall
 from qda.tracing.stream import Stream
 from tests.system import System, open_session
+from tests.waiting import until
 
 calculator: Any = qda.idl.load(
     "interface calculator { long sum(in sequence<long> n, rout long total); "
@@ -76,12 +77,15 @@ def test_calls_have_names_bytes_and_times_of_both_sides(machine: System) -> None
     assert any(isinstance(one, Ioctl) for one in trace.events)
 
 
-def test_reverse_calls_logs_faults_and_deaths_are_events(machine: System) -> None:
+def test_reverse_calls_logs_faults_and_deaths_are_events(
+    machine: System, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of sessions that were opened meanwhile."""
     with qda.trace() as trace, open_session(machine) as session:
         session.serve_host()
         with session.load(Calculator) as remote:
             remote.sum([1])
+        until(lambda: "summing" in caplog.text)  # the DSP tells it on its own, if it lives
         with session.load(Dies) as module:
             with pytest.raises(qda.DspError):
                 module.invoke(3)
