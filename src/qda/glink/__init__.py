@@ -5,7 +5,7 @@
 """
 
 from qda.glink.channels import CHANNEL, Half, Step
-from qda.glink.command import Code, Command, Feature, GlinkFault
+from qda.glink.command import Code, Command, GlinkFault
 from qda.glink.edge import Edge, Event, What
 from qda.glink.fifo import INDEXES, Fifo
 from qda.glink.wire import Wire
@@ -17,7 +17,6 @@ __all__ = [
     "Command",
     "Edge",
     "Event",
-    "Feature",
     "Fifo",
     "GlinkFault",
     "Half",

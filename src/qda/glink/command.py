@@ -24,7 +24,6 @@ __all__ = [
     "VERSION",
     "Code",
     "Command",
-    "Feature",
     "GlinkFault",
     "Header",
     "IntentEntry",
@@ -45,13 +44,6 @@ ALIGNMENT = 8
 
 class GlinkFault(Exception):
     """The other end has broken the protocol: nothing that it says later can be understood."""
-
-
-class Feature(enum.IntFlag):
-    """Features of an edge, of which those of both ends are used."""
-
-    INTENTLESS = 2
-    """A message needs no intent of its receiver."""
 
 
 class Code(enum.IntEnum):

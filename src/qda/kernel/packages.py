@@ -18,8 +18,9 @@ from qda.kernel.kernel import unpack
 
 __all__ = ["fetch", "folder_of"]
 
-_IMAGE = re.compile(r"linux-image-\d[^ ]*(?<!cloud)(?<!rt)-arm64(-unsigned)?")
-_LEAVES_OUT = ("-dbg", "-rt-", "-cloud-", "-16k")
+_IMAGE = re.compile(r"linux-image-\d[^ ]*-arm64(-unsigned)?")
+_OTHERS = ("-rt-", "-cloud-")
+"""Kernels for special machines."""
 
 
 def folder_of(suite: str) -> Path:
@@ -41,7 +42,7 @@ def fetch(suite: str) -> Path:
         images = [
             name
             for name in names
-            if _IMAGE.fullmatch(name) and not any(word in name for word in _LEAVES_OUT)
+            if _IMAGE.fullmatch(name) and not any(word in name for word in _OTHERS)
         ]
         if not images:
             raise UsageError(f"suite {suite!r} has no package of an arm64 kernel")

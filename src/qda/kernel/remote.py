@@ -11,6 +11,7 @@ import errno
 import logging
 import mmap
 import os
+import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -96,7 +97,7 @@ class _Session:
 
     def close(self) -> None:
         self.link.close()
-        os.close(self.words)
+        os.close(self.words)  # the mapping goes with the last call that still looks at it
 
 
 class Remote:
@@ -184,7 +185,11 @@ class Remote:
         for session in sessions:
             session.close()
         self._channel.close()
-        self._process.wait()
+        try:
+            self._process.wait(limits.GRACE)
+        except subprocess.TimeoutExpired:  # it is stopped
+            self._process.kill()
+            self._process.wait()
 
 
 def _result(asked: InvokeMessage, result: int) -> bytes:
