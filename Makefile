@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-twin test-kernel check bench docs format clean
+.PHONY: help demo test test-twin test-kernel check bench docs site format clean
 
 help:
 	@echo "make demo     set up, and run the main job: an image filter on the virtual DSP"
@@ -35,6 +35,7 @@ help:
 	@echo "make check    only the checks that need no test run: Ruff and mypy"
 	@echo "make bench    set up, and measure calls beside pipes and other RPC packages"
 	@echo "make docs     write the pages and headers that are made from code and data"
+	@echo "make site     set up, and make a site of the documentation: build/site/index.html"
 	@echo "make format   let Ruff format the sources"
 	@echo "make clean    remove what make and the tools have left here, .venv included"
 	@echo
@@ -68,6 +69,12 @@ bench: $(STAMP)+bench
 docs: $(STAMP)+test
 	$(BIN)/python -m docs.generate
 
+# What Sphinx cannot link or read is an error.
+site: $(STAMP)+site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env \
+		-c docs/site -b html . build/site
+	@echo "The site is in build/site/index.html"
+
 format: $(STAMP)+test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -81,9 +88,10 @@ clean:
 # One set-up for each of: run (the package), test (and the test tools), bench (and the peers).
 $(STAMP)+run: extras :=
 $(STAMP)+test: extras := [test]
+$(STAMP)+site: extras := [test,site]
 $(STAMP)+bench: extras := [test,bench]
 
-$(STAMP)+run $(STAMP)+test: pyproject.toml $(C_SOURCES) | $(BIN)/python
+$(STAMP)+run $(STAMP)+test $(STAMP)+site: pyproject.toml $(C_SOURCES) | $(BIN)/python
 	@$(install) || { echo "$(offline)"; exit 1; }
 	@$(stamp)
 

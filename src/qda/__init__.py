@@ -1,17 +1,19 @@
-"""QDA: the Qualcomm DSP Accelerator in software, and a client for the real one.
+"""QDA: the Qualcomm DSP Accelerator in software, and a client for the real one::
 
-import qda
+    import qda
 
-calculator = qda.idl.load(
-    "interface calculator { long sum(in sequence<long> n, rout long total); };"
-)
+    calculator = qda.idl.load(
+        "interface calculator { long sum(in sequence<long> n, rout long total); };"
+    )
 
-class Calculator(calculator.Skeleton):
-    def sum(self, n):
-        return n.sum()
+    class Calculator(calculator.Skeleton):
+        def sum(self, n):
+            return n.sum()
 
-with qda.open("cdsp") as session, session.load(Calculator) as remote:
-    print(remote.sum([1, 2, 3]))
+    with qda.open("cdsp") as session, session.load(Calculator) as remote:
+        print(remote.sum([1, 2, 3]))
+
+Each name is loaded when it is first used.
 """
 
 from importlib import import_module
