@@ -77,6 +77,13 @@ CALLS: Final = _calls.limit(
     "eight bits of the context id number them, and 0 is no call",
     "ENOSPC",
 )
+GUEST_MESSAGES: Final = _calls.limit(
+    "GUEST_MESSAGES",
+    1024,
+    "messages to a DSP that a kernel in QEMU waits for",
+    "its driver numbers 256 calls; each takes a thread here",
+    "the message is dropped",
+)
 STARTED: Final = _calls.limit(
     "STARTED",
     128,
@@ -177,6 +184,13 @@ LEGACY_SESSIONS: Final = _processes.limit(
     "open files of a DSP's legacy nodes",
     "the older driver has that many session ids (5.1)",
     "EBUSY",
+)
+GUEST_SESSIONS: Final = _processes.limit(
+    "GUEST_SESSIONS",
+    64,
+    "sessions of a DSP that a kernel in QEMU has",
+    "its driver has as many as context banks; each is a process here",
+    "EBUSY is the DSP's answer",
 )
 WINDOW: Final = _processes.limit(
     "WINDOW",

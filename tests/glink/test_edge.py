@@ -2,65 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import random
 import struct
-from collections import deque
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qda.glink import INDEXES, Code, Command, Edge, Event, Fifo, GlinkFault, What, Wire
+from qda.glink import Code, Command, Edge, Event, GlinkFault, What
 from qda.states import IllegalStep
-
-EVERYWHERE = "QDA_EVERYWHERE" in os.environ
-"""34,000 edges, each until its first fault, instead of some hundred."""
-
-
-class Ends:
-    """Two edges, connected; each is pumped when the other has rung it."""
-
-    def __init__(self, *, intentless: bool = True, size: int = 256, chunk: int = 64) -> None:
-        self.memory = [memoryview(bytearray(INDEXES + size)) for _ in range(2)]
-        self.rung = deque([0, 1])
-        self.seen: list[bytes] = []
-        self.events: list[list[Event]] = [[], []]
-        self.wires = []
-        for me in range(2):
-            edge = Edge(intentless=intentless, chunk=chunk)
-            reads, writes = Fifo(self.memory[1 - me]), Fifo(self.memory[me])
-            self.wires.append(Wire(edge, reads, writes, self.ringer(1 - me), self.see))
-            edge.start()
-
-    def ringer(self, whom: int) -> Callable[[], None]:
-        return lambda: self.rung.append(whom)
-
-    def see(self, command: Command, come: bool) -> None:
-        self.seen.append(command.pack())
-
-    def edge(self, me: int) -> Edge:
-        return self.wires[me].edge
-
-    def settle(self) -> None:
-        """Until nobody has anything to say."""
-        while self.rung:
-            me = self.rung.popleft()
-            self.events[me] += self.wires[me].pump()
-
-    def ring(self, me: int) -> None:
-        self.rung.append(me)
-        self.settle()
-
-    def messages(self, me: int) -> list[tuple[str, bytes]]:
-        return [(e.channel, e.data) for e in self.events[me] if e.what is What.MESSAGE]
-
-
-def opened(ends: Ends, name: str = "c") -> None:
-    for me in range(2):
-        ends.edge(me).open(name)
-        ends.ring(me)
+from tests.glink.ends import Ends, opened
 
 
 @pytest.mark.parametrize("intentless", [True, False])
@@ -189,40 +139,3 @@ def test_a_message_has_its_intent_or_is_a_fault() -> None:
     data = struct.pack("<II", 4, 0) + b"abcd"
     with pytest.raises(GlinkFault, match="no intent 9"):
         ends.edge(0).receive(Command(Code.DATA, 1, 9, data))
-
-
-def hostile_bytes(chance: random.Random, wire: list[bytes]) -> bytes:
-    """Commands that were seen, with bits and whole words changed, or bytes of no meaning."""
-    if chance.random() < 0.3:
-        return chance.randbytes(8 * chance.randrange(1, 6))
-    whole = bytearray(chance.choice(wire))
-    for _ in range(chance.randrange(4)):
-        at = chance.randrange(len(whole))
-        whole[at] = chance.choice([0, 1, 0xFF, whole[at] ^ 1 << chance.randrange(8)])
-    return bytes(whole)
-
-
-def test_whatever_comes_is_understood_or_a_fault() -> None:
-    """Mutated commands, and indexes of the FIFO: GlinkFault, and never another error (H15)."""
-    chance = random.Random(7)
-    seen: list[bytes] = []
-    for round_ in range(34_000 if EVERYWHERE else 300):
-        ends = Ends(intentless=round_ % 2 == 0)
-        wire = ends.wires[0]
-        opened(ends)
-        ends.edge(1).send("c", bytes(round_ % 300))
-        ends.ring(1)
-        seen += ends.seen
-        other = Fifo(ends.memory[1])
-        indexes = ends.memory[1][:INDEXES].cast("I")
-        try:
-            for _ in range(30):
-                whole = hostile_bytes(chance, seen)
-                if len(whole) <= other.room:
-                    other.write(whole)
-                if chance.random() < 0.02:
-                    indexes[chance.randrange(2)] = chance.choice([1, 8, 264, 1 << 31])
-                wire.pump()
-                wire.edge.outgoing.clear()
-        except GlinkFault:
-            pass

@@ -32,6 +32,8 @@ __all__ = ["Edge", "Event", "What"]
 
 _CHANNELS = 64
 """Channels of an edge, at most."""
+_UNREAD = 1 << 14
+"""Commands that wait until there is room for them, at most: who asks has to read the answers."""
 
 
 class What(enum.Enum):
@@ -113,6 +115,8 @@ class Edge:
 
     def receive(self, command: Command) -> list[Event]:
         """What a command means that has come.  GlinkFault."""
+        if len(self.outgoing) > _UNREAD:
+            raise GlinkFault(f"it says {command.code.name}, and {_UNREAD} commands are unread")
         try:
             return list(_HANDLERS[command.code](self, command))
         except IllegalStep as step:

@@ -48,17 +48,19 @@ class Wire:
         return events
 
     def _taken(self) -> Command | None:
-        """The next command that has come whole."""
+        """The next command that has come whole.  Its first bytes are looked at once: who writes
+        them may change them at any time."""
         filled = self._reads.filled
-        length = Command.length_at(self._reads.peek(min(filled, _START)))
+        start = self._reads.peek(min(filled, _START))
+        length = Command.length_at(start)
         if length > self._reads.capacity:
             # Its writer would wait for ever.
             raise GlinkFault(f"a command of {length} bytes does not fit the FIFO")
         if not length or length > filled:
             return None
-        command = Command.unpack(self._reads.peek(length))
+        rest = self._reads.peek(length)[len(start) :]
         self._reads.skip(length)
-        return command
+        return Command.unpack(start[:length] + rest)
 
     def _given(self) -> bool:
         """Write commands while there is room; whether any was."""

@@ -114,31 +114,41 @@ class Remote:
         self._channel = Channel(endpoint)
         self._lock = threading.Lock()
         self._sessions: dict[int, _Session] = {}
-        self._workers = ThreadPoolExecutor(limits.CALLS * 4, f"qda {boot.domain}")
+        self._workers = ThreadPoolExecutor(limits.GUEST_MESSAGES, f"qda {boot.domain}")
+        self._free = threading.BoundedSemaphore(limits.GUEST_MESSAGES)
 
     def receive(self, message: bytes) -> None:
         """Take a message of the kernel's driver; it is answered when the DSP has answered it."""
         if len(message) != InvokeMessage.byte_size:
             _log.warning("a message of %d bytes: it has %d", len(message), InvokeMessage.byte_size)
             return
+        if not self._free.acquire(blocking=False):
+            _log.warning("more than %d messages are unanswered", limits.GUEST_MESSAGES)
+            return
         self._workers.submit(self._serve, message)
 
     def _serve(self, message: bytes) -> None:
+        try:
+            self._respond(self._response(message))
+        finally:
+            self._free.release()
+
+    def _response(self, message: bytes) -> bytes:
+        """The DSP's response, or one that says why there is none."""
         asked = InvokeMessage.unpack(message)
         try:
-            answer = self._answer(asked, message)
+            return self._answer(asked, message)
         except AddressFault as fault:
             _log.warning("a message of session %d: %s", asked.client_id, fault)
-            answer = _result(asked, as_signed(BAD_ADDRESS))
+            return _result(asked, as_signed(BAD_ADDRESS))
         except PeerGone:
-            answer = _result(asked, as_signed(PROCESS_DIED))
+            return _result(asked, as_signed(PROCESS_DIED))
         except OSError as error:
             _log.warning("a message of session %d: %s", asked.client_id, error)
-            answer = _result(asked, -(error.errno or errno.EIO))
+            return _result(asked, -(error.errno or errno.EIO))
         except Exception:
             _log.exception("a message of session %d", asked.client_id)
-            answer = _result(asked, -errno.EIO)
-        self._respond(answer)
+            return _result(asked, -errno.EIO)
 
     def _answer(self, asked: InvokeMessage, message: bytes) -> bytes:
         named = named_by(asked, self._memory, self._bus)
@@ -163,6 +173,8 @@ class Remote:
             if named.client_id == _DRIVER and named.request is None:
                 kind = ProtectionDomain.ROOT
             if session is None and kind is not None:
+                if len(self._sessions) >= limits.GUEST_SESSIONS:
+                    raise OSError(errno.EBUSY, f"there are {limits.GUEST_SESSIONS} sessions")
                 session = _Session(self._channel, named.client_id, kind, self._memory, self._bus)
                 self._sessions[named.client_id] = session
             return session
