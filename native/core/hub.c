@@ -17,7 +17,7 @@ uint64_t qda_now(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-uint32_t qda_sleep(_Atomic uint32_t *word, uint32_t seen, uint64_t until)
+uint32_t qda_sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t until)
 {
     struct timespec left, *limit = NULL;
     if (until != QDA_FOR_EVER) {
@@ -33,15 +33,24 @@ uint32_t qda_sleep(_Atomic uint32_t *word, uint32_t seen, uint64_t until)
     return errno == EINTR ? QDA_QUEUE_SIGNAL : errno == ETIMEDOUT ? QDA_QUEUE_EXPIRED : 0;
 }
 
-void qda_wake_without_change(_Atomic uint32_t *word)
+void qda_wake_on(_Atomic uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-void qda_wake(_Atomic uint32_t *word)
+uint32_t qda_sleep(struct qda_gate *gate, uint32_t seen, uint64_t until)
 {
-    atomic_fetch_add(word, 1);
-    qda_wake_without_change(word);
+    atomic_fetch_add(&gate->asleep, 1); /* before the kernel looks whether it has changed */
+    uint32_t status = qda_sleep_on(&gate->changes, seen, until);
+    atomic_fetch_sub(&gate->asleep, 1);
+    return status;
+}
+
+void qda_wake(struct qda_gate *gate)
+{
+    atomic_fetch_add(&gate->changes, 1);
+    if (atomic_load(&gate->asleep))
+        qda_wake_on(&gate->changes);
 }
 
 /* All queues of this process, for those who have an id. */
@@ -111,7 +120,7 @@ void qda_hub_tell(struct qda_hub *hub)
 int qda_hub_listen(struct qda_hub *hub)
 {
     for (;;) {
-        uint32_t told = atomic_load(&hub->told);
+        uint32_t told = atomic_load(&hub->told.changes);
         if (atomic_load(&hub->cancelled))
             return 1;
         if (told != atomic_exchange(&hub->heard, told))
@@ -192,7 +201,7 @@ static void empty(struct qda_queue *queue)
     qda_wake(&queue->packets);
     qda_wake(&queue->rooms);
     while ((users = atomic_load(&queue->users)) != 0)
-        qda_sleep(&queue->users, users, QDA_FOR_EVER);
+        qda_sleep_on(&queue->users, users, QDA_FOR_EVER);
     atomic_fetch_sub(&queue->emptied, 1);
 }
 

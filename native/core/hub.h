@@ -26,13 +26,19 @@ struct qda_counters {
     _Atomic uint32_t response_room[QDA_QUEUES];
 };
 
+/* Where threads of this process sleep until something changes; where nobody does, nobody need be
+ * woken, which is a call of the kernel less. */
+struct qda_gate {
+    _Atomic uint32_t changes, asleep;
+};
+
 struct qda_hub {
     int is_dsp;
     _Atomic uint32_t *written, *taken; /* counters of this side, by slot */
     _Atomic uint32_t *arrived, *freed; /* those of the other side */
     pthread_mutex_t lock; /* of `queues` */
     struct qda_queue *queues[QDA_QUEUES];
-    _Atomic uint32_t told; /* how often the other side was to be told */
+    struct qda_gate told; /* changes when the other side is to be told */
     _Atomic uint32_t heard; /* what of it `wait_signal` has said */
     _Atomic uint32_t cancelled, holders;
     struct qda_mappings *mappings; /* on the DSP: what packets may refer to, and as whom */
@@ -51,7 +57,7 @@ struct qda_queue {
     _Atomic uint32_t *serial_in_memory; /* another number there means that the memory is not ours */
     struct qda_ring in, out;
     pthread_mutex_t reading, writing;
-    _Atomic uint32_t packets, rooms; /* words to sleep on: they change when it is time to look */
+    struct qda_gate packets, rooms; /* they change when it is time to look */
     uint32_t seen_packets, seen_rooms;
     _Atomic uint32_t ended; /* the status of all that is asked from then on */
     _Atomic uint32_t users, holders;
@@ -141,11 +147,13 @@ uint32_t qda_queue_figure(struct qda_queue *queue, uint32_t figure, uint64_t *va
 /* Microseconds, from a time that means nothing. */
 uint64_t qda_now(void);
 
-/* Sleep while a word of this process is that number: 0, EXPIRED, or QDA_QUEUE_SIGNAL. */
-uint32_t qda_sleep(_Atomic uint32_t *word, uint32_t seen, uint64_t until);
+/* Sleep while a word of this process is that number: 0, EXPIRED, or QDA_QUEUE_SIGNAL.  Wake all who
+ * do, when it has been changed. */
+uint32_t qda_sleep_on(_Atomic uint32_t *word, uint32_t seen, uint64_t until);
+void qda_wake_on(_Atomic uint32_t *word);
 
-/* Change a word, and wake all who sleep on it; or wake them when it has been changed. */
-void qda_wake(_Atomic uint32_t *word);
-void qda_wake_without_change(_Atomic uint32_t *word);
+/* The same at a gate, which is changed to wake who sleeps there. */
+uint32_t qda_sleep(struct qda_gate *gate, uint32_t seen, uint64_t until);
+void qda_wake(struct qda_gate *gate);
 
 #endif
