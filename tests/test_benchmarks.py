@@ -217,3 +217,8 @@ def test_programs_in_c_are_measured_with_their_bounds() -> None:
     assert all(0 < row["median_us"] <= row["p99_us"] for row in result["calls"])
     assert all(bound["figure"] > 0 and bound["bound"] for bound in result["bounds"])
     assert len({bound["what"] for bound in result["bounds"]}) == 8 + len(columns()) - 1
+
+
+def test_queues_bring_all_packets_whatever_pauses_there_are() -> None:
+    """The C program needs a build of the client library, and is not run here."""
+    assert quick_run("queues", "--delays", "300") == {"came": {"Python": 300}}
