@@ -30,6 +30,7 @@ from qda.errors import (
     UNSUPPORTED,
 )
 from qda.rpmsg import channel as rpmsg_channel
+from qda.rpmsg.watch import Watch
 from qda.uapi import DIALECTS
 from qda.uapi.accel import InitCreate
 from qda.virtual import Machine
@@ -521,6 +522,31 @@ def test_a_node_that_is_opened_during_restarts_always_leads_to_a_dsp() -> None:
             os.kill(system.pids[-1], signal.SIGKILL)
             until(lambda: not is_alive(system.devices["cdsp"]))
     finally:
+        system.close()
+
+
+def test_a_restart_ends_the_calls_that_have_not_heard_of_the_death(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who opens a node may notice the death before the sessions that there were are told of it."""
+    slow = threading.Event()
+    monkeypatch.setattr(Watch, "_tell", lambda *_: slow.wait())
+    system = new_machine()
+    try:
+        session = open_session(system)
+        module = session.load(Trouble)
+        ends: list[int | None] = []
+        thread = threading.Thread(target=lambda: ends.append(errno_of(lambda: module.invoke(6))))
+        thread.start()
+        wait_for_calls(system, 1)
+        os.kill(system.pids[0], signal.SIGKILL)
+        until(lambda: not is_alive(system.devices["cdsp"]))
+        with open_session(system):
+            thread.join()
+        assert ends == [errno.ENODEV]
+        session.close()
+    finally:
+        slow.set()
         system.close()
 
 

@@ -24,7 +24,7 @@ def has_gone(descriptor: int) -> bool:
 class Watch:
     """Calls back, in a thread of its own, when the other ends of sockets have gone.
 
-    The thread begins with the first socket.  `close` ends it.
+    The thread begins with the first socket.  `close` ends it, and who is left is told then.
     """
 
     def __init__(self) -> None:
@@ -81,8 +81,10 @@ class Watch:
             self._epoll.close()
 
     def close(self) -> None:
-        """End the thread; nobody is told any more.  Idempotent."""
+        """End the thread.  Who has not been told is told now: it is not going to be heard of any
+        more, whether it has gone already or not.  Idempotent."""
         with self._lock:
-            self._told.clear()
+            while self._told:
+                self._told.popitem()[1]()
             if self._stop is not None:
                 self._stop.close()
