@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         devices,
         open,  # noqa: A004  # qda.open, like gzip.open
     )
+    from qda.pool import Pool
     from qda.tracing.program import Trace, trace
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "Mapping",
     "Node",
     "Pending",
+    "Pool",
     "ProcessAttribute",
     "QdaError",
     "Refusal",
@@ -114,6 +116,7 @@ _HOMES = {
     ),
     "qda.idl": ("idl",),
     "qda.opening": ("devices", "open"),
+    "qda.pool": ("Pool",),
     "qda.tracing.program": ("Trace", "trace"),
 }
 """Which module each name comes from, when it is asked for: whoever needs a part of this package

@@ -433,6 +433,30 @@ WAKEUP_LONGEST: Final = _queues.limit(
     "it sleeps",
 )
 
+_pools = Subject("Pools")
+
+POOL_AHEAD: Final = _pools.limit(
+    "POOL_AHEAD",
+    2,
+    "items for each session that `map` of a pool has begun and not given back as results",
+    "a session has its next item when it has done one, and memory holds no more than that",
+    "the next item is asked for when a result has been taken; `buffersize` says another number",
+)
+POOL_CARRIED: Final = _pools.limit(
+    "POOL_CARRIED",
+    64 * KIB,
+    "bytes of an argument from which on a pool puts it into shared memory",
+    "below that a message costs less",
+    "shorter ones travel in the message",
+)
+POOL_BUFFERS: Final = _pools.limit(
+    "POOL_BUFFERS",
+    8,
+    "buffers for arguments that a session of a pool keeps for its next calls",
+    "calls of one job are alike, and have few large arguments",
+    "the one that has not been used for longest goes",
+)
+
 _waiting = Subject("Waiting")
 
 LOOK: Final = _waiting.limit(
@@ -720,4 +744,14 @@ IDL_MEMBERS: Final = _idl.limit(
 )
 IDL_TYPES: Final = _idl.limit("IDL_TYPES", 64, "types within types", _NO_ATTACK, _AN_ERROR)
 
-SUBJECTS: Final = (_calls, _processes, _host, _queues, _waiting, _connections, _traces, _idl)
+SUBJECTS: Final = (
+    _calls,
+    _processes,
+    _host,
+    _queues,
+    _pools,
+    _waiting,
+    _connections,
+    _traces,
+    _idl,
+)

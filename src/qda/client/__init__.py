@@ -4,11 +4,13 @@ Between this and the driver there is only a node: `ioctl`, `mmap`, `close`.
 """
 
 from qda.client.buffer import Buffer, Mapping
+from qda.client.calls import Invoke
 from qda.client.device import DeviceFile
 from qda.client.discovery import DeviceInfo, find_node, identify, kernel_devices
 from qda.client.module import RemoteModule
 from qda.client.node import KernelNode, Node
 from qda.client.opening import POLLING, check_domain, device_file, start_session
+from qda.client.plan import Bytes, HandleLike
 from qda.client.session import Session
 from qda.client.unheld import with_room
 from qda.fastrpc.control import ProcessAttribute
@@ -18,8 +20,11 @@ from qda.pending import Pending, start
 __all__ = [
     "POLLING",
     "Buffer",
+    "Bytes",
     "DeviceFile",
     "DeviceInfo",
+    "HandleLike",
+    "Invoke",
     "KernelNode",
     "MapFlag",
     "Mapping",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import EBADF, ENOMEM
+from typing import Protocol
 
 from qda import limits
 from qda.client.device import DeviceFile
@@ -20,7 +21,7 @@ from qda.errors import (
 )
 from qda.pending import beside, check_timeout
 
-__all__ = ["Call", "Calls", "naming"]
+__all__ = ["Call", "Calls", "Carrier", "Invoke", "naming"]
 
 __tracebackhide__ = True
 """In the tracebacks of pytest: what is wrong stands in the error, and who asked for it above."""
@@ -30,21 +31,55 @@ Call = Callable[[str, int, int, Sequence[Bytes], Sequence[Bytes]], None]
 DeviceError, DspError, both with the operation in their text."""
 
 
+Carrier = Callable[["Invoke"], "Invoke"]
+"""Decides in which memory the arguments of calls travel."""
+
+
+class Invoke(Protocol):
+    """Makes a call, as `Calls.invoke` does."""
+
+    def __call__(
+        self,
+        handle: int,
+        method: int,
+        ins: Sequence[Bytes],
+        outs: Sequence[Bytes | int],
+        in_handles: Sequence[HandleLike],
+        out_handles: Sequence[HandleLike],
+        timeout: float | None,
+        label: str | None,
+        /,
+    ) -> list[Bytes]: ...
+
+
 class Calls:
     """What makes the calls of a session.  Thread-safe.
 
     `log` takes what the last call of this thread that has failed has logged.  `begins`, if somebody
-    sets it, is told of each call, in its thread, before it is issued.
+    sets it, is told of each call, in its thread, before it is issued.  `carrier`, if somebody sets
+    it, makes of `invoke` what calls the modules that are loaded from then on.
     """
 
     def __init__(self, file: DeviceFile, log: Callable[[], Sequence[str]]) -> None:
         self._file, self._log = file, log
         self.begins: Callable[[], None] | None = None
+        self.carrier: Carrier | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether the session has not been closed."""
         return self._file.is_open
+
+    @property
+    def has_died(self) -> bool:
+        """Whether a call has been told that the session's process on the DSP, or the DSP, is gone;
+        from a kernel also by a method whose own status says so."""
+        return self._file.has_died
+
+    @property
+    def for_modules(self) -> Invoke:
+        """What modules make their calls with."""
+        return self.invoke if self.carrier is None else self.carrier(self.invoke)
 
     def invoke(
         self,

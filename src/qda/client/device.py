@@ -20,7 +20,7 @@ from typing import ClassVar, TypeVar, overload
 from qda import limits
 from qda.client.arena import Arena
 from qda.client.buffer import Buffer, Place
-from qda.client.node import Node, issue
+from qda.client.node import KernelNode, Node, issue
 from qda.client.plan import Plan, emit_elements
 from qda.core import Emitter
 from qda.errors import (
@@ -76,6 +76,7 @@ class DeviceFile(abc.ABC):
         self._process = os.getpid()
         self._gone = False  # nobody has been told yet that the DSP is
         self.is_open = True
+        self.has_died = False  # as far as the program has been told
 
     @overload
     def run(self, command: Command[R], operation: str, request: R) -> R: ...
@@ -107,6 +108,9 @@ class DeviceFile(abc.ABC):
         error.is_aftermath = status == BAD_STATE
         if words is not None:
             error.tell_death(words.backtrace)
+        # A kernel tells no more than the status, which a method may have as its own.
+        untold = status in (PROCESS_DIED, BAD_STATE) and isinstance(self.node, KernelNode)
+        self.has_died |= words is not None or untold
         return error
 
     def refusal(self, operation: str, error: OSError) -> DeviceError:
@@ -121,6 +125,7 @@ class DeviceFile(abc.ABC):
             return refusal
         if error.errno not in (errno.ENODEV, errno.EPIPE):
             return DeviceError.of(operation, self.domain, error)
+        self.has_died = True
         end = self.node.obituary
         said = f"the DSP is gone: {end.sentence}" if end is not None else ""
         refusal = DeviceError(operation, self.domain, error.errno, said)

@@ -26,7 +26,7 @@ class RemoteModule:
 
     def __init__(self, calls: Calls, handle: int, uri: str, close: Callable[[], None]) -> None:
         self.handle, self.uri = handle, uri
-        self._calls = calls
+        self._calls, self._invoke = calls, calls.for_modules
         self._close: Callable[[], None] | None = close
 
     def invoke(
@@ -42,7 +42,7 @@ class RemoteModule:
     ) -> list[Bytes]:
         """Call a method; as `Session.invoke`."""
         try:
-            return self._calls.invoke(
+            return self._invoke(
                 self.handle, method, ins, outs, in_handles, out_handles, timeout, label
             )
         except DspError as error:

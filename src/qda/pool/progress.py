@@ -1,0 +1,41 @@
+"""A bar that shows how far a job is, at standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+__all__ = ["length_of", "shown"]
+
+T = TypeVar("T")
+
+
+def shown(results: Iterator[T], name: str, total: int | None) -> Iterator[T]:
+    """The results; each one moves a bar on."""
+    from rich.console import Console  # only who wants a bar waits for this
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(name, total=total)
+        for result in results:
+            progress.advance(task)
+            yield result
+
+
+def length_of(iterables: Iterable[Iterable[object]]) -> int | None:
+    """How many items there are, as far as it is known: of several iterables the shortest says."""
+    return min((len(one) for one in iterables if isinstance(one, Sized)), default=None)
