@@ -36,7 +36,7 @@ enum { SIGNALS = sizeof fatal / sizeof fatal[0] };
 static struct sigaction before[SIGNALS];
 static int out = -1;
 static pid_t process;
-static _Atomic pid_t speaker; /* the thread that says how it ends */
+static pid_t speaker; /* the thread that says how it ends */
 
 /* glibc's: why it aborts, for example which assertion has failed. */
 struct abort_message {
