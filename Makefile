@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-twin test-kernel check bench docs site format clean
+.PHONY: help demo test test-twin test-kernel check bench docs site packages format clean
 
 help:
 	@echo "make demo     set up, and run the main job: an image filter on the virtual DSP"
@@ -36,6 +36,7 @@ help:
 	@echo "make bench    set up, and measure calls beside pipes and other RPC packages"
 	@echo "make docs     write the pages and headers that are made from code and data"
 	@echo "make site     set up, and make a site of the documentation: build/site/index.html"
+	@echo "make packages  source distribution and wheels in dist/, tried with the Pythons at hand"
 	@echo "make format   let Ruff format the sources"
 	@echo "make clean    remove what make and the tools have left here, .venv included"
 	@echo
@@ -75,6 +76,10 @@ site: $(STAMP)+site
 		-c docs/site -b html . build/site
 	@echo "The site is in build/site/index.html"
 
+packages: $(STAMP)+packages
+	$(BIN)/python -m packages
+	QDA_PACKAGES=dist $(PYTEST) tests/test_packages.py
+
 format: $(STAMP)+test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -89,9 +94,10 @@ clean:
 $(STAMP)+run: extras :=
 $(STAMP)+test: extras := [test]
 $(STAMP)+site: extras := [test,site]
+$(STAMP)+packages: extras := [test,packages]
 $(STAMP)+bench: extras := [test,bench]
 
-$(STAMP)+run $(STAMP)+test $(STAMP)+site: pyproject.toml $(C_SOURCES) | $(BIN)/python
+$(STAMP)+run $(STAMP)+test $(STAMP)+site $(STAMP)+packages: pyproject.toml $(C_SOURCES) | $(BIN)/python
 	@$(install) || { echo "$(offline)"; exit 1; }
 	@$(stamp)
 

@@ -6,11 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ioctl.h> /* the one of musl does not take commands apart */
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -27,7 +27,9 @@ struct connection {
     struct iovec enclosed; /* the structure that travels with the request and its answer */
 };
 
-static __thread struct connection own __attribute__((tls_model("initial-exec"))) = { -1 };
+static __thread struct connection own __attribute__((tls_model("initial-exec"))) = {
+    .descriptor = -1,
+};
 
 /* The kernel's name for a socket, which it never uses again; 0 for what is no socket. */
 static uint64_t cookie_of(int descriptor)
@@ -241,7 +243,7 @@ static long converse(struct connection *connection, struct qda_question *request
 
 long qda_ask(struct qda_question *request, int *received)
 {
-    struct connection spare = { -1 };
+    struct connection spare = { .descriptor = -1 };
     /* A signal handler may make a call in the middle of a call. */
     struct connection *connection = own.busy ? &spare : &own;
     int cancel, before = errno;
