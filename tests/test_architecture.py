@@ -122,7 +122,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "errors",
         }
     ),
-    "opening": frozenset({"client", "virtual", "dsp", "fastrpc", "errors", "interrupts"}),
+    "opening": frozenset({"client", "virtual", "dsp", "fastrpc", "limits", "errors", "interrupts"}),
     "pool": frozenset({"opening", "client", "idl", "fastrpc", "limits", "interrupts", "errors"}),
     "testing": frozenset(
         {"opening", "client", "driver", "virtual", "profiles", "uapi", "fastrpc", "errors"}

@@ -90,6 +90,8 @@ int qda_open_node(const char *name, int flags)
     int descriptor = ask_for_descriptor(&request);
     if (descriptor == -EINTR) /* after which open would be tried again: the server is stopped */
         descriptor = -ENODEV;
+    else if (descriptor == -ERESTART) /* the driver was waiting for a context bank */
+        descriptor = -EINTR;
     if (descriptor >= 0 && !(flags & O_CLOEXEC))
         fcntl(descriptor, F_SETFD, 0);
     return returned(descriptor);

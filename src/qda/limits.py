@@ -178,6 +178,13 @@ PROCESS_MEMORY: Final = _processes.limit(
     "the kernel's driver does it so (3.2)",
     "the DSP asks for more",
 )
+BANKS: Final = _processes.limit(
+    "BANKS",
+    1024,
+    "context banks of a DSP that `--banks` can ask for",
+    "more than a build machine runs programs at once; each is a session, a process of the DSP",
+    "an error of the command line",
+)
 LEGACY_SESSIONS: Final = _processes.limit(
     "LEGACY_SESSIONS",
     14,
@@ -529,6 +536,22 @@ EPITAPH: Final = _waiting.limit(
     "seconds to wait for the words in which a process's end is told",
     "they are made by the processor, which looks up names",
     "the end is told without them",
+)
+BANK_WAIT: Final = _waiting.limit(
+    "BANK_WAIT",
+    60.0,
+    "seconds that a program under `qda run` or `qda serve` waits for a context bank that other"
+    " programs have",
+    "programs that run side by side, as under `make -j`, know nothing of each other; `--wait` says"
+    " another number, and 0 is what a kernel does",
+    "the errno of a DSP without a free bank, ENOMEM or EBUSY",
+)
+BANK_LOOK: Final = _waiting.limit(
+    "BANK_LOOK",
+    0.1,
+    "seconds after which `qda.open(wait=...)` looks for a context bank again",
+    "a kernel does not say when one is free",
+    "it looks again, until its time is over",
 )
 BOOT: Final = _waiting.limit(
     "BOOT",

@@ -5,14 +5,17 @@ The client and the virtual system are loaded by the functions, so that a DSP can
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal
 
+from qda import limits
 from qda.dsp.spawn import started_ahead
-from qda.errors import QdaError, UsageTypeError, bare
+from qda.errors import DeviceError, QdaError, UsageError, UsageTypeError, bare
 from qda.interrupts import made_whole
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ def open(  # noqa: A001  # qda.open, like gzip.open
     skeletons: Iterable[type[AnySkeleton]] = (),
     debug: bool = False,
     poll: bool = False,
+    wait: float = 0,
 ) -> Session:
     """Open a session with a DSP.
 
@@ -53,13 +57,22 @@ def open(  # noqa: A001  # qda.open, like gzip.open
     With `poll` calls wait awake for up to `limits.POLL` microseconds before they sleep: they return
     sooner, and keep a CPU busy.  Only the driver of kernels since 7.3 has that ("legacy-7.3").
 
+    A DSP has so many sessions at a time as it has context banks.  Where others have all of them,
+    `wait` is for how many seconds one is waited for; by default that is an error at once.
+
     UsageError for a DSP, profile or dialect that does not exist; DeviceError, DspError.
     """
     try:
+        _check_wait(wait)
         if isinstance(skeletons, type | str):
             raise UsageTypeError(f"skeletons {skeletons!r:.80}: a list of classes")
-        session = made_whole(
-            lambda: _open(domain, device, dialect, profile, process, attributes, shell, debug, poll)
+        session = _in_time(
+            lambda: made_whole(
+                lambda: _open(
+                    domain, device, dialect, profile, process, attributes, shell, debug, poll
+                )
+            ),
+            wait,
         )
         try:
             for skeleton in skeletons:
@@ -71,6 +84,29 @@ def open(  # noqa: A001  # qda.open, like gzip.open
         bare(error)
         raise
     return session
+
+
+def _check_wait(wait: float) -> None:
+    if not isinstance(wait, int | float):
+        raise UsageTypeError(f"wait {wait!r:.80}: a number of seconds")
+    if not 0 <= wait < float("inf"):
+        raise UsageError(f"wait {wait!r:.80}: a number of seconds, 0 or more, that ends")
+
+
+def _in_time(begin: Callable[[], Session], seconds: float) -> Session:
+    """What `begin` returns; if there is no room for it, it begins again until the time is over.
+
+    It waits outside of any section, so that signals end it.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return begin()
+        except DeviceError as error:
+            left = end - time.monotonic()
+            if error.errno not in (errno.ENOMEM, errno.EBUSY) or left <= 0:
+                raise
+        time.sleep(min(left, limits.BANK_LOOK))
 
 
 def _open(

@@ -29,6 +29,8 @@ PLAIN = [
     ["--profile", "--", "true"],
     ["--profile=a", "--profile=b", "true"],
     ["--skeletons", "a b", "--skeletons=c", "--", "true"],
+    ["--banks", "40", "--wait=0", "true"],
+    ["--banks=1024", "--banks=1", "--wait", "007", "true"],
     ["--skeletons=", "--trace-file=", "--profile=", "true"],
 ]
 OTHER = [
@@ -43,6 +45,13 @@ OTHER = [
     ["--trace=some", "true"],
     ["--dialect=v9", "true"],
     ["--profile"],
+    ["--banks=0", "true"],
+    ["--banks=1025", "true"],
+    ["--banks=many", "true"],
+    ["--banks=-1", "true"],
+    ["--wait=1.5", "true"],
+    ["--wait=-1", "true"],
+    ["--wait"],
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,24 @@ def test_a_program_without_a_context_bank_is_told_once_who_has_them() -> None:
     told = f"qda: {20 - int(refused)} of {20 - int(refused)} context banks of profile generic are "
     assert ran.stderr.startswith(f"{told}in use, by process {process}: close sessions")
     assert ran.stderr.count("\n") == 1 and int(refused) > 1
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_forty_programs_at_once_share_twelve_banks(programs: Programs, tmp_path: Path) -> None:
+    """`make -j40`, of programs that know nothing of each other."""
+    names = " ".join(f"program{number}" for number in range(40))
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f"all: {names}\n{names}:\n\t@{programs.build('session')} && echo $@\n")
+    ran = run("--banks=12", "--", "make", "-s", "-j40", "-C", tmp_path)
+    assert sorted(ran.stdout.split()) == sorted(names.split()) and ran.stderr == ""
+
+
+def test_banks_and_waiting_are_chosen() -> None:
+    """What a kernel does, at once; and who is refused is told of both."""
+    ran = run("--banks=3", "--wait=0", "--", sys.executable, "-c", TAKE_ALL)
+    assert ran.stdout.split()[1] == "17"
+    assert ran.stderr.startswith("qda: 3 of 3 context banks of profile generic are in use")
+    assert "(--banks)" in ran.stderr
 
 
 @pytest.mark.parametrize(

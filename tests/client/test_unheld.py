@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -207,6 +208,24 @@ def test_the_thirteenth_session_is_told_who_has_the_others() -> None:
     opened().close()
     for session in held:
         session.close()
+
+
+def test_a_session_may_wait_for_its_turn() -> None:
+    """Until another thread has closed one; or until the time is over."""
+    banks = len(machine_of().devices["cdsp"].limits.stream_ids)
+    held = [opened() for _ in range(banks)]
+    with pytest.raises(qda.DeviceError, match="ENOMEM"):
+        qda.open("cdsp", device="virtual", wait=0.001)
+    threading.Timer(0.05, held.pop().close).start()
+    qda.open("cdsp", device="virtual", wait=60).close()
+    for session in held:
+        session.close()
+
+
+@pytest.mark.parametrize("wait", [-1, float("inf"), float("nan"), "soon"])
+def test_a_wait_is_a_number_of_seconds(wait: float) -> None:
+    with pytest.raises((qda.UsageError, qda.UsageTypeError), match=f"wait {wait!r}"):
+        qda.open("cdsp", device="virtual", wait=wait)
 
 
 def test_files_that_a_skeleton_has_forgotten_are_closed(

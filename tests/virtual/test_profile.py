@@ -125,6 +125,18 @@ def test_profile_that_does_not_exist(name: str) -> None:
         load_profile(name)
 
 
+@pytest.mark.parametrize(
+    ("count", "ids"), [(1, (5,)), (3, (5, 2, 9)), (6, (5, 2, 9, 1, 3, 4)), (4, (5, 2, 9, 1))]
+)
+def test_a_profile_may_have_another_number_of_banks(
+    profile: Path, count: int, ids: tuple[int, ...]
+) -> None:
+    """Its own stream ids first, then others."""
+    profile.write_text(GOOD.replace("[1, 2]", "[5, 2, 9]"))
+    (dsp,) = load_profile(str(profile)).with_banks(count).dsps
+    assert dsp.stream_ids == ids
+
+
 def test_limits_of_a_profile_are_enforced(profile: Path) -> None:
     """A session takes a context bank; the one after the last bank is refused."""
     profile.write_text(GOOD.replace("[1, 2]", "[7]") + "message_limit = 8192\n")

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from qda import limits
 from qda.cli.served import Served
 
 __all__ = ["understand"]
 
 _WITH_VALUE = "--profile", "--dialect", "--skeletons", "--trace", "--trace-file", "--timeline"
+_NUMBERS = "--banks", "--wait"
 _DIALECTS = "rfc", "v1", "handle", "legacy", "legacy-7.3"
 _TRACES = "calls", "json", "summary", "wire"
 
@@ -37,7 +39,7 @@ def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
         if word in ("--lanes", "--no-lanes"):
             lanes = word == "--lanes"
             continue
-        if name not in _WITH_VALUE:
+        if name not in _WITH_VALUE + _NUMBERS:
             return None
         if not equals:
             if name == "--trace":
@@ -53,7 +55,13 @@ def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
     dialect, trace = given.get("--dialect", "rfc"), given.get("--trace")
     if not left or dialect not in _DIALECTS or (trace is not None and trace not in _TRACES):
         return None
+    banks, wait = given.get("--banks"), given.get("--wait")
+    if not all(number is None or number.isdecimal() for number in (banks, wait)):
+        return None
+    if banks is not None and not 1 <= int(banks) <= limits.BANKS:
+        return None
     files = (given.get(name) for name in ("--trace-file", "--timeline"))
     paths = (None if file is None else Path(file) for file in files)
     profile = given.get("--profile", "generic")
-    return left, Served(profile, dialect, skeletons, mixed, lanes, trace, *paths)
+    system = None if banks is None else int(banks), Served.wait if wait is None else float(wait)
+    return left, Served(profile, dialect, skeletons, mixed, lanes, *system, trace, *paths)

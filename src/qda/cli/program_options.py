@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from qda import limits
 from qda.cli.options import Dialect, ProfileOption
 from qda.cli.served import Served
 
@@ -59,6 +60,24 @@ class ProgramOptions(Served):
             help="Lend programs lanes to call the DSP by themselves, or carry out each call.",
         ),
     ] = True
+    banks: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=limits.BANKS,
+            help="How many context banks each DSP has, one for each program at a time, if not as "
+            "many as the profile says.",
+        ),
+    ] = None
+    wait: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="How long a program waits for a context bank while others have all of them; 0 "
+            "refuses it at once, as a kernel does.",
+        ),
+    ] = limits.BANK_WAIT
     trace: Annotated[
         Trace | None,
         typer.Option(

@@ -18,7 +18,7 @@ from qda.cli.served import Served
 from qda.dsp.spawn import FOLDERS_VARIABLE, started_ahead
 from qda.errors import UsageError
 from qda.profiles.nodes import nodes_of
-from qda.profiles.profile import Profile, load
+from qda.profiles.profile import Profile
 from qda.shim.entrance import Entrance
 from qda.shim.launch import (
     NOT_EXECUTABLE,
@@ -51,7 +51,7 @@ def run(command: list[str], options: Served) -> int:
     it has been told what might make no sense, which is said before the program starts.
     """
     with ExitStack() as stack:
-        profile = load(options.profile)
+        profile = options.system()
         _extend_search_paths(options.skeletons)
         below = _short_folder()
         with _place(below, "TMPDIR"):
@@ -97,7 +97,7 @@ def serve(socket: Path, options: Served, out: TextIO) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: ended.append(number))
     _extend_search_paths(options.skeletons)
-    profile = load(options.profile)
+    profile = options.system()
     with ExitStack() as stack:
         arrived = stack.enter_context(signals_arriving())
         with _place(socket.absolute().parent, "--socket"):
@@ -129,6 +129,7 @@ def _server(
         stack.callback(machine.close)
         for device in machine.devices.values():
             device.report = partial(_tell_death, device.name)
+            device.wait = options.wait
         observer = stack.enter_context(tracing(options)) if options.is_traced else None
         server = DeviceServer(
             machine,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qda import limits
+from qda.profiles.profile import Profile, load
+
 __all__ = ["Served"]
 
 
@@ -17,9 +20,16 @@ class Served:
     skeletons: list[Path] = field(default_factory=list)
     mixed: bool = False
     lanes: bool = True
+    banks: int | None = None
+    wait: float = limits.BANK_WAIT
     trace: str | None = None
     trace_file: Path | None = None
     timeline: Path | None = None
+
+    def system(self) -> Profile:
+        """The system that is served.  UsageError for a profile that makes no sense."""
+        profile = load(self.profile)
+        return profile if self.banks is None else profile.with_banks(self.banks)
 
     @property
     def is_traced(self) -> bool:

@@ -13,18 +13,21 @@ from typing import Protocol, TypeVar
 
 from qda import limits
 from qda.driver.banks import Attachment, ContextBank
+from qda.driver.free_banks import FreeBanks
+from qda.driver.memory import Client
 from qda.driver.objects import Objects
 from qda.driver.policy import POLICIES, Policy
 from qda.driver.session import Session
 from qda.driver.sharing import Uses
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.obituary import Obituary
-from qda.interrupts import Section
+from qda.interrupts import Deadline, Section
 from qda.rpmsg import Channel
 
-__all__ = ["Census", "Device", "Lacking", "Limits"]
+__all__ = ["Census", "Device", "Lacking", "Limits", "NoBank"]
 
 F = TypeVar("F", bound="File")
+T = TypeVar("T")
 
 _log = logging.getLogger("qda.driver")
 
@@ -49,6 +52,10 @@ class Limits:
 
 class Lacking(OSError):
     """A file lacks what a command needs; no sign that the DSP is gone, whatever the errno is."""
+
+
+class NoBank(Lacking):
+    """A file lacks a context bank, and none is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ class Device:
     `boot` returns the channel to a DSP that is ready, so a node never leads to
     one that is not (R16).  `system` says in words what the device is of.  `remote_heap` is memory
     that the DSP has been lent until it stops, and `lent` holds it; who looks at it has the lock
-    `lending`.
+    `lending`.  `free_banks` are the context banks that no file has.
     """
 
     def __init__(
@@ -105,10 +112,12 @@ class Device:
         self.session_type = Session  # a tracer's puts itself here
         self.report: Callable[[int, Obituary], None] | None = None
         """Who is told how a protection domain has died, and of which process it was."""
+        self.wait = 0.0
+        """For how many seconds a program waits for a context bank that others have."""
         self._boot = boot
         self._lock = threading.RLock()
         self._client_ids = itertools.count(1)
-        self._free_banks = sorted(limits.stream_ids, reverse=True)
+        self.free_banks = FreeBanks(limits.stream_ids)
         self._files: set[File] = set()
         self._channel: Channel | None = None
         self._kernel_session: Session | None = None
@@ -212,45 +221,65 @@ class Device:
     # Context banks.
 
     def take_bank(self, without: int) -> ContextBank:
-        """A free context bank.  OSError `without` if there is none."""
-        with self._lock:
-            if not self._free_banks:
-                if {file.process for file in self._files} != {os.getpid()}:
-                    self._tell()  # other programs are not told more than an errno
-                raise Lacking(without, self.banks_in_use(self.name))
-            return ContextBank(self._free_banks.pop())
+        """A free context bank.  NoBank, with errno `without`, if there is none."""
+        bank = self.free_banks.take()
+        if bank is None:
+            raise NoBank(without, self.banks_in_use(self.name))
+        return bank
 
-    def _tell(self) -> None:
-        """Say that all context banks are in use, once until one is free again."""
-        if not self._told:
+    def with_bank(self, client: Client, run: Callable[[], T]) -> T:
+        """Run what may need a context bank, and has no effect without one.
+
+        If there is none, it is run again when it is the client's turn, unless that does not come in
+        `wait` seconds, or the client has all of them by itself: nobody else would give one back.
+        """
+        try:
+            return run()
+        except NoBank:
+            if not self.wait or self._users() == {client.pid}:
+                self._tell(client)
+                raise
+            with self.free_banks.turn(client, Deadline(self.wait)) as came:
+                if came:
+                    return run()
+            self._tell(client, f"; process {client.pid} has waited for {self.wait:g} s")
+            raise
+
+    def _users(self) -> set[int]:
+        """The processes whose files have context banks; 0 is one that is not known."""
+        with self._lock:
+            return {file.process for file in self._files if file.bank is not None}
+
+    def _tell(self, client: Client, more: str = "") -> None:
+        """Say that all context banks are in use, once until one is free again.  Only of other
+        programs, which are not told more than an errno."""
+        if client.pid != os.getpid() and not self._told:
             self._told = True
             _log.warning(
-                "%s: close sessions that are not needed any more, end one of these processes, or "
-                "choose a profile with more (qda profiles)",
+                "%s%s: close sessions that are not needed any more, end one of these processes, or "
+                "let there be more (--banks), or choose a profile with more (qda profiles)",
                 self.banks_in_use(self.system),
+                more,
             )
 
     def banks_in_use(self, of: str) -> str:
         """How many context banks are in use, and who uses them: "8 of 8 context banks of cdsp are
         in use, by process 4711"; `of` is what to call the device."""
-        with self._lock:
-            count, free = len(self.limits.stream_ids), len(self._free_banks)
-            users = {file.process for file in self._files if file.bank is not None}
-        pids = ", ".join(str(pid) for pid in sorted(users - {0}))
-        by = f", by process{'es' * (len(users - {0}) > 1)} {pids}" if pids else ""
+        count, free = len(self.limits.stream_ids), len(self.free_banks)
+        users = self._users() - {0}
+        pids = ", ".join(str(pid) for pid in sorted(users))
+        by = f", by process{'es' * (len(users) > 1)} {pids}" if pids else ""
         return f"{count - free} of {count} context banks of {of} are in use{by}"
 
     @property
     def is_full(self) -> bool:
         """Whether no context bank is free."""
-        return not self._free_banks
+        return not self.free_banks
 
     def give_back(self, bank: ContextBank) -> None:
         """A file has ended that had the bank."""
-        with self._lock:
-            self._told = False
-            self._free_banks.append(bank.stream_id)
-            self._free_banks.sort(reverse=True)
+        self._told = False
+        self.free_banks.give_back(bank)
 
     def census(self) -> Census:
         """Count what the device holds."""
@@ -259,7 +288,7 @@ class Device:
             return Census(
                 len(self._files),
                 objects,
-                len(self.limits.stream_ids) - len(self._free_banks),
+                len(self.limits.stream_ids) - len(self.free_banks),
                 offsets,
                 sum(file.calls for file in self._files),
             )

@@ -14,6 +14,7 @@ import errno
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Generic, Protocol, Self, TypeVar
 from weakref import ref
 
@@ -141,7 +142,7 @@ class FileFront(Generic[F]):
             self._running.add(mark)
             if self._closed:
                 raise OSError(errno.EBADF, "the file is closed")
-            return handler(self, client, record)
+            return self.file.device.with_bank(client, partial(handler, self, client, record))
         except Died as died:
             return died.result
         except OSError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 
 from qda.errors import UsageError, UsageTypeError, did_you_mean
@@ -56,6 +57,16 @@ class Profile:
     title: str
     dsps: tuple[DspProfile, ...]
     fastrpc: str = "legacy"
+
+    def with_banks(self, count: int) -> Profile:
+        """The same system with so many context banks for each DSP: its first ones, and where it has
+        not as many, others of the lowest numbers."""
+        return replace(self, dsps=tuple(_with_banks(dsp, count) for dsp in self.dsps))
+
+
+def _with_banks(dsp: DspProfile, count: int) -> DspProfile:
+    others = (number for number in range(1, count + 1) if number not in dsp.stream_ids)
+    return replace(dsp, stream_ids=tuple(islice(chain(dsp.stream_ids, others), count)))
 
 
 def names() -> list[str]:

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from qda import limits
@@ -149,7 +150,10 @@ class Requests:
         descriptor = -1
         if path is not None and not result:
             try:
-                descriptor = self._nodes.add(path, self._front(path), caller.pid, request.flags)
+                front = self._front(path, caller)
+                descriptor = self._nodes.add(path, front, caller.pid, request.flags)
+            except InterruptedError:
+                result = -errno.ERESTART  # the library has a meaning for EINTR
             except OSError as error:
                 result = -(error.errno or errno.ENODEV)
                 if error.errno == errno.ENOMEM:  # a limit of this process, of which it cannot know
@@ -160,10 +164,15 @@ class Requests:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def _front(self, path: NodePath) -> Front:
+    def _front(self, path: NodePath, caller: Caller) -> Front:
         # The dialect that was chosen may be one of the other driver's.
         accel = path.kind is NodeKind.ACCEL and self._dialect not in ACCEL_DIALECTS
-        front = self._machine.open_node(path.path, RFC.name if accel else self._dialect)
+        dialect = RFC.name if accel else self._dialect
+        open_node = partial(self._machine.open_node, path.path, dialect)
+        device = self._machine.devices.get(path.domain)
+        front = open_node() if device is None else device.with_bank(caller, open_node)
+        if isinstance(front, FileFront):
+            front.file.process = caller.pid
         return MixedFront(front) if self._mixed and isinstance(front, AccelFront) else front
 
     def _ioctl(self, request: Request, caller: Caller, node: OpenNode) -> int:
