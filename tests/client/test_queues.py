@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import qda
 from qda import limits
 from qda.client import RemoteModule, Session
 from qda.client.queues import HostQueue, OnPacket
@@ -88,6 +89,14 @@ def write_all(queue: HostQueue, messages: list[bytes]) -> None:
         queue.write(message, timeout=BOUND)
 
 
+def check_echo(session: Session, remote: RemoteModule) -> None:
+    """Some packets go there and back."""
+    sent = words(30)
+    with opened(session, remote, ECHO) as queue:
+        write_all(queue, sent)
+        assert [queue.read(BOUND).message for _ in sent] == sent
+
+
 def words(count: int) -> list[bytes]:
     return [bytes([number % 256]) * (number % 70) for number in range(count)]
 
@@ -140,6 +149,30 @@ def test_a_packet_refers_to_buffers_of_the_session(session: Session, remote: Rem
         assert other.memory is not None
         assert (bytes(other.memory), other.offset) == (b"d", 1)
         del packet, one, other, whole
+
+
+def test_a_reference_is_taken_away_once(session: Session, remote: RemoteModule) -> None:
+    """Each side counts those that its packets take and bring; what is refused counts nothing."""
+    with (
+        opened(session, remote, ECHO) as queue,
+        session.alloc(4096) as buffer,
+        session.map(buffer),
+    ):
+        taken = queue.reference(buffer, BufferFlag.REF)
+        given = queue.reference(buffer, BufferFlag.DEREF)
+        for refused in ([given], [taken, given, given]):
+            with pytest.raises(UsageError, match="a reference that there is not"):
+                queue.write(b"", refused, timeout=BOUND)
+        queue.write(b"", [taken], timeout=BOUND)
+        assert queue.read(BOUND).buffers[0].flags == BufferFlag.DEREF
+        with pytest.raises(UsageError, match="a reference that there is not"):
+            queue.write(b"", [given], timeout=BOUND)
+
+
+def test_a_dsp_of_threads_has_queues() -> None:
+    """With `debug` both ends of a queue are in one process."""
+    with qda.open("cdsp", device="virtual", debug=True) as session, session.load(Queues) as remote:
+        check_echo(session, remote)
 
 
 def test_an_early_wake_up_comes_before_its_packet(session: Session, remote: RemoteModule) -> None:

@@ -13,7 +13,7 @@ from qda.client import RemoteModule, Session
 from qda.core import IS_COMPILED
 from qda.dsp.native import native_skeleton
 from qda.errors import BUSY, DspError
-from qda.fastrpc.queue import BufferFlag
+from qda.fastrpc.queue import BufferFlag, Figure, PacketFlag
 from tests.idl.native.compiler import find_compiler
 from tests.waiting import BOUND
 
@@ -25,6 +25,15 @@ pytestmark = [
 HEADERS = Path(qda.idl.__file__).parent / "c" / "include"
 
 START, STOP = 2, 3
+
+NUMBERS = {
+    **{f"DSPQUEUE_BUFFER_FLAG_{flag.name}": flag for flag in BufferFlag},
+    **{f"DSPQUEUE_PACKET_FLAG_{flag.name}": flag for flag in PacketFlag},
+    "DSPQUEUE_STAT_READ_QUEUE_PACKETS": Figure.READ_PACKETS,
+    "DSPQUEUE_STAT_WRITE_QUEUE_BYTES": Figure.WRITE_BYTES,
+    "DSPQUEUE_STAT_SIGNALING_PERF": Figure.SIGNALLING,
+}
+"""What the header says, and Python: the source asserts it."""
 
 SOURCE = """
 #include <string.h>
@@ -72,7 +81,8 @@ int c_queues_skel_handle_invoke(remote_handle64 handle, uint32_t scalars, remote
 @pytest.fixture
 def remote(session: Session, tmp_path: Path) -> Iterator[RemoteModule]:
     source, library = tmp_path / "c_queues.c", tmp_path / "libc_queues_skel.so"
-    source.write_text(SOURCE)
+    asserted = [f'_Static_assert({name} == {value:#x}, "");' for name, value in NUMBERS.items()]
+    source.write_text("\n".join([SOURCE, *asserted, ""]))
     command = [find_compiler() or "", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
     command += ["-DAEE_EOFFSET=0x80000400", "-I", str(HEADERS), "-o", str(library), str(source)]
     subprocess.run(command, check=True)

@@ -22,6 +22,7 @@ from qda.client.calls import Calls
 from qda.client.device import DeviceFile
 from qda.client.manager import ModuleManager
 from qda.client.memory import SessionMemory
+from qda.client.references import Counts, References
 from qda.core import Queue, QueueHub
 from qda.core.packets import Packet, PacketBuffer, PacketQueue
 from qda.errors import (
@@ -43,7 +44,6 @@ from qda.fastrpc.queue import (
     MODULE,
     SIGNAL,
     WAIT_SIGNAL,
-    BufferReference,
     QueueRequest,
     lay_out_queue,
     places_of,
@@ -138,6 +138,7 @@ class _Module:
         self.failure: int | None = None
         self._lock = threading.Lock()
         self._listeners: set[Callable[[], None]] = set()
+        self.counts = Counts()
         uri = skeleton_uri(MODULE, domain=file.domain)
         self._handle = manager.open(uri)
         self._memory = memory
@@ -246,7 +247,7 @@ class HostQueue(PacketQueue):
         ins, outs = sides.responses, sides.requests
         queue = Queue(module.hub, slot, buffer.address, ins, outs, sides.wait_counts, buffer)
         super().__init__(queue, f"queue {serial}")
-        self._buffers: dict[int, Buffer] = {}
+        self._references = References(module.memory)
         try:
             request = QueueRequest(slot=slot, fd=module.memory.fd_of(buffer), serial=serial)
             answer = module.call("create a queue", CREATE_QUEUE.method, request.pack(), 8)
@@ -316,20 +317,18 @@ class HostQueue(PacketQueue):
     def _tell(self) -> None:
         self._module.tell()
 
-    def _resolve(self, references: bytes) -> tuple[PacketBuffer, ...]:
-        size = BufferReference.byte_size
-        return tuple(
-            self._found(BufferReference.unpack(references, at))
-            for at in range(0, len(references), size)
-        )
+    def _refer(self, buffers: Sequence[PacketBuffer]) -> bytes:
+        if not self._module.counts.count(buffers):
+            raise UsageError(f"write to {self._what}: it takes away a reference that there is not")
+        return super()._refer(buffers)
 
-    def _found(self, one: BufferReference) -> PacketBuffer:
-        buffer = self._buffers.get(one.fd)
-        if buffer is None:
-            return PacketBuffer(one.fd, one.offset, one.size, one.flags)
-        end = one.offset + one.size if one.size else len(buffer)
-        memory = memoryview(buffer)[one.offset : end]
-        return PacketBuffer(one.fd, one.offset, end - one.offset, one.flags, memory)
+    def _unrefer(self, buffers: Sequence[PacketBuffer]) -> None:
+        self._module.counts.count(buffers, -1)
+
+    def _resolve(self, references: bytes) -> tuple[PacketBuffer, ...]:
+        found = self._references.find(references)
+        self._module.counts.count(found)  # what it takes away too often the DSP has refused
+        return found
 
     def _refuse(self, words: str, status: int) -> NoReturn:
         failure = self._module.failure
@@ -347,9 +346,7 @@ class HostQueue(PacketQueue):
 
         `flags` are of `BufferFlag`; `offset` and `size` in bytes, 0 for all.  UsageTypeError.
         """
-        name = self._module.memory.fd_of(memory)
-        self._buffers[name] = memory
-        return PacketBuffer(name, offset, size, flags)
+        return self._references.name(memory, flags, offset, size)
 
     async def read_async(self) -> Packet:
         """Read the next packet, without a thread; one that is cancelled has taken none."""

@@ -10,7 +10,7 @@ from qda.core import Queue
 from qda.core.packets import Packet, PacketBuffer, PacketQueue
 from qda.dsp.memory import AddressSpace
 from qda.errors import BAD_ITEM, BAD_PARAMETER, StatusError, on_dsp
-from qda.fastrpc.queue import BufferFlag, BufferReference
+from qda.fastrpc.queue import BufferFlag, BufferReference, change_of
 
 __all__ = ["DspQueue", "OnPacket"]
 
@@ -61,7 +61,7 @@ class DspQueue(PacketQueue):
 
     def _unrefer(self, buffers: Sequence[PacketBuffer]) -> None:
         for one in buffers:
-            self._space.bus.refer(self._client_id, one.fd, -_change(one.flags))
+            self._space.bus.refer(self._client_id, one.fd, -change_of(one.flags))
 
     def _resolve(self, references: bytes) -> tuple[PacketBuffer, ...]:
         size = BufferReference.byte_size
@@ -84,7 +84,9 @@ class DspQueue(PacketQueue):
         both = BufferFlag.REF | BufferFlag.DEREF
         if one.flags & both == both:
             raise StatusError(BAD_PARAMETER, f"fd {one.fd}: one more reference, and one less")
-        status, address, length = self._space.bus.refer(self._client_id, one.fd, _change(one.flags))
+        status, address, length = self._space.bus.refer(
+            self._client_id, one.fd, change_of(one.flags)
+        )
         if status:
             raise StatusError(on_dsp(status), f"fd {one.fd} is not mapped so often")
         size = one.size or length
@@ -93,7 +95,3 @@ class DspQueue(PacketQueue):
             raise StatusError(wrong, f"fd {one.fd}: {one.size} bytes from {one.offset} of {length}")
         memory = self._space.view(self._client_id, address + one.offset, size)
         return PacketBuffer(one.fd, one.offset, size, one.flags, memory)
-
-
-def _change(flags: int) -> int:
-    return bool(flags & BufferFlag.REF) - bool(flags & BufferFlag.DEREF)

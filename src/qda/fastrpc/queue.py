@@ -50,6 +50,7 @@ __all__ = [
     "Ring",
     "RingState",
     "Sides",
+    "change_of",
     "lay_out_queue",
     "places_of",
 ]
@@ -120,6 +121,11 @@ class BufferFlag(enum.IntFlag):
     INVALIDATE_SENDER = 0x20
     FLUSH_RECIPIENT = 0x40
     INVALIDATE_RECIPIENT = 0x80
+
+
+def change_of(flags: int) -> int:
+    """How many references more a packet's buffer with these flags means."""
+    return bool(flags & BufferFlag.REF) - bool(flags & BufferFlag.DEREF)
 
 
 class Figure(enum.IntEnum):

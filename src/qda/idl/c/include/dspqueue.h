@@ -81,6 +81,33 @@ AEEResult dspqueue_create(
     dspqueue_t* queue);
 AEEResult dspqueue_export(dspqueue_t queue, uint64_t* queue_id);
 
+/* The host may also have one queue for several DSPs: what it writes goes to each.  `ids` has room for
+   `num_ids`, as many as the context has domains. */
+typedef enum { DSPQUEUE_CREATE } dspqueue_request_req_id;
+
+typedef struct dspqueue_create_req {
+    uint64_t ctx;   /* of FASTRPC_CONTEXT_CREATE */
+    uint64_t flags; /* 0 */
+    uint32_t req_queue_size;
+    uint32_t resp_queue_size; /* of each domain */
+    uint32_t priority;        /* 0 */
+    dspqueue_callback_t packet_callback;
+    dspqueue_callback_t error_callback;
+    void* callback_context;
+    dspqueue_t queue; /* answered */
+    uint64_t* ids;    /* answered */
+    uint32_t num_ids;
+} dspqueue_create_req;
+
+typedef struct dspqueue_request_payload {
+    dspqueue_request_req_id id;
+    union {
+        dspqueue_create_req create;
+    };
+} dspqueue_request_payload;
+
+int dspqueue_request(dspqueue_request_payload* req);
+
 /* Code on the DSP opens one.  The callback runs in a thread of its own, each time that there are more
    packets; it reads what there is.  EITEMBUSY: somebody has the queue. */
 AEEResult dspqueue_import(
