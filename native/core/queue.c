@@ -93,7 +93,7 @@ uint32_t qda_ring_peek(const struct qda_ring *ring, struct qda_packet *packet)
     packet->message = packet->flags & QDA_PACKET_MESSAGE ? packet->length - first : 0;
 
     uint32_t rest = ring->length - ring->position;
-    uint32_t skipped = rest < packet->length ? rest : 0;
+    uint32_t skipped = rest < padded(packet->length) ? rest : 0;
     if (used < skipped || used - skipped < padded(packet->length))
         return QDA_QUEUE_BAD_ITEM;
     return 0;
@@ -102,7 +102,8 @@ uint32_t qda_ring_peek(const struct qda_ring *ring, struct qda_packet *packet)
 void qda_ring_take(struct qda_ring *ring, const struct qda_packet *packet,
                    struct qda_packet_buffer *buffers, void *message)
 {
-    uint32_t start = ring->length - ring->position < packet->length ? 0 : ring->position;
+    uint32_t rest = ring->length - ring->position;
+    uint32_t start = rest < padded(packet->length) ? 0 : ring->position;
     const unsigned char *from = ring->bytes + start + QDA_PACKET_HEADER;
     uint32_t listed = packet->buffers * (uint32_t)sizeof *buffers;
 

@@ -67,7 +67,8 @@ struct qda_packet {
     uint32_t length; /* with the header, as it takes place in the ring without padding */
 };
 
-/* A ring as one of its sides has it: `mine` is that side's state. */
+/* A ring as one of its sides has it: `mine` is that side's state.  A length need be no multiple of 8;
+ * there is room for the header that may be written where no packet has room. */
 struct qda_ring {
     unsigned char *bytes;
     uint32_t length;

@@ -64,12 +64,15 @@ def test_what_is_written_is_read(host: Any, dsp: Any) -> None:
         assert reader.peek(AT_ONCE)[0] == BUSY
 
 
+@pytest.mark.parametrize("more", [0, 1], ids=["multiple of 8", "any length"])
 @pytest.mark.parametrize(("host", "dsp"), PAIRS)
-def test_packets_wrap_and_keep_their_order(host: Any, dsp: Any) -> None:
+def test_packets_wrap_and_keep_their_order(host: Any, dsp: Any, more: int) -> None:
     """A packet is never split, so there is room in an empty ring for what is half as long."""
-    pair = both(host, dsp, 512, 1024)
+    lengths = 512 + more, 1024 + 5 * more
+    pair = both(host, dsp, *lengths)
     chance = random.Random(1)
-    for writer, reader, length in ((pair.host, pair.dsp, 512), (pair.dsp, pair.host, 1024)):
+    sides = (pair.host, pair.dsp), (pair.dsp, pair.host)
+    for (writer, reader), length in zip(sides, lengths, strict=True):
         waiting: deque[tuple[bytes, bytes]] = deque()
         written = read = 0
         for _ in range(4000):
@@ -431,7 +434,7 @@ def test_the_default_queue_is_that_of_the_public_library() -> None:
         ({"version": 3}, UNSUPPORTED),
         ({"flags": 2}, UNSUPPORTED),
         ({"flags": 5}, UNSUPPORTED),
-        ({"request_length": 1001}, BAD_PARAMETER),
+        ({"response_length": 4 * 256 + 1024, "response_ring": 1288}, BAD_PARAMETER),
         ({"request_length": 8}, BAD_PARAMETER),
         ({"response_length": 1 << 25}, BAD_PARAMETER),
         ({"response_ring": 40}, BAD_PARAMETER),

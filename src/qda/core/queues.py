@@ -156,7 +156,7 @@ class Queue:
             raise ValueError(f"slot {slot} is taken, or none")
         self._hub, self._slot, self._owner = hub, slot, owner
         self._wait_counts = wait_counts
-        end = max(one.ring + one.length for one in (ins, outs))
+        end = max(one.ring + one.room for one in (ins, outs))
         end = max(end, *(at + 12 for one in (ins, outs) for at in one[2:]))
         memory = memory_at(base, end)
         self._in = Ring(memory, ins, False, hub.taken[slot : slot + 1])

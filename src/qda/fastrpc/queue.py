@@ -151,6 +151,12 @@ class Places(NamedTuple):
     reader: int
     writer: int
 
+    @property
+    def room(self) -> int:
+        """Bytes of the ring's memory: its length need be no multiple of 8, and a header that is
+        written at its end, where no packet has room, is whole."""
+        return _padded(self.length)
+
 
 class QueueHeader(Record, spelling="dspqueue_header"):
     """The start of a queue's memory."""
@@ -159,11 +165,11 @@ class QueueHeader(Record, spelling="dspqueue_header"):
     error: int = s32("Not used")
     flags: int = u32("How the sides wake each other", unit="bits")
     request_ring: int = u32("Where the ring of requests is", unit="bytes")
-    request_length: int = u32("Its length, a multiple of 8", unit="bytes")
+    request_length: int = u32("Its length", unit="bytes")
     request_reader: int = u32("Where the DSP's state is", unit="bytes")
     request_writer: int = u32("Where the host's state is", unit="bytes")
     response_ring: int = u32("Where the ring of responses is", unit="bytes")
-    response_length: int = u32("Its length, a multiple of 8", unit="bytes")
+    response_length: int = u32("Its length", unit="bytes")
     response_reader: int = u32("Where the host's state is", unit="bytes")
     response_writer: int = u32("Where the DSP's state is", unit="bytes")
     serial: int = u32("Number of the queue in its process, from 1")
@@ -241,8 +247,8 @@ def places_of(memory: memoryview | bytearray) -> Sides:
 
 
 def _check(places: Places, size: int) -> None:
-    parts = (places.ring, places.length), *((at, RingState.byte_size) for at in places[2:])
-    if places.length % _UNIT or not 2 * _UNIT <= places.length <= limits.QUEUE_RING:
+    parts = (places.ring, places.room), *((at, RingState.byte_size) for at in places[2:])
+    if not 2 * _UNIT <= places.length <= limits.QUEUE_RING:
         raise StatusError(BAD_PARAMETER, f"a queue has no rings of {places.length} bytes")
     if any(at % _UNIT or at < QueueHeader.byte_size or at + length > size for at, length in parts):
         raise StatusError(BAD_PARAMETER, f"a queue of {size} bytes has no place for {places}")
@@ -282,8 +288,8 @@ class Ring:
     _other: memoryview = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        ring, length, reader, writer = self.places
-        self._bytes = self.memory[ring : ring + length]
+        ring, _, reader, writer = self.places
+        self._bytes = self.memory[ring : ring + self.places.room]
         mine, other = (writer, reader) if self.writes else (reader, writer)
         self._mine, self._other = (
             self.memory[at : at + RingState.byte_size].cast("I") for at in (mine, other)
@@ -351,7 +357,7 @@ class Ring:
         length, flags = word & 0xFFFFFFFF, word >> 32 & 0xFFFF
         buffers = word >> 48 & 0xFF if flags & PacketFlag.BUFFERS else 0
         rest = length - _UNIT - buffers * _REFERENCE
-        skipped = self._end if self._end < length else 0
+        skipped = self._end if self._end < _padded(length) else 0
         if (
             not flags & PacketFlag.USER_READY
             or buffers > limits.QUEUE_BUFFERS
@@ -364,7 +370,7 @@ class Ring:
     def take(self, head: PacketHead) -> tuple[bytes, bytes]:
         """The references and the message of the packet that `peek` has found; its room is given
         back."""
-        if self._end < head.length:
+        if self._end < _padded(head.length):
             self.position = 0
         start = self.position + _UNIT
         middle = start + head.buffers * _REFERENCE
