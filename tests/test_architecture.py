@@ -124,6 +124,24 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     ),
     "opening": frozenset({"client", "virtual", "dsp", "fastrpc", "limits", "errors", "interrupts"}),
     "pool": frozenset({"opening", "client", "idl", "fastrpc", "limits", "interrupts", "errors"}),
+    "recording": frozenset(
+        {
+            "client",
+            "virtual",
+            "profiles",
+            "driver",
+            "dsp",
+            "idl",
+            "fastrpc",
+            "core",
+            "rpmsg",
+            "layout",
+            "limits",
+            "interrupts",
+            "memory",
+            "errors",
+        }
+    ),
     "testing": frozenset(
         {"opening", "client", "driver", "virtual", "profiles", "uapi", "fastrpc", "errors"}
     ),
@@ -138,7 +156,9 @@ PACKAGE_ITSELF: Final = "__init__"
 
 COMPILED: Final = frozenset({"qda.core._core"})
 """Modules that are no Python files."""
-REEXPORTED: Final = frozenset({"opening", "client", "dsp", "errors", "idl", "pool", "tracing"})
+REEXPORTED: Final = frozenset(
+    {"opening", "client", "dsp", "errors", "idl", "pool", "recording", "tracing"}
+)
 
 # The rooms of `idl` stand on what all of them share.  A program that only makes calls needs
 # neither C nor style, and what writes C needs no text: a model is enough.

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES: dict[str, Callable[[], str]] = {
     "docs/dialects.md": partial(dialects.page, ROOT),
     "docs/events.md": events.page,
+    "docs/recording-format.md": events.page_of_recordings,
     "docs/limits.md": limits.page,
     architecture.PAGE: partial(architecture.page, ROOT),
     "docs/profiles.md": profiles.page,

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
         open,  # noqa: A004  # qda.open, like gzip.open
     )
     from qda.pool import Pool
+    from qda.recording.difference import Difference, Differs
+    from qda.recording.program import Record, Replay, record, replay
     from qda.tracing.program import Trace, trace
 
 __all__ = [
@@ -59,6 +61,8 @@ __all__ = [
     "CallTimeout",
     "DeviceError",
     "DeviceInfo",
+    "Difference",
+    "Differs",
     "DspError",
     "HandleArgument",
     "HostError",
@@ -70,8 +74,10 @@ __all__ = [
     "Pool",
     "ProcessAttribute",
     "QdaError",
+    "Record",
     "Refusal",
     "RemoteModule",
+    "Replay",
     "Session",
     "Skeleton",
     "StatusError",
@@ -83,6 +89,8 @@ __all__ = [
     "idl",
     "method",
     "open",
+    "record",
+    "replay",
     "start",
     "trace",
 ]
@@ -117,6 +125,8 @@ _HOMES = {
     "qda.idl": ("idl",),
     "qda.opening": ("devices", "open"),
     "qda.pool": ("Pool",),
+    "qda.recording.difference": ("Difference", "Differs"),
+    "qda.recording.program": ("Record", "Replay", "record", "replay"),
     "qda.tracing.program": ("Trace", "trace"),
 }
 """Which module each name comes from, when it is asked for: whoever needs a part of this package

@@ -720,6 +720,40 @@ TRACE_QUIET: Final = _traces.limit(
     "events come too fast to be shown at once, and are shown later",
 )
 
+_LEFT_OUT = "what comes later is left out, and a warning says so"
+
+RECORDED_INLINE: Final = _traces.limit(
+    "RECORDED_INLINE",
+    64,
+    "bytes that stand in a line of a recording",
+    "short arguments are to be read there",
+    "they are a file of the archive, once",
+)
+RECORDED_EVENTS: Final = _traces.limit(
+    "RECORDED_EVENTS", 1_000_000, "events of a recording", "about 300 MB of lines", _LEFT_OUT
+)
+RECORDED_BYTES: Final = _traces.limit(
+    "RECORDED_BYTES",
+    2 * GIB,
+    "bytes of different arguments and of memory that has changed, in a recording",
+    "it is a file for tests",
+    _LEFT_OUT,
+)
+DIFFERENCES: Final = _traces.limit(
+    "DIFFERENCES",
+    100,
+    "differences that a replay tells of",
+    "after so many they are those of another program",
+    "a line says how many more there are",
+)
+REPLAY_PATIENCE: Final = _traces.limit(
+    "REPLAY_PATIENCE",
+    10.0,
+    "seconds in which a replay waits for what had happened before, while nothing happens",
+    "a method may take its time",
+    "a difference says what did not happen, and the replay goes on",
+)
+
 _AN_ERROR = "an error at that place"
 _NO_ATTACK = "more is an attack, or a mistake"
 _idl = Subject("Texts in the interface language")

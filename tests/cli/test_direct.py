@@ -25,6 +25,7 @@ PLAIN = [
     ["--trace", "true"],
     ["--trace=wire", "--trace-file", "calls", "true"],
     ["--trace", "--trace-file=calls", "--", "true", "--"],
+    ["--record", "a", "--replay=b", "--idl=c", "--idl", "d", "true"],
     ["--profile", "--trace", "true"],
     ["--profile", "--", "true"],
     ["--profile=a", "--profile=b", "true"],

@@ -21,6 +21,7 @@ _COMMANDS = {
     "profiles": "qda.cli.commands.profiles",
     "run": "qda.cli.commands.run",
     "serve": "qda.cli.commands.serve",
+    "replay": "qda.cli.commands.replay",
     "conformance": "qda.cli.commands.conformance",
     "uapi": "qda.cli.commands.uapi",
     "idl": "qda.cli.commands.idl",

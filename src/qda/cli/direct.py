@@ -15,7 +15,9 @@ from qda.cli.served import Served
 
 __all__ = ["understand"]
 
-_WITH_VALUE = "--profile", "--dialect", "--skeletons", "--trace", "--trace-file", "--timeline"
+_LISTS = "--skeletons", "--idl"
+_FILES = "--trace-file", "--timeline", "--record", "--replay"
+_WITH_VALUE = "--profile", "--dialect", "--trace", *_LISTS, *_FILES
 _NUMBERS = "--banks", "--wait"
 _DIALECTS = "rfc", "v1", "handle", "legacy", "legacy-7.3"
 _TRACES = "calls", "json", "summary", "wire"
@@ -26,7 +28,7 @@ def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
     what is meant."""
     left = list(words)
     given: dict[str, str] = {}
-    skeletons: list[Path] = []
+    lists: dict[str, list[Path]] = {name: [] for name in _LISTS}
     mixed, lanes = False, True
     while left and left[0].startswith("-"):
         word = left.pop(0)
@@ -48,8 +50,8 @@ def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
                 return None
             else:
                 value = left.pop(0)
-        if name == "--skeletons":
-            skeletons.append(Path(value))
+        if name in _LISTS:
+            lists[name].append(Path(value))
         else:
             given[name] = value
     dialect, trace = given.get("--dialect", "rfc"), given.get("--trace")
@@ -60,8 +62,19 @@ def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
         return None
     if banks is not None and not 1 <= int(banks) <= limits.BANKS:
         return None
-    files = (given.get(name) for name in ("--trace-file", "--timeline"))
-    paths = (None if file is None else Path(file) for file in files)
-    profile = given.get("--profile", "generic")
-    system = None if banks is None else int(banks), Served.wait if wait is None else float(wait)
-    return left, Served(profile, dialect, skeletons, mixed, lanes, *system, trace, *paths)
+    files = {name: Path(given[name]) for name in _FILES if name in given}
+    return left, Served(
+        given.get("--profile", "generic"),
+        dialect,
+        lists["--skeletons"],
+        mixed,
+        lanes,
+        None if banks is None else int(banks),
+        Served.wait if wait is None else float(wait),
+        trace,
+        trace_file=files.get("--trace-file"),
+        timeline=files.get("--timeline"),
+        idl=lists["--idl"],
+        record=files.get("--record"),
+        replay=files.get("--replay"),
+    )

@@ -7,11 +7,12 @@ import enum
 import inspect
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, get_type_hints
 
 import typer
 
-__all__ = ["Dialect", "DialectOption", "JsonOption", "ProfileOption", "with_options"]
+__all__ = ["Dialect", "DialectOption", "IdlOption", "JsonOption", "ProfileOption", "with_options"]
 
 
 class Dialect(enum.StrEnum):
@@ -28,6 +29,14 @@ ProfileOption = Annotated[
     str, typer.Option(help="The system that is virtual: see `qda profiles`, or a .toml file.")
 ]
 DialectOption = Annotated[Dialect, typer.Option(help="Dialect of the device interface.")]
+IdlOption = Annotated[
+    list[Path],
+    typer.Option(
+        metavar="FILE",
+        help="An interface file, by which methods and arguments are named; may be given several "
+        "times.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 

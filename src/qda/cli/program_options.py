@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from qda import limits
-from qda.cli.options import Dialect, ProfileOption
+from qda.cli.options import Dialect, IdlOption, ProfileOption
 from qda.cli.served import Served
 
 __all__ = ["ProgramCommand", "ProgramOptions", "Trace"]
@@ -92,6 +92,21 @@ class ProgramOptions(Served):
         Path | None,
         typer.Option(
             metavar="PATH", help="Write a timeline for Perfetto (ui.perfetto.dev), out.pftrace."
+        ),
+    ] = None
+    idl: IdlOption = field(default_factory=list)
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Record what crosses the interface, with its bytes: calls.qda."
+        ),
+    ] = None
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Answer the program's calls from a recording, and say where it asks for something "
+            "else; no skeletons are needed.",
         ),
     ] = None
 

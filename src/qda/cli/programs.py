@@ -31,10 +31,11 @@ from qda.shim.launch import (
 from qda.shim.unseen import UnseenPrograms
 
 if TYPE_CHECKING:
+    from qda.cli.recordings import Played
     from qda.fastrpc.obituary import Obituary
     from qda.shim.server import DeviceServer
 
-__all__ = ["run", "serve"]
+__all__ = ["look_for_skeletons", "run", "serve"]
 
 
 _SEARCH_PATHS = (FOLDERS_VARIABLE, "DSP_LIBRARY_PATH")
@@ -52,7 +53,7 @@ def run(command: list[str], options: Served) -> int:
     """
     with ExitStack() as stack:
         profile = options.system()
-        _extend_search_paths(options.skeletons)
+        look_for_skeletons(options.skeletons)
         below = _short_folder()
         with _place(below, "TMPDIR"):
             folder = Path(tempfile.mkdtemp(prefix="qda-", dir=below))
@@ -62,18 +63,21 @@ def run(command: list[str], options: Served) -> int:
         unseen = UnseenPrograms(entrance.socket)
         stack.callback(unseen.close)
         variables = environment(entrance.socket)
-        if options.mixed or options.is_traced or options.dialect != Served.dialect:
-            server = stack.enter_context(_server(options, profile, entrance))
+        if options.mixed or options.is_watched or options.dialect != Served.dialect:
+            from qda.cli.recordings import Played
+
+            played = Played(options)
+            server = stack.enter_context(_server(options, profile, entrance, played))
             status = run_program(command, variables)
             _tell(unseen, command, status, server.was_used)
-            return status
+            return played.status(status)
         came: list[bool] = []
 
         def begin() -> None:
             came.append(True)
             try:
                 stack.enter_context(started_ahead())
-                stack.enter_context(_server(options, profile, entrance))
+                stack.enter_context(_server(options, profile, entrance, None))
             except Exception as error:  # the program sees its nodes go, and goes on
                 print(f"qda: no device server: {error}", file=sys.stderr)  # noqa: T201
                 entrance.close()
@@ -96,27 +100,35 @@ def serve(socket: Path, options: Served, out: TextIO) -> None:
     ended: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: ended.append(number))
-    _extend_search_paths(options.skeletons)
+    look_for_skeletons(options.skeletons)
     profile = options.system()
     with ExitStack() as stack:
         arrived = stack.enter_context(signals_arriving())
         with _place(socket.absolute().parent, "--socket"):
             entrance = Entrance(socket, nodes_of(profile))
         stack.callback(entrance.close)
-        server = stack.enter_context(_server(options, profile, entrance, strangers=True))
+        from qda.cli.recordings import Played
+
+        played = Played(options)
+        server = stack.enter_context(_server(options, profile, entrance, played, strangers=True))
         for name, value in additions(server.socket, os.environ).items():
             out.write(f"export {name}={shlex.quote(value)}\n")
         out.flush()
         while not ended:
             arrived.recv(64)
+        played.status(0)
 
 
 @contextmanager
 def _server(
-    options: Served, profile: Profile, at: Entrance, strangers: bool = False
+    options: Served,
+    profile: Profile,
+    at: Entrance,
+    played: Played | None,
+    strangers: bool = False,
 ) -> Iterator[DeviceServer]:
     """A device server of a machine of its own: for the program that we run, or also for
-    `strangers`."""
+    `strangers`.  What is `played` makes the machine, if its options may ask for that."""
     import logging
 
     from qda.cli.traces import tracing
@@ -125,8 +137,11 @@ def _server(
 
     logging.basicConfig(format="qda: %(message)s", level=logging.WARNING)
     with ExitStack() as stack:
-        machine = Machine(profile)
-        stack.callback(machine.close)
+        if played is not None:
+            machine = stack.enter_context(played.machine(profile))
+        else:
+            machine = Machine(profile)
+            stack.callback(machine.close)
         for device in machine.devices.values():
             device.report = partial(_tell_death, device.name)
             device.wait = options.wait
@@ -138,7 +153,7 @@ def _server(
             strangers=strangers,
             observer=observer,
             mixed=options.mixed,
-            lanes=options.lanes,
+            lanes=options.lanes and options.replay is None,
         )
         stack.callback(server.close)
         yield server
@@ -150,7 +165,8 @@ def _tell_death(domain: str, process: int, words: Obituary) -> None:
     print(f"qda: process {process}, {domain}: {told}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _extend_search_paths(folders: Sequence[Path]) -> None:
+def look_for_skeletons(folders: Sequence[Path]) -> None:
+    """Have the DSPs of this process look there first.  UsageError for what is no folder."""
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"{folder}: not a folder with skeletons")

@@ -25,6 +25,9 @@ class Served:
     trace: str | None = None
     trace_file: Path | None = None
     timeline: Path | None = None
+    idl: list[Path] = field(default_factory=list)
+    record: Path | None = None
+    replay: Path | None = None
 
     def system(self) -> Profile:
         """The system that is served.  UsageError for a profile that makes no sense."""
@@ -35,3 +38,8 @@ class Served:
     def is_traced(self) -> bool:
         """Whether all that programs ask for has to be seen."""
         return self.trace is not None or self.timeline is not None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it has to be known what all calls are: they are traced, recorded or played."""
+        return self.is_traced or self.record is not None or self.replay is not None

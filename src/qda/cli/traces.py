@@ -42,13 +42,16 @@ def tracing(options: Served) -> Iterator[Tracer]:
         stack.callback(stream.close)
         stream.tell(Begun(monotonic_ns(), 0, 0, time_ns(), version("qda-accel")))
         if options.trace != _PLAIN or options.timeline is not None:
-            from qda.tracing.calls import CallDecoder, CallWatcher  # and with them the language
+            from qda.cli.recordings import interfaces_in
+            from qda.idl.wire.calls import InterfaceCodec  # and with it the language
+            from qda.tracing.calls import CallDecoder, CallWatcher
             from qda.tracing.names import Names
 
             ring = Ring(calls=1)  # the DSP tells its times; none of the calls is the core's own
             stack.callback(ring.end)
             ring.begin()
-            watch(CallWatcher(stream, CallDecoder(Names(), wire=options.trace in _WIRE)))
+            names = Names(map(InterfaceCodec, interfaces_in(options.idl)))
+            watch(CallWatcher(stream, CallDecoder(names, wire=options.trace in _WIRE)))
             stack.callback(watch, None)
         yield Tracer(stream, str(options.dialect))
 

@@ -179,11 +179,17 @@ class Calls:
             raise self._file.refused(operation, status)
 
     def status_of(
-        self, handle: int, method: int, ins: Sequence[Bytes], outs: Sequence[Bytes]
+        self,
+        handle: int,
+        method: int,
+        ins: Sequence[Bytes],
+        outs: Sequence[Bytes],
+        in_handles: Sequence[HandleLike] = (),
+        out_handles: Sequence[HandleLike] = (),
     ) -> int:
         """Call a method and return its status, unsigned: for the threads that listen, whose calls
         are not told to `begins`.  OSError."""
-        plan = make_plan(method, ins, outs, (), (), self._file.find)
+        plan = make_plan(method, ins, outs, in_handles, out_handles, self._file.find)
         return as_unsigned(self._file.invoke(handle, plan))
 
     def _issue(

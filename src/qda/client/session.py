@@ -61,8 +61,8 @@ class Session(Profiled):
     it, its buffers and mappings do not.
 
     `queue` makes a queue of packets between the program and code on the DSP
-    (`qda.client.queues`); `calls`, `manager`, `loader` and `log` are what a session is made of, for
-    tools that need less.
+    (`qda.client.queues`); `calls`, `manager`, `loader`, `host` and `log` are what a session is made
+    of, for tools that need less.
     """
 
     def __init__(self, file: DeviceFile) -> None:
@@ -84,7 +84,7 @@ class Session(Profiled):
         self.queue = self._queues.create
         host = HostService(self, self.calls.status_of, self._memory, file.domain)
         log = DspLog(file.node, file.domain, self.loader, lambda: host.serves)
-        self._host, self.log = host, log
+        self.host, self.log = host, log
 
     @property
     def domain(self) -> str:
@@ -257,7 +257,7 @@ class Session(Profiled):
         """Open a module, and serve the host's side if the DSP is going to look for its file.  A DSP
         that does not call hosts may have the module all the same."""
         name = name_in(uri)
-        if name is not None and name not in self.loader.installed and not self._host.serves:
+        if name is not None and name not in self.loader.installed and not self.host.serves:
             with suppress(Refusal):
                 self.serve_host()
         handle = self.manager.open(uri)
@@ -293,8 +293,8 @@ class Session(Profiled):
         """
         try:
             with Section(), naming("serve the host's side", self._file):
-                self.calls.begins = self._host.calling
-                self._host.start()
+                self.calls.begins = self.host.calling
+                self.host.start()
         except QdaError as error:
             bare(error)
             raise
@@ -308,7 +308,7 @@ class Session(Profiled):
         """
         try:
             for skeleton in skeletons:
-                self._host.provide(skeleton)
+                self.host.provide(skeleton)
             self.serve_host()
         except QdaError as error:
             bare(error)
@@ -325,7 +325,7 @@ class Session(Profiled):
                 self._closed = True
             try:
                 self._queues.close()
-                self._host.close()
+                self.host.close()
             finally:
                 self._file.close()
 

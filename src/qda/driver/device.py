@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from qda import limits
 from qda.driver.banks import Attachment, ContextBank
@@ -100,6 +100,9 @@ class Device:
     `lending`.  `free_banks` are the context banks that no file has.
     """
 
+    session_type: ClassVar[type[Session]] = Session
+    """What sessions of all devices are: meanwhile that of a recorder."""
+
     def __init__(
         self, name: str, limits: Limits, boot: Callable[[], Channel], system: str = ""
     ) -> None:
@@ -109,7 +112,6 @@ class Device:
         self.memory = ContextBank(0)
         self.objects = Objects()
         self.policy: Policy = POLICIES[limits.policy]
-        self.session_type = Session  # a tracer's puts itself here
         self.report: Callable[[int, Obituary], None] | None = None
         """Who is told how a protection domain has died, and of which process it was."""
         self.wait = 0.0

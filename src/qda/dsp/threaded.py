@@ -12,6 +12,7 @@ import io
 import os
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,7 @@ from qda.fastrpc.domains import ProtectionDomain
 from qda.rpmsg import Endpoint, Frame, PeerGone, serve_frame
 from qda.rpmsg.frame import pack_reply
 
-__all__ = ["start_threads"]
+__all__ = ["start_in_threads", "start_threads"]
 
 
 def start_threads(boot: Boot, handed_over: dict[str, type]) -> Endpoint:
@@ -37,10 +38,20 @@ def start_threads(boot: Boot, handed_over: dict[str, type]) -> Endpoint:
     install: nothing is serialised, the class itself runs.
     """
     _explain_ends()
+
+    def make(kind: ProtectionDomain) -> Process:
+        # OSError: there are no addresses left for another window.
+        window = limits.THREADED_WINDOW
+        return Process(kind, boot.domain, boot.capabilities, window, handed_over=handed_over)
+
+    return start_in_threads(boot.domain, make)
+
+
+def start_in_threads(name: str, make: Callable[[ProtectionDomain], Process]) -> Endpoint:
+    """Start a DSP of that name whose protection domains are what `make` makes, in threads; returns
+    the driver's end of its channel."""
     ours, theirs = Endpoint.pair()
-    threading.Thread(
-        target=_serve, args=(theirs, boot, handed_over), daemon=True, name=boot.domain
-    ).start()
+    threading.Thread(target=_serve, args=(theirs, name, make), daemon=True, name=name).start()
     ours.receive()
     return ours
 
@@ -78,10 +89,10 @@ class _Child:
         self.supervisor.close()
 
 
-def _serve(channel: Endpoint, boot: Boot, handed_over: dict[str, type]) -> None:
+def _serve(channel: Endpoint, name: str, make: Callable[[ProtectionDomain], Process]) -> None:
 
     def begin(kind: ProtectionDomain, opening: Frame | None, descriptors: list[int]) -> _Child:
-        return _start(boot, kind, handed_over, opening, descriptors)
+        return _start(f"{name} {kind.name}", make(kind), opening, descriptors)
 
     domains = Domains(begin)
     domains.start_root()
@@ -94,17 +105,7 @@ def _serve(channel: Endpoint, boot: Boot, handed_over: dict[str, type]) -> None:
         domains.close()
 
 
-def _start(
-    boot: Boot,
-    kind: ProtectionDomain,
-    handed_over: dict[str, type],
-    opening: Frame | None,
-    descriptors: list[int],
-) -> _Child:
-    # OSError: there are no addresses left for another window.
-    process = Process(
-        kind, boot.domain, boot.capabilities, limits.THREADED_WINDOW, handed_over=handed_over
-    )
+def _start(name: str, process: Process, opening: Frame | None, descriptors: list[int]) -> _Child:
     serving = Serving(process)
     near, far = Endpoint.pair()
     if opening is not None:
@@ -115,5 +116,5 @@ def _start(
         far.close()
         process.end()
 
-    threading.Thread(target=serve, daemon=True, name=f"{boot.domain} {kind.name}").start()
+    threading.Thread(target=serve, daemon=True, name=name).start()
     return _Child(near)

@@ -36,7 +36,8 @@ class Machine:
     """The devices of one profile in this process.  Nothing is started before the first open.
 
     With `threads` the DSPs are threads of this process, for debugging, instead of processes.  What
-    these print goes to the files of `output`, or else where this program prints.
+    these print goes to the files of `output`, or else where this program prints.  `start` starts
+    DSPs otherwise, and returns the driver's ends of their channels.
     """
 
     dialect = "rfc"
@@ -44,12 +45,18 @@ class Machine:
 
     node_type = LocalNode
 
-    def __init__(self, profile: Profile, threads: bool = False, output: Output = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        threads: bool = False,
+        output: Output = None,
+        start: Callable[[Boot], Endpoint] | None = None,
+    ) -> None:
         self.profile = profile
-        self._output = output
+        self._output, self._start_otherwise = output, start
         self._handed_over: dict[str, type] | None = {} if threads else None
         self.closed = False
-        self._patience = 0 if threads else int(os.environ.get(PATIENCE, limits.LOOK))
+        self._patience = 0 if threads or start else int(os.environ.get(PATIENCE, limits.LOOK))
         self._lock = threading.Lock()
         self._processors: list[subprocess.Popen[bytes]] = []
         self.nodes = nodes_of(profile)
@@ -78,6 +85,8 @@ class Machine:
         if dsp.capability_status:
             told = {REFUSED_CAPABILITIES: dsp.capability_status}
         boot = Boot(dsp.name, told)
+        if self._start_otherwise is not None:
+            return self._start_otherwise(boot)
         if self._handed_over is not None:
             from qda.dsp.threaded import start_threads  # the whole DSP, which others run elsewhere
 

@@ -10,9 +10,9 @@ import errno
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from qda import limits
-from qda.client.host.modules import HostModules
 from qda.client.host.turns import Turn, TurnState
 from qda.errors import (
     BAD_PARAMETER,
@@ -34,11 +34,21 @@ from qda.fastrpc.scalars import Scalars
 from qda.interrupts import deadline
 from qda.memory import PAGE, align
 
-__all__ = ["Invoke", "ListenerThreads"]
+__all__ = ["Invoke", "ListenerThreads", "Modules"]
 
 Invoke = Callable[[int, int, Sequence[object], Sequence[object]], int]
 """Calls a method of a handle with in-buffers and out-buffers; returns the status, unsigned.
 OSError."""
+
+
+class Modules(Protocol):
+    """What runs the calls of a DSP: `HostModules`."""
+
+    def call(
+        self, handle: int, scalars: Scalars, ins: Sequence[memoryview], outs: Sequence[bytearray]
+    ) -> int:
+        """Run a call; returns its result, signed.  Never raises."""
+        ...
 
 
 _log = logging.getLogger("qda.client.host")
@@ -51,7 +61,7 @@ class ListenerThreads:
     when the DSP says so (after exit) or is gone.
     """
 
-    def __init__(self, invoke: Invoke, modules: HostModules, name: str) -> None:
+    def __init__(self, invoke: Invoke, modules: Modules, name: str) -> None:
         self._invoke, self._modules, self._name = invoke, modules, name
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
@@ -168,7 +178,7 @@ class _Loop:
             turn.refused(status)
         return None
 
-    def run(self, asked: NextAnswer, modules: HostModules) -> None:
+    def run(self, asked: NextAnswer, modules: Modules) -> None:
         """Run a call."""
         scalars = Scalars.decode(asked.scalars)
         try:

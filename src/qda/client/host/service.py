@@ -9,7 +9,7 @@ from weakref import ref
 
 from qda.client.host.apps_mem import AppsMem
 from qda.client.host.apps_std import AppsStd
-from qda.client.host.listener import Invoke, ListenerThreads
+from qda.client.host.listener import Invoke, ListenerThreads, Modules
 from qda.client.host.log import AdspMessages
 from qda.client.host.modules import HostModules, Opened
 from qda.client.memory import SessionMemory
@@ -40,6 +40,7 @@ class HostService:
         self._lock = threading.Lock()
         self._threads: ListenerThreads | None = None
         self._modules = HostModules()
+        self._answers: Modules = self._modules
         self._memory = AppsMem(memory)
         self._files = AppsStd(domain, self._memory.share, self._memory.unshare)
         log = logging.getLogger(f"qda.dsp.{domain}")
@@ -71,12 +72,16 @@ class HostService:
 
         self._modules.provide(kind.name, open_one)
 
+    def answered_by(self, modules: Modules) -> None:
+        """Have all calls of the DSP answered by somebody else; before `start`."""
+        self._answers = modules
+
     def start(self) -> None:
         """Listen to the DSP from now on.  DspError if it does not call hosts; OSError."""
         with self._lock:
             if self._threads is not None:
                 return
-            threads = ListenerThreads(self._invoke, self._modules, self._domain)
+            threads = ListenerThreads(self._invoke, self._answers, self._domain)
             status = threads.start()
             if status:
                 raise DspError("serve the host's side", self._domain, status)

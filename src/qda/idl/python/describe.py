@@ -22,7 +22,7 @@ from qda.idl.wire.lifecycle import opened_uri
 from qda.idl.wire.records import MarshalError
 from qda.idl.wire.values import Bytes, Handle, Value
 
-__all__ = ["RawCall", "describe"]
+__all__ = ["RawCall", "Values", "describe", "values_of"]
 
 
 class RawCall(NamedTuple):
@@ -60,7 +60,7 @@ def describe(codec: InterfaceCodec, call: RawCall) -> str:
             return f"{name}.close()" + _outcome(call.status, "")
         method = codec.requested(scalars, ins)
         name += f".{method.method.name}"
-        return name + _of_method(method, call, scalars, ins, outs)
+        return name + _of_method(method, call, ins, outs)
     except MarshalError as error:
         return f"{name}: malformed, {error.text} (scalars {call.scalars:#010x})"
 
@@ -70,13 +70,25 @@ def _view(buffer: Bytes) -> memoryview:
     return view.cast("B") if view.nbytes else memoryview(b"")
 
 
-def _of_method(
-    codec: MethodCodec,
-    call: RawCall,
-    scalars: Scalars,
-    ins: list[memoryview],
-    outs: list[memoryview],
-) -> str:
+class Values(NamedTuple):
+    """What a call gives its method, the rooms for what comes out, and what has come out."""
+
+    given: dict[str, Value]
+    rooms: dict[str, Value]
+    results: dict[str, Value]
+
+
+def values_of(codec: MethodCodec, call: RawCall) -> Values:
+    """The values of a call's parameters, by their names.  MarshalError if it is malformed."""
+    ins = [_view(buffer) for buffer in call.ins]
+    return _values_of(codec, call, ins, [_view(bytes(_view(buffer))) for buffer in call.outs])
+
+
+def _values_of(
+    codec: MethodCodec, call: RawCall, ins: list[memoryview], outs: list[memoryview]
+) -> Values:
+    scalars = Scalars.decode(call.scalars)
+
     def run(inputs: dict[str, Value], targets: dict[str, Value]) -> dict[str, Value]:
         raise _Unread(inputs, targets)
 
@@ -86,9 +98,15 @@ def _of_method(
         codec.serve(scalars, ins, outs, call.in_handles, call.out_handles, run)
         raise AssertionError("run has not been called")
     except _Unread as seen:
-        inputs, targets = seen.inputs, seen.targets
+        done = codec.collect(outs, seen.targets) if call.status == 0 else {}
+        return Values(seen.inputs, seen.targets, done)
+
+
+def _of_method(
+    codec: MethodCodec, call: RawCall, ins: list[memoryview], outs: list[memoryview]
+) -> str:
+    inputs, targets, done = _values_of(codec, call, ins, outs)
     given, results = [], []
-    done = codec.collect(outs, targets) if call.status == 0 else {}
     for parameter in codec.method.parameters:
         name, kind = parameter.name, parameter.type
         if parameter.direction.goes_in:
