@@ -22,7 +22,8 @@ COMPILED = frozenset(
 def surprises(wheel: Path, source: Path) -> list[str]:
     """What is missing in a wheel of a source tree, and what is too much, in sentences."""
     with ZipFile(wheel) as archive:
-        there = {name for name in archive.namelist() if ".dist-info/" not in name}
+        files = {file.filename for file in archive.infolist() if not file.is_dir()}
+    there = {name for name in files if ".dist-info/" not in name}
     wanted = COMPILED | set(_files(source / "src"))
     return [
         *(f"{name} is missing" for name in sorted(wanted - there)),

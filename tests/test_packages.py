@@ -19,14 +19,14 @@ PACKAGES: Final = os.environ.get("QDA_PACKAGES", "")
 
 
 def test_a_wheel_has_what_the_source_has_and_the_c_parts(tmp_path: Path) -> None:
-    """No more, no less; bytecode and what an editable installation has compiled do not count."""
+    """No more, no less; folders, bytecode and what an editable installation has compiled do not count."""
     package = tmp_path / "src/qda"
     package.mkdir(parents=True)
     for name in ("a.py", "a.pyc", "b.toml", "c.so"):
         (package / name).touch()
     wheel = tmp_path / "a.whl"
     with ZipFile(wheel, "w") as archive:
-        for name in (*COMPILED, "qda/a.py", "qda/b.toml", "qda-1.dist-info/METADATA"):
+        for name in (*COMPILED, "qda/", "qda/a.py", "qda/b.toml", "qda-1.dist-info/METADATA"):
             archive.writestr(name, "")
     assert surprises(wheel, tmp_path) == []
     (package / "d.idl").touch()
