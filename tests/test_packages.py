@@ -19,7 +19,7 @@ PACKAGES: Final = os.environ.get("QDA_PACKAGES", "")
 
 
 def test_a_wheel_has_what_the_source_has_and_the_c_parts(tmp_path: Path) -> None:
-    """No more, no less; folders, bytecode and what an editable installation has compiled do not count."""
+    """No more, no less; folders, bytecode and libraries of an editable installation are none."""
     package = tmp_path / "src/qda"
     package.mkdir(parents=True)
     for name in ("a.py", "a.pyc", "b.toml", "c.so"):
@@ -71,7 +71,7 @@ with qda.open("cdsp") as session, session.load(Calculator) as remote:
 
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not PACKAGES, reason="QDA_PACKAGES is no folder of packages: make packages")
-@pytest.mark.parametrize("python", interpreters() if PACKAGES else [""])
+@pytest.mark.parametrize("python", list(interpreters()) if PACKAGES else [""])
 def test_the_wheel_runs_in_a_fresh_environment(python: str, tmp_path: Path) -> None:
     """Calls with the compiled core, the demo, and a program in C that finds nodes."""
     subprocess.run([python, "-m", "venv", tmp_path / "env"], check=True)
