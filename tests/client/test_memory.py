@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -178,3 +180,35 @@ def test_a_number_that_no_field_holds_is_refused(dialect: str, wrong: dict[str, 
         with pytest.raises(qda.UsageError, match="map") as caught:
             session.map(buffer, **wrong)
         assert str(next(iter(wrong.values()))) in str(caught.value)
+
+
+def _memfd(size: int, seals: int = 0) -> int:
+    fd = os.memfd_create("own", os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, size)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
+NOT_SHARED: dict[str, tuple[Callable[[], int], str]] = {
+    "file": (lambda: os.open(__file__, os.O_RDONLY), rf"is the file {__file__}, not a DMA-BUF"),
+    "folder": (lambda: os.open("/", os.O_RDONLY), "is a folder, /, not a DMA-BUF"),
+    "device": (lambda: os.open("/dev/null", os.O_RDWR), "is a device, /dev/null, not"),
+    "place": (lambda: os.open("/", os.O_PATH), "is only a place, /, opened with O_PATH"),
+    "event": (lambda: os.eventfd(0), r"is anon_inode:\[eventfd\], not a DMA-BUF"),
+    "shrinks": (lambda: _memfd(4096), "is a memfd that may still shrink"),
+    "odd": (lambda: _memfd(5000, fcntl.F_SEAL_SHRINK), "is a memfd of 5000 bytes"),
+    "sealed": (
+        lambda: _memfd(4096, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE),
+        "is a memfd that cannot be written",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_SHARED)
+def test_what_cannot_be_imported_is_refused_by_what_it_is(session: qda.Session, kind: str) -> None:
+    """The device only says that it is not legal."""
+    make, words = NOT_SHARED[kind]
+    fd = make()
+    with pytest.raises(qda.DeviceError, match=f"EINVAL: fd {fd} {words}"):
+        session.import_fd(fd)
+    os.close(fd)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 from qda.client.arrays import is_array
 from qda.client.buffer import Buffer, Mapping, refuse_foreign
 from qda.client.device import DeviceFile
+from qda.client.imports import explain_import
 from qda.client.unheld import in_room
-from qda.errors import UsageError, UsageTypeError
+from qda.errors import DeviceError, UsageError, UsageTypeError
 from qda.fastrpc.mapping import MapFlag, MapKind
 from qda.interrupts import Section, made_whole
 
@@ -126,7 +127,12 @@ class SessionMemory:
 
     def import_fd(self, fd: SupportsIndex) -> Buffer:
         """See `Session.import_fd`."""
-        return self._file.import_fd(_integer(fd, "fd"))
+        number = _integer(fd, "fd")
+        try:
+            return self._file.import_fd(number)
+        except DeviceError as error:
+            explain_import(error, number)
+            raise
 
     def _buffer_of(self, memory: Buffer | NDArray[Any]) -> tuple[Buffer, int]:
         refuse_foreign(memory, self._file)
