@@ -14,19 +14,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 import qda
-from qda import limits
+from qda import interrupts, limits
 from qda.client import RemoteModule, Session
 from qda.interrupts import Deadline, Section, deadline
 from qda.rpmsg import Endpoint, Frame, Operation
 from qda.rpmsg.channel import Control
 from qda.rpmsg.frame import pack_reply
-from qda.virtual import Machine
+from qda.virtual import Machine, machine
 from tests.small_modules import HOST, Asking, Forking, Hoarder, Numbers
-from tests.system import children_of, new_machine, open_file, open_session
+from tests.system import Census, census, children_of, new_machine, open_file, open_session
 from tests.waiting import until
 
 SOON, LATER = 0.3, 3600.0
@@ -44,6 +45,7 @@ def system() -> Iterator[Machine]:
 def stopped(pid: int) -> Iterator[None]:
     """A process that is stopped in a block, if it lives so long."""
     os.kill(pid, signal.SIGSTOP)
+    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T"))
     try:
         yield
     finally:
@@ -100,6 +102,74 @@ def test_ctrl_c_ends_a_wait_for_a_process_that_is_stopped(
     with open_session(system) as after, after.load(Numbers) as again:
         assert process_of(again)
     assert system.census()["cdsp"].files == 0
+
+
+LANES = 4
+
+
+class Held(qda.Skeleton):
+    """A module that counts what its process has for programs."""
+
+    opened = 0
+    meeting = threading.Barrier(LANES)
+
+    def open(self, uri: str) -> None:
+        Held.opened += 1
+
+    def close(self) -> None:
+        Held.opened -= 1
+
+    @qda.method(2)
+    def process(self, result: memoryview) -> None:
+        result[:] = os.getpid().to_bytes(4, "little")
+
+    @qda.method(3)
+    def count(self, result: memoryview) -> None:
+        result[:] = bytes([Held.opened, len(self.dsp.space._mapped)])
+
+    @qda.method(4)
+    def meet(self) -> None:
+        Held.meeting.wait()
+
+
+BROKEN_OFF: dict[str, Callable[[Session, qda.Buffer, qda.client.Mapping], object]] = {
+    "map": lambda session, buffer, mapping: session.map(buffer),
+    "map in the older way": lambda session, buffer, mapping: session.map(buffer, legacy=True),
+    "map new memory": lambda session, buffer, mapping: session.map(session.alloc(4096)),
+    "unmap": lambda session, buffer, mapping: mapping.close(),
+    "load": lambda session, buffer, mapping: session.load("Held"),
+}
+
+
+@pytest.mark.parametrize("dialect", ["rfc", "v1", "handle", "legacy"])
+def test_what_comes_after_its_wait_was_broken_off_is_undone(
+    monkeypatch: pytest.MonkeyPatch, ctrl_c: Callable[[], None], dialect: str
+) -> None:
+    """When the DSP goes on it makes a mapping, or opens a module, of which nobody knows: nothing of
+    it stays, on either side, and the session works."""
+    monkeypatch.setattr(limits, "GRACE", 0.01)
+    monkeypatch.setattr(interrupts, "_PIECE", 0.01)
+    with qda.open("cdsp", dialect=dialect) as session, session.alloc(4096) as buffer:
+        module = session.load(Held)
+        for call in [qda.start(module.invoke, 4) for _ in range(LANES)]:
+            call.result()  # the call after one that is broken off has a lane already
+
+        def counted() -> tuple[Census, bytes]:
+            return census(machine()), bytes(module.invoke(3, outs=[2])[0])
+
+        session.map(buffer).close()  # it has a descriptor, where the dialect wants one
+        before = counted()
+        for name, broken_off in BROKEN_OFF.items():
+            if name == "map in the older way" and dialect == "legacy":
+                continue
+            mapping = session.map(buffer)
+            if name != "unmap":
+                mapping.close()
+            with stopped(process_of(module)):
+                ctrl_c()
+                with pytest.raises(KeyboardInterrupt):
+                    broken_off(session, buffer, mapping)
+            until(lambda: counted() == before)
 
 
 def test_ctrl_c_ends_an_open_while_the_processor_is_stopped(
@@ -266,7 +336,7 @@ def test_a_program_ends(how: str) -> None:
     """And its processor with it, whatever became of the others."""
     code = f"""
 import os, signal, qda
-from qda import limits
+from qda import interrupts, limits
 from qda.virtual import machine
 limits.PATIENCE = limits.GRACE = {SOON}
 sessions = []

@@ -76,6 +76,16 @@ class Pending(Generic[T]):
             bare(error)
             raise
 
+    def let_go(self, undo: Callable[[T], object]) -> None:
+        """Nobody waits for the call any more: what it returns, if it does, `undo` gets, in the
+        thread of the call."""
+
+        def over(future: Future[T]) -> None:
+            if not future.cancelled() and future.exception() is None:
+                undo(future.result())
+
+        self._future.add_done_callback(over)
+
     def __reduce__(self) -> NoReturn:
         words = f"the call {self._name} goes on in one process: send its result"
         raise UsageTypeError(words)

@@ -12,6 +12,7 @@ from qda.client.pickling import forms
 from qda.errors import NO_SUCH_MODULE, DeviceError, DspError, Refusal
 from qda.fastrpc.loader import LOADER_URI, READ_LOG, READ_OWN_LOG
 from qda.fastrpc.remotectl import ended, text
+from qda.interrupts import Section
 
 __all__ = ["Loader"]
 
@@ -69,7 +70,8 @@ class Loader:
     def _open(self) -> int:
         """Open the loader; returns its handle, 0 is kept for none.  DspError, DeviceError."""
         try:
-            self._handle = self._manager.open(LOADER_URI)
+            with Section():
+                self._handle = self._manager.open(LOADER_URI)
         except DspError:
             self._handle = 0
             raise

@@ -7,6 +7,7 @@ from weakref import WeakSet
 
 from qda import limits
 from qda.client.calls import Call
+from qda.client.late import made_or_undone
 from qda.errors import UNABLE_TO_LOAD, DspError, is_missing
 from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1, Answer, Manager, ManagerCall
 
@@ -41,11 +42,15 @@ class ModuleManager:
         _managers.add(self)
 
     def open(self, uri: str) -> int:
-        """Open a module by URI or name; returns its handle.  DspError, DeviceError."""
+        """Open a module by URI or name; returns its handle.  DspError, DeviceError.
+
+        If a handler of signals raises while the DSP does not answer, what it opens when it answers
+        after all is closed again.
+        """
         try:
-            handle = self._ask(
-                f"open {uri}", lambda entrance: entrance.ask_open(uri, limits.ERROR_TEXT)
-            ).handle
+            handle = made_or_undone(
+                lambda: self._open(uri), lambda late: self.close(late, uri), f"open {uri}"
+            )
         except DspError as error:
             if error.status == UNABLE_TO_LOAD:
                 from qda.client.unloaded import explain_load  # for those who need it
@@ -56,6 +61,11 @@ class ModuleManager:
         if len(self.opened) > limits.NAMED_MODULES:
             self.opened.pop(next(iter(self.opened)), None)
         return handle
+
+    def _open(self, uri: str) -> int:
+        return self._ask(
+            f"open {uri}", lambda entrance: entrance.ask_open(uri, limits.ERROR_TEXT)
+        ).handle
 
     def close(self, handle: int, uri: str) -> None:
         """Close the module at a handle, which was opened as `uri`.  DspError, DeviceError."""

@@ -70,7 +70,12 @@ CALL: Final = Transitions(
     (State.INTERRUPTED, Event.RESUME, State.SENT, "nothing is sent (R24)"),
     (State.INTERRUPTED, Event.LEAVE, State.ABANDONED, "the thread has made another request"),
     (State.INTERRUPTED, Event.DEATH, State.OVER, "nobody is told"),
-    (State.ABANDONED, Event.ANSWER, State.OVER, "the response is dropped"),
+    (
+        State.ABANDONED,
+        Event.ANSWER,
+        State.OVER,
+        "the response is dropped; what it has made is undone",
+    ),
     (State.ABANDONED, Event.DEATH, State.OVER, "nobody is told"),
     (State.RETURNED, Event.LEAVE, State.OVER, "the ioctl ends with the result"),
 )
@@ -95,8 +100,9 @@ class Call:
     """A call under way: its lane, its context word, and the uses of memory that it keeps.
 
     `key` is None for the driver's own calls.  `before` is how many messages its lane had carried
-    before.  `finish` takes a result and copies the outputs back.  `keeper` tells whether its caller
-    is still there.  `crossing` is what is kept of it for somebody who watches, None for nobody.
+    before.  `finish` takes a result and copies the outputs back; `late` takes one that nobody waits
+    for, and returns what is to be done once the call is over.  `keeper` tells whether its caller is
+    still there.  `crossing` is what is kept of it for somebody who watches, None for nobody.
     """
 
     __slots__ = (
@@ -107,6 +113,7 @@ class Call:
         "keeper",
         "key",
         "lane",
+        "late",
         "state",
         "uses",
     )
@@ -118,6 +125,7 @@ class Call:
         self.state: State = _RESERVED
         self.uses = Uses()
         self.finish: Callable[[int], int] | None = None
+        self.late: Callable[[int], Callable[[], None]] | None = None
         self.keeper: ref[object] | None = None
         self.crossing: Crossing | None = None
 

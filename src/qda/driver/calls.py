@@ -200,8 +200,17 @@ class Calls:
         if call.state in _CALLERS or call.state is _OVER:
             self.leave(call)  # its caller has gone without a word, or in the middle of one
         if call.state is State.ABANDONED and (event := self._found(call)) is not None:
+            self._hear_late(call, event)
+
+    def _hear_late(self, call: Call, event: Event) -> None:
+        """End a call that nobody waits for.  What its answer has made on the DSP has no owner."""
+        with Section():
+            late = call.late if event is Event.ANSWER else None
+            undo = late(heard(call)) if late is not None else None
             call.take(event)
             self._end(call)
+            if undo is not None:
+                undo()
 
     def _found(self, call: Call) -> Event | None:
         """What has become of a call that nobody waits for, None if the DSP works on it."""

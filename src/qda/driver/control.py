@@ -6,16 +6,17 @@ import errno
 import logging
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from qda import limits
 from qda.driver.banks import Attachment
 from qda.driver.device import Lacking
+from qda.driver.execution import Answer, Late, execute, post
 from qda.driver.file import OpenFile
 from qda.driver.mapping import Mapping
-from qda.driver.memory import KERNEL, Client
+from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
-from qda.driver.packing import Contents, pack
 from qda.driver.peer import Died
 from qda.driver.places import locate
 from qda.driver.policy import POLICIES, Asked, Wanted, check
@@ -26,17 +27,13 @@ from qda.fastrpc import control
 from qda.fastrpc.control import ControlCall, MapResponse
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.mapping import MADE_BY_DSP, MapKind
-from qda.fastrpc.message import CallForm, InvokeMessage
 from qda.fastrpc.payload import Argument, Backing, PhysicalPage
-from qda.interrupts import deadline
-from qda.memory import PAGE
 from qda.uapi.accel import InitCreate, MemMap, MemUnmap
 
 __all__ = [
     "add_mapping",
     "attach",
     "create",
-    "execute",
     "map_memory",
     "may",
     "release",
@@ -46,61 +43,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger("qda.driver")
-
-
-_OWN_BYTES = 0xFFFF_8000_0000_0000
-"""Where the driver's own records lie as far as a message can tell: made-up addresses, a page
-apart, so that equal requests give equal messages (H19, H33)."""
-
-
-def execute(
-    session: Session, client: Client | None, call: ControlCall, image: Argument | None = None
-) -> tuple[int, list[bytes]]:
-    """Send a control call over a session; returns the DSP's result and the out-buffers.
-
-    `image` is the argument for the in-buffer that the call leaves open.  OSError ETIMEDOUT, EFAULT
-    for an image that cannot be read, and what `Session` raises.
-    """
-    contents: Contents = {}
-    arguments: list[Argument] = []
-    for index, data in enumerate([*call.inputs, *(bytes(length) for length in call.outputs)]):
-        if data is None:
-            assert image is not None
-            arguments.append(image)
-        else:
-            arguments.append(Argument(_OWN_BYTES + index * PAGE, len(data)))
-            contents[index] = data
-    caller = client or KERNEL
-    outputs: list[bytes] = []
-    session.refuse_if_dead()
-    try:
-        with session.call() as pending:
-            layout, message = pack(
-                call.scalars,
-                arguments,
-                caller,
-                lambda size: session.message(pending, size),
-                lambda argument, is_buffer: argument,
-                contents,
-                polled=CallForm.NUMBERED in session.form,
-            )
-            pending.context = session.context_of(pending, call.domain)
-            record = InvokeMessage(
-                client_id=0,
-                tid=caller.tid,
-                context=pending.context,
-                handle=call.handle,
-                scalars=call.scalars.word,
-                address=message.device_address,
-                size=layout.allocation,
-            )
-            session.send(pending, record.pack())
-            result = session.wait(pending, KERNEL, deadline())
-            for copy in layout.copies_out(arguments):
-                outputs.append(bytes(message.view[copy.position : copy.position + copy.length]))
-            return result, outputs
-    except TimeoutError as error:
-        raise OSError(errno.ETIMEDOUT, f"{call.method.name}: the DSP does not answer") from error
 
 
 def attach(file: OpenFile, client: Client, kind: ProtectionDomain = ProtectionDomain.ROOT) -> int:
@@ -241,15 +183,29 @@ def add_mapping(
     request: Placed,
 ) -> int:
     """Have the DSP map what `mapping` describes.  If it does, the file keeps it, with what it uses,
-    and `request` gets the address; returns the DSP's result."""
-    result, outputs = execute(session, client, call)
+    and `request` gets the address; returns the DSP's result.  What it maps when nobody waits for it
+    any more, it is asked to unmap."""
+    late = Late(mapping.uses, partial(_undo, file, session, mapping))
+    result, outputs = execute(session, client, call, late=late)
     if result == as_signed(MAP_FAILED) and session.make_room():
-        result, outputs = execute(session, client, call)
+        result, outputs = execute(session, client, call, late=late)
     if result == 0:
         request.vaddrout = MapResponse.unpack(outputs[0]).address
         file.mappings.add(replace(mapping, address=request.vaddrout))
         mapping.uses.keep()
     return result
+
+
+def _undo(file: OpenFile, session: Session, mapping: Mapping, held: Uses, answer: Answer) -> None:
+    """Have the DSP unmap what it has mapped too late; it is held till then."""
+    result, outputs = answer
+    if result == 0:
+        address = MapResponse.unpack(outputs[0]).address
+        if mapping.request == MapKind.LEGACY:
+            call = control.unmap_legacy(file.client_id, address, mapping.size)
+        else:
+            call = control.mem_unmap(file.client_id, mapping.told, address, mapping.size)
+        post(session, call, held)
 
 
 def unmap_memory(file: OpenFile, client: Client, request: MemUnmap) -> int:
@@ -278,10 +234,16 @@ def remove_mapping(
     file: OpenFile, session: Session, client: Client, call: ControlCall, mapping: Mapping
 ) -> int:
     """Have the DSP undo a mapping that has been taken out of the file, and which goes back if it
-    does not; returns the DSP's result."""
+    does not; returns the DSP's result.  If it does when nobody waits for it any more, the mapping
+    is taken out again."""
+
+    def late(held: Uses, answer: Answer) -> None:
+        if answer[0] == 0 and file.mappings.drop(mapping):
+            mapping.uses.release()
+
     with ExitStack() as undo:
         undo.callback(file.mappings.add, mapping)
-        result, _ = execute(session, client, call)
+        result, _ = execute(session, client, call, late=Late(mapping.uses, late))
         if result == 0:
             undo.pop_all()
             mapping.uses.release()

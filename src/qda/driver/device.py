@@ -285,12 +285,9 @@ class Device:
 
     def census(self) -> Census:
         """Count what the device holds."""
-        objects, offsets = self.objects.counts()
         with self._lock:
-            return Census(
-                len(self._files),
-                objects,
-                len(self.limits.stream_ids) - len(self.free_banks),
-                offsets,
-                sum(file.calls for file in self._files),
-            )
+            files = list(self._files)
+        calls = sum(file.calls for file in files)
+        objects, offsets = self.objects.counts()
+        banks = len(self.limits.stream_ids) - len(self.free_banks)
+        return Census(len(files), objects, banks, offsets, calls)

@@ -254,8 +254,12 @@ class OpenFile:
 
     @property
     def calls(self) -> int:
-        """Number of calls under way."""
-        return self.session.calls if self.session else 0
+        """Number of calls under way, without those that nobody waits for and the DSP has
+        answered."""
+        if self.session is None:
+            return 0
+        self.session.tidy()
+        return self.session.calls
 
     # The end.
 

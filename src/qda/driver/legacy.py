@@ -17,6 +17,7 @@ from qda import limits
 from qda.driver import control
 from qda.driver.banks import Attachment
 from qda.driver.device import Device
+from qda.driver.execution import execute
 from qda.driver.file import OpenFile, set_polls
 from qda.driver.front import FileFront, Place, T
 from qda.driver.handlers import Handlers
@@ -216,9 +217,7 @@ def _init_create_static(front: LegacyFront, client: Client, request: legacy.Crea
             heap = _remote_heap(device, request.memlen, lent)
             session.announce(heap)
         page = PhysicalPage(address=heap.address, size=heap.buffer.size) if heap else None
-        result, _ = control.execute(
-            session, client, requests.create_static(file.client_id, name, page)
-        )
+        result, _ = execute(session, client, requests.create_static(file.client_id, name, page))
         if result == 0:
             file.session = session
             undo.pop_all()
@@ -277,7 +276,7 @@ def _get_dsp_info(front: LegacyFront, client: Client, request: legacy.Capability
             request.capability = words[request.attribute_id - 1]
             return 0
     session = device.kernel_session
-    result, outputs = control.execute(session, client, requests.capabilities())
+    result, outputs = execute(session, client, requests.capabilities())
     if result == as_signed(UNSUPPORTED):
         raise OSError(errno.EOPNOTSUPP, "the DSP has no such question")
     if result == 0:

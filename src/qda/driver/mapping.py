@@ -128,6 +128,14 @@ class Mappings:
                     return mapping
         raise OSError(errno.EINVAL, "no such mapping")
 
+    def drop(self, mapping: Mapping) -> bool:
+        """Take out a mapping that the DSP has undone; whether it was there."""
+        with self._lock:
+            found = mapping in self._mappings
+            if found:
+                self._mappings.remove(mapping)
+            return found
+
     def reach(self, attachment: Attachment, has_handle: bool) -> Reach:
         """What the protection domain can reach of a buffer that is attached."""
         with self._lock:

@@ -205,6 +205,10 @@ class Session:
         """Number of calls under way, abandoned ones included."""
         return len(self._calls) + self.pool.calls + self.leases.calls
 
+    def tidy(self) -> None:
+        """End the calls that nobody waits for and the DSP has answered, as the next call would."""
+        self._calls.tidy()
+
     # The end.
 
     def close(self) -> None:
