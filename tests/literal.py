@@ -234,6 +234,9 @@ class FakeLink:
     def when_gone(self, gone: Callable[[], None]) -> None:
         pass
 
+    def when_overwritten(self, told: Callable[[int], None]) -> None:
+        """Its words are nobody's."""
+
     @property
     def lanes(self) -> int:
         return len(self.pool.lanes)

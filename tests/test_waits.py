@@ -21,6 +21,7 @@ import pytest
 import qda
 from qda import interrupts, limits
 from qda.client import RemoteModule, Session
+from qda.core import POOL_SIZE
 from qda.interrupts import Deadline, Section, deadline
 from qda.rpmsg import Endpoint, Frame, Operation
 from qda.rpmsg.channel import Control
@@ -102,6 +103,32 @@ def test_ctrl_c_ends_a_wait_for_a_process_that_is_stopped(
     with open_session(system) as after, after.load(Numbers) as again:
         assert process_of(again)
     assert system.census()["cdsp"].files == 0
+
+
+class Scribbling(qda.Skeleton):
+    """A module that writes where the words of lanes are."""
+
+    @qda.method(2)
+    def scribble(self) -> None:
+        pool = next(one for one in self.dsp.space._bus if one.size == POOL_SIZE)
+        pool.view[: 4 * 128] = os.urandom(4 * 128)
+        threading.Event().wait()
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_call_whose_lane_is_overwritten_ends(
+    monkeypatch: pytest.MonkeyPatch, debug: bool
+) -> None:
+    """Its answer could not be told from anything else: the session is over, and says why."""
+    monkeypatch.setattr(limits, "FIRST_LOOK", 0.05)
+    with qda.open("cdsp", debug=debug) as session:
+        module = session.load(Scribbling)
+        with pytest.raises(qda.DspError, match="has overwritten the words of lane"):
+            module.invoke(2)
+        with pytest.raises(qda.DspError, match="has overwritten the words of lane"):
+            module.invoke(2)
+    with qda.open("cdsp") as session:
+        session.load(Numbers)
 
 
 LANES = 4

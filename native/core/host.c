@@ -343,6 +343,16 @@ static enum qda_woken sleep_once(struct qda_waiter *waiter, int also, int64_t ti
     return got < 0 && errno == EINTR ? QDA_SIGNAL : QDA_DEAD;
 }
 
+/* Of what one side has said, the other side reads what the lane has: should the DSP's program write
+ * there, both may sleep for ever.  So who sleeps is looked after, see `qda_pool_look`. */
+static void call_guard(struct qda_waiter *waiter)
+{
+    struct qda_guard *guard = waiter->guard;
+    atomic_fetch_add(&waiter->sleeps, 1);
+    if (guard && !atomic_load(&guard->told) && !atomic_exchange(&guard->told, 1))
+        (void)!write(guard->bell, "", 1);
+}
+
 static enum qda_woken await(struct qda_waiter *waiter, uint32_t number, const uint64_t *context,
                             int also, int64_t timeout)
 {
@@ -353,6 +363,7 @@ static enum qda_woken await(struct qda_waiter *waiter, uint32_t number, const ui
 
     if (qda_has_rung(waiter->other, number, context) || look_for(waiter, number, context))
         return QDA_RUNG;
+    call_guard(waiter);
     for (int again = 0; *now == mine; again = 1) {
         atomic_store(&mine->sleeps, 1);
         if (qda_has_rung(waiter->other, number, context) || atomic_load(waiter->dead))
@@ -369,6 +380,7 @@ static enum qda_woken await(struct qda_waiter *waiter, uint32_t number, const ui
     if (*now != mine) /* in a child */
         return woken == QDA_SIGNAL ? QDA_SIGNAL : QDA_DEAD;
     atomic_store_explicit(&mine->sleeps, 0, memory_order_relaxed);
+    atomic_fetch_add(&waiter->sleeps, 1);
     /* An answer that came before the death, the signal or the end of the time counts. */
     if (qda_has_rung(waiter->other, number, context))
         return QDA_RUNG;

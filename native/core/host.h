@@ -33,6 +33,12 @@ enum qda_woken {
     QDA_SIGNAL = 4, /* a signal handler has run */
 };
 
+/* Who looks after those who wait long: it sleeps at the other end of `bell` while nobody does. */
+struct qda_guard {
+    _Atomic uint32_t told; /* that somebody has begun to wait since it has looked last */
+    int bell; /* -1: there is none */
+};
+
 /* What one side of a lane waits with. */
 struct qda_waiter {
     struct qda_side *mine, *other;
@@ -44,6 +50,8 @@ struct qda_waiter {
     int wake; /* write end of the pipe that the other side sleeps on */
     uint32_t patience; /* microseconds to look at most; 0: never */
     uint32_t poll; /* to look for longer, as the client has asked; 0: it has not */
+    struct qda_guard *guard; /* NULL: nobody looks after it */
+    _Atomic uint32_t sleeps; /* how often it has begun or ended to: odd while it sleeps */
 };
 
 /* What the clock shows; from a time that means nothing. */

@@ -22,6 +22,8 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *arguments, PyObject *nam
         self->session.client_id = client_id;
         self->session.tag = tag;
         self->session.domain = domain;
+        self->guard.bell = -1;
+        self->guard.told = 1;
     }
     return (PyObject *)self;
 }
@@ -69,6 +71,7 @@ static PyObject *pool_open(PyObject *object, PyObject *arguments)
         .sleep = sleep,
         .wake = wake,
         .patience = (uint32_t)patience,
+        .guard = &self->guard,
     };
     entry->state = QDA_CALL_OVER;
     self->lanes[number] = entry;
@@ -275,6 +278,12 @@ static PyMethodDef pool_methods[] = {
     { "invoke", (PyCFunction)(void (*)(void))qda_pool_invoke, METH_FASTCALL,
       "invoke(port, request): the result of a call of this thread, whose structure is at hand; None\n"
       "if it has to go the long way and nothing was sent, False if nobody answers any more." },
+    { "guard", qda_pool_guard, METH_O,
+      "Who sleeps for an answer is looked after from now on: a byte is written to the descriptor\n"
+      "when somebody begins to, and `look` has not been called since the last time.  -1: no more." },
+    { "look", qda_pool_look, METH_NOARGS,
+      "Look after those who sleep: wake each side that may have missed the other.  Returns how many\n"
+      "there are, or below 0 the number of a lane of which the words have been overwritten." },
     { "kill", pool_kill, METH_NOARGS, "Nobody will answer: all who wait are woken." },
     { "close", pool_close, METH_O, "No more calls, and no names; true if none is under way." },
     { 0 },

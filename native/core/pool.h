@@ -13,6 +13,7 @@ struct qda_entry {
     struct qda_waiter waiter;
     enum qda_call_state state; /* of the call of our own; QDA_CALL_OVER if there is none */
     int claimed;
+    uint32_t doubted; /* during which request its words were found to be none that there can be */
 };
 
 struct qda_pool {
@@ -25,6 +26,7 @@ struct qda_pool {
     uint32_t poll; /* see `qda_choose_look` */
     PyObject *idle;
     _Atomic uint32_t dead;
+    struct qda_guard guard;
 };
 
 void qda_pool_free_lane(struct qda_pool *self, struct qda_entry *entry);
@@ -32,6 +34,10 @@ void qda_pool_use_lane(struct qda_pool *self, struct qda_entry *entry);
 
 /* End the calls whose callers went away and which have been answered by now. */
 void qda_pool_reap(struct qda_pool *self);
+
+/* See the methods `guard` and `look`. */
+PyObject *qda_pool_guard(PyObject *object, PyObject *bell);
+PyObject *qda_pool_look(PyObject *object, PyObject *nothing);
 
 /* See the method `invoke`. */
 PyObject *qda_pool_invoke(PyObject *object, PyObject *const *arguments, Py_ssize_t count);

@@ -495,6 +495,20 @@ GRACE: Final = _waiting.limit(
     "a healthy DSP answers sooner, and what has been begun is whole",
     "the operation is broken off; a process that is to end is killed",
 )
+FIRST_LOOK: Final = _waiting.limit(
+    "FIRST_LOOK",
+    1.0,
+    "seconds after which it is looked whether a call that waits has been missed",
+    "a call that takes as long is not held up by a look, and no user has given up",
+    "the next looks are after twice as long each, up to LAST_LOOK",
+)
+LAST_LOOK: Final = _waiting.limit(
+    "LAST_LOOK",
+    60.0,
+    "seconds between two looks at a call that waits, at most",
+    "calls that are parked for hours cost nothing",
+    "none",
+)
 SERVER_PATIENCE: Final = _waiting.limit(
     "SERVER_PATIENCE",
     PATIENCE + 2,

@@ -6,6 +6,8 @@ import mmap
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.payload import metadata_size
 from qda.fastrpc.scalars import Scalars
 from qda.linux import address_of
-from tests.core.ends import CLIENT, CORES, DEVICE, PAIRS, compiled, connect, needs_compiled
+from tests.core.ends import CLIENT, CORES, DEVICE, PAIRS, Ends, compiled, connect, needs_compiled
 from tests.waiting import until
 
 
@@ -330,3 +332,81 @@ def test_numbers_wrap_in_the_twin() -> None:
     finally:
         for descriptor in (*asked, *told):
             os.close(descriptor)
+
+
+@contextmanager
+def waiting(ends: Ends) -> Iterator[list[int]]:
+    """A thread that waits on the lane for a call that has been sent; how its wait has ended."""
+    ended: list[int] = []
+    thread = threading.Thread(target=lambda: ended.append(ends.pool.wait(1)))
+    thread.start()
+    until(lambda: ends.pool.look() == 1)
+    try:
+        yield ended
+    finally:
+        ends.pool.kill()
+        thread.join()
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_who_looks_after_waits_is_told_of_the_first(driver: Any, dsp: Any) -> None:
+    """And of the next one after a look; while nobody waits there is nothing to look after."""
+    go = threading.Event()
+    told, bell = os.pipe()
+    os.set_blocking(told, False)
+    with connect(driver, dsp, lambda *_: 0 if go.wait() else 1) as ends:
+        ends.pool.guard(bell)
+        assert ends.pool.look() == 0
+        ends.pool.send(1, InvokeMessage(client_id=CLIENT, context=16, handle=9).pack())
+        for _ in range(2):
+            for _ in range(2):  # it has been told
+                assert ends.pool.wait(1, -1, 0) == Woken.LATE
+            assert os.read(told, 9) == b"\0"
+            assert ends.pool.look() == 0
+        ends.pool.guard(-1)
+        assert ends.pool.wait(1, -1, 0) == Woken.LATE
+        with pytest.raises(BlockingIOError):
+            os.read(told, 9)
+        go.set()
+        assert ends.pool.wait(1) == Woken.RUNG
+    os.close(told)
+    os.close(bell)
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_a_look_wakes_who_has_missed_the_other(driver: Any, dsp: Any) -> None:
+    """The DSP's program has written that it, or the driver, does not sleep."""
+    go = threading.Event()
+    with connect(driver, dsp, lambda *_: 0 if go.wait() else 1) as ends:
+        lane = memory_at(lane_address(ends.address, 1), 2 * Side.byte_size)
+        go.set()
+        assert ends.call(5) == 0
+        go.clear()
+        lane[Side.byte_size + 4 : Side.byte_size + 8] = bytes(4)
+        ends.pool.send(1, InvokeMessage(client_id=CLIENT, context=16, handle=9).pack())
+        with waiting(ends) as ended:
+            lane[4:8] = bytes(4)
+            go.set()
+            until(lambda: ends.pool.look() == 0)
+            until(lambda: ended)
+            assert ended == [Woken.RUNG]
+
+
+@pytest.mark.parametrize("place", ["asked", "told", "context"])
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_words_that_nobody_can_have_written_are_found(driver: Any, dsp: Any, place: str) -> None:
+    """A second time, a while later: the first may have been in the middle of something."""
+    go = threading.Event()
+    with connect(driver, dsp, lambda *_: 0 if go.wait() else 1) as ends:
+        lane = memory_at(lane_address(ends.address, 1), 2 * Side.byte_size)
+        ends.pool.send(1, InvokeMessage(client_id=CLIENT, context=16, handle=9).pack())
+        with waiting(ends):
+            number = {"asked": 7, "told": 7, "context": 1}[place]
+            start = 0 if place == "asked" else Side.byte_size
+            lane[start : start + 4] = number.to_bytes(4, "little")
+            assert ends.pool.look() == 1
+            lane[start : start + 4] = (1 if place == "asked" else 0).to_bytes(4, "little")
+            assert ends.pool.look() == 1  # it was
+            lane[start : start + 4] = number.to_bytes(4, "little")
+            assert [ends.pool.look(), ends.pool.look()] == [1, -1]
+        go.set()

@@ -117,7 +117,7 @@ class Walk(RuleBasedStateMachine):
         """Addresses are needed: it gives its own up if nobody uses them, else none are found."""
         session = self.front.file.session
         assert session is not None
-        self.step(Change.RECALL, 0 if session.make_room() else -errno.EBUSY, errno.EBUSY)
+        self.step(Change.RECALL, 0 if session.peer.make_room() else -errno.EBUSY, errno.EBUSY)
 
     @precondition(lambda self: self.state is not Reach.GONE)
     @rule()

@@ -15,7 +15,7 @@ import time
 from qda.core.layout import TOLD, Side, Times, Woken
 from qda.fastrpc.message import InvokeMessage
 
-__all__ = ["Waiter", "Words", "memory_at", "word_clear", "word_set"]
+__all__ = ["Guard", "Waiter", "Words", "memory_at", "rouse", "word_clear", "word_set"]
 
 _PLACES = {field.name: field.offset for field in Side.fields}
 _BELL, _SLEEPS, _TIMED, _RECORD = (_PLACES[name] for name in ("bell", "sleeps", "timed", "record"))
@@ -76,6 +76,28 @@ class Words:
         self._words[_SLEEPS // 4] = 1
 
 
+class Guard:
+    """Who looks after those who wait long: it sleeps at the other end of `bell` while nobody does;
+    -1: there is none.  `told` says that somebody has begun to wait since it has looked last."""
+
+    def __init__(self) -> None:
+        self.told, self.bell = True, -1
+
+    def call(self) -> None:
+        """Somebody begins to sleep."""
+        if not self.told:
+            self.told = True
+            os.write(self.bell, b"\0")
+
+
+def rouse(end: int) -> None:
+    """Wake who sleeps on our end of a pipe, unless it has bytes; never waits."""
+    room = select.poll()
+    room.register(end, select.POLLOUT)
+    if any(events & select.POLLOUT for _, events in room.poll(0)):
+        os.write(end, b"\0")
+
+
 class Waiter:
     """A side of a lane, with the pipe it sleeps on and the one by which it wakes the other."""
 
@@ -83,6 +105,8 @@ class Waiter:
         self.mine, self.other = mine, other
         self.sleep, self.wake = sleep, wake
         self.dead = False
+        self.sleeps = False
+        self.guard = Guard()
         mine.say_asleep()
 
     def ring(self, number: int) -> None:
@@ -101,6 +125,16 @@ class Waiter:
 
     def wait(self, number: int, context: int | None, also: int = -1, timeout: int = -1) -> int:
         """Wait for that; `also` and `timeout` (milliseconds) end the wait too, unless -1."""
+        if self.has_rung(number, context):
+            return Woken.RUNG
+        self.sleeps = True
+        self.guard.call()
+        try:
+            return self._sleep(number, context, also, timeout)
+        finally:
+            self.sleeps = False
+
+    def _sleep(self, number: int, context: int | None, also: int, timeout: int) -> int:
         end = time.monotonic() + timeout / 1000
         while not self.has_rung(number, context):
             if self.dead:

@@ -9,13 +9,11 @@ right, and the driver in Python (`qda.driver.invoke`) does the calls that are de
 
 from __future__ import annotations
 
-import os
-import select
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from qda.core.guarded import Guarded, Lane
 from qda.core.layout import LANES, Side, lane_address
-from qda.core.side import Waiter, Words, word_clear, word_set
+from qda.core.side import Waiter, Words, rouse, word_clear, word_set
 from qda.core.twin_dsp import Server, Space
 from qda.fastrpc.message import InvokeMessage
 
@@ -87,15 +85,7 @@ class Port:
         self.pid = pid
 
 
-@dataclass(eq=False, slots=True)
-class _Lane:
-    waiter: Waiter
-    number: int = 0
-    context: int = 0
-    taken: bool = False
-
-
-class Pool:
+class Pool(Guarded):
     """The lanes of a session, on the driver's side.
 
     `address` is where the pool is mapped here; the others say what calls are made with.
@@ -108,7 +98,7 @@ class Pool:
         self, address: int, device: int, client_id: int, tag: int, domain: int = 0
     ) -> None:
         self._address = address
-        self._lanes: dict[int, _Lane] = {}
+        super().__init__()
         self._closed, self._dead = False, False
 
     def open(self, lane: int, sleep: int, wake: int, patience: int) -> None:
@@ -121,7 +111,8 @@ class Pool:
             raise ValueError(f"lane {lane}: 1 to {LANES}, each once")
         mine = lane_address(self._address, lane)
         words = Words(mine), Words(mine + Side.byte_size)
-        self._lanes[lane] = _Lane(Waiter(*words, sleep, wake))
+        self._lanes[lane] = Lane(Waiter(*words, sleep, wake))
+        self._lanes[lane].waiter.guard = self._guard
         self._lanes[lane].waiter.dead = self._dead  # asked last: `kill` may not have met this lane
 
     def claim(self, lane: int) -> bool:
@@ -156,7 +147,7 @@ class Pool:
         to `size` bytes; 0: nowhere."""
         self._lane(lane)
 
-    def _lane(self, number: int) -> _Lane:
+    def _lane(self, number: int) -> Lane:
         try:
             return self._lanes[number]
         except KeyError:
@@ -211,10 +202,7 @@ class Pool:
         self._dead = True
         for lane in list(self._lanes.values()):  # another thread may open one
             lane.waiter.dead = True
-            poll = select.poll()
-            poll.register(lane.waiter.sleep, select.POLLOUT)
-            if any(events & select.POLLOUT for _, events in poll.poll(0)):
-                os.write(lane.waiter.sleep, b"\0")
+            rouse(lane.waiter.sleep)
 
     def close(self, idle: Callable[[], object]) -> bool:
         """No more calls, and no names; True if `invoke` has none under way.

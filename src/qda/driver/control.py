@@ -187,7 +187,7 @@ def add_mapping(
     any more, it is asked to unmap."""
     late = Late(mapping.uses, partial(_undo, file, session, mapping))
     result, outputs = execute(session, client, call, late=late)
-    if result == as_signed(MAP_FAILED) and session.make_room():
+    if result == as_signed(MAP_FAILED) and session.peer.make_room():
         result, outputs = execute(session, client, call, late=late)
     if result == 0:
         request.vaddrout = MapResponse.unpack(outputs[0]).address

@@ -71,7 +71,9 @@ class Peer:
         self._mourners: list[Callable[[], None]] = []
         self._report: Callable[[Obituary], None] | None = None
         self._reporting = threading.Lock()
+        self._broken: Obituary | None = None
         self.link.when_gone(self._end)
+        self.link.when_overwritten(self._break)
 
     def when_dead(self, mourn: Callable[[], None]) -> None:
         """Have `mourn` called when it has died, before those who wait for it are woken."""
@@ -88,6 +90,15 @@ class Peer:
         if self._report is not None:  # the words come later
             threading.Thread(target=self._tell_report, daemon=True, name="qda obituary").start()
 
+    def _break(self, lane: int) -> None:
+        """Nobody can tell what it answers any more: its program has written where lanes lie."""
+        _log.error("client %d: the words of lane %d have been overwritten", self.client_id, lane)
+        self._broken = Obituary(
+            f"the process on the DSP has overwritten the words of lane {lane}, by which calls are "
+            "answered: it writes to memory that is not its own"
+        )
+        self._end()
+
     def when_told(self, report: Callable[[Obituary], None]) -> None:
         """Have `report` called, in some thread, with the words in which its death is told."""
         self._report = report
@@ -95,13 +106,17 @@ class Peer:
     def _tell_report(self) -> None:
         with self._reporting:
             report, self._report = self._report, None
-            words = Obituary.unpack(self.link.obituary()) if report is not None else None
+            words = self._broken
+            if report is not None and words is None:
+                words = Obituary.unpack(self.link.obituary())
             if report is not None and words is not None:
                 report(words)
 
     @property
     def obituary(self) -> Obituary | None:
         """How it has died; waits for who can tell.  None if it has not, or nobody can."""
+        if self._broken is not None:
+            return self._broken
         return Obituary.unpack(self.link.obituary()) if self.dead and self._connected else None
 
     @property

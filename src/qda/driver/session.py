@@ -90,11 +90,6 @@ class Session:
         """
         self.peer.announce(attachment)
 
-    def make_room(self) -> bool:
-        """Take memory from the protection domain that no call and no mapping uses: its addresses
-        are needed.  Whether there was any."""
-        return self.peer.make_room()
-
     def refuse_if_dead(self) -> None:
         """Died, or OSError ENODEV, if no call can be answered any more."""
         self.peer.refuse_if_dead()

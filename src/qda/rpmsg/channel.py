@@ -126,6 +126,11 @@ class Link:
         """Have `gone` called, in a thread of the channel, when the other end has gone."""
         self._watch.add(self.control.fileno(), gone)
 
+    def when_overwritten(self, told: Callable[[int], None]) -> None:
+        """Have `told` called, in a thread of the channel, with the number of a lane on which
+        somebody waits and of which the words have been overwritten."""
+        self._watch.look_after(self.pool, told)
+
     @property
     def lanes(self) -> int:
         """How many lanes there are."""
@@ -184,6 +189,7 @@ class Link:
     def hang_up(self) -> None:
         """End the conversation: every thread that waits for an answer is told."""
         self._watch.remove(self.control.fileno())
+        self._watch.leave(self.pool)
         self.pool.kill()
         self.control.close()
 
