@@ -37,6 +37,8 @@ static struct sigaction before[SIGNALS];
 static int out = -1;
 static pid_t process;
 static pid_t speaker; /* the thread that says how it ends */
+/* Whether this thread does; reading it in a handler must not allocate it. */
+static __thread int runs_skeletons __attribute__((tls_model("initial-exec")));
 
 /* glibc's: why it aborts, for example which assertion has failed. */
 struct abort_message {
@@ -238,18 +240,44 @@ static int may_speak(void)
     return 0;
 }
 
-static void on_signal(int number, siginfo_t *info, void *context)
+/* Let whoever had the signal before get it next. */
+static void pass_on(int number, const siginfo_t *info)
 {
-    if (may_speak()) {
-        say_signal(number, info, context);
-        alarm(0);
-    }
     for (int index = 0; index < SIGNALS; index++)
         if (fatal[index] == number)
             sigaction(number, &before[index], NULL);
     if (info->si_code <= 0 || number == SIGTRAP || number == SIGSYS)
         syscall(SYS_tgkill, getpid(), this_thread(), number);
     /* Anything else happens again as soon as this returns. */
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    if (may_speak()) {
+        say_signal(number, info, context);
+        alarm(0);
+    }
+    pass_on(number, info);
+}
+
+/* The same where the DSP is threads of a program, which faulthandler tells the rest. */
+static void on_signal_of_program(int number, siginfo_t *info, void *context)
+{
+    if (runs_skeletons && info->si_code > 0 && getpid() == process) {
+        uintptr_t place = registers_of(context).place;
+        Dl_info found;
+        put("qda: a fault in a skeleton");
+        if (number == SIGSEGV || number == SIGBUS)
+            put_number(", at address 0x", (uintptr_t)info->si_addr);
+        put_number(", by code at 0x", place);
+        if (dladdr((void *)place, &found) && found.dli_fname) {
+            put(" of ");
+            put(found.dli_fname);
+            put_number(" + 0x", place - (uintptr_t)found.dli_fbase);
+        }
+        put("\n");
+    }
+    pass_on(number, info);
 }
 
 static void on_exit_called(void *nothing)
@@ -265,9 +293,10 @@ static void on_exit_called(void *nothing)
 
 /* Threads. */
 
-/* Give this thread a stack for its last words. */
+/* Give this thread, which runs skeletons, a stack for its last words. */
 PUBLIC void qda_black_box_thread(void)
 {
+    runs_skeletons = 1;
     stack_t stack = { .ss_size = STACK };
     stack.ss_sp = mmap(NULL, STACK, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -299,12 +328,28 @@ PUBLIC int qda_black_box_sanitized(void)
 
 int __cxa_atexit(void (*function)(void *), void *argument, void *library);
 
-/* Have what this process says at its end written to a descriptor, which is not closed.  `all` is 0
- * for a process that has others' handlers, which stay: where a DSP is threads of a program. */
-PUBLIC void qda_black_box_begin(int descriptor, int all)
+static void handle(void (*handler)(int, siginfo_t *, void *))
+{
+    struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    sigfillset(&action.sa_mask); /* so a fault in the handler is the end */
+    sigdelset(&action.sa_mask, SIGALRM);
+    for (int index = 0; index < SIGNALS; index++)
+        sigaction(fatal[index], &action, &before[index]);
+}
+
+/* Have faults of skeletons told at a descriptor, which is not closed, in a program that has its DSP
+ * as threads. */
+PUBLIC void qda_black_box_tell(int descriptor)
+{
+    out = descriptor;
+    process = getpid();
+    handle(on_signal_of_program);
+}
+
+/* Have what this process says at its end written to a descriptor, which is not closed. */
+PUBLIC void qda_black_box_begin(int descriptor)
 {
     void (*have_reported)(void (*)(const char *)) = NULL;
-    struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
     out = -1;
     put_frames(NULL); /* what the unwinder does when it is first used is done now, unseen */
     out = descriptor;
@@ -313,13 +358,6 @@ PUBLIC void qda_black_box_begin(int descriptor, int all)
     *(void **)&have_reported = dlsym(RTLD_DEFAULT, "__asan_set_error_report_callback");
     if (have_reported)
         have_reported(on_report);
-    sigfillset(&action.sa_mask); /* so a fault in the handler is the end */
-    sigdelset(&action.sa_mask, SIGALRM);
-    for (int index = 0; index < SIGNALS; index++) {
-        sigaction(fatal[index], NULL, &before[index]);
-        if (all || before[index].sa_handler == SIG_DFL)
-            sigaction(fatal[index], &action, NULL);
-    }
-    if (all)
-        __cxa_atexit(on_exit_called, NULL, NULL);
+    handle(on_signal);
+    __cxa_atexit(on_exit_called, NULL, NULL);
 }

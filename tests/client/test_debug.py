@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 import qda
+from qda.dsp.black_box import handler
 from qda.virtual import machine
 
 summer: Any = qda.idl.load("interface summer { long add(in long a, in long b, rout long sum); };")
@@ -259,6 +260,8 @@ def test_the_calculator_of_a_script_or_repl_can_be_debugged(typed: bool) -> None
     assert (result.stdout, result.returncode) == ("6\n" * 3, 0), result.stderr
 
 
+needs_handler = pytest.mark.skipif(handler() is None, reason="the handler's library was not built")
+
 ENDS = """
 import ctypes, os, qda
 made = qda.idl.load("interface made {{ long f(); }};")
@@ -275,6 +278,11 @@ with qda.open("cdsp", device="virtual", debug=True) as session, session.load(Mad
         ("os._exit(3)", r"qda: os\._exit\(3\) in a skeleton ends this program, since .*debug=True"),
         ("os.abort()", "Fatal Python error: Aborted"),
         ("ctypes.string_at(0)", "Fatal Python error: Segmentation fault"),
+        pytest.param(
+            "ctypes.string_at(0x12345678)",
+            "qda: a fault in a skeleton, at address 0x12345678, by code at 0x[0-9a-f]+ of /",
+            marks=needs_handler,
+        ),
     ],
 )
 def test_a_skeleton_that_ends_the_program_is_told_of(how: str, words: str) -> None:

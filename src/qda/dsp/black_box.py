@@ -26,6 +26,7 @@ __all__ = [
     "is_sanitized",
     "knows_exceptions",
     "stack_for_handler",
+    "tell_faults",
 ]
 
 _HEAD = 16
@@ -100,7 +101,7 @@ class BlackBox:
         faulthandler.enable(self.descriptor, all_threads=False)
         library = handler()
         if library is not None:
-            library.qda_black_box_begin(self.descriptor, 1)
+            library.qda_black_box_begin(self.descriptor)
         self._note_exits()
         return KeptLog(memory)
 
@@ -141,10 +142,18 @@ def handler() -> ctypes.CDLL | None:
 
 
 def stack_for_handler() -> None:
-    """Give this thread a stack for the handler, for the case that its own is full."""
+    """Give this thread, which runs skeletons, a stack for the handler: its own may be full."""
     library = handler()
     if library is not None:
         library.qda_black_box_thread()
+
+
+def tell_faults(descriptor: int) -> None:
+    """Say of a fault in such a thread at which address it was, and where the code lies; whoever has
+    the signal now gets it next."""
+    library = handler()
+    if library is not None:
+        library.qda_black_box_tell(descriptor)
 
 
 def is_sanitized() -> bool:

@@ -19,6 +19,7 @@ from functools import cache
 from typing import NoReturn
 
 from qda import limits
+from qda.dsp.black_box import tell_faults
 from qda.dsp.boot import Boot
 from qda.dsp.domains import Domains
 from qda.dsp.process import Process
@@ -59,11 +60,13 @@ def start_in_threads(name: str, make: Callable[[ProtectionDomain], Process]) -> 
 @cache
 def _explain_ends() -> None:
     """Have standard error say where a skeleton has ended the program: by a fault, which Python's
-    faulthandler tells unless the program has it tell it elsewhere, or by os._exit."""
+    faulthandler tells unless the program has it tell it elsewhere, or by os._exit; and the address
+    of the fault, which that does not tell."""
     if not faulthandler.is_enabled():
         # A notebook's standard error is no file, and some programs have none.
         with suppress(AttributeError, RuntimeError, io.UnsupportedOperation):
             faulthandler.enable(all_threads=False)
+    tell_faults(2)
     end, process = os._exit, os.getpid()
 
     def _exit(status: int) -> NoReturn:
