@@ -88,6 +88,21 @@ static int name_buffer(const void *argument)
     return failed(there == sizeof name ? EINVAL : EFAULT);
 }
 
+int qda_control_file(unsigned int code, void *argument)
+{
+    enum { BLOCK = 4096 };
+    int number = BLOCK;
+    struct iovec here = { &number, sizeof number }, there = { argument, sizeof number };
+    if (code == FIOASYNC) {
+        if (copy_in(&number, argument, sizeof number) != sizeof number)
+            return failed(EFAULT);
+        return number ? failed(ENOTTY) : 0;
+    }
+    if (syscall(SYS_process_vm_writev, getpid(), &here, 1L, &there, 1L, 0L) != sizeof number)
+        return failed(EFAULT);
+    return 0;
+}
+
 int qda_control_buffer(unsigned int code, const void *argument)
 {
     switch (code) {

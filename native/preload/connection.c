@@ -112,7 +112,7 @@ static long receive(const struct connection *connection, struct qda_answer *answ
     struct iovec parts[] = { { answer, sizeof *answer }, connection->enclosed };
     struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control,
                               .msg_controllen = sizeof control };
-    ssize_t length = recvmsg(connection->descriptor, &message, MSG_CMSG_CLOEXEC);
+    ssize_t length = syscall(SYS_recvmsg, connection->descriptor, &message, MSG_CMSG_CLOEXEC);
     if (length < 0)
         return -errno;
     received[0] = received[1] = -1;
@@ -131,7 +131,7 @@ static long send_request(struct connection *connection, struct qda_question *req
     ssize_t length;
     message.msg_iovlen += request->operation == QDA_OPERATION_IOCTL;
     do {
-        length = sendmsg(connection->descriptor, &message, MSG_NOSIGNAL);
+        length = syscall(SYS_sendmsg, connection->descriptor, &message, MSG_NOSIGNAL);
         if (length < 0 && errno == EFAULT) /* whether that matters is decided by the driver */
             parts[1] = connection->enclosed = (struct iovec){ 0 };
     } while (length < 0 && (errno == EINTR || errno == EFAULT));

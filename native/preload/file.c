@@ -14,14 +14,11 @@
 #include <unistd.h>
 
 /* With musl these are macros. */
-#undef fallocate64
-#undef ftruncate64
 #undef lseek64
 #undef pread64
 #undef preadv64
 #undef pwrite64
 #undef pwritev64
-#undef sendfile64
 
 #define LIST(...) __VA_ARGS__
 
@@ -73,23 +70,6 @@ TRANSFER(readv, have_read, PARTS)
 TRANSFER(write, have_written, (int descriptor, const void *data, size_t size),
          (descriptor, data, size))
 TRANSFER(writev, have_written, PARTS)
-
-TRANSFER(sendfile, have_written, (int descriptor, int from, off_t *at, size_t size),
-         (descriptor, from, at, size))
-TRANSFER(sendfile64, have_written, (int descriptor, int from, off_t *at, size_t size),
-         (descriptor, from, at, size))
-
-/* What has no functions for it is refused before it could wait. */
-WRAP(ssize_t, splice, int from, off_t *from_at, int to, off_t *to_at, size_t size,
-     unsigned int flags)
-{
-    struct qda_node node;
-    if (qda_find(from, &node) || qda_find(to, &node) || qda_is_buffer(from) || qda_is_buffer(to)) {
-        errno = EINVAL;
-        return -1;
-    }
-    return REAL(splice)(from, from_at, to, to_at, size, flags);
-}
 
 /* --- the same at a position, which what cannot be moved in does not have ---------------------- */
 
@@ -169,47 +149,7 @@ POSITION(pwritev64v2, O_RDONLY, PARTS_HOW)
 SEEK(lseek)
 SEEK(lseek64)
 
-/* --- what can be done to no buffer ----------------------------------------------------------- */
-
-#define NO_BUFFER(name, number, parameters, arguments) \
-    WRAP(int, name, LIST parameters) \
-    { \
-        if (!qda_is_buffer(descriptor)) \
-            return REAL(name) arguments; \
-        errno = number; \
-        return -1; \
-    }
-
-NO_BUFFER(fsync, EINVAL, (int descriptor), (descriptor))
-NO_BUFFER(fdatasync, EINVAL, (int descriptor), (descriptor))
-NO_BUFFER(ftruncate, EINVAL, (int descriptor, off_t size), (descriptor, size))
-NO_BUFFER(ftruncate64, EINVAL, (int descriptor, off_t size), (descriptor, size))
-NO_BUFFER(fallocate, ENODEV, (int descriptor, int mode, off_t offset, off_t size),
-          (descriptor, mode, offset, size))
-NO_BUFFER(fallocate64, ENODEV, (int descriptor, int mode, off_t offset, off_t size),
-          (descriptor, mode, offset, size))
-
-/* --- nodes are no sockets, and buffers no sealed memory ---------------------------------------- */
-
-#define NO_SOCKET(name, parameters, arguments) \
-    WRAP(int, name, LIST parameters) \
-    { \
-        struct qda_node node; \
-        if (!qda_find(descriptor, &node)) \
-            return REAL(name) arguments; \
-        errno = ENOTSOCK; \
-        return -1; \
-    }
-
-NO_SOCKET(getsockname, (int descriptor, struct sockaddr *name, socklen_t *length),
-          (descriptor, name, length))
-NO_SOCKET(getpeername, (int descriptor, struct sockaddr *name, socklen_t *length),
-          (descriptor, name, length))
-NO_SOCKET(getsockopt, (int descriptor, int level, int option, void *value, socklen_t *length),
-          (descriptor, level, option, value, length))
-NO_SOCKET(setsockopt, (int descriptor, int level, int option, const void *value, socklen_t length),
-          (descriptor, level, option, value, length))
-NO_SOCKET(shutdown, (int descriptor, int how), (descriptor, how))
+/* --- waiting and flags ------------------------------------------------------------------------ */
 
 /* A driver without a poll function is always ready, so there is nothing to wait for. */
 WRAP(int, epoll_ctl, int set, int operation, int descriptor, struct epoll_event *event)
@@ -231,7 +171,8 @@ WRAP(int, epoll_ctl, int set, int operation, int descriptor, struct epoll_event 
         void *argument = va_arg(rest, void *); \
         va_end(rest); \
         int of_memory = command == F_GET_SEALS || command == F_ADD_SEALS || command == F_SETLEASE; \
-        if (of_memory && qda_is_buffer(descriptor)) { \
+        int direct = command == F_SETFL && (intptr_t)argument & O_DIRECT; \
+        if ((of_memory || direct) && qda_is_buffer(descriptor)) { \
             errno = EINVAL; \
             return -1; \
         } \

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <linux/fs.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -351,8 +352,22 @@ WRAP(int, ioctl, int descriptor, unsigned long code, ...)
     case FIOCLEX:
     case FIONCLEX:
     case FIONBIO:
-    case FIOASYNC:
         return REAL(ioctl)(descriptor, code, argument);
+    case FIOASYNC: /* drivers of ours have no signals */
+    case FIGETBSZ:
+        if (qda_find(descriptor, &node) || qda_is_buffer(descriptor))
+            return qda_control_file((unsigned int)code, argument);
+        return REAL(ioctl)(descriptor, code, argument);
+    case FIONREAD:
+    case FIOQSIZE:
+    case FS_IOC_GETFLAGS:
+    case FS_IOC_SETFLAGS:
+    case FS_IOC_GETVERSION:
+    case FS_IOC_FSGETXATTR:
+        if (qda_is_buffer(descriptor)) { /* which has nothing of a file */
+            errno = ENOTTY;
+            return -1;
+        }
     }
     if (qda_find(descriptor, &node))
         return qda_control(&node, descriptor, (unsigned int)code, argument);

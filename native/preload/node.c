@@ -92,6 +92,10 @@ int qda_open_node(const char *name, int flags)
         descriptor = -ENODEV;
     else if (descriptor == -ERESTART) /* the driver was waiting for a context bank */
         descriptor = -EINTR;
+    if (descriptor >= 0 && flags & O_DIRECT) { /* which a driver would have to have */
+        close(descriptor);
+        descriptor = -EINVAL;
+    }
     if (descriptor >= 0 && !(flags & O_CLOEXEC))
         fcntl(descriptor, F_SETFD, 0);
     return returned(descriptor);

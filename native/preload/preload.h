@@ -6,7 +6,8 @@
  *
  *     libc.c        libc's functions that open nodes, ask about them, and use their devices
  *     change.c      those that change what is at a path
- *     file.c        those that take a descriptor for a file or a socket
+ *     file.c        those that take a descriptor for a file
+ *     other.c       those that take it for what nodes and buffers are not
  *     spawn.c       those by which a new program is given a node
  *     unseen.c      those that start programs which will not see the nodes
  *     path.c        which paths are ours
@@ -122,6 +123,9 @@ int qda_is_beyond(int descriptor, size_t length, off_t offset);
 /* What ioctl says of a command that every DMA-BUF has; QDA_NO_COMMAND for any other. */
 enum { QDA_NO_COMMAND = 1 };
 int qda_control_buffer(unsigned int code, const void *argument);
+
+/* What the kernel itself says to FIOASYNC and FIGETBSZ, of any file without signals. */
+int qda_control_file(unsigned int code, void *argument);
 
 /* unseen.c */
 

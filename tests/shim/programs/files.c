@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/epoll.h>
@@ -26,6 +27,16 @@ enum { SIZE = 8192 };
 
 /* --- nodes ----------------------------------------------------------------------------------- */
 
+/* What the kernel says of any file. */
+static void whole_file(int file)
+{
+    int size = 0, on = 1, off = 0;
+    CHECK(ioctl(file, FIGETBSZ, &size) == 0 && size == 4096);
+    FAILS(ioctl(file, FIGETBSZ, NULL), EFAULT);
+    CHECK(ioctl(file, FIOASYNC, &off) == 0);
+    FAILS(ioctl(file, FIOASYNC, &on), ENOTTY);
+}
+
 static void read_and_write(const char *path, int events, int positions)
 {
     char data[4096] = "";
@@ -42,13 +53,22 @@ static void read_and_write(const char *path, int events, int positions)
     FAILS(pread(node, data, 4, 0), positions ? reads : ESPIPE);
     FAILS(pwrite(node, data, 4, 0), positions ? EINVAL : ESPIPE);
     int file = open("/etc/passwd", O_RDONLY), pipes[2];
+    off_t at = 0;
     CHECK(pipe(pipes) == 0);
     FAILS(sendfile(node, file, NULL, 4), EINVAL);
+    FAILS(sendfile(pipes[1], node, NULL, 4), EINVAL);
+    FAILS(sendfile(pipes[1], node, &at, 4), positions ? EINVAL : ESPIPE);
+    FAILS(sendfile(node, -1, NULL, 4), EBADF);
+    FAILS(copy_file_range(node, NULL, file, NULL, 4, 0), EINVAL);
     FAILS(splice(node, NULL, pipes[1], NULL, 4, 0), EINVAL);
     FAILS(splice(pipes[0], NULL, node, NULL, 4, 0), EINVAL);
     CHECK(close(file) == 0 && close(pipes[0]) == 0 && close(pipes[1]) == 0);
     FAILS(ftruncate(node, 0), EINVAL);
     FAILS(fsync(node), EINVAL);
+    CHECK(posix_fallocate(node, 0, 4096) == ENODEV);
+    FAILS(fcntl(node, F_SETFL, O_DIRECT), EINVAL);
+    FAILS(open(path, O_RDWR | O_DIRECT), EINVAL);
+    whole_file(node);
     if (events)
         CHECK(lseek(node, 10, SEEK_SET) == 0 && lseek(node, 0, SEEK_END) == 0);
     else
@@ -96,6 +116,24 @@ static void no_socket(const char *path)
     FAILS(getpeername(node, &name, &length), ENOTSOCK);
     FAILS(getsockopt(node, SOL_SOCKET, SO_TYPE, &value, &length), ENOTSOCK);
     FAILS(setsockopt(node, SOL_SOCKET, SO_SNDBUF, &value, sizeof value), ENOTSOCK);
+    struct iovec part = { &value, sizeof value };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+    struct mmsghdr messages = { .msg_hdr = message };
+    for (size_t size = 0; size <= sizeof value; size += sizeof value) {
+        FAILS(send(node, &value, size, 0), ENOTSOCK);
+        FAILS(sendto(node, &value, size, 0, NULL, 0), ENOTSOCK);
+        FAILS(recv(node, &value, size, 0), ENOTSOCK);
+        FAILS(recv(node, &value, size, MSG_DONTWAIT | MSG_PEEK), ENOTSOCK);
+        FAILS(recvfrom(node, &value, size, 0, NULL, NULL), ENOTSOCK);
+    }
+    FAILS(sendmsg(node, &message, 0), ENOTSOCK);
+    FAILS(recvmsg(node, &message, 0), ENOTSOCK);
+    FAILS(sendmmsg(node, &messages, 1, 0), ENOTSOCK);
+    FAILS(recvmmsg(node, &messages, 1, 0, NULL), ENOTSOCK);
+    FAILS(bind(node, &name, sizeof name), ENOTSOCK);
+    FAILS(connect(node, &name, sizeof name), ENOTSOCK);
+    FAILS(listen(node, 1), ENOTSOCK);
+    FAILS(accept(node, NULL, NULL), ENOTSOCK);
     CHECK(close(node) == 0 && close(again) == 0);
 }
 
@@ -287,6 +325,14 @@ static void as_dma_buf(int buffer)
     }
     FAILS(ftruncate(buffer, 0), EINVAL);
     FAILS(fallocate(buffer, 0, 0, SIZE), ENODEV);
+    CHECK(posix_fallocate(buffer, 0, SIZE) == ENODEV && posix_fallocate(buffer, 0, 0) == EINVAL);
+    FAILS(fcntl(buffer, F_SETFL, O_DIRECT), EINVAL);
+    FAILS(readahead(buffer, 0, 4), EINVAL);
+    FAILS(sync_file_range(buffer, 0, 0, 0), ESPIPE);
+    whole_file(buffer);
+    int count;
+    FAILS(ioctl(buffer, FIONREAD, &count), ENOTTY);
+    FAILS(ioctl(buffer, FS_IOC_GETFLAGS, &count), ENOTTY);
     FAILS(fsync(buffer), EINVAL);
     FAILS(fcntl(buffer, F_GET_SEALS), EINVAL);
     FAILS(fcntl(buffer, F_SETLEASE, F_WRLCK), EINVAL);
@@ -294,6 +340,14 @@ static void as_dma_buf(int buffer)
     int pipes[2];
     CHECK(pipe(pipes) == 0);
     FAILS(splice(buffer, NULL, pipes[1], NULL, 4, 0), EINVAL);
+    FAILS(sendfile(pipes[1], buffer, NULL, 4), EINVAL);
+    off_t at = 0;
+    FAILS(sendfile(pipes[1], buffer, &at, 4), ESPIPE);
+    int file = open("/etc/passwd", O_RDONLY);
+    FAILS(sendfile(buffer, file, NULL, 4), EINVAL);
+    FAILS(copy_file_range(file, NULL, buffer, NULL, 4, 0), EINVAL);
+    FAILS(copy_file_range(buffer, NULL, buffer, NULL, 4, 0), EINVAL);
+    close(file);
     CHECK(close(pipes[0]) == 0 && close(pipes[1]) == 0);
     CHECK(poll(&asked, 1, 0) == 1 && asked.revents == (POLLIN | POLLOUT));
     CHECK(fstat(buffer, &status) == 0 && status.st_mode == 0600 && status.st_size == SIZE);
