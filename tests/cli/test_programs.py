@@ -409,10 +409,11 @@ CONFORMANCE = {
     "legacy-7.3": "/dev/fastrpc-cdsp-secure",
 }
 
-SELECTION = ("core", "buffers", "prime", "invoke", "mappings", "poll")
-"""What depends on the way in; all: `qda run python -m pytest src/qda/conformance --device=...`."""
+CALLS = ("invoke", "mappings", "poll")
 
-WAYS = {"lanes": "--lanes", "server": "--no-lanes"}
+WAYS = {"lanes": ("core", "buffers", "prime", *CALLS), "no-lanes": CALLS}
+"""What depends on the way in, and on the way of calls: all other requests go to the server in any
+case.  All: `qda run python -m pytest src/qda/conformance --device=...`."""
 
 
 @pytest.mark.timeout(200)
@@ -421,8 +422,8 @@ WAYS = {"lanes": "--lanes", "server": "--no-lanes"}
 def test_conformance_suite_passes_through_the_library(dialect: str, way: str) -> None:
     """The rules that hold for the device in this process hold by real system calls, whether the
     program calls on lanes or through the server."""
-    options = [WAYS[way], f"--dialect={dialect}"]
-    files = [f"src/qda/conformance/test_{name}.py" for name in SELECTION]
+    options = [f"--{way}", f"--dialect={dialect}"]
+    files = [f"src/qda/conformance/test_{name}.py" for name in WAYS[way]]
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     device = [f"--device={CONFORMANCE[dialect]}", "--hostile"]
     ran = subprocess.run(
