@@ -112,7 +112,7 @@ class Scribbling(qda.Skeleton):
     def scribble(self) -> None:
         pool = next(one for one in self.dsp.space._bus if one.size == POOL_SIZE)
         pool.view[: 4 * 128] = os.urandom(4 * 128)
-        threading.Event().wait()
+        threading.Semaphore(0).acquire()
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -62,10 +62,10 @@ def test_preload_library_is_small() -> None:
     folder = ROOT / "native/preload"
     sources = {*folder.glob("*.[ch]")} - {folder / "protocol.h"}
     calling = {folder / name for name in ("direct.c", "kept.c", "lease.c", "lease.h")}
-    names = ("buffer.c", "change.c", "file.c", "spawn.c", "unseen.c", "working.c")
+    names = ("buffer.c", "change.c", "file.c", "other.c", "spawn.c", "unseen.c", "working.c")
     any_file = {folder / name for name in names}
     assert calling < sources and any_file < sources
-    for part, limit in ((sources - calling - any_file, 1350), (calling, 1000), (any_file, 800)):
+    for part, limit in ((sources - calling - any_file, 1350), (calling, 1000), (any_file, 950)):
         assert sum(len(source.read_text().splitlines()) for source in part) < limit
 
 
