@@ -1,4 +1,4 @@
-"""Two ends of a GLINK edge on small FIFOs, in memory that shows what is written around them."""
+"""Two ends of a GLINK edge on small FIFOs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ from collections.abc import Callable
 
 from qda.glink import INDEXES, Command, Edge, Event, Fifo, What, Wire
 
-__all__ = ["AROUND", "GUARD", "Ends", "opened"]
-
-AROUND, GUARD = 64, 0xA5
-"""So many bytes of that value are on each side of a FIFO."""
+__all__ = ["Ends", "opened"]
 
 
 class Ends:
-    """Two edges, connected; each is pumped when the other has rung it.
-
-    `memory` has the FIFO that each writes, `whole` that with the bytes around it.
-    """
+    """Two edges, connected; each is pumped when the other has rung it."""
 
     def __init__(self, *, intentless: bool = True, size: int = 256, chunk: int = 64) -> None:
-        self.whole = [bytearray([GUARD]) * (2 * AROUND + INDEXES + size) for _ in range(2)]
-        self.memory = [memoryview(whole)[AROUND:-AROUND] for whole in self.whole]
-        for memory in self.memory:
-            memory[:] = bytes(len(memory))
+        self.memory = [memoryview(bytearray(INDEXES + size)) for _ in range(2)]
         self.rung = deque([0, 1])
         self.seen: list[bytes] = []
         self.events: list[list[Event]] = [[], []]

@@ -12,7 +12,7 @@ import pytest
 
 from qda.errors import UsageError
 from qda.kernel.machine import find_tools
-from qda.kernel.packages import folder_of
+from qda.kernel.packages import folder_of, programs_of
 from qda.uapi import DIALECTS
 from qda.uapi.header import header
 from tests.cli.command import PROGRAM
@@ -56,7 +56,7 @@ def build(compiler: str, source: Path, folder: Path) -> Path:
 
 def in_guest(*words: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", PROGRAM, "kernel", "run", f"--package={SUITE}", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180)
 
 
 def answers(printed: str) -> dict[str, str]:
@@ -111,6 +111,31 @@ def test_threads_call_at_once_on_the_kernels_driver(folder: Path) -> None:
     program = build(find_tools().compiler, PROGRAMS / "threads.c", folder)
     done = in_guest("--smp=2", f"--skeletons={PROGRAMS / 'skeletons'}", "--", program)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_kernel
+@pytest.mark.skipif(
+    not programs_of(SUITE).is_dir(), reason=f"no Python: qda kernel fetch {SUITE} python3"
+)
+@pytest.mark.timeout(200)
+def test_python_runs_our_client_in_the_guest() -> None:
+    """It finds the kernel's node by itself, and needs no more than the standard library."""
+    client = Path(__file__).with_name("client.py")
+    skeletons = f"--skeletons={PROGRAMS / 'skeletons'}"
+    done = in_guest(skeletons, "--trace=wire", "--limit=150", "--", "python3", client)
+    assert (done.returncode, done.stdout) == (0, "/dev/fastrpc-cdsp-secure -4 6\nFalse\n")
+    assert re.search(r"cdsp <- call 0x\w+ of session \d+, thread \d+: init create", done.stderr)
+    assert re.search(r"cdsp -> call 0x\w+ is answered: 0\n", done.stderr)
+
+
+@needs_kernel
+def test_the_dsp_dies_and_comes_back(folder: Path) -> None:
+    """Its channel closes and opens: to the driver it has gone, and another one has come."""
+    program = build(find_tools().compiler, Path(__file__).with_name("restart.c"), folder)
+    skeletons = Path(__file__).with_name("skeletons")
+    done = in_guest(f"--skeletons={skeletons}", "--", program)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "call: Broken pipe\nlater: Broken pipe\n" * 3
 
 
 @needs_kernel

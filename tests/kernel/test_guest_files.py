@@ -12,7 +12,7 @@ import pytest
 from qda.errors import UsageError
 from qda.kernel.board import Board
 from qda.kernel.console import troubles
-from qda.kernel.initramfs import archive, tree
+from qda.kernel.initramfs import Link, after, archive, tree
 from qda.kernel.kernel import NEEDED, Kernel, missing_from
 from qda.kernel.message_ram import fifos
 from qda.virtual import load_profile
@@ -41,13 +41,30 @@ def test_an_archive_has_files_with_their_folders(tmp_path: Path) -> None:
     script.parent.mkdir()
     script.write_text("#!/bin/sh\n")
     script.chmod(0o700)
-    found = entries(archive({"/init": b"odd", **tree(tmp_path, "/opt")}))
+    (tmp_path / "near").symlink_to("a/script")
+    (tmp_path / "a" / "far").symlink_to("/dev/null")
+    (tmp_path / "out").symlink_to(f"../{tmp_path.name}/a/script")
+    (tmp_path / "other").symlink_to(script)
+    found = entries(archive({"/init": b"odd", "/lib": Link("usr"), **tree(tmp_path, "/opt")}))
     assert found == {
         "init": (0o100755, b"odd"),
+        "lib": (0o120777, b"usr"),
         "opt": (0o040755, b""),
         "opt/a": (0o040755, b""),
         "opt/a/script": (0o100700, b"#!/bin/sh\n"),
+        "opt/near": (0o120777, b"a/script"),
+        "opt/other": (0o100700, b"#!/bin/sh\n"),
+        "opt/out": (0o120777, f"../{tmp_path.name}/a/script".encode()),
     }
+
+
+def test_an_archive_can_follow_another() -> None:
+    """The kernel goes on at a multiple of four."""
+    own = archive({"/etc/motd": b"hello"})
+    both = after(own + bytes(3), archive({"/init": b"odd"}))
+    assert both.startswith(own)
+    assert both.index(b"070701", len(own) - 1) % 4 == 0
+    assert "init" in entries(both[both.index(b"070701", len(own) - 1) :])
 
 
 @pytest.mark.skipif(shutil.which("dtc") is None, reason="no dtc: device-tree-compiler has it")

@@ -11,7 +11,7 @@ import pytest
 
 from qda.dsp.spawn import FOLDERS_VARIABLE
 from qda.errors import BAD_ADDRESS, NO_SUCH_CLIENT, PROCESS_DIED, as_signed
-from qda.fastrpc.control import MapRequest, MapResponse, Method
+from qda.fastrpc.control import CreateRequest, MapRequest, MapResponse, Method
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.mapping import MmapFlag
 from qda.fastrpc.message import InvokeMessage
@@ -73,6 +73,16 @@ def test_memory_of_a_mapping_is_named_in_the_request(driver: Driver) -> None:
     )
     assert (result, MapResponse.unpack(outs[0]).address > 0) == (0, True)
     driver.release(CLIENT)
+
+
+def test_a_request_that_fails_ends_no_session_but_its_own(driver: Driver) -> None:
+    """A second CREATE, and one that is no CREATE at all."""
+    assert driver.create(CLIENT) == 0
+    handle = driver.load(CLIENT, URI)
+    request = CreateRequest(client_id=CLIENT, name_length=1 << 20).pack()
+    assert driver.call(0, Fixed.INIT, Method.CREATE, [request])[0] != 0
+    assert driver.copies(CLIENT, handle, b"ab") == (0, b"ba")
+    assert driver.release(CLIENT) == 0
 
 
 def test_many_calls_at_once_are_each_answered(driver: Driver) -> None:

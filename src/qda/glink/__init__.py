@@ -5,7 +5,7 @@
 """
 
 from qda.glink.channels import CHANNEL, Half, Step
-from qda.glink.command import Code, Command, GlinkFault
+from qda.glink.command import Code, Command, GlinkFault, TransferSizes
 from qda.glink.edge import Edge, Event, What
 from qda.glink.fifo import INDEXES, Fifo
 from qda.glink.wire import Wire
@@ -21,6 +21,7 @@ __all__ = [
     "GlinkFault",
     "Half",
     "Step",
+    "TransferSizes",
     "What",
     "Wire",
 ]

@@ -111,6 +111,10 @@ class Edge:
         """Whether messages pass on a channel."""
         return name in self._channels and self._channels[name].passes
 
+    def is_closed(self, name: str) -> bool:
+        """Whether both ends have closed a channel, or none has opened it."""
+        return name not in self._channels
+
     # What the other end says.
 
     def receive(self, command: Command) -> list[Event]:

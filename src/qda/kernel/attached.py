@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from qda.dsp.boot import Boot
 from qda.glink import Command, GlinkFault, What, Wire
@@ -16,6 +17,7 @@ from qda.kernel.guest import Bus, GuestMemory
 from qda.kernel.message_ram import fifos
 from qda.kernel.misbehaviour import Misbehaving
 from qda.kernel.remote import Remote
+from qda.rpmsg import PeerGone
 from qda.states import IllegalStep
 
 __all__ = ["Attached", "Seen"]
@@ -28,6 +30,9 @@ Seen = Callable[[str, Command, bool], None]
 
 class Attached:
     """One DSP of the guest.  It announces its service when the kernel's end speaks.
+
+    A DSP that dies is started again, as a Snapdragon restarts it: its channel closes, which the
+    kernel's driver takes for its removal, and opens when both ends have closed it.
 
     OSError, TimeoutError, PeerGone if the DSP does not come up.
     """
@@ -44,12 +49,16 @@ class Attached:
         self.name, self.doorbell = edge.dsp.name, doorbell
         self.fault: GlinkFault | None = None
         self._lock = threading.Lock()
+        self._heard = threading.Condition(self._lock)
+        self._ending = False
+        self._restarts: list[threading.Thread] = []
         self._misbehaving = misbehaving
         reads, writes = fifos(memory.part(edge.message_ram, MESSAGE_RAM))
         self._wire = Wire(Protocol(), reads, writes, doorbell.ring, self._seen(seen))
         self._wire.edge.open(CHANNEL)
         boot = Boot(edge.dsp.name, dict(edge.dsp.capabilities))
-        self._remote = Remote(boot, memory, bus, self._respond)
+        self._new = partial(Remote, boot, memory, bus, self._respond, self._died)
+        self._remote = self._new()
 
     def _seen(self, seen: Seen | None) -> Callable[[Command, bool], None]:
         if seen is None:
@@ -69,6 +78,7 @@ class Attached:
         with self._lock:
             if self.fault is None:
                 messages = self._pump()
+            self._heard.notify_all()
         for message in messages:
             self._remote.receive(message)
 
@@ -102,6 +112,37 @@ class Attached:
             self._wire.edge.close(CHANNEL)
         return messages
 
+    def _died(self) -> None:
+        with self._lock:
+            if not self._ending:
+                self._restarts = [threading.Thread(target=self._restart, name="qda restart")]
+                self._restarts[0].start()
+
+    def _restart(self) -> None:
+        edge = self._wire.edge
+        with self._lock, suppress(IllegalStep):  # it is closed already
+            edge.close(CHANNEL)
+            self._pump()
+        self._remote.close()  # no answer of the old one comes on the new channel
+        with self._lock:
+            self._heard.wait_for(lambda: edge.is_closed(CHANNEL) or self.fault or self._ending)
+            if self._ending or self.fault:
+                return
+        try:
+            remote = self._new()
+        except (OSError, PeerGone):
+            _log.exception("%s does not start again", self.name)
+            return
+        with self._lock:
+            self._remote = remote
+            edge.open(CHANNEL)
+            self._pump()
+
     def close(self) -> None:
         """End the DSP."""
+        with self._lock:
+            self._ending = True
+            self._heard.notify_all()
+        for thread in self._restarts:
+            thread.join()
         self._remote.close()

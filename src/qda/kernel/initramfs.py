@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["archive", "tree"]
+__all__ = ["Link", "after", "archive", "tree"]
 
 _MAGIC = "070701"
 
 
-def tree(folder: Path, place: str) -> dict[str, Path]:
-    """All files of a folder by where they stand in the guest, below `place`."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {f"{place}/{path.relative_to(folder)}": path for path in files}
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link in the guest."""
+
+    target: str
 
 
-def archive(files: Mapping[str, Path | bytes]) -> bytes:
+def tree(folder: Path, place: str) -> dict[str, Path | bytes | Link]:
+    """All files of a folder by where they stand in the guest, below `place`; links within it stay
+    links, others are what they lead to."""
+    found: dict[str, Path | bytes | Link] = {}
+    for path in sorted(folder.rglob("*")):
+        here = f"{place}/{path.relative_to(folder)}"
+        if path.is_symlink() and _leads_within(path, folder):
+            found[here] = Link(os.readlink(path))
+        elif path.is_file():
+            found[here] = path
+    return found
+
+
+def _leads_within(link: Path, folder: Path) -> bool:
+    target = Path(os.readlink(link))
+    whole = Path(os.path.normpath(link.parent / target))
+    return not target.is_absolute() and whole.is_relative_to(folder)
+
+
+def archive(files: Mapping[str, Path | bytes | Link]) -> bytes:
     """An archive of files by their absolute paths; bytes are what a file has in it, one that is a
     path keeps its permissions.  Folders are made as they are needed.  OSError."""
     entries, known = list[bytes](), set[str]()
@@ -28,12 +50,20 @@ def archive(files: Mapping[str, Path | bytes]) -> bytes:
             if folder not in known:
                 known.add(folder)
                 entries.append(_entry(folder, stat.S_IFDIR | 0o755, b"", len(entries)))
-        if isinstance(source, bytes):
-            mode, content = 0o755, source
+        if isinstance(source, Link):
+            mode, content = stat.S_IFLNK | 0o777, source.target.encode()
+        elif isinstance(source, bytes):
+            mode, content = stat.S_IFREG | 0o755, source
         else:
-            mode, content = stat.S_IMODE(source.stat().st_mode), source.read_bytes()
-        entries.append(_entry("/".join(parts), stat.S_IFREG | mode, content, len(entries)))
+            mode, content = stat.S_IFREG | stat.S_IMODE(source.stat().st_mode), source.read_bytes()
+        entries.append(_entry("/".join(parts), mode, content, len(entries)))
     return b"".join([*entries, _entry("TRAILER!!!", 0, b"", len(entries))])
+
+
+def after(base: bytes, more: bytes) -> bytes:
+    """An archive behind another, which may be compressed: where both have a file, it is that of the
+    second (Documentation/driver-api/early-userspace/buffer-format)."""
+    return _padded(base) + more
 
 
 def _entry(name: str, mode: int, content: bytes, number: int) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import lzma
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qda.errors import UsageError
+from qda.kernel.deb import extract
 from qda.kernel.machine import Tools
 
 __all__ = ["NEEDED", "Kernel", "missing_from", "unpack"]
@@ -96,22 +96,10 @@ class Kernel:
 
 def unpack(package: Path, root: Path) -> None:
     """Keep of a kernel's package what is needed, below `root`.  UsageError."""
-    tool = shutil.which("dpkg-deb")
-    if tool is None:
-        raise UsageError("no dpkg-deb: apt-get install dpkg")
     drivers = ("virtio", "rpmsg", "mailbox", "misc/fastrpc*", "accel")
     patterns = ["./boot/vmlinuz-*", "./boot/config-*"]
     patterns += [f"./*/modules/*/drivers/{name}*" for name in drivers]
-    root.mkdir(parents=True, exist_ok=True)
-    opened = subprocess.Popen([tool, "--fsys-tarfile", package], stdout=subprocess.PIPE)
-    took = subprocess.run(
-        ["tar", "-x", "-C", root, "--wildcards", *patterns],
-        stdin=opened.stdout,
-        capture_output=True,
-        text=True,
-    )
-    if opened.wait():
-        raise UsageError(f"{package}: not a package: {took.stderr.strip()}")
+    extract(package, root, ["--wildcards", *patterns])
 
 
 def _with_dependencies(modules: Sequence[Path], known: dict[str, Path]) -> list[Path]:

@@ -1,4 +1,5 @@
-"""Kernels of the distribution: fetched when one says so, kept, and found again by their suite.
+"""Kernels of the distribution, and programs for them: fetched when one says so, kept, and found
+again by their suite.
 
 APT does the work, with lists of its own, so that this machine's are left as they are; it trusts
 what this machine trusts.  No root is needed.
@@ -11,16 +12,21 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from qda.errors import UsageError
+from qda.kernel.deb import extract
 from qda.kernel.kernel import unpack
 
-__all__ = ["fetch", "folder_of"]
+__all__ = ["fetch", "fetch_programs", "folder_of", "programs_of"]
 
 _IMAGE = re.compile(r"linux-image-\d[^ ]*-arm64(-unsigned)?")
 _OTHERS = ("-rt-", "-cloud-")
 """Kernels for special machines."""
+_UNUSED = ("./usr/share", "./usr/include", "./var", "*/gconv", "*/ossl-modules")
+"""Of a package of programs: what a guest can do without, more than half of Python's."""
 
 
 def folder_of(suite: str) -> Path:
@@ -29,15 +35,15 @@ def folder_of(suite: str) -> Path:
     return Path(cache, "qda", "kernels", suite)
 
 
+def programs_of(suite: str) -> Path:
+    """Where programs of a suite are kept, as in the root of a file system, if there are any."""
+    return folder_of(f"{suite}-programs")
+
+
 def fetch(suite: str) -> Path:
     """Fetch the newest arm64 kernel of a suite from this machine's archive, and keep what is needed
     of it.  Returns the folder.  UsageError."""
-    for tool in ("apt-get", "apt-cache", "dpkg-deb"):
-        if shutil.which(tool) is None:
-            raise UsageError(f"no {tool}: kernels are fetched on Debian and its kin")
-    with tempfile.TemporaryDirectory(prefix="qda-apt-") as place:
-        apt = _Apt(Path(place), suite)
-        apt.run("apt-get", "update")
+    with _apt(suite) as apt:
         names = [line.split(" - ")[0] for line in apt.run("apt-cache", "search", "linux-image-")]
         images = [
             name
@@ -48,14 +54,49 @@ def fetch(suite: str) -> Path:
             raise UsageError(f"suite {suite!r} has no package of an arm64 kernel")
         newest = max(images, key=_version)
         apt.run("apt-get", "download", newest)
-        (package,) = Path(place).glob("*.deb")
-        folder = folder_of(suite)
-        fresh = folder.with_name(f"{suite}.new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        unpack(package, fresh)
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-    return folder
+        (package,) = apt.place.glob("*.deb")
+        with _replaced(folder_of(suite)) as folder:
+            unpack(package, folder)
+    return folder_of(suite)
+
+
+def fetch_programs(suite: str, names: Sequence[str], say: Callable[[str], None]) -> Path:
+    """Fetch packages of a suite for arm64, with all that they need, in place of those of before.
+
+    `say` is told beforehand how much that is.  Returns the folder.  UsageError.
+    """
+    with _apt(suite) as apt:
+        words = ["install", "--no-install-recommends", "--yes", *names]
+        lines = apt.run("apt-get", "--print-uris", *words)
+        sizes = [int(line.split()[2]) for line in lines if line.startswith("'")]
+        say(f"{len(sizes)} packages, {sum(sizes) / 1e6:.0f} MB")
+        apt.run("apt-get", "--download-only", *words)
+        packages = sorted((apt.place / "cache" / "archives").glob("*.deb"))
+        with _replaced(programs_of(suite)) as folder:
+            for package in packages:
+                extract(package, folder, [f"--exclude={pattern}" for pattern in _UNUSED])
+    return programs_of(suite)
+
+
+@contextmanager
+def _apt(suite: str) -> Iterator[_Apt]:
+    for tool in ("apt-get", "apt-cache", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise UsageError(f"no {tool}: kernels are fetched on Debian and its kin")
+    with tempfile.TemporaryDirectory(prefix="qda-apt-") as place:
+        apt = _Apt(Path(place), suite)
+        apt.run("apt-get", "update")
+        yield apt
+
+
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """A fresh folder, which takes the place of another when it is complete."""
+    fresh = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    yield fresh
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
 
 
 def _version(name: str) -> list[int]:
@@ -66,7 +107,7 @@ class _Apt:
     """APT for arm64 and one suite, with its own lists below `place`."""
 
     def __init__(self, place: Path, suite: str) -> None:
-        self._place = place
+        self.place = place
         for folder in ("lists/partial", "cache/archives/partial"):
             (place / folder).mkdir(parents=True)
         archive, key = _archive()
@@ -92,7 +133,7 @@ class _Apt:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            cwd=self._place,
+            cwd=self.place,
         )
         if done.returncode:
             raise UsageError(f"{tool} {' '.join(words)} failed: {done.stderr.strip()}")

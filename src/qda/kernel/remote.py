@@ -101,17 +101,25 @@ class _Session:
 
 
 class Remote:
-    """One DSP.  `respond` sends a response to the kernel, from any thread.
+    """One DSP.  `respond` sends a response to the kernel, from any thread; `died` is called, in a
+    thread of its own, when the DSP has gone, and must not wait.
 
     OSError, TimeoutError, PeerGone if it does not come up.
     """
 
     def __init__(
-        self, boot: Boot, memory: GuestMemory, bus: Bus, respond: Callable[[bytes], None]
+        self,
+        boot: Boot,
+        memory: GuestMemory,
+        bus: Bus,
+        respond: Callable[[bytes], None],
+        died: Callable[[], None] = lambda: None,
     ) -> None:
         self._memory, self._bus, self._respond = memory, bus, respond
         self._process, endpoint = start_processor(boot)
         self._channel = Channel(endpoint)
+        self._channel.when_gone(died)
+        self._closed = False
         self._lock = threading.Lock()
         self._sessions: dict[int, _Session] = {}
         self._workers = ThreadPoolExecutor(limits.GUEST_MESSAGES, f"qda {boot.domain}")
@@ -125,11 +133,15 @@ class Remote:
         if not self._free.acquire(blocking=False):
             _log.warning("more than %d messages are unanswered", limits.GUEST_MESSAGES)
             return
-        self._workers.submit(self._serve, message)
+        with self._lock:
+            if not self._closed:
+                self._workers.submit(self._serve, message)
 
     def _serve(self, message: bytes) -> None:
         try:
-            self._respond(self._response(message))
+            response = self._response(message)
+            if self._channel.alive:  # who is dead says nothing
+                self._respond(response)
         finally:
             self._free.release()
 
@@ -152,7 +164,7 @@ class Remote:
 
     def _answer(self, asked: InvokeMessage, message: bytes) -> bytes:
         named = named_by(asked, self._memory, self._bus)
-        session = self._session(named)
+        session, is_new = self._session(named)
         if session is None:
             gone = named.request == Method.RELEASE
             return _result(asked, 0 if gone else as_signed(NO_SUCH_CLIENT))
@@ -162,22 +174,24 @@ class Remote:
         except PeerGone:
             answer = None
         failed = answer is None or Response.unpack(answer).result != 0
-        if named.request == Method.RELEASE or (failed and named.request in _BEGINS):
+        if named.request == Method.RELEASE or (failed and is_new):
             self._end(session)
         return answer or _result(asked, as_signed(PROCESS_DIED))
 
-    def _session(self, named: Named) -> _Session | None:
+    def _session(self, named: Named) -> tuple[_Session | None, bool]:
+        """The session that a message is for, None if there is none; whether it begins with it."""
         with self._lock:
             session = self._sessions.get(named.client_id)
             kind = _BEGINS.get(named.request)
             if named.client_id == _DRIVER and named.request is None:
                 kind = ProtectionDomain.ROOT
+            is_new = session is None and kind is not None
             if session is None and kind is not None:
                 if len(self._sessions) >= limits.GUEST_SESSIONS:
                     raise OSError(errno.EBUSY, f"there are {limits.GUEST_SESSIONS} sessions")
                 session = _Session(self._channel, named.client_id, kind, self._memory, self._bus)
                 self._sessions[named.client_id] = session
-            return session
+            return session, is_new
 
     def _end(self, session: _Session) -> None:
         with self._lock:
@@ -190,6 +204,7 @@ class Remote:
     def close(self) -> None:
         """End the DSP; whoever waits for it gets no answer."""
         with self._lock:
+            self._closed = True
             sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             session.link.pool.kill()

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qda.kernel.attached import Attached, Seen
-from qda.kernel.board import BASE, Board, Edge
+from qda.kernel.board import BASE, CHANNEL, Board, Edge
 from qda.kernel.console import Trouble, troubles
 from qda.kernel.doorbells import Doorbell, TestPort
 from qda.kernel.guest import GuestMemory, PhysicalBus
-from qda.kernel.initramfs import archive
+from qda.kernel.initramfs import Link, after, archive
 from qda.kernel.kernel import Kernel
 from qda.kernel.machine import Machine, Tools
 from qda.kernel.misbehaviour import Misbehaving, Misbehaviour
@@ -32,12 +32,12 @@ _STRTAB_BASE, _STRTAB_BASE_CFG = 0x0905_0080, 0x0905_0088
 class Plan:
     """What is to be run: a kernel, its DSPs, the files of the guest besides those of the kernel,
     the command, for how many seconds at most, and what is wrong with the DSPs' answers, if that is
-    to be tried."""
+    to be tried.  `base` is an initial file system of one's own, to which the files are added."""
 
     kernel: Kernel
     dsps: Sequence[DspProfile]
     command: Sequence[str]
-    files: Mapping[str, Path | bytes]
+    files: Mapping[str, Path | bytes | Link]
     nodes: Sequence[str]
     smmu: bool = False
     processors: int = 1
@@ -45,6 +45,7 @@ class Plan:
     limit: float = 60
     append: str = ""
     misbehaviour: Misbehaviour | None = None
+    base: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,14 @@ class Ended:
 
 
 def run(
-    plan: Plan, tools: Tools, out: Callable[[str, bytes], None], seen: Seen | None = None
+    plan: Plan,
+    tools: Tools,
+    out: Callable[[str, bytes], None],
+    seen: Seen | None = None,
+    up: Callable[[Sequence[Attached]], None] = lambda attached: None,
 ) -> Ended:
-    """Run it; `out` is given what the program writes, with "output" or "errors".
+    """Run it; `out` is given what the program writes, with "output" or "errors", `up` the DSPs
+    before the guest begins.
 
     OSError, UsageError if the machine or a DSP cannot be started.
     """
@@ -87,17 +93,18 @@ def run(
             bell = Doorbell()
             stack.callback(bell.close)
             bus = _smmu(memory, port, edge) if plan.smmu else PhysicalBus(memory)
-            wrong = Misbehaving(plan.misbehaviour) if plan.misbehaviour else None
+            wrong = Misbehaving(plan.misbehaviour, CHANNEL) if plan.misbehaviour else None
             attached.append(Attached(edge, bell, memory, bus, seen, wrong))
             stack.callback(attached[-1].close)
             attached[-1].start()
+        up(attached)
         machine = Machine.start(
             tools,
             board,
             memory,
             [dsp.doorbell for dsp in attached],
             plan.kernel.image,
-            archive(files),
+            after(plan.base, archive(files)),
             plan.processors,
             plan.append,
         )

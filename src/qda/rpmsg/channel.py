@@ -266,6 +266,10 @@ class Channel:
             return False
         return not has_gone(descriptor)
 
+    def when_gone(self, gone: Callable[[], None]) -> None:
+        """Have `gone` called, in a thread of the channel, when the DSP has gone."""
+        self._watch.add(self._control.fileno(), gone)
+
     def disown(self) -> None:
         """In a forked child: close this copy of the endpoint."""
         self._control.disown()
@@ -273,5 +277,5 @@ class Channel:
 
     def close(self) -> None:
         """Shut the DSP down."""
+        self._watch.close()  # which looks at the descriptor
         self._control.close()
-        self._watch.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import os
 import sys
 from pathlib import Path
@@ -13,16 +14,17 @@ import typer
 from qda.cli.options import ProfileOption, with_options
 from qda.dsp.spawn import FOLDERS_VARIABLE
 from qda.errors import UsageError
-from qda.glink import Command
+from qda.glink import Code, Command, TransferSizes
 from qda.kernel.initramfs import tree
 from qda.kernel.kernel import Kernel
-from qda.kernel.machine import find_tools
+from qda.kernel.machine import Tools, find_tools
 from qda.kernel.misbehaviour import Misbehaviour
 from qda.kernel.packages import fetch as fetch_package
-from qda.kernel.packages import folder_of
-from qda.kernel.program import program_files
+from qda.kernel.packages import fetch_programs, folder_of, programs_of
+from qda.kernel.program import Files, installed_files, program_files
 from qda.kernel.run import Ended, Plan
 from qda.kernel.run import run as run_plan
+from qda.kernel.words import message_in_words, response_in_words
 from qda.profiles.profile import DspProfile
 from qda.virtual import load_profile
 
@@ -35,6 +37,13 @@ app = typer.Typer(
 _BROKEN = 70
 """The exit status where the kernel has not brought the program to its end."""
 _LATE = 124
+
+
+class Trace(enum.StrEnum):
+    """What a trace shows."""
+
+    GLINK = "glink"
+    WIRE = "wire"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,15 +80,32 @@ class GuestOptions:
         Misbehaviour | None,
         typer.Option(help="Have the DSPs answer wrongly, after the first calls of a session."),
     ] = None
+    initramfs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="An initial file system, to which ours is added."),
+    ] = None
     trace: Annotated[
-        bool, typer.Option("--trace", help="Print every command that crosses GLINK.")
-    ] = False
+        Trace | None, typer.Option(help="Print what crosses between the kernel and the DSPs.")
+    ] = None
 
 
 @app.command("fetch")
-def fetch(suite: Annotated[str, typer.Argument(help="A suite of Debian, as trixie.")]) -> None:
-    """Fetch a suite's arm64 kernel (about 100 MB, of which 37 are kept), for `run --package`."""
-    sys.stdout.write(f"{fetch_package(suite)}\n")
+def fetch(
+    suite: Annotated[str, typer.Argument(help="A suite of Debian, as trixie.")],
+    programs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Packages of programs for the guest, as python3, with what they need."),
+    ] = None,
+) -> None:
+    """Fetch a suite's arm64 kernel (about 100 MB, of which 37 are kept), for `run --package`; or
+    programs for it."""
+    folder = fetch_programs(suite, programs, _say) if programs else fetch_package(suite)
+    sys.stdout.write(f"{folder}\n")
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
 
 
 @app.command("run", context_settings={"allow_interspersed_args": False})
@@ -91,8 +117,7 @@ def run(
     """Run a program in a guest; ends with its exit status, 70 if the kernel broke, 124 if late."""
     tools = find_tools()
     dsps = _dsps(options)
-    place = f"/bin/{Path(program[0]).name}"
-    files = program_files(Path(program[0]), place, tools)
+    command, files = _program(program, options, tools)
     if options.root is not None:
         files |= tree(options.root, "")
     folders = [str(folder.resolve()) for folder in options.skeletons]
@@ -101,7 +126,7 @@ def run(
     plan = Plan(
         kernel=_kernel(options),
         dsps=dsps,
-        command=[place, *program[1:]],
+        command=command,
         files=files,
         nodes=_nodes(dsps, options),
         smmu=options.smmu,
@@ -109,9 +134,21 @@ def run(
         memory=options.memory << 20,
         limit=options.limit,
         misbehaviour=options.misbehave,
+        base=options.initramfs.read_bytes() if options.initramfs else b"",
     )
-    ended = run_plan(plan, tools, _write, _trace if options.trace else None)
+    ended = run_plan(plan, tools, _write, _SEEN[options.trace] if options.trace else None)
     raise typer.Exit(_report(ended, options))
+
+
+def _program(words: list[str], options: GuestOptions, tools: Tools) -> tuple[list[str], Files]:
+    """The words of the command in the guest, and the files that it needs there."""
+    program = Path(words[0])
+    if options.initramfs and program.is_absolute() and not program.exists():
+        return words, {}
+    if "/" in words[0] or program.exists():
+        place = f"/bin/{program.name}"
+        return [place, *words[1:]], program_files(program, place, tools)
+    return installed_files(programs_of(options.package), words)
 
 
 def _kernel(options: GuestOptions) -> Kernel:
@@ -162,8 +199,18 @@ def _write(name: str, data: bytes) -> None:
     stream.flush()
 
 
-def _trace(dsp: str, command: Command, come: bool) -> None:
+def _tell(dsp: str, command: Command, come: bool) -> None:
     sys.stderr.write(f"{dsp} {'<-' if come else '->'} {command}\n")
+
+
+def _tell_messages(dsp: str, command: Command, come: bool) -> None:
+    if command.code is Code.DATA:
+        message = command.data[TransferSizes.byte_size :]
+        words = message_in_words(message) if come else response_in_words(message)
+        sys.stderr.write(f"{dsp} {'<-' if come else '->'} {words}\n")
+
+
+_SEEN = {Trace.GLINK: _tell, Trace.WIRE: _tell_messages}
 
 
 def _report(ended: Ended, options: GuestOptions) -> int:
