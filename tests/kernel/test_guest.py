@@ -129,6 +129,16 @@ def test_python_runs_our_client_in_the_guest() -> None:
 
 
 @needs_kernel
+@pytest.mark.parametrize("options", [[], ["--smmu"]], ids=["physical", "smmu"])
+def test_a_static_process_has_memory_of_the_remote_heap(folder: Path, options: list[str]) -> None:
+    """Its address has no stream id: it is physical, with an SMMU as well."""
+    program = build(find_tools().compiler, Path(__file__).with_name("static.c"), folder)
+    skeletons = f"--skeletons={PROGRAMS / 'skeletons'}"
+    done = in_guest(*options, "--dsp=adsp", skeletons, "--", program)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_kernel
 def test_the_dsp_dies_and_comes_back(folder: Path) -> None:
     """Its channel closes and opens: to the driver it has gone, and another one has come."""
     program = build(find_tools().compiler, Path(__file__).with_name("restart.c"), folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qda.dsp.spawn import FOLDERS_VARIABLE
-from qda.errors import BAD_ADDRESS, NO_SUCH_CLIENT, PROCESS_DIED, as_signed
+from qda.errors import BAD_ADDRESS, BAD_STATE, NO_SUCH_CLIENT, PROCESS_DIED, as_signed
 from qda.fastrpc.control import CreateRequest, MapRequest, MapResponse, Method
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.mapping import MmapFlag
@@ -110,7 +110,7 @@ def test_a_protection_domain_that_dies_ends_its_calls_and_no_others(driver: Driv
     assert driver.create(CLIENT + 1) == 0
     handle, other = driver.load(CLIENT, URI), driver.load(CLIENT + 1, URI)
     assert driver.call(CLIENT, handle, 1) == (as_signed(PROCESS_DIED), [])
-    assert driver.copies(CLIENT, handle, b"a")[0] == as_signed(PROCESS_DIED)
+    assert driver.copies(CLIENT, handle, b"a")[0] == as_signed(BAD_STATE)
     assert driver.copies(CLIENT + 1, other, b"ab") == (0, b"ba")
     for client in (CLIENT, CLIENT + 1):
         driver.release(client)

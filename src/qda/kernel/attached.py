@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
 from qda.dsp.boot import Boot
-from qda.glink import Command, GlinkFault, What, Wire
+from qda.glink import Code, Command, GlinkFault, What, Wire
 from qda.glink import Edge as Protocol
 from qda.kernel.board import CHANNEL, MESSAGE_RAM, Edge
 from qda.kernel.doorbells import Doorbell
@@ -33,6 +33,7 @@ class Attached:
 
     A DSP that dies is started again, as a Snapdragon restarts it: its channel closes, which the
     kernel's driver takes for its removal, and opens when both ends have closed it.
+    `heard` is called when the guest has rung, before anything else.
 
     OSError, TimeoutError, PeerGone if the DSP does not come up.
     """
@@ -48,8 +49,9 @@ class Attached:
     ) -> None:
         self.name, self.doorbell = edge.dsp.name, doorbell
         self.fault: GlinkFault | None = None
+        self.heard: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
-        self._heard = threading.Condition(self._lock)
+        self._told = threading.Condition(self._lock)
         self._ending = False
         self._restarts: list[threading.Thread] = []
         self._misbehaving = misbehaving
@@ -71,14 +73,21 @@ class Attached:
             self._wire.edge.start()
             self._wire.pump()
 
+    def ask_for_ring(self) -> None:
+        """Have the guest ring, as one does who waits for room: so doorbells are timed."""
+        with self._lock:
+            self._wire.edge.outgoing.append(Command(Code.READ_NOTIFICATION))
+            self._pump()
+
     def hear(self) -> None:
         """The guest has rung: take what it has said."""
+        self.heard()
         self.doorbell.hear()
         messages: list[bytes] = []
         with self._lock:
             if self.fault is None:
                 messages = self._pump()
-            self._heard.notify_all()
+            self._told.notify_all()
         for message in messages:
             self._remote.receive(message)
 
@@ -89,22 +98,29 @@ class Attached:
             self.fault = fault
             _log.error("%s: %s", self.name, fault)
             return []
-        return [
+        messages = [
             event.data
             for event in events
             if event.what is What.MESSAGE and event.channel == CHANNEL
         ]
+        if self._misbehaving is not None:
+            for message in messages:
+                self._misbehaving.asked(message)
+        return messages
 
     def _respond(self, response: bytes) -> None:
         """Send a response; nothing if the kernel's end is not there any more."""
         with self._lock, suppress(IllegalStep):
             if self.fault is None and self._wire.edge.passes(CHANNEL):
                 for message in self._sent_for(response):
-                    self._wire.edge.send(CHANNEL, message)
+                    if isinstance(message, Command):
+                        self._wire.edge.outgoing.append(message)
+                    else:
+                        self._wire.edge.send(CHANNEL, message)
                 for message in self._pump():
                     self._remote.receive(message)
 
-    def _sent_for(self, response: bytes) -> list[bytes]:
+    def _sent_for(self, response: bytes) -> Sequence[bytes | Command]:
         if self._misbehaving is None:
             return [response]
         messages = self._misbehaving.sent_for(response)
@@ -125,7 +141,7 @@ class Attached:
             self._pump()
         self._remote.close()  # no answer of the old one comes on the new channel
         with self._lock:
-            self._heard.wait_for(lambda: edge.is_closed(CHANNEL) or self.fault or self._ending)
+            self._told.wait_for(lambda: edge.is_closed(CHANNEL) or self.fault or self._ending)
             if self._ending or self.fault:
                 return
         try:
@@ -142,7 +158,7 @@ class Attached:
         """End the DSP."""
         with self._lock:
             self._ending = True
-            self._heard.notify_all()
+            self._told.notify_all()
         for thread in self._restarts:
             thread.join()
         self._remote.close()

@@ -26,6 +26,8 @@ _LAST_INTERRUPT = 110
 """The last one that the GICv2m can raise; the others of the DSPs are below."""
 _FIRST_CHANNEL = 16
 _RESERVED = 0x20_0000
+_HEAP = 0x40_0000
+"""Bytes of a DSP's remote heap, of which the driver takes what static processes ask for."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,27 @@ def _message_ram(edge: Edge) -> str:
 			reg = <0x0 {edge.message_ram:#x} 0x0 {MESSAGE_RAM:#x}>;
 			no-map;
 		}};
+{_heap(edge) if edge.dsp.remote_heap else ""}"""
+
+
+def _heap(edge: Edge) -> str:
+    """Memory of static processes.  A Snapdragon's tree has `qcom,vmids` as well, who may reach it:
+    with that the driver waits for the firmware that hands it over, which is not here."""
+    return f"""\
+		{edge.dsp.name}_heap: {edge.dsp.name}-heap {{
+			compatible = "shared-dma-pool";
+			size = <0x0 {_HEAP:#x}>;
+			alignment = <0x0 {_HEAP:#x}>;
+			reusable;
+		}};
 """
 
 
 def _edge(edge: Edge, smmu: bool) -> str:
     banks = "".join(_bank(edge, stream, smmu) for stream in edge.dsp.stream_ids)
-    plain = "" if edge.dsp.secure else "\t\t\tqcom,non-secure-domain;\n"
+    more = "" if edge.dsp.secure else "\t\t\tqcom,non-secure-domain;\n"
+    if edge.dsp.remote_heap:
+        more += f"\t\t\tmemory-region = <&{edge.dsp.name}_heap>;\n"
     return f"""
 	{edge.dsp.name}-edge {{
 		compatible = "qcom,glink-rpm";
@@ -120,7 +137,7 @@ def _edge(edge: Edge, smmu: bool) -> str:
 			compatible = "qcom,fastrpc";
 			qcom,glink-channels = "{CHANNEL}";
 			label = "{edge.dsp.name}";
-{plain}			#address-cells = <1>;
+{more}			#address-cells = <1>;
 			#size-cells = <0>;
 {banks}		}};
 	}};

@@ -20,7 +20,7 @@ from contextlib import suppress
 from qda import limits
 from qda.core import LANES, POOL_SIZE, Woken
 from qda.dsp.boot import Boot, start_processor
-from qda.errors import BAD_ADDRESS, NO_SUCH_CLIENT, PROCESS_DIED, as_signed
+from qda.errors import BAD_ADDRESS, BAD_STATE, NO_SUCH_CLIENT, PROCESS_DIED, as_signed
 from qda.fastrpc.control import Method
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import InvokeMessage, Response
@@ -70,7 +70,12 @@ class _Session:
         self.shown = Shown(self.link, memory, bus)
         self._free: list[int] = []
         self._lanes = threading.Condition()
-        self.link.when_gone(self.link.pool.kill)
+        self.is_dead = False
+        self.link.when_gone(self._died)
+
+    def _died(self) -> None:
+        self.is_dead = True
+        self.link.pool.kill()
 
     def call(self, message: bytes) -> bytes | None:
         """Have a message answered; None if nobody will.  OSError, PeerGone."""
@@ -168,6 +173,8 @@ class Remote:
         if session is None:
             gone = named.request == Method.RELEASE
             return _result(asked, 0 if gone else as_signed(NO_SUCH_CLIENT))
+        if session.is_dead and named.request != Method.RELEASE:  # as our own driver has it
+            return _result(asked, as_signed(BAD_STATE))
         try:
             session.shown.show(named.ranges)
             answer = session.call(message)
