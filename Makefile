@@ -31,7 +31,7 @@ help:
 	@echo "make demo     set up, and run the main job: an image filter on the virtual DSP"
 	@echo "make test     set up, and run all checks and tests; ARGS='-k name' goes to pytest"
 	@echo "make test-twin  all tests with the core in Python; make test has the most telling of them"
-	@echo "make test-kernel  fetch a kernel and Python of Debian, and run the tests that need one, in QEMU"
+	@echo "make test-kernel  fetch a kernel of Debian, and run the tests that need one, in QEMU"
 	@echo "make check    only the checks that need no test run: Ruff and mypy"
 	@echo "make bench    set up, and measure calls beside pipes and other RPC packages"
 	@echo "make docs     write the pages and headers that are made from code and data"
@@ -60,7 +60,6 @@ test-twin: $(STAMP)+test
 
 test-kernel: $(STAMP)+test
 	$(BIN)/qda kernel fetch trixie
-	$(BIN)/qda kernel fetch trixie python3
 	$(PYTEST) tests/kernel $(ARGS)
 
 bench: $(STAMP)+bench

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -117,6 +118,7 @@ def test_threads_call_at_once_on_the_kernels_driver(folder: Path) -> None:
 @pytest.mark.skipif(
     not programs_of(SUITE).is_dir(), reason=f"no Python: qda kernel fetch {SUITE} python3"
 )
+@pytest.mark.skipif("QDA_EVERYWHERE" not in os.environ, reason="16 s: QDA_EVERYWHERE=1")
 @pytest.mark.timeout(200)
 def test_python_runs_our_client_in_the_guest() -> None:
     """It finds the kernel's node by itself, and needs no more than the standard library."""

@@ -40,7 +40,7 @@ def installed_files(root: Path, words: Sequence[str]) -> tuple[list[str], Files]
         files |= _module(module)
     for index, argument in enumerate(arguments):
         if Path(argument).is_file():
-            arguments[index] = f"/home/{Path(argument).name}"
+            arguments[index] = f"/qda/{Path(argument).name}"
             files[arguments[index]] = Path(argument)
             break
     return [f"/usr/bin/{program}", *arguments], files
