@@ -142,6 +142,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "errors",
         }
     ),
+    "farm": frozenset({"pool", "opening", "client", "idl", "fastrpc", "limits", "errors"}),
     "testing": frozenset(
         {"opening", "client", "driver", "virtual", "profiles", "uapi", "fastrpc", "errors"}
     ),

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,8 @@ def needs_tools(page: Path, source: str) -> None:
     """Skip where a program is missing that a page or a block asks for."""
     if '["cc"' in page.read_text() and shutil.which("cc") is None:
         pytest.skip("there is no C compiler")
+    if "from dask" in page.read_text() and find_spec("distributed") is None:
+        pytest.skip("Dask is not installed: pip install 'qda-accel[farm]'")
     for tool in TOOLS:
         if re.search(rf"(^|[ (]){tool} ", source, re.MULTILINE) and shutil.which(tool) is None:
             pytest.skip(f"there is no {tool}")

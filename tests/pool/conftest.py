@@ -29,7 +29,7 @@ class Working(working.Skeleton):  # type: ignore[misc, name-defined]
     def square(self, x: int) -> int:
         return x * x
 
-    def lines(self, picture: NDArray[np.uint8], drawn: int | None = None) -> NDArray[np.uint8]:
+    def lines(self, picture: NDArray[np.uint8], drawn: int) -> NDArray[np.uint8]:
         return 255 - picture
 
     def fail(self, x: int) -> None:

@@ -75,7 +75,7 @@ def test_a_call_that_always_kills_is_given_up(opener: Opener) -> None:
     with qda.Pool(1, Working, opener=opener, retries=2) as pool:
         with pytest.raises(qda.DspError) as caught:
             pool.submit(working.die, True).result()
-        assert "the pool has made the call 3 times" in caught.value.__notes__[-1]
+        assert "the call was made 3 times" in caught.value.__notes__[-1]
 
 
 def test_a_death_that_a_function_keeps_to_itself_is_noticed(opener: Opener) -> None:

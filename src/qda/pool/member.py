@@ -35,8 +35,11 @@ class Member(Generic[M]):
         """Whether there is no session, or its process on the DSP has died."""
         return self._session is None or self._session.calls.has_died
 
-    def run(self, function: Callable[[M], T], retries: int) -> T:
-        """Call a function with the module; again, at most `retries` times, if the DSP has died."""
+    def run(self, function: Callable[[M], T], retries: int, in_all: int | None = None) -> T:
+        """Call a function with the module; again, at most `retries` times, if the DSP has died.
+
+        `in_all` is how often others make it again, for the words of the error.
+        """
         left = retries
         while True:
             try:
@@ -45,7 +48,7 @@ class Member(Generic[M]):
                 if not self.has_died or self._is_closed:
                     raise
                 if not left:
-                    error.add_note(_told(retries))
+                    error.add_note(_told(retries if in_all is None else in_all))
                     raise
                 left -= 1
 
@@ -85,8 +88,8 @@ class Member(Generic[M]):
 def _told(retries: int) -> str:
     """What is said of a call whose DSP has died, and that is not made again."""
     if retries:
-        return f"Its DSP has died each time: the pool has made the call {retries + 1} times."
+        return f"Its DSP has died each time: the call was made {retries + 1} times."
     return (
-        "The pool opens a new session for the next call.  It makes a call whose DSP has died again"
-        " only if it may: `retries=1` says so."
+        "The next call has a new session.  A call whose DSP has died is made again only if it may:"
+        " `retries=1` says so."
     )

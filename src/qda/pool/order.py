@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from reprlib import Repr
-from typing import Protocol, TypeVar
+from typing import Protocol, SupportsIndex, TypeVar
 
-__all__ = ["in_order", "naming_item"]
+from qda.errors import UsageError, UsageTypeError
+
+__all__ = ["count_of", "in_order", "naming_item"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -91,3 +94,14 @@ def naming_item(function: Callable[..., T], number: int, *arguments: object) -> 
     except Exception as error:
         error.add_note(f"in item {number}: {_repr.repr(arguments[1:])}")
         raise
+
+
+def count_of(what: str, number: SupportsIndex, least: int) -> int:
+    """A number that a program has given, as an integer.  UsageTypeError, UsageError."""
+    try:
+        count = operator.index(number)
+    except TypeError as error:
+        raise UsageTypeError(f"{what} {number!r:.80}: a number") from error
+    if count < least:
+        raise UsageError(f"{what} {count}: at least {least}")
+    return count

@@ -9,7 +9,6 @@ What a pool runs is a function of a remote object, so a method of the interface 
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -36,14 +35,14 @@ from qda.interrupts import made_whole
 from qda.opening import open as open_session
 from qda.pool.crew import Crew
 from qda.pool.member import Member
-from qda.pool.order import in_order, naming_item
+from qda.pool.order import count_of, in_order, naming_item
 from qda.pool.progress import length_of, shown
 
 if TYPE_CHECKING:
     from qda.fastrpc.skeleton import AnySkeleton
     from qda.idl import Skeleton as InterfaceSkeleton
 
-__all__ = ["Pool"]
+__all__ = ["Loaded", "Pool"]
 
 
 class Loaded(Protocol):
@@ -111,14 +110,14 @@ class Pool(Generic[M]):
         opener: Callable[[], Session] = open_session,
         retries: SupportsIndex = 0,
     ) -> None:
-        self.sessions = _count("sessions", sessions, 1)
-        again = _count("retries", retries, 0)
+        self.sessions = count_of("sessions", sessions, 1)
+        again = count_of("retries", retries, 0)
         if not callable(opener):
             raise UsageTypeError(f"opener {opener!r:.80}: a function that opens a session")
         self._process = os.getpid()
         try:
-            self._crew: Crew[M] = made_whole(
-                lambda: _crew(self.sessions, opener, lambda session: session.load(module), again)
+            self._crew: Crew[M] = _crew(
+                self.sessions, opener, lambda session: session.load(module), again
             )
         except QdaError as error:
             bare(error)
@@ -153,7 +152,7 @@ class Pool(Generic[M]):
         and ends the map.  With `progress` a bar is shown, with its text if it is one.
         """
         ahead = limits.POOL_AHEAD * self.sessions if buffersize is None else buffersize
-        length = _count("buffersize", ahead, 1)
+        length = count_of("buffersize", ahead, 1)
         if not iterables:
             raise UsageError("map: there are no items")
 
@@ -161,10 +160,7 @@ class Pool(Generic[M]):
             return self._crew.submit(lambda module: naming_item(function, number, module, *item))
 
         results = in_order(submit, zip(*iterables, strict=False), length)
-        if not progress:
-            return results
-        text = progress if isinstance(progress, str) else getattr(function, "__name__", "map")
-        return shown(results, text, length_of(iterables))
+        return shown(results, function, progress, length_of(iterables))
 
     def close(self) -> None:
         """Wait for what was submitted, then end the sessions.  Idempotent."""
@@ -191,16 +187,6 @@ class Pool(Generic[M]):
         return f"<Pool of {self.sessions} sessions>"
 
 
-def _count(what: str, number: SupportsIndex, least: int) -> int:
-    try:
-        count = operator.index(number)
-    except TypeError as error:
-        raise UsageTypeError(f"{what} {number!r:.80}: a number") from error
-    if count < least:
-        raise UsageError(f"{what} {count}: at least {least}")
-    return count
-
-
 def _crew(
     sessions: int, opener: Callable[[], Session], load: Callable[[Session], M], retries: int
 ) -> Crew[M]:
@@ -216,6 +202,6 @@ def _crew(
                 error.add_note(f"for session {number + 1} of the {sessions} of a pool")
                 raise
             members.append(member)
-        crew = Crew(members, retries)
+        crew = made_whole(lambda: Crew(members, retries))
         undo.pop_all()
         return crew

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 __all__ = ["length_of", "shown"]
@@ -10,8 +10,18 @@ __all__ = ["length_of", "shown"]
 T = TypeVar("T")
 
 
-def shown(results: Iterator[T], name: str, total: int | None) -> Iterator[T]:
-    """The results; each one moves a bar on."""
+def shown(
+    results: Iterator[T], function: Callable[..., T], progress: bool | str, total: int | None
+) -> Iterator[T]:
+    """The results of a function; with `progress` each one moves a bar on, which has its text, or
+    the name of the function."""
+    if not progress:
+        return results
+    name = progress if isinstance(progress, str) else getattr(function, "__name__", "map")
+    return _shown(results, name, total)
+
+
+def _shown(results: Iterator[T], name: str, total: int | None) -> Iterator[T]:
     from rich.console import Console  # only who wants a bar waits for this
     from rich.progress import (
         BarColumn,

@@ -1,0 +1,149 @@
+"""A farm: one job on the DSPs of a cluster's workers, here processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import qda
+from qda.virtual import machine
+
+distributed = pytest.importorskip(
+    "distributed", reason="Dask is not installed: pip install qda-accel[farm]"
+)
+
+from qda.farm import Farm  # noqa: E402  # it needs Dask
+
+pytestmark = pytest.mark.timeout(180)  # workers take their time on a busy machine
+
+working = qda.idl.load("""
+    interface working {
+        long square(in long x, rout long long y);
+        long lines(in sequence<octet> picture, rout sequence<octet> drawn);
+        long fail(in long x);
+        long die();
+    };
+""")
+
+
+class Working(working.Skeleton):  # type: ignore[misc, name-defined]
+    """The DSP's side."""
+
+    def square(self, x: int) -> int:
+        return x * x
+
+    def lines(self, picture: NDArray[np.uint8], drawn: int) -> NDArray[np.uint8]:
+        return 255 - picture
+
+    def fail(self, x: int) -> None:
+        raise ValueError(f"not {x}")
+
+    def die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two workers, each a process."""
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made,
+        distributed.Client(made) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def farm(cluster: Any) -> Iterator[Farm[Working]]:
+    with Farm(cluster, Working, retries=2) as made:
+        yield made
+
+
+def test_results_are_those_of_a_loop_and_in_its_order(farm: Farm[Working]) -> None:
+    """Methods of the interface, and functions that make several calls; small and large."""
+    assert list(farm.map(working.square, range(12))) == [x * x for x in range(12)]
+    assert farm.submit(lambda remote, x: remote.square(remote.square(x)), x=3).result() == 81
+    picture = np.arange(1 << 18).astype(np.uint8)
+    (drawn,) = farm.map(working.lines, [picture], [len(picture)])
+    assert np.array_equal(drawn, 255 - picture)
+
+
+def test_nothing_is_lost_when_workers_and_dsps_die(farm: Farm[Working], tmp_path: Path) -> None:
+    """In the middle of the work: a worker, a process of a DSP, a whole DSP."""
+
+    def call(remote: Working, x: int) -> int:
+        mark = tmp_path / str(x)
+        if x in (3, 5, 7) and not mark.exists():
+            mark.touch()
+            if x == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if x == 5:
+                remote.die()
+            for pid in machine().pids:
+                os.kill(pid, signal.SIGKILL)
+        return working.square(remote, x)  # type: ignore[no-any-return]
+
+    assert list(farm.map(call, range(12))) == [x * x for x in range(12)]
+    assert {file.name for file in tmp_path.iterdir()} == {"3", "5", "7"}
+
+
+def test_an_error_of_a_method_is_its_result(farm: Farm[Working], tmp_path: Path) -> None:
+    """It is not made again, names its item, and says where on the worker it was."""
+
+    def call(remote: Working, x: int) -> None:
+        with (tmp_path / "made").open("a") as file:
+            file.write(f"{x}\n")
+        remote.fail(x)
+
+    with pytest.raises(qda.DspError, match="ValueError: not 4") as caught:
+        list(farm.map(call, [4]))
+    notes = "\n".join(caught.value.__notes__)
+    assert "in item 0: (4,)" in notes
+    assert "on worker tcp://" in notes and "in call" in notes
+    assert (tmp_path / "made").read_text() == "4\n"
+
+
+def test_a_call_that_always_kills_its_dsp_is_given_up(farm: Farm[Working]) -> None:
+    """After as many tries as there may be."""
+    with pytest.raises(qda.DspError, match="was killed by SIGKILL") as caught:
+        farm.submit(working.die).result()
+    assert caught.value.__notes__ == ["Its DSP has died each time: the call was made 3 times."]
+
+
+def test_the_dashboard_has_sessions_and_times(farm: Farm[Working], cluster: Any) -> None:
+    """Sessions are a resource of the workers; time on the DSP is one of a task's times."""
+    assert farm.submit(working.square, 2).result() == 4
+
+    def resources(dask_scheduler: Any) -> list[dict[str, float]]:
+        return [worker.resources for worker in dask_scheduler.workers.values()]
+
+    assert all(list(one.values()) == [1] for one in cluster.run_on_scheduler(resources))
+
+    def measured(dask_worker: Any) -> bool:
+        return any("DSP" in key and "square" in key for key in dask_worker.digests_total)
+
+    assert any(cluster.run(measured).values())
+
+
+def test_sessions_end_with_the_farm(cluster: Any) -> None:
+    """Those of several workers; the workers go on."""
+
+    def open_files() -> int:
+        return sum(one.files for one in machine().census().values())
+
+    before = sum(cluster.run(open_files).values())
+    with Farm(cluster, Working, sessions=2) as farm:
+        assert sum(cluster.run(open_files).values()) == before + 2 * len(cluster.nthreads())
+    assert sum(cluster.run(open_files).values()) == before
+    farm.close()
+
+
+def test_what_makes_no_farm_is_quoted() -> None:
+    with pytest.raises(qda.UsageTypeError, match="client 'tcp://here:1': a dask"):
+        Farm("tcp://here:1", Working)
