@@ -246,9 +246,9 @@ class Session(Profiled):
         _warn(self._install(module), 4)
         uri, remote = uri_of_skeleton(module, self.domain), None
         if is_typed(module):
-            from qda.idl.python.runtime import remote_of  # the language, for those who have it
+            from qda.idl.python.load import interface_of  # the language, for those who have it
 
-            remote = remote_of(module)
+            remote = interface_of(module)
         if remote is None:
             return made_whole(lambda: self._open(uri))
         return made_whole(lambda: remote(self._open(uri)))

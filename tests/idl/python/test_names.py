@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -57,3 +61,42 @@ def test_letters_that_no_file_has_are_refused_with_their_place(letter: str, text
         parse("\n" + text.format(letter), name="x.idl")
     with pytest.raises(UsageError, match="no name of a file"):
         parse("interface x { long f(); };", name=f"x{letter}.idl")
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda x: x.colour.gren, "x_colour has no member 'gren': did you mean 'green'?"),
+        (lambda x: x.colour["GREEN"], "x_colour has no member 'GREEN': did you mean 'green'?"),
+        (
+            lambda x: x.colour("green"),
+            "'green' is no number of x_colour: it has red (0), green (1)",
+        ),
+        (lambda x: x.pont, "x has no declaration 'pont': did you mean 'point'?"),
+        (lambda x: x.LIMITS, "x has no declaration 'LIMITS': did you mean 'LIMIT'?"),
+        (lambda x: x.Skelton, "x has no declaration 'Skelton': did you mean 'Skeleton'?"),
+        (lambda x: x.nothing, "x has no declaration 'nothing'"),
+    ],
+)
+def test_what_an_interface_has_not_is_said_with_what_was_meant(
+    ask: Callable[[Any], object], words: str
+) -> None:
+    """Of members, structures, constants; what asks whether there is something hears no."""
+    text = "enum colour { red, green }; struct point { long x; }; const long LIMIT = 3; long f();"
+    made = load(f"interface x {{ {text} }};", name="x.idl")
+    with pytest.raises((AttributeError, KeyError, UsageError), match=re.escape(words)):
+        ask(made)
+    assert not hasattr(made, "point_")
+    assert not hasattr(made.colour, "__nothing__")
+    assert [made.colour.green, made.colour["red"], made.colour(1)] == [1, 0, 1]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="older Python would make calls slower")
+def test_a_method_that_a_remote_object_has_not_is_said_with_what_was_meant() -> None:
+    """Once: Python's own traceback adds nothing."""
+    made = load("interface x { long resize(in long a); };", name="x.idl")
+    with pytest.raises(
+        AttributeError, match="x has no method 'resise': did you mean 'resize'"
+    ) as e:
+        made(None).resise(3)
+    assert "".join(traceback.format_exception_only(e.value)).count("mean") == 1

@@ -6,8 +6,10 @@ import copy
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
+import cloudpickle
 import pytest
 
 import qda
@@ -157,4 +159,49 @@ class DerivedPoint(qda.idl.load(TEXT, name="derived.idl").point):  # type: ignor
 
 
 class Derived(qda.idl.load(TEXT, name="derived.idl")):  # type: ignore[misc]
+    """Of a module that can be imported."""
+
+
+def test_a_class_of_results_pickles_too() -> None:
+    """As those of structures do; what a program derives from one is its own."""
+    made = qda.idl.load(TEXT, name="pickled.idl")
+    kind = made.describe_result
+    assert pickle.loads(pickle.dumps(kind)) is copy.deepcopy(kind) is kind
+    program = "import pickle, sys; print(pickle.load(sys.stdin.buffer)(1, 2, 3))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(kind), check=True, capture_output=True
+    )
+    assert done.stdout.decode().strip() == "pickled_describe_result(one=1, two=2, count=3)"
+
+
+@pytest.mark.parametrize("attempt", [pickle.dumps, cloudpickle.dumps], ids=["pickle", "cloud"])
+def test_values_of_derived_classes_pickle(attempt: Callable[[object], bytes]) -> None:
+    """A class of a program is found by its name, with what its objects hold."""
+    for value in (DerivedPoint(1, 2.5), DerivedResult(1, 2, 3)):
+        twin = pickle.loads(attempt(value))
+        assert type(twin) is type(value)
+        assert twin == value
+
+
+def test_a_skeleton_that_went_to_another_process_is_loaded_as_one_of_its_interface() -> None:
+    """By value, as the schedulers of notebooks send classes."""
+    made = qda.idl.load(TEXT + "\ninterface other { long f(); };", "pickled", name="pickled.idl")
+
+    def describe_(self: Any, a: int, one: Any) -> Any:
+        return made.shape("s", 1, [made.point(a, 2.5)]), 1, 1
+
+    here = type("Here", (made.Skeleton,), {"describe_": describe_, "__module__": "__main__"})
+    program = (
+        "import pickle, sys, qda\n"
+        "with qda.open('cdsp', device='virtual') as session:\n"
+        "    remote = session.load(pickle.load(sys.stdin.buffer))\n"
+        "    print(type(remote).__name__, remote.describe_(7, {'name': 9, 'points': 1}).count)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=cloudpickle.dumps(here), capture_output=True
+    )
+    assert done.stdout.decode().split() == ["pickled", "1"], done.stderr.decode()
+
+
+class DerivedResult(qda.idl.load(TEXT, name="derived.idl").describe_result):  # type: ignore[misc]
     """Of a module that can be imported."""

@@ -23,13 +23,15 @@ from qda.idl.python.runtime import (
     EnumerationType,
     InterfaceType,
     Remote,
+    ResultType,
     Skeleton,
     StructureType,
+    remote_of,
 )
 from qda.idl.text.compile import parse
 from qda.idl.text.preprocessor import Reader, read_file
 
-__all__ = ["load", "load_module"]
+__all__ = ["interface_of", "load", "load_module"]
 
 K = TypeVar("K", bound=type)
 
@@ -149,13 +151,38 @@ def _module_of(document: Document, interfaces: Iterable[Interface]) -> ModuleTyp
                 del sys.modules[module.__name__]
             else:
                 sys.modules[module.__name__] = before
+    _results_with_a_type(module)
     for one in list(vars(module).values()):
-        if inspect.isclass(one) and one.__module__ == module.__name__ and not _has_calls(one):
+        if not inspect.isclass(one) or one.__module__ != module.__name__:
+            continue
+        made: Any = one
+        if issubclass(one, Skeleton):
+            made._idl_source = document.name, document.text, one.interface.full_name
+        elif not issubclass(one, Remote):
             _travelling[document.name, document.text, one.__name__] = one
-            made: Any = one
             made._idl_source = document.name, document.text
             made.__reduce_ex__ = _reduce
     return module
+
+
+def _results_with_a_type(module: ModuleType) -> None:
+    """Put in the place of each tuple of results one whose class has a type, by which it pickles."""
+    names = vars(module)
+    for name, one in list(names.items()):
+        if inspect.isclass(one) and issubclass(one, tuple):
+            parts = {"__slots__": (), "__module__": one.__module__, "__doc__": one.__doc__}
+            names[name] = made = ResultType(name, (one,), parts)
+            for classes in names.values():
+                if isinstance(classes, dict) and classes.get(name) is one:
+                    classes[name] = made
+
+
+def interface_of(skeleton: type[Skeleton[Any]]) -> type[Remote] | None:
+    """The interface that a skeleton implements, if it was made here or has its text with it, as a
+    class has that came from another process by value."""
+    found = remote_of(skeleton)
+    source: tuple[str, str, str] | None = getattr(skeleton, "_idl_source", None)
+    return found if found is not None or source is None else _load_again(*source)
 
 
 def _reduce_interface(
@@ -185,15 +212,13 @@ def _class_again(name: str, text: str, made: str) -> Any:
     return _travelling.get((name, text, made)) or getattr(load_module(text, name=name), made)
 
 
-copyreg.pickle(StructureType, _reduce_class)
-copyreg.pickle(EnumerationType, _reduce_class)
+# A base of skeletons has no type of its own, with which no class could be both such and abstract or
+# a protocol; so one pickles by its name, or by value with cloudpickle.
+for _type in (EnumerationType, ResultType, StructureType):
+    copyreg.pickle(_type, _reduce_class)
 
 _loaded: WeakValueDictionary[tuple[str, str, str], type[Remote]] = WeakValueDictionary()
 """Interfaces that `load` has made, by the name and text of their file and their own name."""
-
-
-def _has_calls(kind: type) -> bool:
-    return issubclass(kind, (Remote, Skeleton))
 
 
 def _reduce(value: Any, protocol: SupportsIndex) -> Any:
@@ -202,7 +227,8 @@ def _reduce(value: Any, protocol: SupportsIndex) -> Any:
     kind = type(value)
     name, text = kind._idl_source
     if _travelling.get((name, text, kind.__name__)) is not kind:
-        return super(kind, value).__reduce_ex__(protocol)  # a class that a program has derived
+        base: type[Any] = next(one for one in kind.__mro__ if "_idl_source" in vars(one))
+        return super(base, value).__reduce_ex__(protocol)  # a class that a program has derived
     if isinstance(value, enum.Enum):
         parts: Iterable[Any] = (value.value,)
     elif isinstance(value, tuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import (
     TYPE_CHECKING,
@@ -59,6 +59,7 @@ __all__ = [
     "Pending",
     "RawCall",
     "Remote",
+    "ResultType",
     "Room",
     "Skeleton",
     "Structure",
@@ -94,8 +95,42 @@ Memory: TypeAlias = Handle
 implementation gets a `qda.HandleArgument`, whose `view` is that memory."""
 
 
+def _unknown(owner: str, what: str, name: str, known: Iterable[str]) -> AttributeError:
+    """What is raised for a name that an object of ours has not.  Python itself has nothing to add:
+    it would look among the names of `obj`."""
+    words = f"{owner} has no {what} {name!r}"
+    if not name.startswith("_"):
+        meant = did_you_mean(name, (one for one in known if not one.startswith("_")))
+        words += f": {meant}" if meant else ""
+    return AttributeError(words, name=name, obj=None)
+
+
+_SHOWN = 20
+"""How many members an error names."""
+
+
 class EnumerationType(enum.EnumMeta):
     """The type of enumerations, by which `qda.idl.python.load` pickles them."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> object:
+            members = vars(cls).get("_member_map_", {})
+            if name in members:  # older interpreters look for members here
+                return members[name]
+            raise _unknown(cls.__name__, "member", name, members)
+
+        def __getitem__(cls, name: str) -> object:
+            try:
+                return cls._member_map_[name]
+            except KeyError:
+                raise KeyError(
+                    str(_unknown(cls.__name__, "member", name, cls._member_map_))
+                ) from None
+
+
+class ResultType(type):
+    """The type of tuples of results, by which `qda.idl.python.load` pickles them."""
 
 
 class StructureType(type):
@@ -110,9 +145,10 @@ class Enumeration(enum.IntEnum, metaclass=EnumerationType):
     """An enumeration of an interface.  A number without a name is kept: 4 bytes may hold any."""
 
     @classmethod
-    def _missing_(cls, value: object) -> Enumeration | None:
+    def _missing_(cls, value: object) -> Enumeration:
         if not isinstance(value, (int, np.integer)):
-            return None
+            members = ", ".join(f"{one.name} ({one.value})" for one in [*cls][:_SHOWN])
+            raise UsageError(f"{value!r:.80} is no number of {cls.__name__}: it has {members}")
         member = int.__new__(cls, value)
         member._name_ = f"unknown_{value}"
         member._value_ = int(value)
@@ -167,6 +203,11 @@ def _binding_of(made: type[_Made]) -> Binding:
 class InterfaceType(type):
     """The type of interfaces, by which `qda.idl.python.load` pickles them: with their text."""
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> NoReturn:
+            raise _unknown(cls.__name__, "declaration", name, dir(cls))
+
 
 class Remote(_Made, metaclass=InterfaceType):
     """An interface whose implementation is elsewhere: each method is a call.
@@ -211,16 +252,14 @@ class Remote(_Made, metaclass=InterfaceType):
             " load the interface there"
         )
 
-    # Older interpreters call methods of a class that has this the slow way: +300 ns of 250.
+    # Older interpreters look up everything in an object whose class has this the slow way, also
+    # what is there: +300 ns of 250 for a call, and there is no other hook.  Their tracebacks ask
+    # what was meant all the same, from the names that they find in the object.
     if not TYPE_CHECKING and sys.version_info >= (3, 12):
 
         def __getattr__(self, name: str) -> NoReturn:
-            words = f"{self.interface.full_name} has no method {name!r}"
-            if not name.startswith("_"):
-                methods = (method_name(one.name) for one in self.interface.methods)
-                meant = did_you_mean(name, methods)
-                words += f": {meant}" if meant else ""
-            raise AttributeError(words)
+            methods = (method_name(one.name) for one in self.interface.methods)
+            raise _unknown(self.interface.full_name, "method", name, methods)
 
     def __enter__(self) -> Self:
         return self
