@@ -283,6 +283,13 @@ def test_check_finds_what_no_code_can_be_made_for() -> None:
     assert 'warning: no code can be made for method "put": parameter "what": union' in said
 
 
+def test_check_warns_of_what_has_a_form_in_python_only(tmp_path: Path) -> None:
+    """The file is good, and compiling it to C would not be."""
+    file = tmp_path / "x.idl"
+    file.write_text("interface x { long f(in sequence<sequence<long>> a); };")
+    assert "warning: no C can be made: " in idl("check", file)[1]
+
+
 def test_check_as_json(file: Path, bad: Path) -> None:
     assert json.loads(idl("check", "--json", file)[0]) == []
     printed, said = idl("check", "--json", file, bad, status=1)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from qda.idl import IdlError, parse
-from qda.idl.c import header
+from qda.idl.c import INCLUDE, header, write_files
 from qda.idl.c.clashes import clashes
+from qda.idl.c.taken import is_macro
+from tests.idl.native import find_compiler
 
 ROOT = '#include "remote.idl"\n'
 
@@ -33,6 +40,21 @@ ROOT = '#include "remote.idl"\n'
         ("const long a = 1; interface i { long f(in long a); };", "macro", 48),
         ("const long a = 1; struct s { long a; };", "macro", 35),
         ("interface i { long f(inrout string a, in long aLen); };", "aLen", 20),
+        ("struct s { long errno; };", "errno", 17),
+        ("interface i { long f(in long unix); };", "unix", 30),
+        ("interface i { enum e { red, stdin }; long f(); };", "stdin", 15),
+        ("const long EOF = 3;", "EOF", 1),
+        ("struct s { long a; string NULL; };", "NULL", 27),
+        ("enum e { LITTLE_ENDIAN, BIG_ENDIAN };", "LITTLE_ENDIAN", 1),
+        ("const long AEE_EFAILED = 2;", "AEE_EFAILED", 1),
+        ("interface i { long f(in long INT32_MAX); };", "INT32_MAX", 30),
+        ("struct FILE { long a; };", "FILE", 1),
+        ("enum e { up, index };", "index", 1),
+        ("typedef sequence<long> remote_buf;", "remote_buf", 1),
+        ("interface remote_handle { long open(); };", "remote_handle_open", 32),
+        ("typedef long byte;", "byte", 1),
+        ("const long count = 3;", "generated", 1),
+        ("interface i { long f(in long memset); };", "memset", 30),
     ],
 )
 def test_a_name_that_c_has_twice_is_refused(text: str, twice: str, column: int) -> None:
@@ -54,6 +76,9 @@ def test_a_name_that_c_has_twice_is_refused(text: str, twice: str, column: int) 
         "interface a; interface a { long f(); }; interface b { long f(); };",
         "interface a { long f(); }; interface b : a { long g(); };",
         "module m { const long N = 1; }; const long N = 2;",
+        "typedef long AEEResult; typedef octet byte; const long AEE_SUCCESS = 0;",
+        "struct version { long major; long minor; string index; }; interface i { long free(); };",
+        "interface linux { long errno(in long free, rout long total); };",
         ROOT
         + '#include "AEEStdDef.idl"\ninterface i : remote_handle64 { AEEResult go(in long a); };',
     ],
@@ -72,3 +97,78 @@ def test_the_types_that_everybody_includes_are_on_board() -> None:
     assert str(method) == "AEEResult f()"
     assert method.returns is not None
     assert method.returns.resolved.size == 4
+
+
+def test_a_file_is_not_called_like_a_header_of_c() -> None:
+    """What is generated includes that one."""
+    (found,) = clashes(parse("interface i { long f(); };", name="string.idl"))
+    assert found.message.startswith('in C its header would hide "string.h" of the C library')
+    assert (found.location.line, found.location.column) == (1, 1)
+
+
+TRICKY = """
+    value record call from to items room count data len buf size error args handle free malloc
+    memcpy index abs div time major minor main signal FILE size_t int32_t errno unix linux stdin
+    EOF NULL BIG_ENDIAN INT_MAX EINVAL AEE_EFAILED remote_handle class namespace template new
+    delete this typename restrict inline _Bool asm register
+"""
+
+ROLES = {
+    "member": ("struct s{0} {{ long {1}; }};", "long f{0}(in s{0} a, rout s{0} b);"),
+    "text": ("struct s{0} {{ string {1}; }};", "long f{0}(in s{0} a, in sequence<s{0}> b);"),
+    "parameter": ("", "long f{0}(in long {1}, rout string {1}_);"),
+    "sequence": ("", "long f{0}(in sequence<string> {1});"),
+    "method": ("", "long {1}(in long a);"),
+    "structure": ("struct {1} {{ long a; string z; }};", "long f{0}(in {1} a, rout {1} b);"),
+    "enumerator": ("enum e{0} {{ x{0}, {1} }};", "long f{0}(in e{0} a, rout e{0} b);"),
+    "constant": ("const long {1} = 3;", "long f{0}(in long a, rout string b);"),
+}
+
+
+def good_words(role: str) -> str:
+    """A text with all words in one role but those that are refused, a line for each."""
+    declared, method = ROLES[role]
+    words = dict(enumerate(TRICKY.split()))
+    while True:
+        lines = [declared.format(place, word) for place, word in words.items()]
+        lines += ["interface i {", *(method.format(*one) for one in words.items()), "};"]
+        text = "\n".join(lines)
+        try:
+            found = clashes(parse(text, name="i.idl"))
+        except IdlError as error:
+            found = list(error.diagnostics)
+        if not found:
+            return text
+        places = list(words)
+        for line in {one.location.line - 1 for one in found}:
+            words.pop(places[line - (len(places) + 1) * (line > len(places))], None)
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+@pytest.mark.parametrize("role", ROLES)
+def test_what_is_not_refused_compiles(role: str, tmp_path: Path) -> None:
+    """As C, and as C++ if there is a compiler of it."""
+    text = good_words(role)
+    assert text.count("\n") > 20
+    sources = [str(one) for one in write_files(parse(text, name="i.idl"), tmp_path)]
+    for compiler in [str(find_compiler()), *filter(None, [shutil.which("c++")])]:
+        options = ["-w", "-fsyntax-only", f"-I{INCLUDE}", *(["-xc++"] * compiler.endswith("++"))]
+        command = [compiler, *options, *(one for one in sources if one.endswith(".c"))]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[:2000]
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+def test_the_macros_of_our_headers_are_known() -> None:
+    """Those that take no arguments: the others replace nothing that an interface can name."""
+    names = "AEEStdDef.h", "AEEStdErr.h", "remote.h"
+    includes = "".join(f"#include <{name}>\n" for name in names)
+    command = [str(find_compiler()), "-E", "-dD", f"-I{INCLUDE}", "-xc", "-"]
+    done = subprocess.run(command, input=includes, capture_output=True, text=True, check=True)
+    lines, here = done.stdout.splitlines(), False
+    for line in lines:
+        if line.startswith("# "):
+            here = any(f"/{name}" in line for name in names)
+        found = re.match(r"#define ([A-Za-z]\w*)(?![\w(])", line)
+        if here and found and found[1] not in ("bool", "true", "false", "TRUE", "FALSE"):
+            assert is_macro(found[1]), line

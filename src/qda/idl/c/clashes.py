@@ -12,6 +12,14 @@ from typing import NamedTuple
 
 from qda.idl.c.names import element_name, identifier
 from qda.idl.c.prototypes import clash, prototype
+from qda.idl.c.taken import (
+    is_declared,
+    is_header,
+    is_macro,
+    is_same_number,
+    is_same_status,
+    is_used,
+)
 from qda.idl.diagnostics import Diagnostic, IdlError, Location
 from qda.idl.model import Constant, Declaration, Document, Interface, Method, Module, Typedef
 from qda.idl.types import Enum, Member, Sequence, String, Struct
@@ -36,7 +44,12 @@ def clashes(document: Document) -> list[Diagnostic]:
             found += _twice(name for member in one.members for name in _of_member(member))
         elif isinstance(one, Interface) and not one.is_local:
             found += (error for method in one.own_methods for error in _of_method(one, method))
-    return [*found, *_replaced(own)]
+    if own and is_header(document.library):
+        words = f'in C its header would hide "{document.library}.h" of the C library'
+        found.append(
+            Diagnostic(Location(own[0].location.file, 1, 1), f"{words}; choose another name")
+        )
+    return [*found, *_replaced(own), *_taken(own)]
 
 
 def _flat(declarations: Iterable[Declaration]) -> Iterator[Declaration]:
@@ -103,20 +116,48 @@ def _of_method(interface: Interface, method: Method) -> Iterator[Diagnostic]:
         yield Diagnostic(method.location, message)
 
 
-def _replaced(own: list[Declaration]) -> Iterator[Diagnostic]:
-    """Errors for members, parameters and enumerators with the name of a macro."""
-    macros = {identifier(one.c_name): one for one in own if isinstance(one, Constant)}
+def _taken(own: list[Declaration]) -> Iterator[Diagnostic]:
+    """Errors for names that the headers have, which generated C includes."""
+    names = [(one, name) for one in own for name in _of_file(one)]
+    for one, (name, what, location) in [*names, *((None, name) for name in _inner(own))]:
+        if isinstance(one, Constant):
+            if is_macro(name) and not is_same_status(name, one.value):
+                words = f'in C {what} would replace a macro of the headers, "{name}"'
+            elif is_used(name):
+                words = f'in C {what} is a macro, which would replace "{name}" in what is generated'
+            else:
+                continue
+        elif is_macro(name):
+            words = f'in C "{name}" is a macro or a keyword, and no name for {what}'
+        elif one is not None and is_declared(name) and not _is_the_same(one, name):
+            words = f'in C {what} has the name of something in the headers, "{name}"'
+        elif what.startswith("parameter") and is_used(name, in_methods=True):
+            words = f'in C {what} would hide "{name}", which generated code calls'
+        else:
+            continue
+        yield Diagnostic(location, f"{words}; choose another name")
+
+
+def _is_the_same(one: Declaration, name: str) -> bool:
+    return isinstance(one, Typedef) and is_same_number(name, one.type.type)
+
+
+def _inner(own: list[Declaration]) -> Iterator[_Name]:
+    """The names of members and parameters."""
     for one in own:
-        parts: list[tuple[str, str, Location]] = []
         if isinstance(one, Struct):
-            parts = [(part.name, "member", part.location) for part in one.members]
+            for member in one.members:
+                yield from _of_member(member)
         elif isinstance(one, Interface) and not one.is_forward:
-            parts = [
-                (part.name, "parameter", part.location)
-                for method in one.own_methods
-                for part in method.parameters
-            ]
-        for name, what, location in parts:
-            if identifier(name) in macros:
-                words = f'in C constant "{name}" is a macro, which would replace {what} "{name}"'
-                yield Diagnostic(location, f"{words}; choose another name")
+            for method in one.own_methods:
+                for part in method.parameters:
+                    yield _Name(identifier(part.name), f'parameter "{part.name}"', part.location)
+
+
+def _replaced(own: list[Declaration]) -> Iterator[Diagnostic]:
+    """Errors for members and parameters with the name of a macro."""
+    macros = {identifier(one.c_name): one.name for one in own if isinstance(one, Constant)}
+    for name, what, location in _inner(own):
+        if name in macros:
+            words = f'in C constant "{macros[name]}" is a macro, which would replace {what}'
+            yield Diagnostic(location, f"{words}; choose another name")

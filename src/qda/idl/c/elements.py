@@ -11,10 +11,11 @@ from collections.abc import Callable
 from qda.idl.c.extents import extent, is_handle, is_items, is_variable
 from qda.idl.c.names import base_name
 from qda.idl.c.options import Options
+from qda.idl.c.taken import is_used
 from qda.idl.diagnostics import Location
-from qda.idl.types import Sequence, String, Struct, Type
+from qda.idl.types import Enum, Sequence, String, Struct, Type
 
-__all__ = ["Functions", "element_type", "least"]
+__all__ = ["Functions", "declared_type", "element_type", "least"]
 
 
 class Functions:
@@ -64,3 +65,12 @@ def element_type(kind: Type, options: Options, place: Location) -> str:
     if isinstance(inner, String):
         return "_wstring1_t" if inner.wide else "_cstring1_t"
     return base_name(kind, options, place)
+
+
+def declared_type(kind: Type, options: Options, place: Location) -> str:
+    """The C type, to declare something with where generated code has words of its own: a structure
+    that is called like one of them is named by its tag."""
+    name, inner = element_type(kind, options, place), kind.resolved
+    if is_used(name) and isinstance(inner, Struct | Enum):
+        return f"{'struct' if isinstance(inner, Struct) else 'enum'} {name}"
+    return name

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from qda.idl.c.elements import element_type
+from qda.idl.c.elements import declared_type
 from qda.idl.c.extents import is_complex_struct, is_handle, is_items, is_variable
 from qda.idl.c.layouts import MethodLayout
 from qda.idl.c.names import type_name
@@ -53,7 +53,7 @@ class SkeletonWalk(Walk):
         way, fields = ("in", layout.values) if one.direction.goes_in else ("room", layout.rooms)
         record = f"_in.{fields[one.name]}" if one.name in fields else ""
         return [
-            f"{element_type(one.type, self._options, one.location)} {local};",
+            f"{declared_type(one.type, self._options, one.location)} {local};",
             f"memset(&{local}, 0, sizeof {local});",
             self._one(way, one.type, one.location, "&_call", record, f"&{local}"),
         ]
@@ -107,7 +107,7 @@ class SkeletonWalk(Walk):
 
     def _write_every(self, name: str, layout: str, element: Type, place: Location) -> list[str]:
         call = self._helpers.call
-        kind = element_type(element, self._options, place)
+        kind = declared_type(element, self._options, place)
         record = self._record(layout, element, place)
         result = self._record("out", element, place) if layout == "room" else ""
         lines = []

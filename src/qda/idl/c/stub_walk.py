@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from qda.idl.c.elements import element_type, least
+from qda.idl.c.elements import declared_type, least
 from qda.idl.c.extents import is_complex_struct, is_handle, is_items, is_variable
 from qda.idl.c.layouts import MethodLayout
 from qda.idl.c.names import identifier
@@ -99,7 +99,7 @@ class StubWalk(Walk):
         row = "records[n]" if record else ""
         every = "for (uint32_t n = 0; n < count && !call->error; n++)"
         lines += block(every, [self._one(layout, element, place, "call", row, "&items[n]")])
-        items = f"{'' if offers else 'const '}{element_type(element, self._options, place)}* items"
+        items = f"{'' if offers else 'const '}{declared_type(element, self._options, place)}* items"
         head = f"static void {name}({self._call_parameter()}, {items}, uint32_t count)"
         return block(head, lines)
 

@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-from qda.idl.c.elements import Functions, element_type
+from qda.idl.c.elements import Functions, declared_type, element_type
 from qda.idl.c.extents import is_complex_struct, is_handle
 from qda.idl.c.helpers import Helpers
 from qda.idl.c.layouts import MethodLayout, copy, layout_fields, record_name
@@ -119,7 +119,7 @@ class Walk(ABC):
             parameters.append(f"{'' if fills else 'const '}{record}* record")
         # Room is offered in values that a call will change.
         constant = "const " if fills and layout == "in" else ""
-        parameters.append(f"{constant}{element_type(kind, self._options, place)}* value")
+        parameters.append(f"{constant}{declared_type(kind, self._options, place)}* value")
         head = f"static void {name}({', '.join(parameters)})"
         if is_handle(kind):
             return block(head, self._handle(layout))
@@ -152,7 +152,7 @@ class Walk(ABC):
     def _write_result(self, name: str, kind: Type, place: Location) -> list[str]:
         inner, record = kind.resolved, self._record("out", kind, place)
         assert isinstance(inner, Struct)
-        value = element_type(kind, self._options, place)
+        value = declared_type(kind, self._options, place)
         if self._fills("out"):
             at, begin, end = (
                 "record.",

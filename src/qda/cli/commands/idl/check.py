@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,7 +12,9 @@ from qda.cli.commands.idl.files import Files, Includes, say
 from qda.cli.options import with_options
 from qda.cli.output import write_json
 from qda.cli.sources import Source
-from qda.idl import Diagnostic, Severity
+from qda.idl import Diagnostic, IdlError, Severity
+from qda.idl.c import Options
+from qda.idl.c.checks import check_interface
 from qda.idl.c.clashes import clashes
 
 __all__ = ["check"]
@@ -37,12 +40,22 @@ def check(
 
 
 def _without_form(source: Source) -> Iterable[Diagnostic]:
-    """Yield a warning for each method that no code can be made for (idl.md 4.3)."""
+    """Yield a warning for each method that no code can be made for (idl.md 4.3), or none in C."""
     for interface in source.document.interfaces if source.document else ():
-        for method in interface.own_methods:
-            if method.refusal and not interface.is_local:
-                message = f'no code can be made for method "{method.name}": {method.refusal}'
-                yield Diagnostic(method.location, message, severity=Severity.WARNING)
+        if interface.is_local:
+            continue
+        refused = [method for method in interface.own_methods if method.refusal]
+        for method in refused:
+            message = f'no code can be made for method "{method.name}": {method.refusal}'
+            yield Diagnostic(method.location, message, severity=Severity.WARNING)
+        try:
+            check_interface(interface, Options())
+        except IdlError as error:
+            places = {method.location for method in refused}
+            for one in error.diagnostics:
+                if one.location not in places and one.location.file == interface.location.file:
+                    message = f"no C can be made: {one.message}"
+                    yield replace(one, message=message, severity=Severity.WARNING)
 
 
 def _as_plain(finding: Diagnostic) -> dict[str, object]:
