@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -13,19 +14,24 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
 from qda import limits
 from qda.errors import CallTimeout, QdaError, UsageError, UsageTypeError, bare
 
-__all__ = ["Pending", "beside", "check_timeout", "start"]
+__all__ = ["Pending", "beside", "checked_timeout", "start"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def check_timeout(operation: str, timeout: float) -> None:
-    """UsageTypeError, UsageError for what is no time; infinity is one, and so is what is over."""
+def checked_timeout(operation: str, timeout: float) -> float:
+    """A number of seconds, of whatever type.  UsageTypeError, UsageError for what is no time;
+    infinity is one, and so is what is over."""
     words = f"{operation}: timeout {timeout!r:.80}: a number of seconds"
     if not hasattr(timeout, "__float__"):
         raise UsageTypeError(words)
     if timeout != timeout:  # only what is no number is not itself
         raise UsageError(words)
+    try:
+        return float(timeout)
+    except OverflowError:
+        return math.inf if timeout > 0 else -math.inf
 
 
 class Pending(Generic[T]):
@@ -67,9 +73,7 @@ class Pending(Generic[T]):
         CallTimeout after `timeout` seconds; the call goes on.
         """
         try:
-            if timeout is not None:
-                check_timeout(self._name, timeout)
-            if timeout is not None and not self.wait(timeout):
+            if timeout is not None and not self.wait(checked_timeout(self._name, timeout)):
                 raise CallTimeout.of(self._name, timeout)
             return self._future.result()
         except QdaError as error:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import math
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +87,16 @@ def test_the_first_line_names_what_was_given_and_what_is_wanted(
     with pytest.raises(qda.QdaError, match=re.escape(words)) as caught:
         MISTAKES[words](session, remote)
     assert words in str(caught.value).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [60, 60.0, np.float32(60), np.int64(60), Fraction(60), Decimal(60), 10**400, math.inf],
+)
+def test_any_number_of_seconds_is_a_timeout(remote: Any, seconds: Any) -> None:
+    """Of a call, and of a wait for one."""
+    assert remote.show({"x": 1, "other": 2}, timeout=seconds) is None
+    assert qda.start(remote.show, {"x": 1, "other": 2}).result(seconds) is None
 
 
 def test_arguments_that_are_too_large_to_be_copied_are_named(

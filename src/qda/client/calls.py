@@ -19,7 +19,7 @@ from qda.errors import (
     UsageTypeError,
     as_unsigned,
 )
-from qda.pending import beside, check_timeout
+from qda.pending import beside, checked_timeout
 
 __all__ = ["Call", "Calls", "Carrier", "Invoke", "naming"]
 
@@ -213,10 +213,10 @@ class Calls:
         try:
             if timeout is None:
                 return issued()
-            check_timeout(operation, timeout)
+            seconds = checked_timeout(operation, timeout)
             # A thread owns the call, and its memory, until it is answered.
             pending = beside(issued, operation)
-            if pending.wait(timeout):
+            if pending.wait(seconds):
                 return pending.result()
         except Refusal:
             raise

@@ -242,4 +242,4 @@ def _microseconds(timeout: float | None) -> int:
         raise UsageTypeError(f"timeout {timeout!r:.80}: a number of seconds, or None")
     if timeout > threading.TIMEOUT_MAX:
         return -1  # longer than anything runs, and than the system counts
-    return max(1, int(timeout * 1e6)) if timeout > 0 else 0
+    return max(1, int(float(timeout) * 1e6)) if timeout > 0 else 0
