@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import partialmethod
 from typing import Any, ClassVar, Final, Protocol
 
 from qda.errors import UsageTypeError
@@ -70,6 +71,10 @@ class AnySkeleton:
             )
         except ValueError:
             pass  # in C, which tells nothing
+        if not isinstance(inspect.getattr_static(cls, "check_open"), classmethod | staticmethod):
+            words = "is asked before there is an object: put `@classmethod` above it"
+            yield f"{cls.__name__}.check_open {words}"
+        yield misfit(cls, "check_open", ["uri"])
         yield misfit(cls, "open", ["uri"])
         yield misfit(cls, "close", [])
 
@@ -87,22 +92,40 @@ def misfit(skeleton: type[AnySkeleton], name: str, arguments: list[str]) -> str:
     """What keeps a method from being called with these arguments; "" if nothing does."""
     found = inspect.getattr_static(skeleton, name)
     method = f"{skeleton.__name__}.{name}"
-    called = found if isinstance(found, property) else getattr(skeleton, name)
+    try:
+        called = found if isinstance(found, property) else getattr(skeleton, name)
+    except Exception as error:  # a descriptor may raise anything
+        return f"{method} is no method: looking for it raises {error!r:.80}"
     if not callable(called):
         return f"{method} is no method: {called!r:.80}"
-    if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
-        return f"{method} is async, and nobody awaits it: write `def`, in it perhaps `asyncio.run`"
-    if inspect.isgeneratorfunction(called):
-        return f"{method} has a `yield`, so a call would only make a generator: return the result"
+    for one in _what_runs(found, called):
+        if inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one):
+            return (
+                f"{method} is async, and nobody awaits it: write `def`, in it perhaps `asyncio.run`"
+            )
+        if inspect.isgeneratorfunction(one):
+            return (
+                f"{method} has a `yield`, so a call would only make a generator: return the result"
+            )
     bound = isinstance(found, staticmethod | classmethod) or not hasattr(type(found), "__get__")
     given = arguments if bound else ["self", *arguments]
     try:
         signature = inspect.signature(called)
-    except ValueError:
-        return ""  # in C, which tells nothing
+    except (TypeError, ValueError):
+        return ""  # in C, which tells nothing, or with a signature that says nothing
     try:
         signature.bind(*given)
     except TypeError:
         wanted = f"def {name}({', '.join(['self', *arguments])})"
         return f"{method}{signature} does not take what it is called with: write `{wanted}`"
     return ""
+
+
+def _what_runs(found: object, called: object) -> Iterator[object]:
+    """The functions that a call of a method certainly begins.  What a decorator has wrapped is none
+    of them: it may be awaited there."""
+    yield called
+    if isinstance(found, partialmethod):
+        yield found.func
+    if not isinstance(called, type):
+        yield type(called).__call__

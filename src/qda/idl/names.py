@@ -24,6 +24,14 @@ ANNOTATIONS: Final = frozenset(("bool", "bytes", "float", "int", "list", "str", 
 
 OF_CLASSES: Final = ANNOTATIONS | {
     "Skeleton",
+    "_binding",
+    "_bound",
+    "_call",
+    "_leave",
+    "_misfits",
+    "_module",
+    "_start",
+    "_walk",
     "check_open",
     "classes",
     "close",
@@ -33,6 +41,7 @@ OF_CLASSES: Final = ANNOTATIONS | {
     "invoke",
     "name",
     "open",
+    "session",
 }
 """What remote objects and skeletons have themselves."""
 
@@ -51,6 +60,9 @@ OF_MODULES: Final = frozenset(
     ]
 )
 """What a module of interfaces has itself."""
+
+OF_STRUCTURES: Final = ANNOTATIONS | {"mro"}
+"""What structures have themselves, or their type."""
 
 OF_ENUMERATIONS: Final = frozenset(("mro", "name", "value"))
 
@@ -91,7 +103,7 @@ def member_name(name: str, of_enumeration: bool = False) -> str:
     """The name of a structure's member or of an enumerator."""
     if of_enumeration and re.fullmatch(r"_\w*_", name):
         return f"{name}_"  # such names are reserved by `enum`
-    return _free(name, OF_ENUMERATIONS if of_enumeration else ANNOTATIONS)
+    return _free(name, OF_ENUMERATIONS if of_enumeration else OF_STRUCTURES)
 
 
 def type_name(name: str) -> str:

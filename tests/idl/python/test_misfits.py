@@ -6,7 +6,7 @@ import functools
 import re
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -150,9 +150,72 @@ class NumberedAsync(qda.Skeleton):
     async def f(self) -> None: ...
 
 
+class AsyncCallable:
+    async def __call__(self, x: int) -> int:
+        return x
+
+
+class IsAsync(Right):
+    f: Any = AsyncCallable()
+
+
+async def awaited(_: Any, x: int) -> int:
+    return x
+
+
+class PartlyAsync(Right):
+    f: Any = functools.partialmethod(awaited)
+
+
+class Hidden:
+    def f(self, x: int) -> int:
+        return x
+
+
+class MixedInLast(plain.Skeleton, Hidden):  # type: ignore[misc]
+    g = Right.g
+
+
+class OfTwo(Right, named.Skeleton):  # type: ignore[misc]
+    def close_(self, x: int) -> None: ...
+    def describe_(self) -> None: ...
+
+
+class Named(Right):
+    name = "other"
+
+
+class HasNoInterface(Right):
+    interface = None
+
+
+class Asked(Right):
+    def check_open(self, uri: str) -> None: ...
+
+
+class Raises:
+    def __get__(self, *_: object) -> Any:
+        raise RuntimeError("not now")
+
+
+class RaisesWhenAsked(Right):
+    f: Any = Raises()
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
+        (IsAsync, "IsAsync.f is async"),
+        (PartlyAsync, "PartlyAsync.f is async"),
+        (
+            MixedInLast,
+            "f of plain: that of Hidden is hidden by the interface's, so name Hidden first",
+        ),
+        (OfTwo, "OfTwo descends from plain_Skeleton and named_Skeleton"),
+        (Named, "Named.name hides plain_Skeleton.name"),
+        (HasNoInterface, "HasNoInterface.interface hides plain_Skeleton.interface"),
+        (Asked, "Asked.check_open is asked before there is an object: put `@classmethod`"),
+        (RaisesWhenAsked, "RaisesWhenAsked.f is no method: looking for it raises RuntimeError"),
         (plain.Skeleton, "plain_Skeleton does not implement f and g of plain"),
         (Lacks, "Lacks does not implement g of plain: write `def g(self, v, w)`"),
         (LacksBoth, "does not implement f and g of plain: write `def f(self, x)` and the others"),
@@ -224,6 +287,49 @@ def test_what_can_be_called_is_not_refused(session: qda.Session) -> None:
     for kind, number, numbers in ((Free, 1, [2]), (Made, 2, [3]), (Wrapped, 6, [1])):
         with session.load(kind) as remote:
             assert (remote.f(1), list(remote.g([1], 1))) == (number, numbers)
+
+
+def test_a_coroutine_that_a_decorator_lets_through_is_no_result(session: qda.Session) -> None:
+    """The decorator might have awaited it, so only the call knows."""
+
+    def passed_on(method: Any) -> Any:
+        return lambda *given: method(*given)
+
+    class Late(Right):
+        f: Any = passed_on(awaited)
+
+        @passed_on
+        async def g(self, v: Any, w: Any) -> None: ...
+
+    with session.load(Late) as remote:
+        calls: list[Any] = [lambda: remote.f(1), lambda: remote.g([1], 1)]
+        for call in calls:
+            with pytest.raises(qda.DspError, match="a coroutine, and nobody awaits it") as caught:
+                call()
+            assert "coroutine" in str(caught.value).splitlines()[0]
+
+
+def test_a_skeleton_may_be_a_protocols_or_an_abstract_class(session: qda.Session) -> None:
+    """What is derived from beside it sees the class being made, with its arguments."""
+    given: list[object] = []
+
+    class Counts:
+        def __init_subclass__(cls, *, count: int = 0) -> None:
+            given.append(count)
+
+    class Adds(Protocol):
+        def f(self, x: int) -> int: ...
+
+    class Both(Right, Counts, count=3):
+        pass
+
+    class Promised(Right, Adds):
+        pass
+
+    assert given == [3]
+    for kind in (Both, Promised):
+        with session.load(kind) as remote:
+            assert remote.f(7) == 7
 
 
 def test_numbered_method_may_take_any_number_of_arguments_after_some(session: qda.Session) -> None:

@@ -22,7 +22,8 @@ from qda.idl import IdlError, load, parse
         "struct dataclass { long a; }; struct other { long b; };",
         "const long NamedTuple = 1; struct np { long a; }; struct Any { long a; };",
         "enum e { value, name, mro, _x, __y, None };",
-        "enum e { _value_, _name_, _missing_, _ignore_ };",
+        "enum e { _value_, _name_, _missing_, _ignore_, _idl_source };",
+        "struct s { long mro; string mro_; long __idl_source__; };",
     ],
 )
 @pytest.mark.parametrize(
@@ -41,6 +42,20 @@ def test_names_that_python_has_already_are_set_apart(declared: str, method: str)
     """Of modules, enumerations, arguments and results."""
     interface = load(f"{declared} interface x {{ {method}; }};", name="x.idl")
     assert interface.f.__name__ == interface.Skeleton.f.__name__ == "f"
+
+
+@pytest.mark.parametrize("name", ["_call", "_module", "_binding", "_bound", "_walk", "_misfits"])
+def test_a_method_has_no_name_that_its_object_needs(name: str) -> None:
+    """It is called with an underscore behind, as those of public names are."""
+    made = load(f"interface x {{ long {name}(in long a, rout long b); }};", name="x.idl")
+    called: list[int] = []
+
+    class Invoked:
+        def invoke(self, method: int, *_: Any, **__: Any) -> None:
+            called.append(method)
+
+    getattr(made(Invoked()), f"{name}_")(1)
+    assert called == [0]
 
 
 def test_a_result_named_like_a_method_of_tuples_keeps_its_name() -> None:

@@ -5,7 +5,7 @@ Which arguments and results these have, `qda.idl.python.signature` says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import NamedTuple, Protocol
 
 from qda.errors import UsageTypeError
@@ -142,6 +142,10 @@ class BoundMethod:
 
     def _by_name(self, returned: Given) -> dict[str, Given]:
         names = [name for name, _ in self._results]
+        if isinstance(returned, Coroutine):
+            returned.close()
+            words = "a coroutine, and nobody awaits it: write `def`, in it perhaps `asyncio.run`"
+            raise UsageTypeError(f"{self.label} has returned {words}")
         if returned is None:
             values: Sequence[Given] = [None] * len(names)
         elif len(names) == 1:

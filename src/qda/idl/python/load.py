@@ -99,7 +99,7 @@ def _load(
     key = document.name, document.text, remote.interface.full_name
     _loaded[key] = remote
     made: Any = remote
-    made._idl_source = key
+    made.__idl_source__ = key
     return remote
 
 
@@ -157,10 +157,10 @@ def _module_of(document: Document, interfaces: Iterable[Interface]) -> ModuleTyp
             continue
         made: Any = one
         if issubclass(one, Skeleton):
-            made._idl_source = document.name, document.text, one.interface.full_name
+            made.__idl_source__ = document.name, document.text, one.interface.full_name
         elif not issubclass(one, Remote):
             _travelling[document.name, document.text, one.__name__] = one
-            made._idl_source = document.name, document.text
+            made.__idl_source__ = document.name, document.text
             made.__reduce_ex__ = _reduce
     return module
 
@@ -181,14 +181,14 @@ def interface_of(skeleton: type[Skeleton[Any]]) -> type[Remote] | None:
     """The interface that a skeleton implements, if it was made here or has its text with it, as a
     class has that came from another process by value."""
     found = remote_of(skeleton)
-    source: tuple[str, str, str] | None = getattr(skeleton, "_idl_source", None)
+    source: tuple[str, str, str] | None = getattr(skeleton, "__idl_source__", None)
     return found if found is not None or source is None else _load_again(*source)
 
 
 def _reduce_interface(
     made: InterfaceType,
 ) -> str | tuple[Callable[..., type[Remote]], tuple[str, ...]]:
-    source = vars(made).get("_idl_source")
+    source = vars(made).get("__idl_source__")
     return made.__qualname__ if source is None else (_load_again, source)
 
 
@@ -202,7 +202,7 @@ copyreg.pickle(InterfaceType, _reduce_interface)
 
 def _reduce_class(kind: K) -> str | tuple[Callable[..., K], tuple[str, ...]]:
     """A class of values as its instances: with the text of its interface."""
-    name, text = vars(kind).get("_idl_source", ("", ""))
+    name, text = vars(kind).get("__idl_source__", ("", ""))
     if _travelling.get((name, text, kind.__name__)) is not kind:
         return kind.__qualname__  # a class that a program has derived
     return _class_again, (name, text, kind.__name__)
@@ -225,9 +225,9 @@ def _reduce(value: Any, protocol: SupportsIndex) -> Any:
     """How a structure, enumerator or tuple of results is pickled: with the text of its interface,
     since its class can be imported nowhere."""
     kind = type(value)
-    name, text = kind._idl_source
+    name, text = kind.__idl_source__
     if _travelling.get((name, text, kind.__name__)) is not kind:
-        base: type[Any] = next(one for one in kind.__mro__ if "_idl_source" in vars(one))
+        base: type[Any] = next(one for one in kind.__mro__ if "__idl_source__" in vars(one))
         return super(base, value).__reduce_ex__(protocol)  # a class that a program has derived
     if isinstance(value, enum.Enum):
         parts: Iterable[Any] = (value.value,)

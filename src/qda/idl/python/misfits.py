@@ -24,6 +24,16 @@ def misfits(skeleton: type[AnySkeleton], interface: Interface, on_dsp: bool) -> 
     `on_dsp` is whether it is for a DSP.  There nobody opens and closes a plain interface; a host
     may provide only a part of one.
     """
+    made = [one for one in skeleton.__mro__ if _is_made(one)]
+    if len(made) > 1:
+        bases = _listed([one.__name__ for one in made])
+        yield f"{skeleton.__name__} descends from {bases}: a skeleton is of one interface"
+    for name in ("classes", "interface", "name"):
+        if getattr(skeleton, name) is not getattr(made[0], name):
+            yield (
+                f"{skeleton.__name__}.{name} hides {made[0].__name__}.{name}, by which calls find "
+                "their way: call it differently"
+            )
     methods = [one for one in interface.methods if _is_called(interface, one)]
     missing = [one for one in methods if _made_in(skeleton, method_name(one.name))]
     if on_dsp and missing:
@@ -58,6 +68,12 @@ def _missing(skeleton: type[AnySkeleton], interface: Interface, missing: list[Me
     for name in names:
         for close in neighbours(name, others):
             return f"{said}: did you mean {name} by {close}?"
+    hidden = next((one for one in skeleton.__mro__ if _hides(skeleton, one, names[0])), None)
+    if hidden is not None:
+        return (
+            f"{said}: that of {hidden.__name__} is hidden by the interface's, so name "
+            f"{hidden.__name__} first, `class {skeleton.__name__}({hidden.__name__}, ...)`"
+        )
     first = missing[0]
     wanted = f"def {names[0]}({', '.join(['self', *_arguments(first)])})"
     return f"{said}: write `{wanted}`" + (" and the others" if len(names) > 1 else "")
@@ -68,10 +84,26 @@ def _arguments(method: Method) -> list[str]:
     return argument_names(method)[: len(arguments_of(method))]
 
 
+def _is_made(one: type) -> bool:
+    """Whether a class is that of an interface, and no program's."""
+    runtime = f"{__package__}.runtime"
+    return "interface" in vars(one) and any(base.__module__ == runtime for base in one.__bases__)
+
+
+def _made(skeleton: type) -> type:
+    """The class made from the interface."""
+    return next((one for one in skeleton.__mro__ if _is_made(one)), skeleton)
+
+
+def _hides(skeleton: type, one: type, name: str) -> bool:
+    """Whether a base of a skeleton has a method that its interface's class hides."""
+    order = skeleton.__mro__
+    return order.index(one) > order.index(_made(skeleton)) and callable(vars(one).get(name))
+
+
 def _own_functions(skeleton: type) -> list[str]:
     """The functions that a program has written for its skeleton."""
-    made = next((one for one in skeleton.__mro__ if "interface" in vars(one)), skeleton)
-    written = skeleton.__mro__[: skeleton.__mro__.index(made)]
+    written = skeleton.__mro__[: skeleton.__mro__.index(_made(skeleton))]
     return [name for one in written for name, it in vars(one).items() if inspect.isfunction(it)]
 
 

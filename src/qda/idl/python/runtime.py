@@ -219,7 +219,8 @@ class Remote(_Made, metaclass=InterfaceType):
         self._module = module
         self._binding = _binding_of(type(self))
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
         if "interface" in vars(cls):
             _remotes[id(cls.interface)] = cls
 
@@ -280,8 +281,9 @@ class Skeleton(_Made, AnySkeleton, Generic[R_co]):
 
     _bound: Binding | None = None
 
-    def __init_subclass__(cls) -> None:
-        if "interface" in vars(cls):
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)  # of what a program derives its class from, too
+        if isinstance(vars(cls).get("interface"), Interface):
             cls.name = cls.interface.c_name
 
     @classmethod
