@@ -16,12 +16,15 @@ __all__ = ["app"]
 
 _COMMANDS = {
     "demo": "qda.cli.commands.demo",
+    "new": "qda.cli.commands.new",
     "info": "qda.cli.commands.info",
+    "doctor": "qda.cli.commands.doctor",
     "explain": "qda.cli.commands.explain",
     "profiles": "qda.cli.commands.profiles",
     "run": "qda.cli.commands.run",
     "serve": "qda.cli.commands.serve",
     "replay": "qda.cli.commands.replay",
+    "ci": "qda.cli.commands.ci",
     "conformance": "qda.cli.commands.conformance",
     "uapi": "qda.cli.commands.uapi",
     "idl": "qda.cli.commands.idl",
