@@ -33,7 +33,7 @@ def _lines(command: Any, context: typer.Context, heading: str) -> Iterator[str]:
 
 def _parameters(command: Any, context: typer.Context) -> Iterator[str]:
     records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
-    rows = [record for record in records if record and not record[0].startswith("--help")]
+    rows = [record for record in records if record and not record[0].endswith("--help")]
     if rows:
         yield "| argument or option | what it says |"
         yield "|---|---|"

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from qda.recording.program import Record, Replay, record, replay
     from qda.tracing.program import Trace, trace
 
+    __version__: str
+
 __all__ = [
     "Buffer",
     "CallTimeout",
@@ -135,6 +137,10 @@ does not load the rest, NumPy and the parser of the interface language among it.
 if not TYPE_CHECKING:  # a type checker knows the names from above, and that there are no others
 
     def __getattr__(name):
+        if name == "__version__":
+            from importlib import metadata
+
+            return metadata.version("qda-accel")
         for home, names in _HOMES.items():
             if name in names:
                 module = import_module(home)

@@ -7,11 +7,15 @@ import re
 import subprocess
 import sys
 from importlib import metadata
+from typing import Any
 
 import pytest
+import typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from qda.cli import codes
+import qda as package
+from qda.cli import COMPLETION, codes
 from qda.cli.app import app
 from qda.cli.options import Dialect
 from qda.errors import ERRNOS, STATUSES, Entry, UsageError, status_of
@@ -29,13 +33,65 @@ def here(*arguments: str, status: int = 0) -> tuple[str, str]:
 
 
 def test_version() -> None:
-    assert qda("--version").stdout == f"qda {metadata.version('qda-accel')}\n"
+    version = metadata.version("qda-accel")
+    assert qda("--version").stdout == f"qda {version}\n"
+    assert package.__version__ == version
 
 
 def test_help_lists_the_commands() -> None:
     printed, _ = here("--help")
-    for name in ("demo", "info", "explain", "profiles", "conformance", "uapi"):
+    for name in (
+        "demo",
+        "new",
+        "info",
+        "doctor",
+        "explain",
+        "profiles",
+        "ci",
+        "conformance",
+        "uapi",
+    ):
         assert f" {name} " in printed
+
+
+def test_every_command_has_help_by_a_letter() -> None:
+    """Those within commands, too."""
+
+    def look(command: Any, words: list[str]) -> int:
+        said, _ = here(*words, "-h")
+        assert "Usage: qda" in said and "--help" in said
+        context = typer.Context(command, info_name="qda")
+        names = command.list_commands(context) if hasattr(command, "list_commands") else []
+        inner = [(command.get_command(context, name), [*words, name]) for name in names]
+        return 1 + sum(look(*one) for one in inner)
+
+    assert look(get_command(app), []) > 20
+
+
+ANSWERS = {
+    "bash": ({"COMP_WORDS": "qda serv", "COMP_CWORD": "1"}, "serve"),
+    "zsh": ({"_TYPER_COMPLETE_ARGS": "qda profiles sh"}, '"show"'),
+    "fish": (
+        {"_TYPER_COMPLETE_ARGS": "qda ci gith", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+        "github",
+    ),
+}
+
+
+@pytest.mark.parametrize("shell", ANSWERS)
+def test_shells_complete_commands_and_arguments(shell: str) -> None:
+    """The script asks the command by a variable, and it answers."""
+    script, _ = here("completion", shell)
+    asked = f"complete_{shell}"
+    assert COMPLETION in script and asked in script
+    variables, answer = ANSWERS[shell]
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environment(**variables, **{COMPLETION: asked}),
+        capture_output=True,
+        text=True,
+    )
+    assert answer in ran.stdout, ran.stderr
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

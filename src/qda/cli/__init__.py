@@ -13,7 +13,10 @@ from contextlib import suppress
 
 from qda.cli.statuses import INTERRUPTED
 
-__all__ = ["main"]
+__all__ = ["COMPLETION", "main"]
+
+COMPLETION = "_QDA_COMPLETE"
+"""The variable by which a shell asks for completions; Typer derives the name from the command's."""
 
 
 def main() -> None:
@@ -25,6 +28,10 @@ def main() -> None:
             _run(sys.argv[2:])
         from qda.cli.app import app
 
+        if COMPLETION in os.environ:
+            from typer._completion_classes import completion_init
+
+            completion_init()
         try:
             app(prog_name="qda")
         finally:

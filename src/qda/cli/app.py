@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+import qda
 from qda.cli.statuses import INTERRUPTED
 from qda.errors import QdaError, suggestion
 
@@ -29,6 +30,7 @@ _COMMANDS = {
     "uapi": "qda.cli.commands.uapi",
     "idl": "qda.cli.commands.idl",
     "kernel": "qda.cli.commands.kernel",
+    "completion": "qda.cli.commands.completion",
 }
 """The commands in the order of `qda --help`, and the modules whose `app` they are."""
 
@@ -64,15 +66,14 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="The Qualcomm DSP Accelerator in software: devices, interface, errors, a demo.",
 )
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib import metadata
-
-        sys.stdout.write(f"qda {metadata.version('qda-accel')}\n")
+        sys.stdout.write(f"qda {qda.__version__}\n")
         raise typer.Exit
 
 
