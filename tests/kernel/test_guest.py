@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from qda.errors import UsageError
+from qda.kernel.initramfs import Link, archive
 from qda.kernel.machine import find_tools
 from qda.kernel.packages import folder_of, programs_of
 from qda.uapi import DIALECTS
@@ -141,6 +143,15 @@ def test_a_static_process_has_memory_of_the_remote_heap(folder: Path, options: l
 
 
 @needs_kernel
+def test_the_dsp_calls_the_program(folder: Path) -> None:
+    """A thread is parked in the kernel until a skeleton asks for a module of the program."""
+    program = build(find_tools().compiler, Path(__file__).with_name("reverse.c"), folder)
+    skeletons = Path(__file__).with_name("skeletons")
+    done = in_guest("--smp=2", "--smmu", f"--skeletons={skeletons}", "--", program)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_kernel
 def test_the_dsp_dies_and_comes_back(folder: Path) -> None:
     """Its channel closes and opens: to the driver it has gone, and another one has come."""
     program = build(find_tools().compiler, Path(__file__).with_name("restart.c"), folder)
@@ -150,17 +161,31 @@ def test_the_dsp_dies_and_comes_back(folder: Path) -> None:
     assert done.stdout == "call: Broken pipe\nlater: Broken pipe\n" * 3
 
 
-@needs_kernel
-def test_a_program_keeps_its_status_and_its_streams(tmp_path: Path) -> None:
-    """Nothing of the kernel's is among its words; how it ended is how the command ends."""
-    source = tmp_path / "both.c"
+@pytest.fixture(scope="module")
+def both(folder: Path) -> Path:
+    """A program without libraries, which says something on both streams."""
+    source = folder / "both.c"
     source.write_text(
         "#include <stdio.h>\n"
         'int main(int n, char **v) { puts(v[n - 1]); fputs("worse\\n", stderr); return 41 + n; }\n'
     )
-    compiler = find_tools().compiler
-    subprocess.run([compiler, "-static", source, "-o", tmp_path / "both"], check=True)
-    done = in_guest("--", tmp_path / "both", "a word")
+    command: list[str | Path] = [find_tools().compiler, "-static", source]
+    subprocess.run([*command, "-o", folder / "both"], check=True)
+    return folder / "both"
+
+
+@needs_kernel
+def test_a_program_keeps_its_status_and_its_streams(both: Path) -> None:
+    """Nothing of the kernel's is among its words; how it ended is how the command ends."""
+    done = in_guest("--", both, "a word")
+    assert (done.returncode, done.stdout, done.stderr) == (43, "a word\n", "worse\n")
+
+
+@needs_kernel
+def test_a_program_is_in_an_initial_file_system_of_ones_own(both: Path, folder: Path) -> None:
+    base = folder / "base.cpio.gz"
+    base.write_bytes(gzip.compress(archive({"/opt/both": both, "/bin": Link("opt")})))
+    done = in_guest(f"--initramfs={base}", "--", "/bin/both", "a word")
     assert (done.returncode, done.stdout, done.stderr) == (43, "a word\n", "worse\n")
 
 

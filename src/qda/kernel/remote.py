@@ -181,7 +181,8 @@ class Remote:
         except PeerGone:
             answer = None
         failed = answer is None or Response.unpack(answer).result != 0
-        if named.request == Method.RELEASE or (failed and is_new):
+        never_began = failed and is_new and named.request is not None
+        if named.request == Method.RELEASE or never_began:
             self._end(session)
         return answer or _result(asked, as_signed(PROCESS_DIED))
 
