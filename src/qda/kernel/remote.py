@@ -161,7 +161,8 @@ class Remote:
         except PeerGone:
             return _result(asked, as_signed(PROCESS_DIED))
         except OSError as error:
-            _log.warning("a message of session %d: %s", asked.client_id, error)
+            if self._channel.alive:  # if not, that is all that it says
+                _log.warning("a message of session %d: %s", asked.client_id, error)
             return _result(asked, -(error.errno or errno.EIO))
         except Exception:
             _log.exception("a message of session %d", asked.client_id)
