@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -88,7 +89,8 @@ static int name_buffer(const void *argument)
     return failed(there == sizeof name ? EINVAL : EFAULT);
 }
 
-int qda_control_file(unsigned int code, void *argument)
+/* A file without signals, on something that has blocks of this size. */
+static int general(unsigned int code, void *argument)
 {
     enum { BLOCK = 4096 };
     int number = BLOCK;
@@ -101,6 +103,22 @@ int qda_control_file(unsigned int code, void *argument)
     if (syscall(SYS_process_vm_writev, getpid(), &here, 1L, &there, 1L, 0L) != sizeof number)
         return failed(EFAULT);
     return 0;
+}
+
+int qda_control_file(int descriptor, unsigned int code, void *argument)
+{
+    struct qda_node node;
+    switch (code) {
+    case FIOASYNC:
+    case FIGETBSZ:
+        return qda_find(descriptor, &node) || qda_is_buffer(descriptor)
+            ? general(code, argument) : QDA_NO_COMMAND;
+    case FIONREAD:
+    case FIOQSIZE:
+    case FS_IOC_GETFLAGS: /* a buffer has nothing of a file */
+        return qda_is_buffer(descriptor) ? failed(ENOTTY) : QDA_NO_COMMAND;
+    }
+    return QDA_NO_COMMAND;
 }
 
 int qda_control_buffer(unsigned int code, const void *argument)

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
-#include <linux/fs.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -353,22 +352,10 @@ WRAP(int, ioctl, int descriptor, unsigned long code, ...)
     case FIONCLEX:
     case FIONBIO:
         return REAL(ioctl)(descriptor, code, argument);
-    case FIOASYNC: /* drivers of ours have no signals */
-    case FIGETBSZ:
-        if (qda_find(descriptor, &node) || qda_is_buffer(descriptor))
-            return qda_control_file((unsigned int)code, argument);
-        return REAL(ioctl)(descriptor, code, argument);
-    case FIONREAD:
-    case FIOQSIZE:
-    case FS_IOC_GETFLAGS:
-    case FS_IOC_SETFLAGS:
-    case FS_IOC_GETVERSION:
-    case FS_IOC_FSGETXATTR:
-        if (qda_is_buffer(descriptor)) { /* which has nothing of a file */
-            errno = ENOTTY;
-            return -1;
-        }
     }
+    int answer = qda_control_file(descriptor, (unsigned int)code, argument);
+    if (answer != QDA_NO_COMMAND)
+        return answer;
     if (qda_find(descriptor, &node))
         return qda_control(&node, descriptor, (unsigned int)code, argument);
     if (_IOC_TYPE(code) == DMA_BUF_BASE && qda_is_shared(descriptor)) {

@@ -124,8 +124,9 @@ int qda_is_beyond(int descriptor, size_t length, off_t offset);
 enum { QDA_NO_COMMAND = 1 };
 int qda_control_buffer(unsigned int code, const void *argument);
 
-/* What the kernel itself says to FIOASYNC and FIGETBSZ, of any file without signals. */
-int qda_control_file(unsigned int code, void *argument);
+/* What the kernel itself says to a command that is for any file, of a node or buffer; the same for
+ * any other. */
+int qda_control_file(int descriptor, unsigned int code, void *argument);
 
 /* unseen.c */
 
