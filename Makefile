@@ -66,6 +66,7 @@ bench: $(STAMP)+bench
 	$(BIN)/python -m benchmarks.invoke $(ARGS)
 	$(BIN)/python -m benchmarks.interface
 	$(BIN)/python -m benchmarks.programs
+	$(BIN)/python -m benchmarks.pool
 
 docs: $(STAMP)+test
 	$(BIN)/python -m docs.generate

@@ -17,6 +17,7 @@ from benchmarks.bounds import bounds_of, fitted
 from benchmarks.cases import GROUPS
 from benchmarks.page import replace_part
 from benchmarks.placement import Column, columns
+from benchmarks.pool import measure_one
 from benchmarks.results import Result, Row
 from benchmarks.steps import in_log, in_profile
 from tests.shim.system import needs_library
@@ -222,3 +223,15 @@ def test_programs_in_c_are_measured_with_their_bounds() -> None:
 def test_queues_bring_all_packets_whatever_pauses_there_are() -> None:
     """The C program needs a build of the client library, and is not run here."""
     assert quick_run("queues", "--delays", "300") == {"came": {"Python": 300}}
+
+
+def test_a_job_has_the_same_results_whoever_does_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """One session and a pool beside a loop; each says what it took."""
+    found = []
+    for name in ("loop", "one session", "qda.Pool"):
+        measure_one(name, "pictures", 3, 2)
+        measure_one(name, "work", 3, 2)
+        found.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    checks = [[one["check"] for one in each] for each in found]
+    assert checks[1] == checks[2] == checks[0]
+    assert all(one["seconds"] > 0 and one["memory"] > 0 for each in found for one in each)
