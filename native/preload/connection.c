@@ -47,13 +47,15 @@ static int is_there(const struct connection *connection)
     return connection->descriptor >= 0 && cookie_of(connection->descriptor) == connection->cookie;
 }
 
-/* Close a connection; in a forked child it goes on being the parent's. */
+/* Close a connection; in a forked child it goes on being the parent's.  By system calls: a thread
+ * that ends while another unloads a library, and waits for it there, may not look for a function of
+ * libc, since to look waits for the unloading. */
 static void disconnect(struct connection *connection)
 {
     if (is_there(connection)) {
         if (connection->owner == getpid())
-            shutdown(connection->descriptor, SHUT_RDWR);
-        close(connection->descriptor);
+            syscall(SYS_shutdown, connection->descriptor, SHUT_RDWR);
+        syscall(SYS_close, connection->descriptor);
     }
     connection->descriptor = -1;
 }

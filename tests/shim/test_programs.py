@@ -112,6 +112,14 @@ def test_libraries_use_nodes_before_main_and_after_our_destructor(
     assert "ended" in system.run(program)
 
 
+def test_library_is_unloaded_though_a_thread_of_it_has_asked_the_server(
+    programs: Programs, system: System
+) -> None:
+    """The thread ends while the loader waits for it: it may not look for functions of libc."""
+    library = programs.build("early", suffix=".so")
+    assert "unloaded" in system.run(programs.build("unload"), library)
+
+
 @pytest.mark.parametrize("flags", [["-O2", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]])
 def test_fortified_64_bit_file_program(
     system: System, programs: Programs, flags: list[str]
