@@ -117,14 +117,14 @@ void qda_hub_tell(struct qda_hub *hub)
     qda_wake(&hub->told);
 }
 
-int qda_hub_listen(struct qda_hub *hub)
+enum qda_heard qda_hub_listen(struct qda_hub *hub)
 {
     for (;;) {
         uint32_t told = atomic_load(&hub->told.changes);
         if (atomic_load(&hub->cancelled))
-            return 1;
+            return atomic_load(&hub->ended) ? QDA_ENDED : QDA_CANCELLED;
         if (told != atomic_exchange(&hub->heard, told))
-            return 0;
+            return QDA_TOLD_SO;
         qda_sleep(&hub->told, told, QDA_FOR_EVER);
     }
 }
@@ -133,6 +133,12 @@ void qda_hub_cancel(struct qda_hub *hub)
 {
     atomic_store(&hub->cancelled, 1);
     qda_wake(&hub->told);
+}
+
+void qda_hub_end(struct qda_hub *hub)
+{
+    atomic_store(&hub->ended, 1);
+    qda_hub_cancel(hub);
 }
 
 static struct qda_ring ring_at(unsigned char *base, const struct qda_places *places, int writes,

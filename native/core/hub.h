@@ -40,7 +40,7 @@ struct qda_hub {
     struct qda_queue *queues[QDA_QUEUES];
     struct qda_gate told; /* changes when the other side is to be told */
     _Atomic uint32_t heard; /* what of it `wait_signal` has said */
-    _Atomic uint32_t cancelled, holders;
+    _Atomic uint32_t cancelled, ended, holders;
     struct qda_mappings *mappings; /* on the DSP: what packets may refer to, and as whom */
     int32_t client_id;
 };
@@ -93,9 +93,12 @@ void qda_hub_look(struct qda_hub *hub);
 /* Have the other side told, who waits in `qda_hub_listen`. */
 void qda_hub_tell(struct qda_hub *hub);
 
-/* Wait until there is something to tell: 0, or 1 if it was cancelled. */
-int qda_hub_listen(struct qda_hub *hub);
+/* Wait until there is something to tell; or until that is cancelled, or the other side's session has
+ * ended, for good. */
+enum qda_heard { QDA_TOLD_SO, QDA_CANCELLED, QDA_ENDED };
+enum qda_heard qda_hub_listen(struct qda_hub *hub);
 void qda_hub_cancel(struct qda_hub *hub);
+void qda_hub_end(struct qda_hub *hub);
 
 /* A queue in memory at `base`, of which all parts have been found to lie there.  NULL: no memory, or
  * the slot is taken. */

@@ -263,6 +263,8 @@ def test_the_dsp_tells_a_host_that_waits(host: Any, dsp: Any) -> None:
             assert reading.result()[4] == word
         pair.dsp_hub.cancel()
         assert pair.dsp_hub.listen() is False
+        pair.dsp_hub.end()
+        assert pair.dsp_hub.listen() is None
 
 
 @pytest.mark.parametrize(("host", "dsp"), PAIRS)

@@ -54,7 +54,7 @@ class QueueHub:
         self.queues: dict[int, Queue] = {}
         self.lock = threading.Lock()
         self._changed = threading.Condition()
-        self._told = self._cancelled = False
+        self._told = self._cancelled = self._ended = False
 
     def share(self, counters: int, owner: object) -> None:
         """The block of counters that all queues share lies there, in memory of `owner`.  ValueError
@@ -94,18 +94,24 @@ class QueueHub:
             self._told = True
             self._changed.notify_all()
 
-    def listen(self) -> bool:
-        """Wait until the other side is to be told something; False if it was cancelled."""
+    def listen(self) -> bool | None:
+        """Wait until the other side is to be told something; False if it was cancelled, None if the
+        session has ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._told or self._cancelled)
             self._told = False
-            return not self._cancelled
+            return None if self._ended else not self._cancelled
 
     def cancel(self) -> None:
-        """End that, for good."""
+        """Cancel that, for good."""
         with self._changed:
             self._cancelled = True
             self._changed.notify_all()
+
+    def end(self) -> None:
+        """The session ends, and so does that."""
+        self._ended = True
+        self.cancel()
 
 
 _ids = threading.Lock()

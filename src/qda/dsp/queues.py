@@ -152,7 +152,7 @@ class QueueModule:
 
     def close(self) -> None:
         """End what waits, and the queues that were made.  Idempotent."""
-        self._hub.cancel()
+        self._hub.end()
         for number in list(self._own):
             self._end(number)
 
@@ -217,7 +217,10 @@ class QueueModule:
         return number
 
     def _wait(self, answer: memoryview) -> None:
-        _pack("<i", answer, 0 if self._hub.listen() else -1)
+        heard = self._hub.listen()
+        if heard is None:  # -1 is for who has asked for it, and has no queues left
+            raise StatusError(CONNECTION_RESET, "the session ends")
+        _pack("<i", answer, 0 if heard else -1)
 
 
 class _Kept(Loaded):
