@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,7 @@ def test_a_timeline_has_tracks_and_arrows(machine: System, tmp_path: Path) -> No
     ):
         for _ in range(3):
             remote.sum([1])
+        session.map(session.alloc(4096)).close()
     written = Trace.FromString(file.read_bytes()).packet
     tracks = {
         one.track_descriptor.uuid: one.track_descriptor
@@ -210,6 +212,13 @@ def test_a_timeline_has_tracks_and_arrows(machine: System, tmp_path: Path) -> No
     assert set(flows.values()) == {3}
     [method, *_] = calls(trace, "calculator")
     assert method.dsp_thread in {one.thread.tid for one in tracks.values()}
+    # What the driver asks by itself is on the track of who made it do so.
+    made = [one for one in trace.events if isinstance(one, Call)]
+    assert {one.process for one in made} == {os.getpid()} and "init.mem_map" in named
+    drivers = [one for one in tracks.values() if one.name.startswith("driver of cdsp")]
+    assert {one.parent_uuid for one in drivers} == {os.getpid()}
+    names = {one.process.pid: one.process.process_name for one in tracks.values()}
+    assert names[method.dsp_process] == "cdsp" and names[os.getpid()]
 
 
 def test_a_profile_says_where_the_time_goes(machine: System) -> None:

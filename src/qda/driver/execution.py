@@ -116,6 +116,8 @@ def _send(
         contents,
         polled=CallForm.NUMBERED in session.form,
     )
+    if pending.crossing is not None:
+        pending.crossing.process = caller.pid
     pending.context = session.context_of(pending, call.domain)
     record = InvokeMessage(
         client_id=0,

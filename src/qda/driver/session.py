@@ -187,7 +187,7 @@ class Session:
         assert call.lane is not None
         memory = call.lane.memory_at(crossing.address)
         crossing.comes_back(memory.view, call.lane.times())
-        crossing.process, crossing.result = client.pid, result
+        crossing.process, crossing.result = client.pid or crossing.process, result
         try:
             return call.finish(result) if call.finish else result
         finally:

@@ -11,6 +11,14 @@ from typing import NamedTuple
 from qda.errors import as_unsigned
 from qda.fastrpc.control import Method
 from qda.fastrpc.handles import Fixed
+from qda.fastrpc.loader import (
+    HAND_OVER,
+    INSTALL,
+    LOADER_URI,
+    READ_LOG,
+    READ_OWN_LOG,
+    READ_SETTLED_LOG,
+)
 from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1, OpenAnswer, text
 from qda.fastrpc.scalars import EXTENDED_METHOD
 from qda.fastrpc.uri import ModuleUri
@@ -20,12 +28,17 @@ from qda.tracing.payloads import Payload
 
 __all__ = ["Named", "Names"]
 
+_LOADER = ModuleUri.parse(LOADER_URI).name
 _FIXED = {int(fixed): fixed.name.lower() for fixed in Fixed}
 _METHODS = {
     (_FIXED[manager.handle], scalars.method): name
     for manager in (REMOTECTL, REMOTECTL1)
     for name, scalars in (("open", manager.open), ("close", manager.close))
 } | {(_FIXED[Fixed.INIT], method.value): method.name.lower() for method in Method}
+_METHODS |= dict.fromkeys(((_LOADER, one) for one in (INSTALL, HAND_OVER)), "install")
+_METHODS |= dict.fromkeys(
+    ((_LOADER, one) for one in (READ_LOG, READ_OWN_LOG, READ_SETTLED_LOG)), "read_log"
+)
 _OPENS = {(manager.handle, manager.open.word) for manager in (REMOTECTL, REMOTECTL1)}
 
 

@@ -24,6 +24,9 @@ __all__ = ["Timeline", "check_library", "write_timeline"]
 
 _SEQUENCE = 1
 
+_LAST_PROCESS = 1 << 22
+"""The largest number that Linux gives a process: a process is its own track's, others follow."""
+
 
 class Track(NamedTuple):
     """A line of the timeline: a thread, or what the driver does for it."""
@@ -81,12 +84,12 @@ def write_timeline(events: Iterable[Event], file: BinaryIO) -> None:
     builder = TraceProtoBuilder()
     slices, instants = _drawn(events)
     numbers: dict[Track, int] = {}
-    for track in dict.fromkeys(one.track for one in (*slices, *instants)):
-        numbers[track] = len(numbers) + 1
+    tracks = dict.fromkeys(one.track for one in (*slices, *instants))
+    for process in {track.process: track for track in tracks if not track.is_driver}.values():
+        _describe_process(builder.add_packet(), process)
+    for track in tracks:
+        numbers[track] = _LAST_PROCESS + len(numbers) + 1
         _describe(builder.add_packet(), track, numbers[track])
-    for process in {track.process: track for track in numbers if track.device}.values():
-        number = len(numbers) + process.process
-        _describe_process(builder.add_packet(), process, number)
     packets = [(one.begin, _INSTANT, one) for one in instants]
     for track in numbers:
         packets += _nested([one for one in slices if one.track == track])
@@ -186,25 +189,23 @@ def _describe(packet: TracePacket, track: Track, number: int) -> None:
     said = packet.track_descriptor
     said.uuid = number
     if track.is_driver:
+        said.parent_uuid = track.process
         said.name = f"driver of {track.device}, thread {track.thread}"
         return
     said.thread.pid, said.thread.tid = track.process, track.thread
-    said.thread.thread_name = _comm(track) or f"thread {track.thread}"
+    said.thread.thread_name = _comm(track.thread) or f"thread {track.thread}"
 
 
-def _describe_process(packet: TracePacket, track: Track, number: int) -> None:
-    """Name the process of a protection domain."""
-    if track.is_driver:
-        return
+def _describe_process(packet: TracePacket, track: Track) -> None:
+    """Name a process: that of a protection domain, or a program."""
     said = packet.track_descriptor
-    said.uuid = number
-    said.process.pid = track.process
-    said.process.process_name = f"{track.device}, process {track.process}"
+    said.uuid = said.process.pid = track.process
+    said.process.process_name = track.device or _comm(track.process) or "program"
 
 
-def _comm(track: Track) -> str:
-    """What the kernel calls a thread, "" if it is gone."""
+def _comm(task: int) -> str:
+    """What the kernel calls a thread, and a process by its first, "" if it is gone."""
     try:
-        return Path(f"/proc/{track.process}/task/{track.thread}/comm").read_text().strip()
+        return Path(f"/proc/{task}/comm").read_text().strip()
     except OSError:
         return ""
