@@ -47,8 +47,9 @@ def test_demo_draws_on_the_dsp_what_numpy_draws_here(tmp_path: Path, dialect: st
 
 
 def test_demo_says_where_the_time_goes(tmp_path: Path) -> None:
-    """A row for each method of the filter, and a bar for each range of times."""
-    printed = qda("demo", "--device", "virtual", "--times", directory=tmp_path).stdout
+    """A row for each method of the filter, and a bar for each range of times; `--profile` that
+    names no system is understood as well."""
+    printed = qda("demo", "--profile", "--device", "virtual", directory=tmp_path).stdout
     assert re.search(r"edge_filter\.draw +36 ", printed)
     assert "edge_filter.draw_at, µs of a call" in printed and "█" in printed
 

@@ -8,11 +8,20 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
-__all__ = ["Dialect", "DialectOption", "IdlOption", "JsonOption", "ProfileOption", "with_options"]
+__all__ = [
+    "Dialect",
+    "DialectOption",
+    "IdlOption",
+    "JsonOption",
+    "ProfileOption",
+    "WordyCommand",
+    "with_options",
+]
 
 
 class Dialect(enum.StrEnum):
@@ -38,6 +47,18 @@ IdlOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+class WordyCommand(TyperCommand):
+    """A command that reads its words before Typer does: some options of its own may stand without
+    a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self.understood(args))
+
+    def understood(self, args: list[str]) -> list[str]:
+        """The words as Typer is to see them."""
+        return args
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

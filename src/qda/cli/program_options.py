@@ -6,13 +6,12 @@ import enum
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from qda import limits
-from qda.cli.options import Dialect, IdlOption, ProfileOption
+from qda.cli.options import Dialect, IdlOption, ProfileOption, WordyCommand
 from qda.cli.served import Served
 
 __all__ = ["ProgramCommand", "ProgramOptions", "Trace"]
@@ -111,13 +110,14 @@ class ProgramOptions(Served):
     ] = None
 
 
-class ProgramCommand(TyperCommand):
+class ProgramCommand(WordyCommand):
     """A command in whose own options `--trace` alone means `--trace=calls`.
 
     Its own options end where the program's name stands, or `--`.
     """
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def understood(self, args: list[str]) -> list[str]:
+        """See `WordyCommand.understood`."""
         with_value = {
             name
             for option in self.params
@@ -132,4 +132,4 @@ class ProgramCommand(TyperCommand):
                 break
             if word in with_value - {"--trace"}:
                 own += islice(words, 1)  # its value, whatever that looks like
-        return super().parse_args(ctx, [*own, *words])
+        return [*own, *words]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from rich.table import Table
 import qda
 from qda.cli import demo, pictures
 from qda.cli.demo import Outcome
-from qda.cli.options import Dialect, JsonOption, ProfileOption
+from qda.cli.options import Dialect, JsonOption, ProfileOption, WordyCommand
 from qda.cli.output import show, steps, write, write_json
 
 __all__ = ["app"]
@@ -22,7 +23,19 @@ __all__ = ["app"]
 app = typer.Typer(add_completion=False)
 
 
-@app.command("demo")
+class _DemoCommand(WordyCommand):
+    """A command in whose options `--profile` without a name asks for a profile of the calls, as
+    `session.profile()` does: `--times`."""
+
+    def understood(self, args: list[str]) -> list[str]:
+        """See `WordyCommand.understood`."""
+        return [
+            "--times" if word == "--profile" and after.startswith("-") else word
+            for word, after in pairwise([*args, "-"])
+        ]
+
+
+@app.command("demo", cls=_DemoCommand)
 def run_demo(
     device: Annotated[
         str | None,
@@ -36,7 +49,10 @@ def run_demo(
         "qda-demo.png"
     ),
     times: Annotated[
-        bool, typer.Option("--times", help="Also show where the time of the calls goes.")
+        bool,
+        typer.Option(
+            "--times", help="Also show where the time of the calls goes; so does --profile alone."
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
