@@ -307,7 +307,7 @@ def test_a_processor_that_is_offline(board: Board, tmp_path: Path) -> None:
     (fault,) = board.faults()
     assert fault.name == "cdsp" and "which is not in" in fault.found
     assert "linux-firmware" in fault.remedy
-    board.write("lib/firmware/qcom/cdsp.mbn", "image")
+    board.write("lib/firmware/qcom/cdsp.mbn.zst", "image")
     (fault,) = board.faults()
     assert fault.found == "offline, firmware qcom/cdsp.mbn"
     after(fault.remedy.removeprefix("sudo "), dict(os.environ), tmp_path)

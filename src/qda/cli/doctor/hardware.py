@@ -78,8 +78,8 @@ def _processors(place: Place) -> Iterator[Finding]:
             yield _finding(name, _GOOD, words)
             continue
         start = place.as_root(f"sh -c 'echo start > {folder}/state'")
-        missing = firmware and not place.path(f"/lib/firmware/{firmware}").exists()
-        if missing:
+        packed = place.path("/lib/firmware").glob(f"{firmware}*") if firmware else [firmware]
+        if not any(True for _ in packed):  # as it is, or compressed
             words += f", which is not in {place.path('/lib/firmware')}"
             start = f"{place.install('linux-firmware')} && {start}"
         yield _finding(name, _FAULT, words, start)
