@@ -101,6 +101,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
             "errors",
         }
     ),
+    "agent": frozenset({"uapi", "fastrpc", "layout", "linux", "memory", "errors"}),
     "tracing": frozenset(
         {"driver", "client", "idl", "uapi", "fastrpc", "core", "layout", "limits", "errors"}
     ),

@@ -19,7 +19,7 @@ from qda.errors import UsageError
 from qda.kernel.deb import extract
 from qda.kernel.machine import Tools
 
-__all__ = ["NEEDED", "Kernel", "missing_from", "unpack"]
+__all__ = ["NEEDED", "Kernel", "compiled", "missing_from", "unpack"]
 
 _WANTED = ("virtio_mmio", "qcom-apcs-ipc-mailbox", "fastrpc", "qcom_glink_rpm")
 """The modules that a stock kernel has its part of the board in; what it has built in is missing."""
@@ -82,16 +82,21 @@ class Kernel:
         """What of it stands in the guest's initial file system: the first process, the modules, and
         a list of them.  UsageError if the first process cannot be compiled."""
         places = [f"/qda/modules.d/{_name(path)}.ko" for path in self.modules]
-        with tempfile.TemporaryDirectory(prefix="qda-init-") as folder:
-            compiled = Path(folder, "init")
-            command = [tools.compiler, *_FLAGS, "-o", str(compiled), str(_INIT)]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                raise UsageError(f"{tools.compiler} cannot compile for the guest: {done.stderr}")
-            program = compiled.read_bytes()
+        program = compiled(_INIT, tools)
         contents = dict(zip(places, map(_content, self.modules), strict=True))
         listed = "".join(f"{place}\n" for place in places).encode()
         return {"/init": program, "/qda/modules": listed, **contents}
+
+
+def compiled(source: Path, tools: Tools, *more: str) -> bytes:
+    """A program for the guest of one C file that needs no C library.  UsageError."""
+    with tempfile.TemporaryDirectory(prefix="qda-guest-") as folder:
+        built = Path(folder, "program")
+        command = [tools.compiler, *_FLAGS, *more, "-o", str(built), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise UsageError(f"{tools.compiler} cannot compile for the guest: {done.stderr}")
+        return built.read_bytes()
 
 
 def unpack(package: Path, root: Path) -> None:

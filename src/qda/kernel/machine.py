@@ -19,11 +19,13 @@ from qda.errors import UsageError
 from qda.kernel.board import Board
 from qda.kernel.doorbells import Doorbell, TestPort, program, serve
 from qda.kernel.guest import GuestMemory
+from qda.linux import die_with_parent
 
 __all__ = ["PORTS", "Machine", "Tools", "find_tools"]
 
 PORTS = ("output", "errors", "status")
-"""The ports of the guest's console for programs, in the order of their numbers."""
+"""The ports of the guest's console for programs, in the order of their numbers; the channels that
+a program may have beside them are the next ones."""
 
 _PROGRAMS = {
     "qemu-system-aarch64": "qemu-system-arm",
@@ -55,11 +57,13 @@ def find_tools() -> Tools:
 
 @dataclass
 class Machine:
-    """A machine that runs: its process, our ends of its console and ports, and its test port."""
+    """A machine that runs: its process, our ends of its console, ports and channels, and its test
+    port."""
 
     process: subprocess.Popen[bytes]
     console: socket.socket
     ports: dict[str, socket.socket]
+    channels: list[socket.socket]
     port: TestPort
     _owned: ExitStack = field(repr=False)
 
@@ -74,12 +78,14 @@ class Machine:
         initramfs: bytes,
         processors: int = 1,
         more: str = "",
+        channels: int = 0,
     ) -> Machine:
         """Start one with the board's memory and doorbells.  `more` goes to the kernel's command
         line.  OSError, UsageError."""
         with ExitStack() as undo:
             folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="qda-kernel-")))
-            names = ("console", *PORTS, "bells", "test")
+            talking = [f"channel{number}" for number in range(channels)]
+            names = ("console", *PORTS, *talking, "bells", "test")
             ours, theirs = {}, {}
             for name in names:
                 ours[name], theirs[name] = socket.socketpair()
@@ -95,9 +101,11 @@ class Machine:
             command += ["-dtb", str(folder / "board.dtb")]
             command += ["-append", f"{_COMMAND_LINE} {more}".strip()]
             command += ["-nographic", "-no-reboot", "-nodefaults", "-monitor", "none"]
-            command += _devices(theirs, len(board.edges))
+            command += _devices(theirs, [*PORTS, *talking], len(board.edges))
             passed = [memory.descriptor, *(end.fileno() for end in theirs.values())]
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=passed)
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=passed, preexec_fn=die_with_parent
+            )
             undo.callback(_end, process)
             for end in theirs.values():
                 end.close()
@@ -105,7 +113,8 @@ class Machine:
             port = TestPort(ours["test"])
             program(port, board.edges)
             ports = {name: ours[name] for name in PORTS}
-            return cls(process, ours["console"], ports, port, undo.pop_all())
+            talks = [ours[name] for name in talking]
+            return cls(process, ours["console"], ports, talks, port, undo.pop_all())
 
     def close(self) -> None:
         """End it.  Idempotent."""
@@ -118,10 +127,10 @@ def _machine(board: Board, processors: int) -> list[str]:
     return [*words, "-smp", str(processors), "-m", str(board.size >> 20)]
 
 
-def _devices(ends: dict[str, socket.socket], vectors: int) -> list[str]:
+def _devices(ends: dict[str, socket.socket], ports: Sequence[str], vectors: int) -> list[str]:
     words = ["-chardev", f"socket,id=console,fd={ends['console'].fileno()}"]
     words += ["-serial", "chardev:console", "-device", "virtio-serial-device"]
-    for number, name in enumerate(PORTS, 1):
+    for number, name in enumerate(ports, 1):
         words += ["-chardev", f"socket,id={name},fd={ends[name].fileno()}"]
         words += ["-device", f"virtserialport,chardev={name},nr={number},name=qda.{name}"]
     words += ["-chardev", f"socket,id=bells,fd={ends['bells'].fileno()}"]

@@ -31,8 +31,9 @@ _STRTAB_BASE, _STRTAB_BASE_CFG = 0x0905_0080, 0x0905_0088
 @dataclass(frozen=True)
 class Plan:
     """What is to be run: a kernel, its DSPs, the files of the guest besides those of the kernel,
-    the command, for how many seconds at most, and what is wrong with the DSPs' answers, if that is
-    to be tried.  `base` is an initial file system of one's own, to which the files are added."""
+    the command, for how many seconds at most, how many channels the program has beside its input,
+    output and errors, and what is wrong with the DSPs' answers, if that is to be tried.  `base` is
+    an initial file system of one's own, to which the files are added."""
 
     kernel: Kernel
     dsps: Sequence[DspProfile]
@@ -44,6 +45,7 @@ class Plan:
     memory: int = 512 << 20
     limit: float = 60
     append: str = ""
+    channels: int = 0
     misbehaviour: Misbehaviour | None = None
     base: bytes = b""
 
@@ -70,9 +72,10 @@ def run(
     out: Callable[[str, bytes], None],
     seen: Seen | None = None,
     up: Callable[[Sequence[Attached]], None] = lambda attached: None,
+    begun: Callable[[Machine], None] = lambda machine: None,
 ) -> Ended:
     """Run it; `out` is given what the program writes, with "output" or "errors", `up` the DSPs
-    before the guest begins.
+    before the guest begins, and `begun` the machine.
 
     OSError, UsageError if the machine or a DSP cannot be started.
     """
@@ -107,8 +110,10 @@ def run(
             after(plan.base, archive(files)),
             plan.processors,
             plan.append,
+            plan.channels,
         )
         stack.callback(machine.close)
+        begun(machine)
         port.append(machine.port)
         collected = _watch(machine, attached, plan.limit, out)
     console = collected["console"].decode(errors="replace")
