@@ -14,7 +14,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from qda.client import KernelNode, RemoteModule, Session, device_file, identify
-from qda.conformance.interface import BANKS_DOMAIN, OpenNode, Target
+from qda.conformance.interface import (
+    BANKS_DOMAIN,
+    ELSEWHERE,
+    FIRST_DOMAIN,
+    Elsewhere,
+    OpenNode,
+    Target,
+)
 from qda.conformance.skeletons import Probe
 from qda.errors import DspError
 from qda.uapi import DIALECTS
@@ -44,6 +51,18 @@ def _find_targets(config: pytest.Config) -> list[Target]:
     """The device under test in each of its dialects; none, and a problem noted, without it."""
     device: str = config.getoption("--device")
     hostile: bool = config.getoption("--hostile")
+    system: Elsewhere | None = config.pluginmanager.get_plugin(ELSEWHERE)
+    if system is not None:
+        path = system.node_of(FIRST_DOMAIN)
+        node = system.open(path, None)
+        found = identify(node)
+        node.close()
+        if found is None:
+            config.stash[_PROBLEM] = f"{path} of the guest: no node of a DSP"
+            return []
+        dialect = DIALECTS[found.dialect]
+        theirs = Target(path, dialect, hostile, system)
+        return [theirs, Target("virtual", dialect, hostile)]
     if device == "virtual":
         return [Target(device, dialect, hostile) for dialect in DIALECTS.values()]
     try:
@@ -94,7 +113,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if _TARGETS not in stash:
             stash[_TARGETS] = _find_targets(metafunc.config)
         targets = _meant(metafunc.definition, stash[_TARGETS])
-        names = [target.dialect.name for target in targets]
+        names = [target.name for target in targets]
         metafunc.parametrize("target", targets, ids=names, scope="session")
 
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -31,11 +31,14 @@ from qda.virtual import machine
 
 __all__ = [
     "BANKS_DOMAIN",
+    "ELSEWHERE",
+    "FIRST_DOMAIN",
     "LEGACY",
     "NAMED",
     "NOBODY",
     "PAGE",
     "UNKNOWN_MODULE",
+    "Elsewhere",
     "OpenNode",
     "Target",
     "allocate",
@@ -59,8 +62,14 @@ __all__ = [
 LEGACY, NAMED = (int(kind) for kind in MapKind)
 """The two kinds of MAP and MUNMAP requests: QDA_MAP_REQUEST_LEGACY and _ATTR."""
 
+FIRST_DOMAIN = "cdsp"
+"""The DSP of all other tests."""
+
 BANKS_DOMAIN = "adsp"
 """A DSP whose context banks no other test needs."""
+
+ELSEWHERE = "qda-elsewhere"
+"""The name of the plugin that is a system elsewhere, if there is one."""
 
 NOBODY = 1 << 30
 """Neither a GEM handle nor a descriptor of anybody."""
@@ -69,22 +78,45 @@ UNKNOWN_MODULE = 0x7FFFFFF0
 """A module handle that no DSP has given out."""
 
 
+class Elsewhere(Protocol):
+    """A system whose nodes are not files here: that of a guest."""
+
+    def node_of(self, domain: str) -> str:
+        """The path of a DSP's node.  Skips the test if it has not such a DSP."""
+        ...
+
+    def open(self, path: str, dialect: Interface | None) -> Node:
+        """Open a node of it.  DeviceError."""
+        ...
+
+
 @dataclass(frozen=True)
 class Target:
-    """What is under test: `device` is "virtual" or a path, `hostile` as the option of that name."""
+    """What is under test: `device` is "virtual" or a path, `hostile` as the option of that name.
+
+    `system` is where the path leads to, if not here.
+    """
 
     device: str
     dialect: Interface
     hostile: bool
+    system: Elsewhere | None = None
 
     @property
     def virtual(self) -> bool:
         return self.device == "virtual"
 
-    def open(self, domain: str = "cdsp") -> OpenNode:
+    @property
+    def name(self) -> str:
+        """Its dialect, and in a guest whose driver it is."""
+        return self.dialect.name if self.system is None else f"{self.dialect.name}-kernel"
+
+    def open(self, domain: str = FIRST_DOMAIN) -> OpenNode:
         """Open the node; `domain` chooses among the virtual ones."""
         if self.virtual:
             return OpenNode(self, machine().open(domain, self.dialect.name))
+        if self.system is not None:
+            return OpenNode(self, self.system.open(self.system.node_of(domain), self.dialect))
         return OpenNode(self, KernelNode(self.device))
 
     @contextmanager
@@ -98,6 +130,11 @@ class Target:
         """Skip the test on a kernel's device."""
         if not self.virtual:
             pytest.skip(f"needs the virtual device: {why}")
+
+    def require_here(self, why: str) -> None:
+        """Skip the test where the device's nodes are not files of this process."""
+        if self.system is not None:
+            pytest.skip(f"needs a node of this system: {why}")
 
     def speaks(self, names: Collection[str]) -> bool:
         """Whether the dialect is one of these; "legacy" stands for the older driver in all ages,

@@ -120,6 +120,7 @@ def test_map_of_something_that_is_no_dma_buf_is_einval(session_node: OpenNode) -
     assert result == (-EINVAL, 0)
 
 
+@pytest.mark.usefixtures("hostile")
 @pytest.mark.parametrize(
     ("offset", "size"),
     [
@@ -142,6 +143,7 @@ def test_map_beyond_the_object_is_einval(session_node: OpenNode, offset: int, si
     assert map_request(session_node, **values) == (-EINVAL, 0)
 
 
+@pytest.mark.usefixtures("hostile")
 def test_legacy_map_beyond_the_object_is_einval(session_node: OpenNode) -> None:
     """H23: it has no offset, so that size alone counts."""
     name = name_of(session_node, allocate(session_node))

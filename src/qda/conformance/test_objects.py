@@ -185,6 +185,7 @@ def test_reserved_addresses_without_the_attribute_are_einval(
     assert invoke_one(session_node, is_output, accessible) == -EINVAL
 
 
+@pytest.mark.usefixtures("hostile")
 @places
 @pytest.mark.parametrize(
     ("start", "length"),
@@ -320,6 +321,7 @@ def test_second_mapping_of_an_object_is_as_good_as_the_first(
 
 def test_mapping_that_is_split_by_its_protection(session_node: OpenNode, probe: int) -> None:
     """H12: the later part of a mapping begins at its own offset in the object."""
+    session_node.target.require_here("a guest has mappings as they were made")
     handle = allocate(session_node, 4 * PAGE)
     name = name_of(session_node, handle)
     with map_object(session_node, handle, 4 * PAGE) as pages:
@@ -333,6 +335,7 @@ def test_mapping_that_is_split_by_its_protection(session_node: OpenNode, probe: 
 
 def test_mapping_that_has_lost_its_first_pages(session_node: OpenNode, probe: int) -> None:
     """H12: what is left of it shows the later pages of the object; the rest is something else."""
+    session_node.target.require_here("a guest has mappings as they were made")
     handle = allocate(session_node, 3 * PAGE)
     name = name_of(session_node, handle)
     with map_object(session_node, handle, 3 * PAGE) as pages:
@@ -373,6 +376,7 @@ def test_handle_argument_names_a_part_of_an_object(session_node: OpenNode, probe
         assert target.content == b"data"
 
 
+@pytest.mark.usefixtures("hostile")
 @pytest.mark.parametrize(
     ("offset", "length"),
     [

@@ -210,6 +210,7 @@ def test_create_with_a_shell_in_an_object_and_pointer_0(node: OpenNode) -> None:
     assert create(node, filelen=2 * PAGE, filefd=filefd) == 0
 
 
+@pytest.mark.usefixtures("hostile")
 def test_create_with_a_shell_longer_than_its_object_is_einval(node: OpenNode) -> None:
     """H20: also counted from file on."""
     handle = allocate(node, 2 * PAGE)

@@ -14,7 +14,7 @@ import typer
 
 from qda.errors import UsageError
 
-__all__ = ["app"]
+__all__ = ["app", "told_pytest"]
 
 app = typer.Typer(add_completion=False)
 
@@ -43,6 +43,17 @@ def conformance(
 
     Each rule is a test that is named for it.  What the device lacks is skipped, with the reason.
     """
+    told = told_pytest(hostile, junit, more or [])
+    told.insert(0, f"--device={device}")
+    with tempfile.TemporaryDirectory() as examples:
+        environment = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": examples}
+        command = [sys.executable, "-m", "pytest", *told]
+        status = subprocess.run(command, env=environment, check=False).returncode
+    raise typer.Exit(status)
+
+
+def told_pytest(hostile: bool, junit: Path | None, more: list[str]) -> list[str]:
+    """What pytest is told to run the suite.  UsageError if it is not there."""
     missing = [name for name in ("pytest", "hypothesis") if find_spec(name) is None]
     if missing:
         raise UsageError(
@@ -51,10 +62,6 @@ def conformance(
     folder = Path(__file__).parents[2] / "conformance"
     # Nothing that lies about where it is run: neither configuration nor a cache.
     told = [f"--rootdir={folder.parents[1]}", "-c", os.devnull, "-p", "no:cacheprovider", "-ra"]
-    told += ["--import-mode=importlib", f"--device={device}", *(["--hostile"] if hostile else [])]
+    told += ["--import-mode=importlib", *(["--hostile"] if hostile else [])]
     told += [f"--junit-xml={junit}"] if junit is not None else []
-    with tempfile.TemporaryDirectory() as examples:
-        environment = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": examples}
-        command = [sys.executable, "-m", "pytest", *told, *(more or []), str(folder)]
-        status = subprocess.run(command, env=environment, check=False).returncode
-    raise typer.Exit(status)
+    return [*told, *more, str(folder)]

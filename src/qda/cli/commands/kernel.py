@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from qda.cli.commands.conformance import told_pytest
+from qda.cli.laboratory import AGENT, THREADS, Laboratory, agent_file, tried
 from qda.cli.options import ProfileOption, with_options
 from qda.dsp.spawn import FOLDERS_VARIABLE
 from qda.errors import UsageError
@@ -37,6 +39,7 @@ app = typer.Typer(
 _BROKEN = 70
 """The exit status where the kernel has not brought the program to its end."""
 _LATE = 124
+_DAY = 24 * 60 * 60.0
 
 
 class Trace(enum.StrEnum):
@@ -116,14 +119,60 @@ def run(
 ) -> None:
     """Run a program in a guest; ends with its exit status, 70 if the kernel broke, 124 if late."""
     tools = find_tools()
-    dsps = _dsps(options)
     command, files = _program(program, options, tools)
+    plan = _plan(options, command, files)
+    ended = run_plan(plan, tools, _write, _SEEN[options.trace] if options.trace else None)
+    raise typer.Exit(_report(ended, options))
+
+
+@app.command("conformance")
+@with_options
+def conformance(
+    options: GuestOptions,
+    hostile: Annotated[
+        bool,
+        typer.Option(
+            help="Also make the requests that corrupt a kernel whose driver does not refuse them."
+        ),
+    ] = False,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the results there, as JUnit does.")
+    ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PYTEST...", help="What pytest is told beside, after `--`."),
+    ] = None,
+) -> None:
+    """Try the rules of the device interface on a kernel's driver and on ours, side by side.
+
+    Ends with 1 if a rule has not the same outcome on both and is no difference that is named.
+    """
+    told = told_pytest(hostile, junit, more or [])
+    tools = find_tools()
+    plan = _plan(options, [AGENT], {AGENT: agent_file(tools)})
+    nodes = {dsp.name: _node_of(plan, number) for number, dsp in enumerate(plan.dsps)}
+    # A kernel that is broken is to end at once: there is a new one for the next rule.  Each
+    # request has a time, so the whole needs none.
+    plan = dataclasses.replace(plan, channels=THREADS, append="oops=panic", limit=_DAY)
+    laboratory = Laboratory(plan, tools, nodes)
+    try:
+        status = tried(laboratory, told)
+    finally:
+        laboratory.close()
+    for ended in laboratory.ended:
+        _report(ended, options)
+    raise typer.Exit(status)
+
+
+def _plan(options: GuestOptions, command: list[str], files: Files) -> Plan:
+    """What is to be run."""
+    dsps = _dsps(options)
     if options.root is not None:
         files |= tree(options.root, "")
     folders = [str(folder.resolve()) for folder in options.skeletons]
     if folders:
         os.environ[FOLDERS_VARIABLE] = ";".join(folders)
-    plan = Plan(
+    return Plan(
         kernel=_kernel(options),
         dsps=dsps,
         command=command,
@@ -136,8 +185,15 @@ def run(
         misbehaviour=options.misbehave,
         base=options.initramfs.read_bytes() if options.initramfs else b"",
     )
-    ended = run_plan(plan, tools, _write, _SEEN[options.trace] if options.trace else None)
-    raise typer.Exit(_report(ended, options))
+
+
+def _node_of(plan: Plan, number: int) -> str:
+    """The node of a DSP that takes every session: the accelerator's, or the secure one."""
+    nodes = [node for node in plan.nodes if node.startswith("/dev/accel/")]
+    if nodes:
+        return nodes[number]
+    name = plan.dsps[number].name
+    return max((node for node in plan.nodes if node.startswith(f"/dev/fastrpc-{name}")), key=len)
 
 
 def _program(words: list[str], options: GuestOptions, tools: Tools) -> tuple[list[str], Files]:
