@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from qda.errors import UsageError
 from qda.kernel.board import Board
@@ -21,7 +22,7 @@ from qda.kernel.doorbells import Doorbell, TestPort, program, serve
 from qda.kernel.guest import GuestMemory
 from qda.linux import die_with_parent
 
-__all__ = ["PORTS", "Machine", "Tools", "find_tools"]
+__all__ = ["PORTS", "Boots", "Machine", "Tools", "find_tools"]
 
 PORTS = ("output", "errors", "status")
 """The ports of the guest's console for programs, in the order of their numbers; the channels that
@@ -55,6 +56,14 @@ def find_tools() -> Tools:
     return Tools(*(path for path in found.values() if path is not None))
 
 
+class Boots(NamedTuple):
+    """What a machine boots: a kernel, an initial file system, and more for the command line."""
+
+    image: Path
+    initramfs: bytes
+    append: str = ""
+
+
 @dataclass
 class Machine:
     """A machine that runs: its process, our ends of its console, ports and channels, and its test
@@ -74,14 +83,11 @@ class Machine:
         board: Board,
         memory: GuestMemory,
         doorbells: Sequence[Doorbell],
-        image: Path,
-        initramfs: bytes,
+        boots: Boots,
         processors: int = 1,
-        more: str = "",
         channels: int = 0,
     ) -> Machine:
-        """Start one with the board's memory and doorbells.  `more` goes to the kernel's command
-        line.  OSError, UsageError."""
+        """Start one with the board's memory and doorbells.  OSError, UsageError."""
         with ExitStack() as undo:
             folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="qda-kernel-")))
             talking = [f"channel{number}" for number in range(channels)]
@@ -93,13 +99,13 @@ class Machine:
                 undo.callback(theirs[name].close)
             machine = _machine(board, processors)
             _compile_tree(tools, machine, board, folder)
-            (folder / "initramfs").write_bytes(initramfs)
+            (folder / "initramfs").write_bytes(boots.initramfs)
             backend = f"memory-backend-file,id=ram,size={board.size},share=on"
             command = [tools.qemu, *machine]
             command += ["-object", f"{backend},mem-path=/proc/self/fd/{memory.descriptor}"]
-            command += ["-kernel", str(image), "-initrd", str(folder / "initramfs")]
+            command += ["-kernel", str(boots.image), "-initrd", str(folder / "initramfs")]
             command += ["-dtb", str(folder / "board.dtb")]
-            command += ["-append", f"{_COMMAND_LINE} {more}".strip()]
+            command += ["-append", f"{_COMMAND_LINE} {boots.append}".strip()]
             command += ["-nographic", "-no-reboot", "-nodefaults", "-monitor", "none"]
             command += _devices(theirs, [*PORTS, *talking], len(board.edges))
             passed = [memory.descriptor, *(end.fileno() for end in theirs.values())]

@@ -18,7 +18,7 @@ from qda.kernel.doorbells import Doorbell, TestPort
 from qda.kernel.guest import GuestMemory, PhysicalBus
 from qda.kernel.initramfs import Link, after, archive
 from qda.kernel.kernel import Kernel
-from qda.kernel.machine import Machine, Tools
+from qda.kernel.machine import Boots, Machine, Tools
 from qda.kernel.misbehaviour import Misbehaving, Misbehaviour
 from qda.kernel.smmu import Smmu
 from qda.profiles.profile import DspProfile
@@ -106,10 +106,8 @@ def run(
             board,
             memory,
             [dsp.doorbell for dsp in attached],
-            plan.kernel.image,
-            after(plan.base, archive(files)),
+            Boots(plan.kernel.image, after(plan.base, archive(files)), plan.append),
             plan.processors,
-            plan.append,
             plan.channels,
         )
         stack.callback(machine.close)
