@@ -16,6 +16,8 @@ __all__ = [
     "member_name",
     "method_name",
     "module_name",
+    "skeleton_name",
+    "table_name",
     "type_name",
 ]
 
@@ -69,9 +71,11 @@ OF_ENUMERATIONS: Final = frozenset(("mro", "name", "value"))
 
 @cache
 def _free(name: str, taken: frozenset[str] = frozenset()) -> str:
-    if keyword.iskeyword(name) or name in taken or re.fullmatch(r"__\w*", name):
-        return f"{name}_"
-    return name
+    if name.startswith("__"):
+        # Those that end in the same way are Python's own, and all others get the name of the class
+        # in front within one.
+        return f"{name}_" if name.endswith("__") else f"{name}____"
+    return f"{name}_" if keyword.iskeyword(name) or name in taken else name
 
 
 def method_name(name: str) -> str:
@@ -109,6 +113,16 @@ def member_name(name: str, of_enumeration: bool = False) -> str:
 def type_name(name: str) -> str:
     """The name of a class or constant, from its name in C: built-in functions stay reachable."""
     return f"{name}_" if hasattr(builtins, name) else _free(name, OF_MODULES)
+
+
+def skeleton_name(name: str) -> str:
+    """The name of the skeleton of an interface, from the name of its class."""
+    return f"Skeleton{name}" if name.startswith("__") else f"{name}_Skeleton"
+
+
+def table_name(name: str) -> str:
+    """The name of the table of an interface's classes, from its name in C."""
+    return f"_classes{name}" if name.startswith("_") else f"_{name}_classes"
 
 
 def module_name(library: str) -> str:

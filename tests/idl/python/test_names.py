@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from qda.errors import UsageError
-from qda.idl import IdlError, load, parse
+from qda.idl import IdlError, Skeleton, load, parse
+from qda.idl.c.clashes import clashes
+from qda.idl.python import write_module
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,42 @@ def test_names_that_python_has_already_are_set_apart(declared: str, method: str)
     """Of modules, enumerations, arguments and results."""
     interface = load(f"{declared} interface x {{ {method}; }};", name="x.idl")
     assert interface.f.__name__ == interface.Skeleton.f.__name__ == "f"
+
+
+TRICKY = """
+    _x __x __x_ __x__ __init__ __class__ __doc__ __slots__ __annotations__ __dataclass_fields__
+    _value_ _member_map_ _fields mro None class type int list object self Skeleton IDL runtime np
+    annotations result timeout _module _call close name count real
+"""
+
+
+@pytest.mark.parametrize("name", TRICKY.split())
+def test_what_is_good_can_be_loaded_whatever_it_is_called(name: str) -> None:
+    """In each place that an interface has for names; the text for a file is Python, too."""
+    places = [
+        f"struct {name} {{ long {name}; string b; }}; interface i {{ long f(in {name} a); }};",
+        f"enum {name} {{ {name}0, b }}; interface i {{ long f(in {name} a, rout {name} b); }};",
+        f"enum e {{ {name}, b }}; interface i {{ long f(in e a, rout e {name}); }};",
+        f"typedef sequence<long> {name}; interface i {{ long f(in {name} a, rout {name} b); }};",
+        f"const long {name} = 3; interface i {{ long f(); }};",
+        f"interface i {{ long {name}(in long {name}, rout long a, rout long {name}_); }};",
+        f"module {name} {{ enum {name} {{ a }}; interface i {{ long f(in {name} a); }}; }};",
+        f"interface {name} {{ struct s {{ long a; }}; long f(rout s a, rout long {name}); }};",
+    ]
+    for text in places:
+        document = parse(text, name="x.idl")
+        (interface,) = document.interfaces
+        made = load(text, name="x.idl")
+        assert made.interface.full_name == interface.full_name
+        assert issubclass(made.Skeleton, Skeleton)
+        compile(write_module(document), "x_idl.py", "exec")
+
+
+def test_a_sequence_of_sequences_has_a_name_that_c_cannot_have() -> None:
+    """Which is no reason to refuse it, where C is not asked for."""
+    text = "typedef sequence<sequence<long>> t; interface i { long f(in t a); };"
+    assert not clashes(parse(text, name="x.idl"))
+    assert load(text, name="x.idl").f
 
 
 @pytest.mark.parametrize("name", ["_call", "_module", "_binding", "_bound", "_walk", "_misfits"])

@@ -8,6 +8,7 @@ which replaces every word that is like it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from qda.idl.c.names import element_name, identifier
@@ -79,8 +80,9 @@ def _of_file(one: Declaration) -> Iterator[_Name]:
     elif isinstance(one, Typedef):
         yield _Name(identifier(one.type.c_name), f'type "{one.name}"', one.location)
         if isinstance(one.type.type, Sequence):
-            tag = f"_{one.type.c_name}__seq_{element_name(one.type.type.element)}"
-            yield _Name(tag, f'the sequence of type "{one.name}"', one.location)
+            with suppress(IdlError):  # it has no form in C, which is said where C is asked for
+                tag = f"_{one.type.c_name}__seq_{element_name(one.type.type.element)}"
+                yield _Name(tag, f'the sequence of type "{one.name}"', one.location)
     elif isinstance(one, Interface) and not one.is_forward and not one.is_local:
         yield from _of_interface(one)
 

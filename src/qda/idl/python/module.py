@@ -23,7 +23,7 @@ from qda.idl.model import (
     Parameter,
     Typedef,
 )
-from qda.idl.names import apart, member_name, method_name, type_name
+from qda.idl.names import apart, member_name, method_name, skeleton_name, table_name, type_name
 from qda.idl.python import hints
 from qda.idl.python.definition import Result, definition
 from qda.idl.python.signature import (
@@ -218,16 +218,20 @@ def _interface(interface: Interface) -> Iterator[str]:
     if classes:
         yield "\n".join(
             [
-                f"_{interface.c_name}_classes: Final[dict[str, Any]] = {{",
+                f"{table_name(interface.c_name)}: Final[dict[str, Any]] = {{",
                 *(f'    "{key}": {value},' for key, value in classes.items()),
                 "}",
             ]
         )
-        made.append(f"classes = _{interface.c_name}_classes")
+        made.append(f"classes = {table_name(interface.c_name)}")
     yield "\n".join(_skeleton(interface, methods, made)) + "\n"
     lines = [f"\nclass {name}(runtime.Remote):"]
     lines += _docstring(interface.documentation or f"Interface {interface.full_name}.", "    ")
-    lines += ["", f"    Skeleton: TypeAlias = {name}_Skeleton", *(f"    {line}" for line in made)]
+    lines += [
+        "",
+        f"    Skeleton: TypeAlias = {skeleton_name(name)}",
+        *(f"    {line}" for line in made),
+    ]
     for method in methods:
         lines += ["", *_remote_method(interface, method)]
     yield "\n".join(lines) + "\n"
@@ -237,7 +241,7 @@ def _skeleton(interface: Interface, methods: list[Method], made: list[str]) -> l
     """The skeleton.  Outside of the interface's class, one of whose methods may have its name."""
     name = type_name(interface.c_name)
     lines = [
-        f'\nclass {name}_Skeleton(runtime.Skeleton["{name}"]):',
+        f'\nclass {skeleton_name(name)}(runtime.Skeleton["{name}"]):',
         f'    """Base of implementations of {interface.full_name}."""',
         "",
         *(f"    {line}" for line in made),
