@@ -304,6 +304,16 @@ class Record:
                 raise struct.error(f"{len(value)} bytes for {field.spelling}: {field.type_name}")
         return [getattr(self, name) for name in self._names]
 
+    def misfit(self) -> str:
+        """What is wrong with the first number that its field cannot hold; "" if all can."""
+        for field in self.fields:
+            value, signed = getattr(self, field.name), field.scalar.code.islower()
+            low = -(1 << 8 * field.size - 1) if signed else 0
+            high = (1 << 8 * field.size - signed) - 1
+            if not field.count and not low <= value <= high:
+                return f"{field.name} {value}: a number from {low} to {high}"
+        return ""
+
     def pack(self) -> bytes:
         """The record as `byte_size` bytes.  struct.error if a value does not fit its field."""
         return self.codec.pack(*self.values())

@@ -64,7 +64,7 @@ def open(  # noqa: A001  # qda.open, like gzip.open
     """
     try:
         _check_wait(wait)
-        if isinstance(skeletons, type | str):
+        if isinstance(skeletons, type | str) or not isinstance(skeletons, Iterable):
             raise UsageTypeError(f"skeletons {skeletons!r:.80}: a list of classes")
         session = _in_time(
             lambda: made_whole(
@@ -125,6 +125,7 @@ def _open(
         from qda.virtual import machine
 
         client.check_domain(domain)
+        client.check_device(device)
         if poll and dialect is None:
             dialect = client.POLLING
         path = client.find_node(domain, dialect) if device is None else device
@@ -162,5 +163,9 @@ def devices(profile: str = "generic") -> list[DeviceInfo]:
     from qda.virtual import SPOKEN, load_profile
 
     spoken = ", ".join(SPOKEN)
-    virtual = [DeviceInfo("virtual", dsp.name, spoken) for dsp in load_profile(profile).dsps]
-    return kernel_devices() + virtual
+    try:
+        dsps = load_profile(profile).dsps
+    except QdaError as error:
+        bare(error)
+        raise
+    return kernel_devices() + [DeviceInfo("virtual", dsp.name, spoken) for dsp in dsps]

@@ -75,6 +75,28 @@ MISTAKES: dict[str, Callable[[Session, Any], object]] = {
     "skeletons <class 'tests.": lambda *_: qda.open("cdsp", skeletons=Made),
     "attributes 'x': a number": lambda *_: qda.open("cdsp", device="virtual", attributes="x"),  # type: ignore[arg-type]
     "shell 'x': the bytes of an image": lambda *_: qda.open("cdsp", device="virtual", shell="x"),  # type: ignore[arg-type]
+    "attributes -1: a number from 0 to 4294967295": lambda *_: qda.open(
+        "cdsp", device="virtual", attributes=-1
+    ),
+    "shell of 10000000 bytes: dialect rfc takes images of up to": lambda *_: qda.open(
+        "cdsp", device="virtual", shell=bytes(10_000_000)
+    ),
+    "skeletons 3: a list of classes": lambda *_: qda.open("cdsp", skeletons=3),  # type: ignore[arg-type]
+    "device 3: the path of a node, or 'virtual'": lambda *_: qda.open("cdsp", device=3),  # type: ignore[arg-type]
+    "device 'virtal': did you mean 'virtual'?": lambda *_: qda.open("cdsp", device="virtal"),
+    "'' is no name of a module": lambda session, _: session.load(""),
+    "vaddrin -1: a number from 0 to 18446744073709551615": lambda session, _: session.map(
+        session.alloc(8), hint=-1
+    ),
+    "fd 1099511627776: a number from -2147483648": lambda session, _: session.import_fd(1 << 40),
+    "b'abc' is one piece of memory: a list": lambda session, _: session.invoke(5, 2, b"abc"),
+    "handle None: a number": lambda session, _: session.invoke(None, 2),  # type: ignore[arg-type]
+    "outputs [1125899906842624]: too large": lambda session, _: session.invoke(5, 2, [], [1 << 50]),
+    "is no open module: `session.load` opens one": lambda session, _: made(session),
+    "parameter memory: None: a dmahandle": lambda _, remote: remote.share(None),
+    "parameter w: array([[0., 0.], [0., 0.]]) cannot be filled": lambda _, remote: remote.paint(
+        b"", np.zeros((2, 2))
+    ),
     "code 'EINVAL': a number; `qda explain` takes": lambda *_: qda.explain("EINVAL"),  # type: ignore[arg-type]
     "give a number, `@qda.method(2)`": lambda *_: qda.method(Path),  # type: ignore[arg-type]
 }
@@ -97,6 +119,23 @@ def test_any_number_of_seconds_is_a_timeout(remote: Any, seconds: Any) -> None:
     """Of a call, and of a wait for one."""
     assert remote.show({"x": 1, "other": 2}, timeout=seconds) is None
     assert qda.start(remote.show, {"x": 1, "other": 2}).result(seconds) is None
+
+
+def test_what_the_dsp_refuses_of_a_method_has_a_cause_of_its_own(session: Session) -> None:
+    """There is no traceback to be read; and what is closed is not called a wrong handle."""
+
+    class Wrong(Made):
+        def paint(self, v: object, w: object) -> Any:
+            return "x"
+
+    remote: Any = session.load(Wrong)
+    with pytest.raises(qda.DspError, match="result w: ") as caught:
+        remote.paint(b"", 1)
+    assert "the method was not used, or has not answered, as its interface" in str(caught.value)
+    assert "traceback" not in str(caught.value)
+    remote.close()
+    with pytest.raises(qda.DspError, match=r"`with` has been left, or its `close` was called"):
+        remote.paint(b"", 1)
 
 
 def test_arguments_that_are_too_large_to_be_copied_are_named(

@@ -97,7 +97,7 @@ class Calls:
             results: list[Bytes] = []
             if outs:
                 results = [bytearray(one) if isinstance(one, int) else one for one in outs]
-        except (ValueError, OverflowError, TypeError) as error:
+        except (ValueError, OverflowError, TypeError, MemoryError) as error:
             raise _misused(handle, method, outs, error) from error
         status: int | None = None
         log: Sequence[str] = ()
@@ -124,7 +124,7 @@ class Calls:
                 log = self._log()
         try:
             operation = label or _called(handle, method)
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError, TypeError) as error:
             raise _misused(handle, method, outs, error) from error
         if status is None:
             plan = make_plan(method, ins, results, in_handles, out_handles, self._file.find)
@@ -243,7 +243,9 @@ def _misused(handle: int, method: int, outs: Sequence[Bytes | int], error: Excep
     for name, number in (("handle", handle), ("method", method)):
         if not isinstance(number, int):
             return UsageTypeError(f"{name} {number!r:.80}: a number")
-    words = f"method {method!r} of handle {handle!r}, outputs {outs!r:.80}: {error}"
+    words = (
+        f"method {method!r} of handle {handle!r}, outputs {outs!r:.80}: {str(error) or 'too large'}"
+    )
     return UsageError(words)
 
 

@@ -94,7 +94,8 @@ class DeviceFile(abc.ABC):
         try:
             result = issue(self.node, spoken, request)
         except struct.error as error:  # a number of the program's that no field holds
-            raise UsageError(f"{operation}: {error}: {vars(request)}") from error
+            words = request.misfit() if request is not None else ""
+            raise UsageError(f"{operation}: {words or error}") from error
         except OSError as error:
             raise self.refusal(operation, error) from error
         if result:
@@ -116,7 +117,10 @@ class DeviceFile(abc.ABC):
     def refusal(self, operation: str, error: OSError) -> DeviceError:
         """What a program is told of an error of the node: whose it is, or that it is closed."""
         if error.errno == errno.EBADF and not self.is_open:
-            return DeviceError(operation, self.domain, errno.EBADF, "the session is closed")
+            closed = DeviceError(operation, self.domain, errno.EBADF, "the session is closed")
+            closed.cause = "the block of its `with` has been left, or its `close` was called"
+            closed.next_step = "open another session, or do this before that one is closed"
+            return closed
         if error.errno == errno.ENODEV and os.getpid() != self._process:
             words = f"this session belongs to process {self._process}: open one in this process"
             refusal = DeviceError(operation, self.domain, errno.ENODEV, words)

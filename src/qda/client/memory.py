@@ -14,7 +14,7 @@ from qda.client.buffer import Buffer, Mapping, refuse_foreign
 from qda.client.device import DeviceFile
 from qda.client.imports import explain_import
 from qda.client.unheld import in_room
-from qda.errors import DeviceError, UsageError, UsageTypeError
+from qda.errors import DeviceError, UsageError, UsageTypeError, quoted
 from qda.fastrpc.mapping import MapFlag, MapKind
 from qda.interrupts import Section, made_whole
 
@@ -48,7 +48,7 @@ class SessionMemory:
         try:
             kind = np.dtype(dtype)
         except TypeError as error:
-            raise UsageTypeError(f"dtype {dtype!r:.80}: {error}") from error
+            raise UsageTypeError(f"dtype {quoted(dtype)}: {error}") from error
         if kind.hasobject:
             raise UsageTypeError(f"dtype {kind}: the DSP cannot see Python objects")
         lengths = _lengths(shape)
@@ -119,7 +119,7 @@ class SessionMemory:
     def fd_of(self, buffer: Buffer) -> int:
         """See `Session.fd_of`."""
         if not isinstance(buffer, Buffer):
-            raise UsageTypeError(f"{buffer!r:.80} is no buffer")
+            raise UsageTypeError(f"{quoted(buffer)} is no buffer")
         if not self._file.is_open:
             raise self._file.refusal("find the number of a buffer", OSError(errno.EBADF, ""))
         refuse_foreign(buffer, self._file)
@@ -144,7 +144,8 @@ class SessionMemory:
             if buffer is not None:
                 return buffer, address - buffer.address
         raise UsageTypeError(
-            f"{memory!r:.80} does not lie in a buffer of the session: arrays of `session.empty` do"
+            f"{quoted(memory)} does not lie in a buffer of the session: arrays of `session.empty` "
+            "do"
         )
 
 
@@ -155,7 +156,7 @@ def _lengths(shape: Shape) -> tuple[int, ...]:
     each = plain if isinstance(plain, Sequence) else (plain,)
     lengths = tuple(_integer(length, "length") for length in each)
     if any(length < 0 for length in lengths):
-        raise UsageError(f"shape {shape!r:.80} has a negative length")
+        raise UsageError(f"shape {quoted(shape)} has a negative length")
     return lengths
 
 
@@ -174,4 +175,4 @@ def _integer(number: SupportsIndex, what: str) -> int:
             return operator.index(number)
     except TypeError:
         pass
-    raise UsageTypeError(f"{what} {number!r:.80}: an integer")
+    raise UsageTypeError(f"{what} {quoted(number)}: an integer")

@@ -49,6 +49,8 @@ class RemoteModule:
             if self._close is None and error.status == BAD_HANDLE:
                 words = "the module is closed: load it again"
                 error = DspError(error.operation, error.domain, error.status, words)
+                error.cause = "the block of its `with` has been left, or its `close` was called"
+                error.next_step = "load it again, or call it before it is closed"
                 bare(error)
                 raise error
             bare(error)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
+from errno import EINVAL
 from pathlib import Path
 
 from qda.client.accel import AccelFile
@@ -12,13 +14,13 @@ from qda.client.discovery import identify
 from qda.client.legacy import LegacyFile
 from qda.client.node import KernelNode, Node
 from qda.client.session import Session
-from qda.errors import UsageError, UsageTypeError, suggestion
+from qda.errors import DeviceError, UsageError, UsageTypeError, did_you_mean, suggestion
 from qda.fastrpc.control import ProcessAttribute
 from qda.fastrpc.domains import DOMAINS, domain_id
 from qda.uapi import DIALECTS, LEGACY_73, Family, Interface
 from qda.uapi.legacy import SET_OPTION
 
-__all__ = ["POLLING", "check_domain", "device_file", "start_session"]
+__all__ = ["POLLING", "check_device", "check_domain", "device_file", "start_session"]
 
 POLLING = LEGACY_73.name
 """The dialect that has poll mode."""
@@ -33,6 +35,17 @@ def check_domain(domain: str) -> None:
         path = "/" in str(domain)
         what = f"`device={domain!r}` names a node" if path else suggestion(domain, DOMAINS)
         raise UsageError(f"{domain!r} is no DSP: {what}")
+
+
+def check_device(device: str | None) -> None:
+    """UsageError, UsageTypeError for what is no path of a node, and not "virtual" either."""
+    if device is None:
+        return
+    if not isinstance(device, str | os.PathLike):
+        raise UsageTypeError(f"device {device!r:.80}: the path of a node, or 'virtual'")
+    meant = did_you_mean(device, ["virtual"]) if device != "virtual" else ""
+    if not device or (meant and not os.path.lexists(device)):
+        raise UsageError(f"device {device!r}: {meant or 'the path of a node'}")
 
 
 def start_session(
@@ -52,6 +65,8 @@ def start_session(
         undo.callback(node.close)
         if not isinstance(attributes, int):
             raise UsageTypeError(f"attributes {attributes!r:.80}: a number")
+        if not 0 <= attributes < 1 << 32:
+            raise UsageError(f"attributes {attributes}: a number from 0 to {(1 << 32) - 1}")
         if not isinstance(shell, bytes | bytearray | memoryview | None):
             raise UsageTypeError(f"shell {shell!r:.80}: the bytes of an image")
         if process not in PROCESSES:
@@ -66,6 +81,10 @@ def start_session(
         spoken = DIALECTS[dialect or found.dialect]
         if spoken.family is not DIALECTS[found.dialect].family:
             raise UsageError(f"{node.name} speaks {found.dialect}, not {spoken.name}")
+        if shell is not None and 0 < spoken.image_limit < len(shell):
+            words = f"dialect {spoken.name} takes images of up to {spoken.image_limit}"
+            words = f"shell of {len(shell)} bytes: {words}"
+            raise DeviceError(f"create a {process} protection domain", domain, EINVAL, words)
         file = device_file(node, spoken, domain)
         if poll:
             if not (isinstance(file, LegacyFile) and spoken.has(SET_OPTION.key)):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from qda.client.arrays import is_array
 from qda.client.buffer import Buffer, refuse_foreign
-from qda.errors import UsageError, UsageTypeError
+from qda.errors import UsageError, UsageTypeError, quoted
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 from qda.linux import address_of
 from qda.uapi.accel import InvokeElement
@@ -66,7 +66,11 @@ def make_plan(
     try:
         counts = [len(given) for given in (ins, outs, in_handles, out_handles)]
     except TypeError as error:
-        raise UsageTypeError(f"arguments of method {method!r:.80}: lists, {error}") from error
+        raise UsageTypeError(f"arguments of method {quoted(method)}: lists, {error}") from error
+    for given in (ins, outs):
+        if isinstance(given, str | bytes | bytearray | memoryview):
+            words = f"arguments of method {method}: {quoted(given)}"
+            raise UsageTypeError(f"{words} is one piece of memory: a list of such is wanted")
     scalars = _word(method, *counts)
     alive: list[object] = []
     try:
@@ -86,7 +90,7 @@ def _word(method: int, ins: int, outs: int, in_handles: int, out_handles: int) -
     except ValueError as error:
         raise UsageError(str(error)) from error
     except TypeError as error:
-        raise UsageTypeError(f"method {method!r:.80}: a number") from error
+        raise UsageTypeError(f"method {quoted(method)}: a number") from error
 
 
 def _culprit(ins: Sequence[Bytes], outs: Sequence[Bytes]) -> str:
@@ -116,7 +120,7 @@ def _place_handle(item: HandleLike, find: Find, alive: list[object]) -> Planned:
         if planned.length:
             refuse_foreign(item)
         raise UsageTypeError(
-            f"handle argument {item!r:.80} does not lie in a buffer of the session: arrays of "
+            f"handle argument {quoted(item)} does not lie in a buffer of the session: arrays of "
             "`session.empty` do"
         )
     return planned
@@ -139,17 +143,17 @@ def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
         try:
             view = memoryview(item)
         except TypeError as error:
-            raise UsageTypeError(f"{item!r:.80} is not memory: {error}") from error
+            raise UsageTypeError(f"{quoted(item)} is not memory: {error}") from error
         except ValueError as error:  # closed, or released
-            raise UsageError(f"{item!r:.80} is not memory any more: {error}") from error
+            raise UsageError(f"{quoted(item)} is not memory any more: {error}") from error
         if not view.contiguous:
-            raise UsageTypeError(f"{item!r:.80} is not contiguous")
+            raise UsageTypeError(f"{quoted(item)} is not contiguous")
         if not view.nbytes:
             return 0, 0
         address, read_only = address_of(view), view.readonly
         kept, length = view, view.nbytes
     if written and read_only:
-        raise UsageTypeError(f"{item!r:.80} cannot be written, and the DSP writes to it")
+        raise UsageTypeError(f"{quoted(item)} cannot be written, and the DSP writes to it")
     alive.append(kept)
     return address, length
 

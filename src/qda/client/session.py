@@ -36,7 +36,7 @@ from qda.client.plan import Bytes, HandleLike
 from qda.client.profile import Profiled
 from qda.client.queues import SessionQueues
 from qda.client.unheld import leave
-from qda.errors import QdaError, Refusal, UsageTypeError, bare
+from qda.errors import QdaError, Refusal, UsageTypeError, bare, quoted
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.skeleton import AnySkeleton, check_class
 from qda.interrupts import Section, made_whole
@@ -355,7 +355,7 @@ def _warn(words: str, above: int) -> None:
 
 def _no_module(given: object) -> str:
     """What is said to who gives something else than a module."""
-    said = f"{given!r:.80} is no skeleton class, interface or URI"
+    said = f"{quoted(given)} is no skeleton class, interface or URI"
     if isinstance(given, AnySkeleton):
         return f"{said}, but a skeleton: give its class, {type(given).__name__}"
     return f"{said}: derive a class from the `Skeleton` of an interface, or from `qda.Skeleton`"

@@ -126,7 +126,7 @@ class BuiltIn:
         """Run the method of these scalars.  StatusError UNSUPPORTED if there is none."""
         handler = self._handlers.get(scalars._replace(method=scalars.method - self._first))
         if handler is None:
-            raise StatusError(UNSUPPORTED, f"{self.name} has no {scalars}")
+            raise StatusError(UNSUPPORTED, f"{self.name} has no method {scalars.words}")
         return getattr(self, handler)(*arguments) or 0
 
 

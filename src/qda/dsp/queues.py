@@ -147,7 +147,7 @@ class QueueModule:
         """Run one of the methods, found by its complete scalars."""
         method = self._methods.get(scalars)
         if method is None:
-            raise StatusError(UNSUPPORTED, f"{MODULE} has no {scalars}")
+            raise StatusError(UNSUPPORTED, f"{MODULE} has no method {scalars.words}")
         return method(*arguments) or 0
 
     def close(self) -> None:

@@ -141,8 +141,8 @@ class Skeleton(AnySkeleton):
     methods: ClassVar[dict[int, str]] = {}
     dsp: DspServices
 
-    def __init_subclass__(cls, *, name: str | None = None, **more: Any) -> None:
-        super().__init_subclass__(**more)
+    def __init_subclass__(cls, *, name: str | None = None) -> None:
+        super().__init_subclass__()
         cls.name = name or cls.__name__
         methods: dict[int, str] = {}
         for attribute in dir(cls):

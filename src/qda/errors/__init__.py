@@ -27,6 +27,7 @@ from qda.errors.base import (
     bare,
     did_you_mean,
     neighbours,
+    quoted,
     suggestion,
 )
 from qda.errors.errnos import ERESTARTSYS, ERRNOS
@@ -132,6 +133,7 @@ __all__ = [
     "neighbours",
     "on_dsp",
     "plain",
+    "quoted",
     "status_of",
     "suggestion",
 ]

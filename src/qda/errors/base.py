@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import operator
 import os
+import re
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -19,11 +20,18 @@ __all__ = [
     "bare",
     "did_you_mean",
     "neighbours",
+    "quoted",
     "suggestion",
 ]
 
 
 E = TypeVar("E", bound=BaseException)
+
+
+def quoted(value: object) -> str:
+    """What was given, in a message: as Python shows it, but on one line, and not all of it if it is
+    long."""
+    return re.sub(r"\n\s*", " ", repr(value))[:_LONGEST_WORD]
 
 
 def neighbours(word: object, known: Iterable[str]) -> list[str]:

@@ -113,6 +113,15 @@ class DspError(Refusal):
         self.status = as_unsigned(status)
         detail = detail or _logged(lines, self.status)
         super().__init__(operation, domain, status, detail, lines)
+        if _is_refused_result(lines, self.status, detail):
+            self.cause = "the method was not used, or has not answered, as its interface says"
+            self.next_step = "mend what the first line names"
+
+
+def _is_refused_result(lines: Sequence[str], status: int, detail: str) -> bool:
+    """Whether a call was refused in words that say all: there is no traceback beside them."""
+    ours = detail.startswith(("UsageError: ", "UsageTypeError: "))
+    return ours and status == SKELETON_RAISED and f"ERROR {detail}" in lines
 
 
 def _logged(lines: Sequence[str], status: int) -> str:

@@ -31,6 +31,13 @@ class Scalars(NamedTuple):
     attributes: int = 0
 
     @property
+    def words(self) -> str:
+        """The method and what it takes, for a message."""
+        buffers = f"{self.in_buffers} in-buffers and {self.out_buffers} out-buffers"
+        handles = self.in_handles + self.out_handles
+        return f"{self.method} with {buffers}{f', {handles} handles' * bool(handles)}"
+
+    @property
     def word(self) -> int:
         """The 32-bit word.  ValueError names the field that does not fit."""
         for value, limit, name in (

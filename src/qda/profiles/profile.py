@@ -74,11 +74,13 @@ def names() -> list[str]:
     return sorted(file.stem for file in _FOLDER.glob("*.toml"))
 
 
-def load(profile: str) -> Profile:
+def load(profile: str | Path) -> Profile:
     """A profile by name, or from a file if `profile` ends in `.toml`.
 
     UsageError for a name that does not exist and for a file that makes no sense.
     """
+    if isinstance(profile, Path):
+        profile = str(profile)
     if not isinstance(profile, str):
         raise UsageTypeError(f"profile {profile!r:.80}: a name, or the path of a .toml file")
     try:

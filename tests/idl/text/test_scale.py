@@ -85,6 +85,25 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
             parse(path)
 
 
+def test_what_cannot_be_read_is_called_by_its_kind(tmp_path: Path) -> None:
+    """So that nobody looks for it."""
+    os.mkfifo(tmp_path / "pipe.idl")
+    (tmp_path / "loop.idl").symlink_to("loop.idl")
+    (tmp_path / "stale.idl").symlink_to("nowhere.idl")
+    with (tmp_path / "large.idl").open("wb") as stream:
+        stream.truncate(limits.IDL_FILE + 1)
+    for name, words in {
+        "pipe.idl": "this is a pipe",
+        ".": "this is a folder",
+        "/dev/zero": "this is a device",
+        "loop.idl": "Too many levels of symbolic links",
+        "stale.idl": "No such file",
+        "large.idl": f"this one has {limits.IDL_FILE + 1} bytes",
+    }.items():
+        with pytest.raises(IdlError, match=words):
+            parse(tmp_path / name)
+
+
 @pytest.mark.parametrize("broken", ["{", "interface i { long f(in long (", "#\n", "@", "\0", "'"])
 def test_a_broken_text_is_left_after_so_many_errors(broken: str) -> None:
     """And of a line without end the part is shown that is wrong."""

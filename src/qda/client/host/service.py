@@ -13,7 +13,7 @@ from qda.client.host.listener import Invoke, ListenerThreads, Modules
 from qda.client.host.log import AdspMessages
 from qda.client.host.modules import HostModules, Opened
 from qda.client.memory import SessionMemory
-from qda.errors import DspError, UsageTypeError
+from qda.errors import DspError, UsageTypeError, quoted
 from qda.fastrpc.control import ProcessMethod
 from qda.fastrpc.handles import Fixed
 from qda.fastrpc.hostfiles import FILES_MODULE
@@ -58,7 +58,7 @@ class HostService:
         own, or an object for all of them.  UsageTypeError."""
         kind = skeleton if isinstance(skeleton, type) else type(skeleton)
         if not issubclass(kind, AnySkeleton):
-            raise UsageTypeError(f"{skeleton!r:.80} is no skeleton class, and no skeleton")
+            raise UsageTypeError(f"{quoted(skeleton)} is no skeleton class, and no skeleton")
         if isinstance(skeleton, type):  # an object may have methods of its own
             check_class(skeleton, on_dsp=False)
 

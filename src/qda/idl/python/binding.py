@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import NamedTuple, Protocol
 
-from qda.errors import UsageTypeError
+from qda.errors import UsageTypeError, quoted
 from qda.fastrpc.scalars import Scalars
 from qda.idl.model import Direction, Interface, Parameter
 from qda.idl.python.lift import Classes, Lift, Lifted, lift_of, room_of_target
@@ -152,7 +152,7 @@ class BoundMethod:
             values = [returned]
         elif not isinstance(returned, (tuple, list)) or len(returned) != len(names):
             wanted = f"({', '.join(names)})" if names else "nothing"
-            raise UsageTypeError(f"{self.label} returns {wanted}, not {returned!r:.80}")
+            raise UsageTypeError(f"{self.label} returns {wanted}, not {quoted(returned)}")
         else:
             values = returned
         found = dict(zip(names, values, strict=True))

@@ -177,7 +177,7 @@ def _results_with_a_type(module: ModuleType) -> None:
                     classes[name] = made
 
 
-def interface_of(skeleton: type[Skeleton[Any]]) -> type[Remote] | None:
+def interface_of(skeleton: type[Skeleton[object]]) -> type[Remote] | None:
     """The interface that a skeleton implements, if it was made here or has its text with it, as a
     class has that came from another process by value."""
     found = remote_of(skeleton)

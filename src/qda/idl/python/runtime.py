@@ -34,6 +34,7 @@ from qda.errors import (
     UsageTypeError,
     bare,
     did_you_mean,
+    quoted,
 )
 from qda.fastrpc.scalars import Scalars
 from qda.fastrpc.skeleton import AnySkeleton
@@ -148,7 +149,7 @@ class Enumeration(enum.IntEnum, metaclass=EnumerationType):
     def _missing_(cls, value: object) -> Enumeration:
         if not isinstance(value, (int, np.integer)):
             members = ", ".join(f"{one.name} ({one.value})" for one in [*cls][:_SHOWN])
-            raise UsageError(f"{value!r:.80} is no number of {cls.__name__}: it has {members}")
+            raise UsageError(f"{quoted(value)} is no number of {cls.__name__}: it has {members}")
         member = int.__new__(cls, value)
         member._name_ = f"unknown_{value}"
         member._value_ = int(value)
@@ -216,11 +217,14 @@ class Remote(_Made, metaclass=InterfaceType):
     """
 
     def __init__(self, module: Invocable) -> None:
+        if not hasattr(module, "invoke") or hasattr(module, "load"):
+            words = f"{quoted(module)} is no open module: `session.load` opens one, and gives what"
+            raise UsageTypeError(f"{words} has the methods of {self.interface.full_name}")
         self._module = module
         self._binding = _binding_of(type(self))
 
-    def __init_subclass__(cls, **more: Any) -> None:
-        super().__init_subclass__(**more)
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         if "interface" in vars(cls):
             _remotes[id(cls.interface)] = cls
 
@@ -281,8 +285,8 @@ class Skeleton(_Made, AnySkeleton, Generic[R_co]):
 
     _bound: Binding | None = None
 
-    def __init_subclass__(cls, **more: Any) -> None:
-        super().__init_subclass__(**more)  # of what a program derives its class from, too
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()  # of what a program derives its class from, too
         if isinstance(vars(cls).get("interface"), Interface):
             cls.name = cls.interface.c_name
 

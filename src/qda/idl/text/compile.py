@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -78,7 +79,25 @@ def _unread(file: str) -> str:
         others = os.listdir(folder) if os.path.isdir(folder) else []
         meant = did_you_mean(os.path.basename(file), others)
         return f"{said}, and there is none of that name{'; ' * bool(meant)}{meant}"
-    return said
+    try:
+        state = os.stat(file)
+    except OSError as error:  # a link that leads nowhere, or to itself
+        return f"{said}: {error.strerror}"
+    if not stat.S_ISREG(state.st_mode):
+        kind = next((name for test, name in _KINDS if test(state.st_mode)), "something else")
+        return f"{said}, and this is {kind}"
+    if state.st_size > limits.IDL_FILE:
+        return f"{said}, and this one has {state.st_size} bytes"
+    return said if os.access(file, os.R_OK) else f"{said}, and this one may not be read"
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def _strange(text: Text) -> list[Diagnostic]:

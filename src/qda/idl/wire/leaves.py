@@ -8,7 +8,7 @@ from typing import Final, SupportsIndex
 
 import numpy as np
 
-from qda.errors import UsageError, UsageTypeError
+from qda.errors import UsageError, UsageTypeError, quoted
 from qda.idl.primitives import Kind, Primitive
 from qda.idl.types import Enum, String, Type
 from qda.idl.wire.nodes import Dma, Incoming, Node, Outgoing, V
@@ -140,7 +140,7 @@ class NumbersNode(Node[Elements, Elements, Elements]):
                 array = np.frombuffer(request, dtype) if raw else np.asarray(request)
             except (TypeError, ValueError, BufferError) as error:
                 words = f"a number of elements, or a writable contiguous array of {dtype}"
-                raise UsageTypeError(f"{request!r:.80} cannot be filled: {words}") from error
+                raise UsageTypeError(f"{quoted(request)} cannot be filled: {words}") from error
         fits = array.shape[1:] == dtype.shape if dtype.shape else array.ndim > 0
         if (
             array.dtype != dtype.base
@@ -149,7 +149,7 @@ class NumbersNode(Node[Elements, Elements, Elements]):
             or not array.flags.writeable
         ):
             raise UsageTypeError(
-                f"{request!r:.80} cannot be filled: a writable contiguous array of {dtype} can"
+                f"{quoted(request)} cannot be filled: a writable contiguous array of {dtype} can"
             )
         return array
 
@@ -203,13 +203,13 @@ class TextNode(Node[str, bytearray, memoryview]):
         elif isinstance(value, (bytes, bytearray)):
             data = bytes(value)
         else:
-            raise UsageTypeError(f"{value!r:.80} is no text")
+            raise UsageTypeError(f"{quoted(value)} is no text")
         if len(data) % self._unit:
-            raise UsageError(f"{value!r:.80} ends within a unit of {self._unit} bytes")
+            raise UsageError(f"{quoted(value)} ends within a unit of {self._unit} bytes")
         end = self._end_of(data)
         if end < len(data):
             raise UsageError(
-                f"{value!r:.80} has a NUL at {end // self._unit}, where the text would end;"
+                f"{quoted(value)} has a NUL at {end // self._unit}, where the text would end;"
                 " a sequence of octets holds any bytes"
             )
         return data + bytes(self._unit)
@@ -224,7 +224,7 @@ class TextNode(Node[str, bytearray, memoryview]):
             data = value.encode(*self._coding)
             if data.decode(*self._coding) == value:
                 return data
-        raise UsageError(f"{value!r:.80} has surrogates that would arrive as something else")
+        raise UsageError(f"{quoted(value)} has surrogates that would arrive as something else")
 
     def _end_of(self, data: bytes) -> int:
         """Where the text ends, in bytes: at its first NUL, or where `data` ends."""
@@ -244,7 +244,9 @@ class TextNode(Node[str, bytearray, memoryview]):
 
     def offer(self, request: Given, fields: Row, call: Outgoing) -> bytearray:
         if not isinstance(request, (int, np.integer)):
-            raise UsageTypeError(f"{request!r:.80} is no capacity: a number of units with the NUL")
+            raise UsageTypeError(
+                f"{quoted(request)} is no capacity: a number of units with the NUL"
+            )
         capacity = _capacity(request)
         fields.append(capacity)
         room = bytearray(capacity * self._unit)
@@ -291,7 +293,7 @@ class TextNode(Node[str, bytearray, memoryview]):
 
     def _too_long(self, value: Given, data: bytes, target: memoryview) -> str:
         needed, room = len(data) // self._unit, len(target) // self._unit
-        return f"{value!r:.80} needs a room for {needed} units with its NUL, and has {room}"
+        return f"{quoted(value)} needs a room for {needed} units with its NUL, and has {room}"
 
 
 class HandleNode(Node[Handle, Handle, Handle]):
@@ -337,8 +339,8 @@ def _as_handle(value: Given) -> Handle:
     if isinstance(value, Mapping):
         return Dma(*(member_of(value, name) for name in Dma._fields))
     if value is None or isinstance(value, (str, bytes, float, list)):
-        given = "" if value is None else f"{value!r:.80}: "
-        raise UsageTypeError(f"{given}a dmahandle is a buffer, or an array that lies in one")
+        words = "a dmahandle is a buffer, or an array that lies in one"
+        raise UsageTypeError(f"{quoted(value)}: {words}")
     return value
 
 

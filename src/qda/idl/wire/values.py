@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from qda.errors import UsageError, UsageTypeError, did_you_mean
+from qda.errors import UsageError, UsageTypeError, did_you_mean, quoted
 from qda.idl.names import member_name
 from qda.idl.primitives import Kind, Primitive
 from qda.idl.types import Array, Enum, Struct, Type
@@ -91,12 +91,12 @@ def member_of(value: Given, name: str) -> Value:
     """A member of a structure that is given as a mapping or as an object with attributes."""
     if isinstance(value, Mapping):
         if name not in value:
-            raise UsageError(f"{value!r:.80} has no member {name!r}")
+            raise UsageError(f"{quoted(value)} has no member {name!r}")
         return value[name]
     try:
         return value[name] if isinstance(value, np.void) else getattr(value, member_name(name))
     except (AttributeError, ValueError) as error:
-        said = f"{value!r:.80} has no member {name!r}"
+        said = f"{quoted(value)} has no member {name!r}"
         raise UsageTypeError(f"{said}: a structure is wanted, or a dictionary") from error
 
 
@@ -110,18 +110,18 @@ def check_members(value: Given, names: Set[str]) -> None:
     stray = [name for name in given if name not in names]
     if stray:
         meant = did_you_mean(stray[0], names)
-        said = f"{value!r:.80} has {', '.join(map(repr, stray))}, which is no member"
+        said = f"{quoted(value)} has {', '.join(map(repr, stray))}, which is no member"
         raise UsageError(f"{said}: {meant}" if meant else f"{said}; {sorted(names)} are")
 
 
 def items_of(value: Given) -> list[Given]:
     """The elements of a sequence, in their order.  UsageTypeError for what has none."""
     if isinstance(value, (str, Mapping, Set)):
-        raise UsageTypeError(f"{value!r:.80} is no sequence")
+        raise UsageTypeError(f"{quoted(value)} is no sequence")
     try:
         return list(value)
     except TypeError as error:
-        raise UsageTypeError(f"{value!r:.80} is no sequence") from error
+        raise UsageTypeError(f"{quoted(value)} is no sequence") from error
 
 
 def encode_simple(kind: Type, value: Given) -> bytes:
@@ -135,11 +135,11 @@ def encode_simple(kind: Type, value: Given) -> bytes:
         return to_array(kind, [value]).tobytes()
     except (struct.error, OverflowError) as error:
         wanted = _wanted(resolved) or str(error)
-        raise UsageError(f"{value!r:.80} does not fit {kind}: {wanted}") from error
+        raise UsageError(f"{quoted(value)} does not fit {kind}: {wanted}") from error
     except (TypeError, ValueError) as error:
         if isinstance(error, (UsageError, UsageTypeError)):
             raise
-        raise UsageTypeError(f"{value!r:.80} is no {kind}: {error}") from error
+        raise UsageTypeError(f"{quoted(value)} is no {kind}: {error}") from error
 
 
 def _wanted(kind: Type) -> str:
@@ -178,11 +178,11 @@ def number_of(kind: Primitive | Enum, value: Given) -> int | float:
             member = operator.index(value)
         except TypeError as error:
             names = ", ".join(f"{one.name} ({one.value})" for one in kind.members[:_SHOWN])
-            raise UsageTypeError(f"{value!r:.80} is no {kind}: {names}") from error
+            raise UsageTypeError(f"{quoted(value)} is no {kind}: {names}") from error
         return member - (1 << 32) if 1 << 31 <= member < 1 << 32 else member
     if isinstance(value, (str, bytes)) and kind.kind in (Kind.CHAR, Kind.WCHAR):
         if len(value) != 1:
-            raise UsageTypeError(f"{value!r:.80} is no {kind}: one character is")
+            raise UsageTypeError(f"{quoted(value)} is no {kind}: one character is")
         value = ord(value)
     if kind.kind is Kind.CHAR and isinstance(value, (int, np.integer)) and 127 < value < 256:
         value = int(value) - 256
@@ -255,7 +255,7 @@ def _unmasked(values: Elements) -> Elements:
     if type(values) is np.ndarray:
         return values
     if np.ma.is_masked(values):
-        raise UsageError(f"{values!r:.80} is masked, and a mask does not travel")
+        raise UsageError(f"{quoted(values)} is masked, and a mask does not travel")
     return np.asarray(values)
 
 
@@ -276,7 +276,7 @@ def _of_numbers(kind: Type, dtype: _DType, values: Given) -> Elements:
         if found.dtype.kind == "f" and dtype.base.kind in "uif":
             found = _exact(dtype.base, items, found)
     except (OverflowError, ValueError, TypeError) as error:
-        raise UsageError(f"{values!r:.80} is no sequence of {kind}: {error}") from error
+        raise UsageError(f"{quoted(values)} is no sequence of {kind}: {error}") from error
     return found
 
 
