@@ -221,6 +221,9 @@ def test_a_dsp_error_shows_the_log_below_the_message() -> None:
     """U5: what the DSP logged belongs to the error."""
     error = DspError("invoke", "cdsp", errors.SKELETON_RAISED, log=["Traceback", "ValueError: 3"])
     assert error.log == ("Traceback", "ValueError: 3")
+    place = ['ERROR   File "m.py", line 1', "    (", "    ^", "SyntaxError: '(' was never closed"]
+    told = DspError("install", "cdsp", errors.SKELETON_RAISED, log=place)
+    assert told.detail == "SyntaxError: '(' was never closed"
     assert str(error).endswith("  The DSP's log:\n    Traceback\n    ValueError: 3")
 
 

@@ -276,10 +276,11 @@ class LoaderModule(BuiltIn, name="qda_loader"):
         status = self._install(skeleton, name, message)
         changed = self._sources.changed()
         if changed and not status:
+            have = "has" if len(changed) == 1 else "have"
             put_text(
                 message,
-                f"{', '.join(changed)} has changed since this session's DSP imported it, and the "
-                "old code runs there: open a new session for the new code",
+                f"{', '.join(changed)} {have} changed since this session's DSP imported it, and "
+                "the old code runs there: open a new session for the new code",
             )
         return status
 

@@ -134,5 +134,6 @@ def _logged(lines: Sequence[str], status: int) -> str:
             found = words.partition(": ")[2]
         elif level == "ERROR" and status == SKELETON_RAISED:
             rest = (one for one in lines[place + 1 :] if not one.startswith(" "))
-            found = next(rest, "") if words.startswith("Traceback ") else words
+            # A syntax error is a traceback without frames of ours, and begins with its place.
+            found = next(rest, "") if words.startswith(("Traceback ", "  File ")) else words
     return found
