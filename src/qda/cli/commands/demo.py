@@ -49,10 +49,7 @@ def run_demo(
         "qda-demo.png"
     ),
     times: Annotated[
-        bool,
-        typer.Option(
-            "--times", help="Also show where the time of the calls goes; so does --profile alone."
-        ),
+        bool, typer.Option("--times", help="Show where the time goes; so does --profile alone.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
