@@ -7,9 +7,10 @@ This is the user's side only.  Memory is `memory`, calls are `calls`, modules ar
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 
@@ -329,7 +330,9 @@ class Session(Profiled):
             finally:
                 self._file.close()
 
-    def __del__(self) -> None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if ending():
+            return  # and nothing that is named in modules is sure to be there any more
         if not getattr(self, "_closed", True) and self._process == os.getpid():
             with Section(later=True):
                 leave(self, self.close)
