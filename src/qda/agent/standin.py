@@ -11,7 +11,7 @@ import mmap
 import os
 
 from qda.agent.channel import Agent, Number
-from qda.linux import address_of, identity_of, map_shared, open_again
+from qda.linux import address_of, identity_of, map_shared, open_again, sealed_memory
 from qda.memory import PAGE, align
 
 __all__ = ["StandIn"]
@@ -22,9 +22,9 @@ class StandIn:
     guest had when they were last compared, `file` a descriptor that is nobody's."""
 
     def __init__(self, size: int) -> None:
-        file = os.memfd_create("qda stand-in", os.MFD_CLOEXEC)
+        # A DMA-BUF has no length that can be changed.
+        file = sealed_memory("qda stand-in", size, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         try:
-            os.ftruncate(file, size)
             self.size, self.identity = size, identity_of(file)
             self.file = file
             # Mapped without a descriptor of its own, which would look as one of the program's.
