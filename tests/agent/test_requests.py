@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qda.agent.requests import Span, fields_with_descriptors, find, spans
+from qda.agent.requests import Span, fields_with_descriptors, find, made, spans
 from qda.uapi import LEGACY, RFC, V1, Interface, drm
 
 
@@ -44,3 +44,9 @@ def test_an_image_and_the_driver_s_name_are_memory() -> None:
 
 def test_what_nobody_knows_names_nothing() -> None:
     assert find(0x1234, LEGACY) is None
+
+
+@pytest.mark.parametrize("code", [0xC0104800, 0xC0184800, 0xC0204800], ids=hex)
+def test_the_heap_makes_a_descriptor_whatever_its_record_s_size_is(code: int) -> None:
+    command = find(code, LEGACY)
+    assert command is not None and made(command)

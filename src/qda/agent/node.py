@@ -70,9 +70,9 @@ class GuestNode:
         if self._number < 0:
             raise OSError(errno.EBADF, "the node is closed")
         command = find(code, self._interface)
-        if command is None or command.record is None or len(data) < command.size:
+        if command is None or command.record is None:
             return self._make(code, data)
-        record = command.record.unpack(data)
+        record = command.record.unpack(bytes(data).ljust(command.size, b"\0"))
         wanted = list(spans(command, record))
         for name in fields_with_descriptors(command, self._interface):
             self._mirror.have(getattr(record, name))
@@ -125,14 +125,14 @@ class GuestNode:
     def _take(self, command: Command[Record], data: bytearray) -> None:
         """Know what the request has made: descriptors, handles and the places of buffers."""
         assert command.record is not None
-        record = command.record.unpack(data)
+        record = command.record.unpack(bytes(data).ljust(command.size, b"\0"))
         values = dict(zip((f.name for f in record.fields), record.values(), strict=True))
         handle = int(values.get("handle", 0))
         if made(command):
             known = self._handles.get(handle) if command.key == "PRIME_HANDLE_TO_FD" else None
             opened = self._mirror.adopt(int(values["fd"]), known)
             setattr(record, "fd", opened)  # noqa: B010
-            data[: command.size] = record.pack()
+            data[:] = (record.pack() + data[command.size :])[: len(data)]
         elif command.key == "GEM_CREATE":
             self._hold(handle, self._mirror.new(align(int(values["size"]), PAGE)))
         elif command.key == "PRIME_FD_TO_HANDLE":

@@ -32,7 +32,8 @@ class Span(NamedTuple):
     written: bool = False
 
 
-_HEAP = {dma_heap.ALLOC.code: dma_heap.ALLOC}
+_HEAP = dma_heap.ALLOC.code & 0xFFFF
+"""The heap's command without the size of its record, which is the caller's."""
 _ALL = {
     command.code: command
     for interface in (LEGACY, LEGACY_73, RFC, V1)
@@ -58,7 +59,7 @@ def find(code: int, interface: Interface | None) -> Command[Record] | None:
     """The command with a code, in the dialect of a node if that is known."""
     if interface is not None and (found := interface.find(code)) is not None:
         return found
-    return _HEAP.get(code) or _ALL.get(code)
+    return dma_heap.ALLOC if code & 0xFFFF == _HEAP else _ALL.get(code)
 
 
 def spans(command: Command[Record], record: Record) -> Iterator[Span]:

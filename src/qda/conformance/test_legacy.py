@@ -562,6 +562,7 @@ def test_heap_refuses_what_it_does_not_know(heap: Node, wrong: dict[str, int]) -
     assert not new
 
 
+@pytest.mark.usefixtures("hostile")
 def test_heap_beyond_all_memory_is_enomem(heap: Node) -> None:
     """Spec 5.4."""
     for size in ((1 << 64) - 4096, 1 << 62, 1 << 52, 1 << 46):
@@ -614,6 +615,7 @@ def test_heap_memory_cannot_change_its_size(target: Target, heap: Node) -> None:
         os.ftruncate(fd, 0)
 
 
+@pytest.mark.usefixtures("hostile")
 def test_any_record_of_the_heap_gives_a_result(heap: Node) -> None:
     """R3, R4: a descriptor or an errno, whatever is in the fields."""
     values = {
