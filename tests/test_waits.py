@@ -174,7 +174,6 @@ def test_what_comes_after_its_wait_was_broken_off_is_undone(
 ) -> None:
     """When the DSP goes on it makes a mapping, or opens a module, of which nobody knows: nothing of
     it stays, on either side, and the session works."""
-    monkeypatch.setattr(limits, "GRACE", 0.01)
     monkeypatch.setattr(interrupts, "_PIECE", 0.01)
     with qda.open("cdsp", dialect=dialect) as session, session.alloc(4096) as buffer:
         module = session.load(Held)
@@ -189,13 +188,18 @@ def test_what_comes_after_its_wait_was_broken_off_is_undone(
         for name, broken_off in BROKEN_OFF.items():
             if name == "map in the older way" and dialect == "legacy":
                 continue
+            monkeypatch.setattr(limits, "GRACE", LATER)
+            with session.alloc(4096) as other:
+                session.map(other).close()  # who has been silent has little time for the next
             mapping = session.map(buffer)
             if name != "unmap":
                 mapping.close()
             with stopped(process_of(module)):
+                monkeypatch.setattr(limits, "GRACE", 0.01)
                 ctrl_c()
                 with pytest.raises(KeyboardInterrupt):
                     broken_off(session, buffer, mapping)
+            monkeypatch.setattr(limits, "GRACE", LATER)
             until(lambda: counted() == before)
 
 
