@@ -84,7 +84,6 @@ MISTAKES: dict[str, Callable[[Session, Any], object]] = {
     "skeletons 3: a list of classes": lambda *_: qda.open("cdsp", skeletons=3),  # type: ignore[arg-type]
     "device 3: the path of a node, or 'virtual'": lambda *_: qda.open("cdsp", device=3),  # type: ignore[arg-type]
     "device 'virtal': did you mean 'virtual'?": lambda *_: qda.open("cdsp", device="virtal"),
-    "'' is no name of a module": lambda session, _: session.load(""),
     "vaddrin -1: a number from 0 to 18446744073709551615": lambda session, _: session.map(
         session.alloc(8), hint=-1
     ),

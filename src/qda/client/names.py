@@ -60,8 +60,6 @@ def refuse_misnamed(module: str) -> None:
     """UsageError for a text that is no name or URI of a module, but plainly of something else."""
     if module.startswith("file:"):
         return
-    if not module.strip():
-        raise UsageError(f"{module!r} is no name of a module: that of its interface is one")
     if "{" in module or module.endswith(".idl"):
         what = "an interface: `session.load(qda.idl.load(...))` opens what implements it"
     elif module.endswith(".py"):

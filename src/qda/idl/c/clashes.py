@@ -23,7 +23,7 @@ from qda.idl.c.taken import (
 )
 from qda.idl.diagnostics import Diagnostic, IdlError, Location
 from qda.idl.model import Constant, Declaration, Document, Interface, Method, Module, Typedef
-from qda.idl.types import Enum, Member, Sequence, String, Struct
+from qda.idl.types import REMOTE_HANDLE64, Enum, Member, Sequence, String, Struct
 
 __all__ = ["clashes"]
 
@@ -141,6 +141,10 @@ def _taken(own: list[Declaration]) -> Iterator[Diagnostic]:
 
 
 def _is_the_same(one: Declaration, name: str) -> bool:
+    """Whether a declaration is what the headers have under this name; `remote.h` has the functions
+    of the interface that all with handles descend from."""
+    if isinstance(one, Interface):
+        return one.c_name == REMOTE_HANDLE64
     return isinstance(one, Typedef) and is_same_number(name, one.type.type)
 
 
