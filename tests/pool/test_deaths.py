@@ -36,8 +36,10 @@ def die(remote: Working) -> None:
     working.die(remote, True)
 
 
+@pytest.mark.filterwarnings("error:unclosed:ResourceWarning")
 def test_processes_that_die_lose_nothing(opener: Opener) -> None:
-    """At the first item, at the last, in between: the results are those of a loop."""
+    """At the first item, at the last, in between: the results are those of a loop.  Nor is anybody
+    told of a module that the pool had."""
     with qda.Pool(2, Working, opener=opener, retries=1) as pool:
         function = Doomed((0, 3, 7), die)
         assert list(pool.map(function, ITEMS)) == [x * x for x in ITEMS]

@@ -77,10 +77,11 @@ class Member(Generic[M]):
         self._end()
 
     def _end(self) -> None:
-        session, shelf = self._session, self._shelf
+        session, shelf, module = self._session, self._shelf, self._module
         self._session = self._shelf = self._module = None
         if session is not None:
             session.close()
+        del module  # which warns of being dropped as long as its session is open
         if shelf is not None:
             shelf.clear()  # which has the session, as that has it
 
