@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -16,8 +17,11 @@ from tests.system import System, new_machine
 def pytest_configure() -> None:
     """An example may take as long as it takes: the machine may be busy, and no test judges time.
 
-    In the background of a shell, Ctrl-C is ignored; the tests of Ctrl-C need it.
+    In the background of a shell, Ctrl-C is ignored; the tests of Ctrl-C need it.  Nor is a `make`
+    that a test starts a part of the one that may have started the tests.
     """
+    for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+        os.environ.pop(name, None)
     settings.register_profile(
         "any time", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
