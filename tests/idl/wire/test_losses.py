@@ -70,6 +70,8 @@ def same(kind: Type, sent: Any, came: Any) -> bool:
         )
         assert not isinstance(sent, (dict, set))
         values = np.asarray(sent).reshape(-1).tolist() if flat and _is_deep(sent) else list(sent)
+        if isinstance(sent, bytes | bytearray) and isinstance(element.resolved, Array):
+            values = [sent[at : at + 1] for at in range(len(sent))]  # an array of one for each
         return len(values) == len(came) and all(map(same, [element] * len(came), values, came))
     if isinstance(resolved, String):
         if isinstance(sent, bytes | bytearray):
