@@ -58,6 +58,9 @@ def _name(one: Any) -> str:
 def same(kind: Type, sent: Any, came: Any) -> bool:
     """Whether a value arrived as it was sent."""
     resolved = kind.resolved
+    if isinstance(resolved, Struct | Sequence | Array) and isinstance(sent, int | np.integer):
+        # One byte of a memory whose elements are structures or arrays of one byte.
+        return same_byte(resolved, int(sent), came)
     if isinstance(resolved, Struct):
         assert isinstance(sent, dict)
         members = {member.name: member.type for member in resolved.members}
@@ -70,8 +73,6 @@ def same(kind: Type, sent: Any, came: Any) -> bool:
         )
         assert not isinstance(sent, (dict, set))
         values = np.asarray(sent).reshape(-1).tolist() if flat and _is_deep(sent) else list(sent)
-        if isinstance(sent, bytes | bytearray) and isinstance(element.resolved, Array):
-            values = [sent[at : at + 1] for at in range(len(sent))]  # an array of one for each
         return len(values) == len(came) and all(map(same, [element] * len(came), values, came))
     if isinstance(resolved, String):
         if isinstance(sent, bytes | bytearray):
@@ -82,6 +83,16 @@ def same(kind: Type, sent: Any, came: Any) -> bool:
         return bool(sent == came)
     assert isinstance(resolved, Primitive | Enum)
     return _same_number(resolved, sent, came)
+
+
+def same_byte(resolved: Struct | Sequence | Array, sent: int, came: Any) -> bool:
+    """Whether a byte arrived as the one thing that a structure or an array has."""
+    if isinstance(resolved, Struct):
+        ((name, one),) = came.items()
+        (member,) = resolved.members
+        return bool(name == member.name) and same(member.type, sent, one)
+    (one,) = came
+    return same(resolved.element, sent, one)
 
 
 def _is_deep(sent: Any) -> bool:
