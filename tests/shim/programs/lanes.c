@@ -22,6 +22,7 @@ static int out_of_the_way(void)
 }
 
 static pid_t forked;
+static int was_interrupted;
 
 static void fork_now(int signal)
 {
@@ -45,8 +46,8 @@ static void *interrupt_to_fork(void *flags)
     if (*(int *)flags)
         wait_until_parked(2); /* the child is in a call of its own */
     else
-        while (!__atomic_load_n(&forked, __ATOMIC_ACQUIRE))
-            sched_yield();
+        while (!__atomic_load_n(&was_interrupted, __ATOMIC_ACQUIRE))
+            sched_yield(); /* an answer that comes before would be taken, in spite of the signal */
     CHECK(call(node, calculator, QDA_SCALARS(RELEASE, 0, 0), NULL) == 0);
     return NULL;
 }
@@ -66,8 +67,10 @@ static void fork_in_a_handler(int flags)
         check_calls(CALLS);
         _exit(0);
     }
-    if (!flags)
+    if (!flags) {
+        __atomic_store_n(&was_interrupted, 1, __ATOMIC_RELEASE);
         park(NULL); /* comes back to its call */
+    }
     CHECK(pthread_join(thread, NULL) == 0);
     wait_for(forked);
     check_calls(CALLS);
