@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import qda
+from qda import limits
 from qda.core import IS_COMPILED
 from qda.core.ring import Ring
 from qda.tracing.events import Call, Death, Event, Fault, Ioctl, Log, Released, ReverseCall
@@ -157,6 +159,43 @@ def test_what_cannot_be_decoded_or_shown_takes_nothing_else_along(
         "an event of the trace cannot be decoded",
         "an event of the trace cannot be shown",
     ]
+
+
+def test_a_trace_looks_for_a_pause_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever it wakes, it disturbs the calls that it is of."""
+    waited: list[float] = []
+    shown = threading.Event()
+
+    class Waits(threading.Event):
+        """Something else comes during each of the first waits, which take no time."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout is None:
+                return super().wait()
+            waited.append(timeout)
+            if len(waited) < 8:
+                stream.tell(Released(1, 1, 2, "/dev/accel/accel0"))
+            return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Event", Waits)
+        stream = Stream([lambda event: shown.set() if event.thread == 3 else None])
+    stream.tell(Released(1, 1, 2, "/dev/accel/accel0"))
+    assert until(lambda: len(waited) == 8)
+    stream.tell(Released(1, 1, 3, "/dev/accel/accel0"))
+    assert shown.wait(30)
+    stream.close()
+    assert waited[:8] == [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.32, 0.32]
+
+
+def test_a_trace_that_waits_for_a_pause_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and what waits is shown."""
+    monkeypatch.setattr(limits, "TRACE_QUIET", 3600)
+    shown: list[Event] = []
+    stream = Stream([shown.append])
+    stream.tell(Released(1, 1, 2, "/dev/accel/accel0"))
+    stream.close()
+    assert len(shown) == 1
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="the twin makes no calls by itself")

@@ -733,6 +733,13 @@ TRACE_QUIET: Final = _traces.limit(
     "a call and who shows the one before would take each other's time",
     "events come too fast to be shown at once, and are shown later",
 )
+TRACE_LATE: Final = _traces.limit(
+    "TRACE_LATE",
+    0.32,
+    "seconds after the last event before what waits is shown, at most",
+    "who looks for a pause among many events disturbs the calls that they are of",
+    "events come too fast to be shown at once, and are shown later",
+)
 
 _LEFT_OUT = "what comes later is left out, and a warning says so"
 

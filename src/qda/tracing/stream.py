@@ -2,8 +2,9 @@
 
 Who makes a call must not wait for its trace.  So an event is put as what makes it, to be decoded
 and shown by a thread of the stream's own when nothing has come for a moment: that thread and a call
-that is under way would take each other's time.  What waits is limited; beyond that, callers wait
-for it to be shown.
+that is under way would take each other's time.  As long as events come, it looks for that ever more
+rarely: each time it wakes, the kernel may part a program and its server, which do best on one CPU.
+What waits is limited; beyond that, callers wait for it to be shown.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Stream:
         self._waiting: collections.deque[Made] = collections.deque()
         self._shown = threading.Lock()
         self._came = threading.Event()
-        self._closed = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._show_later, daemon=True, name="trace")
         self._thread.start()
 
@@ -65,7 +66,7 @@ class Stream:
 
     def put(self, made: Made) -> None:
         """Something has happened that is to be decoded later."""
-        if self._closed:
+        if self._closing.is_set():
             return
         self._waiting.append(made)
         if not self._came.is_set():
@@ -74,9 +75,12 @@ class Stream:
             self.flush()
 
     def _show_later(self) -> None:
-        while self._came.wait() and not self._closed:
-            self._came.clear()
-            time.sleep(limits.TRACE_QUIET)
+        while self._came.wait() and not self._closing.is_set():
+            moment = limits.TRACE_QUIET
+            while self._came.is_set() and not self._closing.is_set():
+                self._came.clear()
+                self._closing.wait(moment)
+                moment = min(2 * moment, limits.TRACE_LATE)
             while self._waiting and not self._came.is_set():
                 self._show_next()
                 time.sleep(0)  # whoever has something better to do comes first
@@ -96,7 +100,7 @@ class Stream:
 
     def close(self) -> None:
         """Show what is left; no more comes.  Idempotent."""
-        self._closed = True
+        self._closing.set()
         self._came.set()
         self._thread.join()
         while self._waiting:
