@@ -108,8 +108,12 @@ def start(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Pending[
     be on their way; to start another one waits until one of them is over.  In a thread that runs an
     event loop it does not wait: the call does, and begins when it is its turn.
     """
-    if not callable(method):
-        raise UsageTypeError(f"{method!r:.80} is no method: `qda.start(remote.sum, numbers)`")
+    try:
+        if not callable(method):
+            raise UsageTypeError(f"{method!r:.80} is no method: `qda.start(remote.sum, numbers)`")
+    except UsageTypeError as error:
+        bare(error)
+        raise
     call = partial(method, *args, **kwargs)
     name = getattr(method, "__qualname__", "call")
     if _here.place is not None:  # who is being waited for itself must not wait for a place

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,12 @@ def closed(session: Session) -> Any:
         return buffer
 
 
+def twice() -> dict[str, object]:
+    """Two methods of a skeleton with the same number."""
+    mark = qda.method(2)
+    return {"one": mark(lambda self: None), "other": mark(lambda self: None)}
+
+
 REFUSED: dict[str, Callable[[Session, Any], object]] = {
     "a value that does not fit": lambda _, remote: remote.half("x"),
     "a text that is none": lambda _, remote: remote.take(3),
@@ -64,6 +71,32 @@ REFUSED: dict[str, Callable[[Session, Any], object]] = {
     "no skeleton for the host": lambda session, _: session.provide(dict),
     "no DSP": lambda *_: qda.open("gpu"),
     "no interface": lambda *_: qda.idl.load("interfce x { };"),
+    "no module for an interface": lambda *_: frames(5),
+    "no code": lambda *_: qda.explain("nonsense"),  # type: ignore[arg-type]
+    "no word": lambda *_: qda.explain(1 << 70),
+    "no method to start": lambda *_: qda.start(5),  # type: ignore[arg-type]
+    "no number of a method": lambda *_: qda.method("x"),  # type: ignore[arg-type]
+    "a number that no word holds": lambda *_: qda.method(1 << 32),
+    "no method to mark": lambda *_: qda.method(2)(5),  # type: ignore[type-var]
+    "two methods of one number": lambda *_: type("Two", (qda.Skeleton,), twice()),
+    "no ring": lambda session, _: session.queue(5),
+    "no callback": lambda session, _: session.queue(on_packet=5),  # type: ignore[arg-type]
+    "no packet": lambda session, _: session.queue().read(0),
+    "no packet to look at": lambda session, _: session.queue().peek(0),
+    "no message": lambda session, _: session.queue().write(5),  # type: ignore[arg-type]
+    "no reference": lambda session, _: session.queue().write(b"", [5]),  # type: ignore[list-item]
+    "no elements": lambda session, _: session.alloc(8).numpy("nonsense"),
+    "elements without bytes": lambda session, _: session.alloc(8).numpy("S"),
+    "a closed buffer's array": lambda session, _: closed(session).numpy(),
+    "no sessions": lambda *_: qda.Pool(0, Frames),
+    "no folder for a trace": lambda *_: qda.trace("/nowhere/trace.json"),
+    "no folder for a timeline": lambda *_: qda.trace("/nowhere/trace.pftrace"),
+    "no folder for a recording": lambda *_: qda.record("/nowhere/calls.qda").__enter__(),
+    "no recording": lambda *_: qda.replay("/nowhere/calls.qda"),
+    "no profile": lambda *_: qda.open("cdsp", profile="/nowhere/profile.toml"),
+    "no path of a trace": lambda *_: qda.trace(5),  # type: ignore[arg-type]
+    "no path of a recording": lambda *_: qda.record(5),  # type: ignore[arg-type]
+    "no path to play": lambda *_: qda.replay("calls\0qda"),
 }
 
 
@@ -116,3 +149,14 @@ def test_a_name_that_the_package_has_not_has_a_neighbour() -> None:
     with pytest.raises(AttributeError, match="no attribute 'opne': did you mean 'open'"):
         getattr(qda, word)
     assert not hasattr(qda, "__wrapped__")
+
+
+@pytest.mark.parametrize("write", [qda.trace, lambda file: qda.record(file).__enter__()])
+def test_a_file_that_cannot_be_written_says_that_its_folder_is_not_there(
+    write: Callable[[str], object], tmp_path: Path
+) -> None:
+    file = tmp_path / "nowhere" / "file.json"
+    with pytest.raises(qda.UsageError) as caught:
+        write(str(file))
+    words = f"{file}: No such file or directory: there is no folder {file.parent}"
+    assert str(caught.value) == words

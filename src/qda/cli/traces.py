@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from qda.core.ring import Ring
 from qda.driver.watching import watch
-from qda.errors import UsageError
+from qda.errors import cannot_write
 from qda.shim.trace import Tracer
 from qda.tracing.events import Begun
 from qda.tracing.lines import JsonPrinter
@@ -86,4 +86,4 @@ def _written(path: Path, option: str) -> BinaryIO:
     try:
         return path.open("wb")
     except OSError as error:
-        raise UsageError(f"{option} {path}: {error.strerror}") from error
+        raise cannot_write(path, error, option) from error

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from qda import limits
+from qda.client.arrays import dtype_of
 from qda.client.unheld import leave
 from qda.errors import QdaError, UsageError, UsageTypeError, bare
 from qda.interrupts import Section
@@ -102,11 +103,15 @@ class Buffer(mmap.mmap):
         """The whole buffer as a one-dimensional array; a rest that is no element is left out."""
         import numpy as np  # see `qda.client.arrays`
 
-        if self.closed:
-            raise UsageError(f"{self!r} is closed")
-        kind = np.dtype(dtype)
-        if self.closed:
-            raise UsageError(f"{self!r} is closed")
+        try:
+            kind = dtype_of(dtype)
+            if not kind.itemsize:
+                raise UsageTypeError(f"dtype {kind}: its elements have no bytes")
+            if self.closed:
+                raise UsageError(f"{self!r} is closed")
+        except QdaError as error:
+            bare(error)
+            raise
         return np.frombuffer(self, kind, len(self) // kind.itemsize)
 
     def __dlpack__(self, **options: Any) -> Any:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
-from qda.client.arrays import is_array
+from qda.client.arrays import dtype_of, is_array
 from qda.client.buffer import Buffer, Mapping, refuse_foreign
 from qda.client.device import DeviceFile
 from qda.client.imports import explain_import
@@ -45,12 +45,7 @@ class SessionMemory:
         """See `Session.empty`."""
         import numpy as np  # see `qda.client.arrays`
 
-        try:
-            kind = np.dtype(dtype)
-        except TypeError as error:
-            raise UsageTypeError(f"dtype {quoted(dtype)}: {error}") from error
-        if kind.hasobject:
-            raise UsageTypeError(f"dtype {kind}: the DSP cannot see Python objects")
+        kind = dtype_of(dtype)
         lengths = _lengths(shape)
         size = math.prod(lengths) * kind.itemsize
         try:

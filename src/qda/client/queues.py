@@ -28,10 +28,12 @@ from qda.core.packets import Packet, PacketBuffer, PacketQueue
 from qda.errors import (
     CONNECTION_RESET,
     INTERRUPTED,
+    QdaError,
     QueueTimeout,
     Refusal,
     UsageError,
     UsageTypeError,
+    bare,
     on_dsp,
     plain,
 )
@@ -86,8 +88,15 @@ class SessionQueues:
         `on_error(queue, error)` if the queue ends because the DSP does.
         UsageError; DspError on a DSP without queues; DeviceError.
         """
-        lengths = _length("requests", requests), _length("responses", responses)
-        return made_whole(lambda: self._create(*lengths, on_packet, on_error))
+        try:
+            lengths = _length("requests", requests), _length("responses", responses)
+            for what, function in (("on_packet", on_packet), ("on_error", on_error)):
+                if function is not None and not callable(function):
+                    raise UsageTypeError(f"{what} {function!r:.80}: a function")
+            return made_whole(lambda: self._create(*lengths, on_packet, on_error))
+        except QdaError as error:
+            bare(error)
+            raise
 
     def _create(
         self, requests: int, responses: int, on_packet: OnPacket | None, on_error: OnError | None
@@ -387,7 +396,6 @@ def _length(what: str, length: SupportsIndex) -> int:
     except TypeError:
         raise UsageTypeError(f"{what} {length!r:.80}: an integer") from None
     if count % 8 or not 16 <= count <= limits.QUEUE_RING:
-        raise UsageError(
-            f"{what} {length!r:.80}: a multiple of 8, from 16 to {limits.QUEUE_RING} bytes"
-        )
+        most = limits.QUEUE_RING
+        raise UsageError(f"{what} {length!r:.80}: a multiple of 8, from 16 to {most} bytes")
     return count

@@ -13,11 +13,13 @@ from qda.errors import (
     EXPIRED,
     INTERRUPTED,
     WOULD_BLOCK,
+    QdaError,
     QueueTimeout,
     Refusal,
     StatusError,
     UsageError,
     UsageTypeError,
+    bare,
     plain,
 )
 from qda.fastrpc.queue import BufferReference, Figure, PacketFlag
@@ -97,33 +99,45 @@ class PacketQueue:
         UsageError for one that does not fit the ring; QueueTimeout; what a queue raises that has
         ended.
         """
-        listed = list(buffers) if buffers else []
-        references = self._refer(listed) if listed else b""
-        if type(message) is not bytes:
-            message = _bytes(message)
-        status, tell = self._queue.write(flags, references, message, _microseconds(timeout))
-        if tell:
-            self._tell()
-        if status:
-            self._unrefer(listed)
-            self._fail("write to", status, f"{len(message)} bytes and {len(listed)} buffers")
+        try:
+            listed = _references(buffers) if buffers else []
+            references = self._refer(listed) if listed else b""
+            if type(message) is not bytes:
+                message = _bytes(message)
+            status, tell = self._queue.write(flags, references, message, _microseconds(timeout))
+            if tell:
+                self._tell()
+            if status:
+                self._unrefer(listed)
+                self._fail("write to", status, f"{len(message)} bytes and {len(listed)} buffers")
+        except QdaError as error:
+            bare(error)
+            raise
 
     def read(self, timeout: float | None = None) -> Packet:
         """Read the next packet.  QueueTimeout; StatusError for what is no packet; what a queue
         raises that has ended."""
-        status, tell, flags, references, message = self._queue.read(_microseconds(timeout))
-        if tell:
-            self._tell()
-        if status:
-            self._fail("read from", status, "")
-        buffers = self._resolve(references) if references else ()
+        try:
+            status, tell, flags, references, message = self._queue.read(_microseconds(timeout))
+            if tell:
+                self._tell()
+            if status:
+                self._fail("read from", status, "")
+            buffers = self._resolve(references) if references else ()
+        except QdaError as error:
+            bare(error)
+            raise
         return Packet(message, buffers, flags)
 
     def peek(self, timeout: float | None = None) -> Preview:
         """What the next packet is, which stays.  As `read`."""
-        status, flags, buffers, message = self._queue.peek(_microseconds(timeout))
-        if status:
-            self._fail("peek into", status, "")
+        try:
+            status, flags, buffers, message = self._queue.peek(_microseconds(timeout))
+            if status:
+                self._fail("peek into", status, "")
+        except QdaError as error:
+            bare(error)
+            raise
         return Preview(message, buffers, flags)
 
     def write_early_wakeup(self, delay: int = 0) -> None:
@@ -226,6 +240,15 @@ class PacketQueue:
 
 class _Closed(UsageError):
     """The queue was closed, before or meanwhile."""
+
+
+def _references(buffers: Iterable[PacketBuffer]) -> list[PacketBuffer]:
+    listed = list(buffers)
+    for one in listed:
+        if not isinstance(one, PacketBuffer):
+            words = f"buffers {one!r:.80}: a reference, as `queue.reference(buffer)` makes one"
+            raise UsageTypeError(words)
+    return listed
 
 
 def _bytes(message: Bytes) -> bytes:

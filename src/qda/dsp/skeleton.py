@@ -21,7 +21,15 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from qda.errors import BAD_PARAMETER, UNSUPPORTED, StatusError, UsageError, UsageTypeError
+from qda.errors import (
+    BAD_PARAMETER,
+    UNSUPPORTED,
+    QdaError,
+    StatusError,
+    UsageError,
+    UsageTypeError,
+    bare,
+)
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.scalars import EXTENDED_METHOD, Scalars
 from qda.fastrpc.skeleton import AnySkeleton, misfit
@@ -119,13 +127,24 @@ def method(number: int) -> Callable[[F], F]:
 
     Numbers of 31 and above arrive with an extra first in-buffer, whose word 0 is the number.
     """
-    if not isinstance(number, int):
-        words = f"method number {number!r:.80}: give a number, `@qda.method(2)`"
-        raise UsageTypeError(words)
-    if number < 0:
-        raise UsageError(f"method number {number!r}: a number from 0 on")
+    try:
+        if not isinstance(number, int):
+            words = f"method number {number!r:.80}: give a number, `@qda.method(2)`"
+            raise UsageTypeError(words)
+        if not 0 <= number < 1 << 32:
+            raise UsageError(f"method number {number!r}: a number from 0 to {(1 << 32) - 1}")
+    except QdaError as error:
+        bare(error)
+        raise
 
     def mark(function: F) -> F:
+        try:
+            if not hasattr(function, "__dict__"):
+                words = f"@qda.method({number}) {function!r:.80}: it marks a method of a skeleton"
+                raise UsageTypeError(words)
+        except QdaError as error:
+            bare(error)
+            raise
         function.__dict__["qda_method"] = number
         return function
 
@@ -144,6 +163,17 @@ class Skeleton(AnySkeleton):
     def __init_subclass__(cls, *, name: str | None = None) -> None:
         super().__init_subclass__()
         cls.name = name or cls.__name__
+        try:
+            cls.methods = cls._marked()
+        except QdaError as error:
+            bare(error)
+            raise
+        cls._arity = {
+            number: _arity(_parameters(getattr(cls, name))) for number, name in cls.methods.items()
+        }
+
+    @classmethod
+    def _marked(cls) -> dict[int, str]:
         methods: dict[int, str] = {}
         for attribute in dir(cls):
             number = getattr(inspect.getattr_static(cls, attribute), "__dict__", {}).get(
@@ -156,10 +186,7 @@ class Skeleton(AnySkeleton):
                     f"{cls.__name__}: {methods[number]} and {attribute} are both method {number}"
                 )
             methods[number] = attribute
-        cls.methods = methods
-        cls._arity = {
-            number: _arity(_parameters(getattr(cls, name))) for number, name in methods.items()
-        }
+        return methods
 
     _arity: ClassVar[dict[int, int | None]] = {}
 

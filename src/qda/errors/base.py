@@ -7,6 +7,7 @@ import operator
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TypeVar
 
 __all__ = [
@@ -18,14 +19,35 @@ __all__ = [
     "UsageError",
     "UsageTypeError",
     "bare",
+    "cannot_write",
     "did_you_mean",
     "neighbours",
+    "path_of",
     "quoted",
     "suggestion",
 ]
 
 
 E = TypeVar("E", bound=BaseException)
+
+
+def path_of(what: str, given: str | os.PathLike[str]) -> Path:
+    """The path of a file that a program names.  UsageTypeError for what is none, UsageError for one
+    that no file can have."""
+    try:
+        path = Path(given)
+    except TypeError as error:
+        raise UsageTypeError(f"{what} {quoted(given)}: the path of a file") from error
+    if not path.name or "\0" in str(path):
+        raise UsageError(f"{what} {quoted(given)}: the path of a file")
+    return path
+
+
+def cannot_write(path: Path, error: OSError, what: str = "") -> UsageError:
+    """What is said of a file that cannot be made; `what` asked for it."""
+    words = f"{what} {path}: {error.strerror}".lstrip()
+    missing = isinstance(error, FileNotFoundError) and not path.parent.exists()
+    return UsageError(f"{words}: there is no folder {path.parent}" if missing else words)
 
 
 def quoted(value: object) -> str:

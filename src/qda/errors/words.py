@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import Final, SupportsIndex
 
-from qda.errors.base import UsageError, UsageTypeError
+from qda.errors.base import QdaError, UsageError, UsageTypeError, bare
 from qda.errors.errnos import ERRNOS
 from qda.errors.statuses import DSP_OFFSET, STATUSES, WITHOUT_OFFSET, Entry
 
@@ -206,10 +206,14 @@ def explain(code: int) -> Explanation:
     library.  A code that is in no table is explained as a method's own return value.  Raises
     `UsageError` for a number that no 32-bit word can hold.
     """
-    if not isinstance(code, SupportsIndex):
-        words = f"code {code!r:.80}: a number; `qda explain` takes symbols, too"
-        raise UsageTypeError(words)
-    return _explain_errno(-as_signed(code)) if is_errno(code) else explain_status(code)
+    try:
+        if not isinstance(code, SupportsIndex):
+            words = f"code {code!r:.80}: a number; `qda explain` takes symbols, too"
+            raise UsageTypeError(words)
+        return _explain_errno(-as_signed(code)) if is_errno(code) else explain_status(code)
+    except QdaError as error:
+        bare(error)
+        raise
 
 
 def explain_status(code: int) -> Explanation:

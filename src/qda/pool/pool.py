@@ -110,12 +110,12 @@ class Pool(Generic[M]):
         opener: Callable[[], Session] = open_session,
         retries: SupportsIndex = 0,
     ) -> None:
-        self.sessions = count_of("sessions", sessions, 1)
-        again = count_of("retries", retries, 0)
-        if not callable(opener):
-            raise UsageTypeError(f"opener {opener!r:.80}: a function that opens a session")
         self._process = os.getpid()
         try:
+            self.sessions = count_of("sessions", sessions, 1)
+            again = count_of("retries", retries, 0)
+            if not callable(opener):
+                raise UsageTypeError(f"opener {opener!r:.80}: a function that opens a session")
             self._crew: Crew[M] = _crew(
                 self.sessions, opener, lambda session: session.load(module), again
             )

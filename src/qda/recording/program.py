@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from qda.errors import UsageError
+from qda.errors import QdaError, bare, cannot_write, path_of
 from qda.idl.python.runtime import known_interfaces
 from qda.profiles.profile import load
 from qda.recording.difference import Comparison, Difference, Differs
@@ -26,7 +26,11 @@ def record(file: str | os.PathLike[str]) -> Record:
 
     UsageError for a second recording at the same time, and for a file that cannot be written.
     """
-    return Record(Path(file))
+    try:
+        return Record(path_of("file", file))
+    except QdaError as error:
+        bare(error)
+        raise
 
 
 class Record:
@@ -37,9 +41,13 @@ class Record:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            undo.enter_context(recording(writer_at(self._file)))
-            self._stack = undo.pop_all()
+        try:
+            with ExitStack() as undo:
+                undo.enter_context(recording(writer_at(self._file)))
+                self._stack = undo.pop_all()
+        except QdaError as error:
+            bare(error)
+            raise
         return self
 
     def __exit__(
@@ -56,7 +64,7 @@ def writer_at(file: Path) -> Writer:
     try:
         return Writer(file)
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from error
+        raise cannot_write(file, error) from error
 
 
 def replay(file: str | os.PathLike[str], *, profile: str = "generic") -> Replay:
@@ -67,7 +75,11 @@ def replay(file: str | os.PathLike[str], *, profile: str = "generic") -> Replay:
     the program has asked for is not what was recorded, `qda.Differs` says in what.  UsageError for
     a file that is no recording, and for a profile that does not exist.
     """
-    return Replay(Path(file), profile)
+    try:
+        return Replay(path_of("file", file), profile)
+    except QdaError as error:
+        bare(error)
+        raise
 
 
 class Replay:

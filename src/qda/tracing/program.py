@@ -27,7 +27,7 @@ from qda.client.manager import modules_opened
 from qda.core import Traced
 from qda.core.ring import Ring
 from qda.driver.watching import Crossing, watch, watching
-from qda.errors import BAD_ADDRESS, UsageError, as_unsigned
+from qda.errors import BAD_ADDRESS, QdaError, UsageError, as_unsigned, bare, cannot_write, path_of
 from qda.fastrpc.domains import DOMAINS
 from qda.fastrpc.obituary import Obituary
 from qda.idl.python.runtime import known_interfaces
@@ -54,9 +54,13 @@ def trace(target: str | os.PathLike[str] | None = None) -> Trace:
     What `target` gets depends on its name: a timeline for Perfetto (.pftrace), an object of JSON a
     line (.json, .jsonl), lines like strace's (any other).  Without one there are only `events` and
     `summary()`.  UsageError for a second trace at the same time, for a timeline without the library
-    that writes it; OSError for a file that cannot be written.
+    that writes it, and for a file that cannot be written.
     """
-    return Trace(None if target is None else Path(target))
+    try:
+        return Trace(None if target is None else path_of("target", target))
+    except QdaError as error:
+        bare(error)
+        raise
 
 
 class Trace:
@@ -70,7 +74,10 @@ class Trace:
         if target is not None:
             if target.suffix in _TIMELINE:
                 check_library()
-            target.write_bytes(b"")  # it is told now that it cannot be written
+            try:
+                target.write_bytes(b"")  # it is told now that it cannot be written
+            except OSError as error:
+                raise cannot_write(target, error) from error
         self._ring = Ring()
         self._seen: collections.deque[Made] = collections.deque(maxlen=limits.TRACED_EVENTS)
         self._count = 0
@@ -82,8 +89,12 @@ class Trace:
         self.lost = 0
 
     def __enter__(self) -> Self:
-        if watching() is not None:
-            raise UsageError("this process is traced already: there is one trace at a time")
+        try:
+            if watching() is not None:
+                raise UsageError("this process is traced already: there is one trace at a time")
+        except QdaError as error:
+            bare(error)
+            raise
         self.tell(Begun(monotonic_ns(), os.getpid(), 0, time_ns(), version("qda-accel")))
         watch(self)
         logging.getLogger(_DSP_LOG).addHandler(self._handler)

@@ -217,9 +217,13 @@ class Remote(_Made, metaclass=InterfaceType):
     """
 
     def __init__(self, module: Invocable) -> None:
-        if not hasattr(module, "invoke") or hasattr(module, "load"):
-            words = f"{quoted(module)} is no open module: `session.load` opens one, and gives what"
-            raise UsageTypeError(f"{words} has the methods of {self.interface.full_name}")
+        try:
+            if not hasattr(module, "invoke") or hasattr(module, "load"):
+                words = f"{quoted(module)} is no open module: `session.load` opens one, and gives"
+                raise UsageTypeError(f"{words} what has the methods of {self.interface.full_name}")
+        except QdaError as error:
+            bare(error)
+            raise
         self._module = module
         self._binding = _binding_of(type(self))
 
