@@ -212,6 +212,7 @@ def main(descriptor: int, warm: Sequence[str]) -> None:
     channel = Endpoint.adopt(descriptor)
     owner = _end_of(os.getppid(), lambda: os.eventfd(0))  # the channel ends with it, too
     handler()
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # after `stty tostop` it writes all the same
     for name in ("qda.dsp.serving", "cloudpickle", *warm):
         with suppress(ImportError):
             import_module(name)

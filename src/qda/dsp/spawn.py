@@ -46,8 +46,10 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THR
 class ProcessorProcess:
     """A process that becomes a processor with the first message on `channel`, and ends with it.
 
-    It runs this Python with this import path, in a process session of its own, so that Ctrl-C at
-    the terminal is not for it.  OSError if it cannot be started.
+    It runs this Python with this import path, in a process group of its own, so that Ctrl-C at the
+    terminal is not for it.  It stays in the process session: Linux may give each of these a share
+    of the CPUs (autogroups), and threads of two shares cannot hand each other a CPU that both need.
+    OSError if it cannot be started.
     """
 
     def __init__(self, output: Output = None) -> None:
@@ -62,7 +64,7 @@ class ProcessorProcess:
                 stdout=output and output[0],
                 stderr=output and output[1],
                 env=os.environ | _ONE_THREAD,
-                start_new_session=True,
+                process_group=0,
             )
         except BaseException:
             self.channel.close()
