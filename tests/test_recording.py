@@ -25,7 +25,8 @@ from tests.system import System, open_session
 calculator: Any = qda.idl.load(
     "interface calculator { long sum(in sequence<long> n, rout long total); "
     "long at(in uint64 place, in long count, rout long total); "
-    "long ask(in long n, rout long total); long die(); long wait(in long which); };"
+    "long ask(in long n, rout long total); long die(); long wait(in long which); "
+    "long mark(rout sequence<long> many); };"
 )
 teller: Any = qda.idl.load("interface teller { long tell(in long n, rout long told); };")
 
@@ -51,6 +52,9 @@ class Calculator(calculator.Skeleton):  # type: ignore[misc]
         import os
 
         os._exit(3)
+
+    def mark(self, many: Any) -> None:
+        many[0] = 7
 
     both = threading.Barrier(2)
 
@@ -180,6 +184,21 @@ def test_what_a_device_says_otherwise_is_told(recorded: Path, machine: System) -
     assert told[0] == "call 4, calculator.sum: total: 5 in the recording, 6 now"
     assert "byte 0 of memory mapped at" in told[1]
     assert told[-1] == "call 8, calculator.ask: total: 22 in the recording, 23 now"
+
+
+def test_what_the_dsp_leaves_as_it_was_is_as_it_was(machine: System, tmp_path: Path) -> None:
+    """An out-buffer in shared memory has what stood there, and the DSP need not write all of it."""
+    file = tmp_path / "marked.qda"
+    with (
+        qda.record(file),
+        open_session(machine) as session,
+        session.load(Calculator) as remote,
+    ):
+        shared = session.empty(4, "i4")
+        shared[:] = 5
+        remote.mark(shared)
+        assert shared.tolist() == [7, 5, 5, 5]
+    assert against(read(file), machine) == []
 
 
 def test_threads_may_come_in_another_order(machine: System, tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 from qda.recording.events import Answered, Called
 from qda.recording.file import Writer, read
-from tests.cli.command import qda
+from tests.cli.command import PROGRAM, qda
 from tests.shim.conftest import programs as programs  # the fixture
 from tests.shim.system import SKELETONS, Programs, needs_library
 
@@ -18,11 +19,15 @@ def test_a_c_program_is_recorded_and_played_on_both_sides(
     programs: Programs, tmp_path: Path
 ) -> None:
     """A program that has its own way with a node, with and without its skeleton; a field that has
-    changed is told on either side."""
+    changed is told on either side.  The recording is right on another driver's node, too."""
     file, changed = tmp_path / "calls.qda", tmp_path / "changed.qda"
     program, skeletons = str(programs.build("calculator")), f"--skeletons={SKELETONS}"
     qda("run", f"--record={file}", skeletons, "--", program)
     qda("run", f"--replay={file}", "--", program)
+    node = "/dev/fastrpc-cdsp"
+    replay = [sys.executable, "-c", PROGRAM, "replay", str(file), f"--device={node}"]
+    ran = qda("run", "--dialect=legacy", skeletons, "--", *replay)
+    assert f"with {node}, dialect legacy:\nnothing differs" in ran.stdout
     writer, is_first = Writer(changed), True
     for event in read(file):
         if isinstance(event, Called) and event.module and is_first:

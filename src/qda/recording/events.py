@@ -44,7 +44,9 @@ class Argument:
     object: Annotated[int, "The buffer object that it lies in, 0 if it travels inline"] = 0
     offset: Annotated[int, "Where in that object it begins; of a handle without one its number"] = 0
     size: Annotated[int, "Bytes of that object"] = 0
-    data: Annotated[bytes, "What stood in an in-buffer; nothing of others"] = b""
+    data: Annotated[
+        bytes, "What stood before in an in-buffer, or in an out-buffer of an object, else nothing"
+    ] = b""
 
 
 @dataclass(frozen=True, slots=True)

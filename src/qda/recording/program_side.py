@@ -191,6 +191,9 @@ class _Session:
                 place[:] = content
             ins.append(place if argument.object else content)
         outs = given[scalars.in_buffers : count]
+        for argument, place in zip(call.arguments[scalars.in_buffers : count], outs, strict=True):
+            if isinstance(place, memoryview) and argument.data:
+                place[:] = argument.data
         handles = [
             place if one.object else one.offset
             for one, place in zip(call.arguments[count:], given[count:], strict=True)

@@ -364,6 +364,8 @@ class RecordedSession(Session):
         length = argument.length
         if is_handle:
             offset, length = argument.handle.offset, argument.handle.length
+        elif index >= scalars.in_buffers:  # the DSP may leave some of it as it was
+            data = contents(attachment, offset, length)
         where = self._book.number_of(attachment), offset, attachment.buffer.size
         return Argument(length, *where, data)
 
