@@ -70,9 +70,10 @@ class Driver:
         method: int,
         ins: Sequence[bytes] = (),
         outs: Sequence[int] = (),
+        places: Sequence[int] = (),
     ) -> tuple[int, list[bytes]]:
         """One call: its result, and its outputs."""
-        asked, places = self.message(client, handle, method, ins, outs)
+        asked, places = self.message(client, handle, method, ins, outs, places)
         self.answers[asked.context] = queue.Queue()
         self.remote.receive(asked.pack())
         answer = self.answers[asked.context].get(timeout=30)
@@ -89,11 +90,13 @@ class Driver:
         method: int,
         ins: Sequence[bytes] = (),
         outs: Sequence[int] = (),
+        places: Sequence[int] = (),
     ) -> tuple[InvokeMessage, list[int]]:
-        """The message of a call, with all that it names in memory, and where its arguments are."""
+        """The message of a call, with all that it names in memory, and where its arguments are: in
+        buffers of their own, unless there are places for them."""
         count = len(ins) + len(outs)
         lengths = [len(data) for data in ins] + list(outs)
-        places = [self.buffer(length) for length in lengths]
+        places = list(places) or [self.buffer(length) for length in lengths]
         for place, data in zip(places, ins, strict=False):
             self.write(place, data)
         size = max(4096, -(-metadata_size(count) // 4096) * 4096) if count else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,59 @@ def test_many_calls_at_once_are_each_answered(driver: Driver) -> None:
         thread.join()
     assert not wrong
     driver.release(CLIENT)
+
+
+def test_parts_of_one_buffer_may_have_a_page_in_common(driver: Driver) -> None:
+    """What a message shows takes nothing away from another of its arguments, nor from a call that
+    is under way."""
+    assert driver.create(CLIENT) == 0
+    handle = driver.load(CLIENT, URI)
+    data = bytes(range(1, 251)) * 20
+    wrong: list[int] = []
+
+    def calls() -> None:
+        for _ in range(5):
+            buffer, lengths = driver.buffer(5 * 4096), driver.buffer(8)
+            for given, back in ((0, 4096), (8192, 4096), (8192, 12288), (0, 8192)):
+                ins = [struct.pack("<II", len(data), len(data)), data]
+                places = [lengths, buffer + given, buffer + back]
+                result, outs = driver.call(CLIENT, handle, 0, ins, [len(data)], places)
+                if result or outs != [data[::-1]]:
+                    wrong.append(result)
+
+    threads = [threading.Thread(target=calls) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    driver.release(CLIENT)
+
+
+def test_calls_under_way_see_parts_that_others_see_too(driver: Driver) -> None:
+    """Two threads, each with a part of one buffer; the parts have a page in common."""
+    assert driver.create(CLIENT) == 0
+    handle = driver.load(CLIENT, URI)
+    results: list[int] = []
+    for _ in range(5):
+        buffer = driver.buffer(3 * 4096)
+        threads = [
+            threading.Thread(target=lambda at=at: results.append(copied(driver, handle, at)))
+            for at in (buffer, buffer + 4096)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert results == [0] * 10
+    driver.release(CLIENT)
+
+
+def copied(driver: Driver, handle: int, at: int) -> int:
+    """The result of a call whose input is at a place."""
+    ins = [struct.pack("<II", 5000, 5000), bytes(5000)]
+    places = [driver.buffer(8), at, driver.buffer(5000)]
+    return driver.call(CLIENT, handle, 0, ins, [5000], places)[0]
 
 
 def test_a_protection_domain_that_dies_ends_its_calls_and_no_others(driver: Driver) -> None:

@@ -91,12 +91,13 @@ class AddressSpace:
     def announce(self, client_id: int, bus: int, size: int, pages: Pages) -> None:
         """Make bus memory accessible.  The pages are owned from here on.  OSError.
 
-        What the client has announced there before is replaced.  Memory of another client, whose
-        end has not been noticed yet, is hidden until it goes.
+        What the client has announced there before is replaced: at each moment there is one of
+        both, as calls that come meanwhile may need either.  Memory of another client, whose end
+        has not been noticed yet, is hidden until it goes.
         """
         try:
             with self._lock:
-                self._remove(self._announced(client_id, bus))
+                before = self._announced(client_id, bus)
                 start, view = self._window.place(size, pages)
                 memory = BusMemory(start, size, view, bus, pages, client_id)
                 weakref.finalize(memory, self._end, start, size, pages).atexit = False
@@ -105,6 +106,7 @@ class AddressSpace:
                 self._bus_starts.insert(index, bus)
                 self._bus.insert(index, memory)
                 self.bus.add(bus, size, start, memory)
+                self._remove(before)
         except BaseException:
             pages.close()
             raise

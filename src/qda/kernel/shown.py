@@ -1,7 +1,8 @@
 """Which of the guest's memory a protection domain sees: what its messages name, and no more.
 
 Before a call each range that its message names is resolved anew.  One that leads where it led
-before needs nothing; one that does not is announced again, and takes with it what it overlaps.
+before needs nothing; one that does not is announced again, with what it overlaps, of which what
+does not lead where it led before is forgotten.
 """
 
 from __future__ import annotations
@@ -43,25 +44,37 @@ class Shown:
                     self._show(start, align(address + length - start, PAGE))
 
     def _show(self, start: int, size: int) -> None:
-        for other, range_ in self._ranges.items():
-            if other <= start and start + size <= other + range_.size:
-                if not self._leads_as_before(other, range_):
-                    break
-                self._ranges[other] = self._ranges.pop(other)
-                return
-        runs = self._bus.runs(start, size)
-        overlapped = [
-            other
+        overlapped = {
+            other: range_
             for other, range_ in self._ranges.items()
             if other < start + size and start < other + range_.size
-        ]
+        }
+        same = {
+            other: other + range_.size
+            for other, range_ in overlapped.items()
+            if self._leads_as_before(other, range_)
+        }
+        if any(other <= start and start + size <= end for other, end in same.items()):
+            (other,) = overlapped
+            self._ranges[other] = self._ranges.pop(other)
+            return
+        # Parts of one buffer can have a page in common.  This message or another that is under way
+        # may name both, so what is seen of them stays so, in one range.
+        first, last = min([start, *same]), max([start + size, *same.values()])
+        if last - first > limits.KNOWN_MEMORY:
+            first, last = start, start + size
+        runs = self._bus.runs(first, last - first)
+        for other in [other for other in self._ranges if other not in overlapped]:
+            if self._size + last - first > limits.KNOWN_MEMORY:
+                self._withdraw(other)
+        self._announce(first, last - first, runs)
         for other in overlapped:
-            self._withdraw(other)
-        while self._ranges and self._size + size > limits.KNOWN_MEMORY:
-            self._withdraw(next(iter(self._ranges)))
-        self._announce(start, size, runs)
-        self._ranges[start] = _Range(size, runs)
-        self._size += size
+            if other == first:  # is replaced by what was announced
+                self._size -= self._ranges.pop(other).size
+            else:
+                self._withdraw(other)
+        self._ranges[first] = _Range(last - first, runs)
+        self._size += last - first
 
     def _leads_as_before(self, start: int, range_: _Range) -> bool:
         """Whether what was announced is still what the kernel means; it may be gone in part."""
