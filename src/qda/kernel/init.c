@@ -108,6 +108,18 @@ static int wait_for(const char *path)
     return 0;
 }
 
+/* A port can be opened somewhat later than it can be seen. */
+static long open_port(const char *path)
+{
+    long port = -1;
+    for (int waited = 0; port < 0 && waited < PATIENCE; waited += NAP) {
+        port = open_file(path, READ_WRITE | CLOSE_ON_EXEC);
+        if (port < 0)
+            nap();
+    }
+    return port;
+}
+
 static char *print_number(word number, char *end)
 {
     *--end = 0;
@@ -161,10 +173,9 @@ void begin(void)
             say(1, path);
             say(1, "\n");
         }
-    wait_for("/dev/vport0p3");
-    long output = open_file("/dev/vport0p1", READ_WRITE | CLOSE_ON_EXEC);
-    long errors = open_file("/dev/vport0p2", READ_WRITE | CLOSE_ON_EXEC);
-    long status = open_file("/dev/vport0p3", READ_WRITE | CLOSE_ON_EXEC);
+    long output = open_port("/dev/vport0p1");
+    long errors = open_port("/dev/vport0p2");
+    long status = open_port("/dev/vport0p3");
     read_file("/qda/command", command, sizeof command);
     long child = call(SYS_CLONE, SIGCHLD, 0, 0, 0, 0);
     if (child == 0)
