@@ -24,6 +24,11 @@ SUITE = "trixie"
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "tests" / "shim" / "programs"
 EDGES = Path(__file__).with_name("edges.c")
+EVERYWHERE = "QDA_EVERYWHERE" in os.environ
+CROWD = "2000" if EVERYWHERE else "200"
+"""How many calls of a crowd have to be right."""
+BOARDS = [["--smp=1"], ["--smmu", "--smp=2"], *([["--smp=2"], ["--smmu"]] if EVERYWHERE else [])]
+"""Of the guest, on which a crowd calls."""
 
 
 def _lacks() -> str:
@@ -51,7 +56,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(compiler: str, source: Path, folder: Path) -> Path:
     built = folder / f"{source.stem}-{Path(compiler).name}"
-    words: list[str | Path] = [compiler, "-O1", "-DDIALECT_LEGACY", "-Wno-unused-function"]
+    words: list[str | Path] = [compiler, "-O1", "-DDIALECT_LEGACY", "-DMEMORY_OF_DRIVER"]
+    words += ["-Wno-unused-function"]
     words += ["-I", folder, "-I", PROGRAMS, source, "-o", built]
     subprocess.run(words, check=True)
     return built
@@ -117,10 +123,22 @@ def test_threads_call_at_once_on_the_kernels_driver(folder: Path) -> None:
 
 
 @needs_kernel
+@pytest.mark.parametrize("options", BOARDS, ids=" ".join)
+def test_processes_of_a_crowd_are_killed_on_the_kernels_driver(
+    folder: Path, options: list[str]
+) -> None:
+    """Under three processes of four threads that call, one after the other; the others' calls stay
+    right, everybody calls as at first afterwards, and no session or context bank is left."""
+    program = build(find_tools().compiler, PROGRAMS / "crowd.c", folder)
+    done = in_guest(*options, f"--skeletons={PROGRAMS / 'skeletons'}", "--", program, CROWD)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_kernel
 @pytest.mark.skipif(
     not programs_of(SUITE).is_dir(), reason=f"no Python: qda kernel fetch {SUITE} python3"
 )
-@pytest.mark.skipif("QDA_EVERYWHERE" not in os.environ, reason="16 s: QDA_EVERYWHERE=1")
+@pytest.mark.skipif(not EVERYWHERE, reason="16 s: QDA_EVERYWHERE=1")
 @pytest.mark.timeout(200)
 def test_python_runs_our_client_in_the_guest() -> None:
     """It finds the kernel's node by itself, and needs no more than the standard library."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.shim.conftest import Systems
 from tests.shim.system import PATIENCE, Programs, System, needs_library
 from tests.shim.test_lanes import (
     Counter,
@@ -43,6 +44,8 @@ ARRANGEMENTS = (
     "executed",
 )
 NUMBERS = 1 << 20
+CROWD = "2000" if "QDA_EVERYWHERE" in os.environ else "200"
+"""How many calls of a crowd have to be right."""
 CALLERS = 3
 """Threads that call at once, at most."""
 
@@ -127,6 +130,26 @@ def test_program_or_domain_is_killed(
             ledger.end()
             assert "not so" not in finish(program) or killed == domains
         ledger.check(2 * CALLERS)
+
+
+@pytest.mark.parametrize("dialect", ["rfc", "v1", "legacy"])
+def test_processes_of_a_crowd_are_killed(
+    systems: Systems, programs: Programs, dialect: str
+) -> None:
+    """One after the other: the others' calls stay right, and everybody calls as at first
+    afterwards, as on a kernel's driver (tests/kernel)."""
+    system = systems.of(dialect)
+    system.run(programs.build("calculator", dialect))
+    system.settle()
+    before = _processes_and_mappings(system)
+    system.run(programs.build("crowd", dialect), CROWD)
+    system.settle()
+    until(lambda: _processes_and_mappings(system) == before)
+
+
+def _processes_and_mappings(system: System) -> list[tuple[int, int]]:
+    """Without descriptors: lanes to the root protection domain stay, as many as were needed."""
+    return [_things(pid)[::2] for pid in processes(system)]
 
 
 @pytest.mark.timeout(60 + 5 * MOMENTS)

@@ -73,6 +73,11 @@ class Attached:
             self._wire.edge.start()
             self._wire.pump()
 
+    @property
+    def sessions(self) -> list[int]:
+        """See `Remote.sessions`."""
+        return self._remote.sessions
+
     def ask_for_ring(self) -> None:
         """Have the guest ring, as one does who waits for room: so doorbells are timed."""
         with self._lock:

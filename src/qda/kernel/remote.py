@@ -130,6 +130,12 @@ class Remote:
         self._workers = ThreadPoolExecutor(limits.GUEST_MESSAGES, f"qda {boot.domain}")
         self._free = threading.BoundedSemaphore(limits.GUEST_MESSAGES)
 
+    @property
+    def sessions(self) -> list[int]:
+        """The sessions of programs, by the numbers that the kernel's driver has given them."""
+        with self._lock:
+            return sorted(self._sessions.keys() - {_DRIVER})
+
     def receive(self, message: bytes) -> None:
         """Take a message of the kernel's driver; it is answered when the DSP has answered it."""
         if len(message) != InvokeMessage.byte_size:

@@ -53,12 +53,14 @@ class Plan:
 @dataclass(frozen=True)
 class Ended:
     """How it has ended: the program's wait status, None if it did not come to its end, the kernel's
-    words, what has gone wrong with it, and how long it took."""
+    words, what has gone wrong with it, how long it took, and the DSPs' sessions that the kernel has
+    not released though the program was at its end."""
 
     status: int | None
     console: str
     troubles: tuple[Trouble, ...]
     seconds: float
+    left: Mapping[str, Sequence[int]]
 
     @property
     def late(self) -> bool:
@@ -114,10 +116,12 @@ def run(
         begun(machine)
         port.append(machine.port)
         collected = _watch(machine, attached, plan.limit, out)
+        left = {dsp.name: dsp.sessions for dsp in attached if dsp.sessions}
     console = collected["console"].decode(errors="replace")
     status = collected["status"].split(b"\n")[0]
     ended = int(status) if status.isdigit() else None
-    return Ended(ended, console, tuple(troubles(console)), time.monotonic() - began)
+    took = time.monotonic() - began
+    return Ended(ended, console, tuple(troubles(console)), took, {} if ended is None else left)
 
 
 def _smmu(memory: GuestMemory, port: Sequence[TestPort], edge: Edge) -> Smmu:

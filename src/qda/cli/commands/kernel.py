@@ -274,6 +274,9 @@ def _report(ended: Ended, options: GuestOptions) -> int:
         sys.stderr.write(ended.console)
     for trouble in ended.troubles:
         sys.stderr.write(f"qda kernel: {trouble}\n")
+    for dsp, sessions in ended.left.items():
+        names = ", ".join(str(session) for session in sessions)
+        sys.stderr.write(f"qda kernel: {dsp}: the kernel has not released sessions {names}\n")
     if ended.status is not None:
         return os.waitstatus_to_exitcode(ended.status) & 0xFF
     if ended.late:
