@@ -64,6 +64,7 @@ def open(  # noqa: A001  # qda.open, like gzip.open
     """
     try:
         _check_wait(wait)
+        _check_switches(debug=debug, poll=poll)
         if isinstance(skeletons, type | str) or not isinstance(skeletons, Iterable):
             raise UsageTypeError(f"skeletons {skeletons!r:.80}: a list of classes")
         session = _in_time(
@@ -91,6 +92,12 @@ def _check_wait(wait: float) -> None:
         raise UsageTypeError(f"wait {wait!r:.80}: a number of seconds")
     if not 0 <= wait < float("inf"):
         raise UsageError(f"wait {wait!r:.80}: a number of seconds, 0 or more, that ends")
+
+
+def _check_switches(**switches: bool) -> None:
+    for what, switch in switches.items():
+        if isinstance(switch, str):  # which is true, whatever it says
+            raise UsageTypeError(f"{what} {switch!r:.80}: True or False")
 
 
 def _in_time(begin: Callable[[], Session], seconds: float) -> Session:
@@ -126,6 +133,7 @@ def _open(
 
         client.check_domain(domain)
         client.check_device(device)
+        client.check_dialect(dialect)
         if poll and dialect is None:
             dialect = client.POLLING
         path = client.find_node(domain, dialect) if device is None else device

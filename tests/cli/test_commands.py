@@ -277,3 +277,17 @@ def test_profiles_show_says_what_a_system_allows() -> None:
         assert words in printed
     assert "sm8350" in here("profiles")[0]
     assert "qda profiles" not in qda("profiles", "show", "sm8560", status=1).stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--banks=few", "--", "true"],
+        ["run", "--banks", "few", "true"],
+        ["serve", "--banks=few"],
+    ],
+)
+def test_a_refused_option_shows_what_it_was_given(words: list[str]) -> None:
+    result = CliRunner(env={"NO_COLOR": "1"}).invoke(app, words, prog_name="qda")
+    assert result.exit_code == 2
+    assert "'--banks': 'few': " in result.stderr

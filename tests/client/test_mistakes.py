@@ -16,12 +16,13 @@ import pytest
 
 import qda
 from qda.client import Session
+from qda.profiles.profile import load
 
 made: Any = qda.idl.load(
     "interface made { struct point { long x; long other; };"
     " long whole(in long a); long wide(in long long a); long real(in double a);"
     " long paint(in sequence<octet> v, rout sequence<octet> w); long show(in point one);"
-    " long share(in dmahandle memory); };"
+    " long share(in dmahandle memory); long pair(in dmahandle memory, in dmahandle other); };"
 )
 
 
@@ -32,6 +33,7 @@ class Made(made.Skeleton):  # type: ignore[misc]
     def paint(self, v: object, w: object) -> None: ...
     def show(self, one: object) -> None: ...
     def share(self, memory: object) -> None: ...
+    def pair(self, memory: object, other: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,12 @@ def session() -> Iterator[Session]:
 @pytest.fixture(scope="module")
 def remote(session: Session) -> Any:
     return session.load(Made)
+
+
+def closed(session: Session) -> qda.Buffer:
+    """A buffer that has been given back."""
+    with session.alloc(1) as buffer:
+        return buffer
 
 
 LONG = "an integer from -2147483648 to 2147483647"
@@ -81,6 +89,23 @@ MISTAKES: dict[str, Callable[[Session, Any], object]] = {
     "shell of 10000000 bytes: dialect rfc takes images of up to": lambda *_: qda.open(
         "cdsp", device="virtual", shell=bytes(10_000_000)
     ),
+    "debug 'false': True or False": lambda *_: qda.open("cdsp", debug="false"),  # type: ignore[arg-type]
+    "poll 'no': True or False": lambda *_: qda.open("cdsp", poll="no"),  # type: ignore[arg-type]
+    "wait '5': a number of seconds": lambda *_: qda.open("cdsp", wait="5"),  # type: ignore[arg-type]
+    "['rfc'] is no dialect: there are": lambda *_: qda.open("cdsp", dialect=["rfc"]),  # type: ignore[arg-type]
+    "profile ['x']: a name, or the path of": lambda *_: qda.open("cdsp", profile=["x"]),  # type: ignore[arg-type]
+    "banks 'x': a number": lambda *_: load("generic").with_banks("x"),  # type: ignore[arg-type]
+    "banks 0: at least 1": lambda *_: load("generic").with_banks(0),
+    "name 5: the name of a file": lambda *_: qda.idl.load("interface x { };", name=5),  # type: ignore[arg-type]
+    "include_dirs 'x': a list": lambda *_: qda.idl.load("interface x { };", include_dirs="x"),
+    "defines 5: a list": lambda *_: qda.idl.load("interface x { };", defines=5),  # type: ignore[arg-type]
+    "share: parameter memory: <Buffer handle": lambda session, r: r.share(closed(session)),
+    "paint: parameter v: <Buffer handle": lambda session, r: r.paint(closed(session), 0),
+    "paint: parameter w: <Buffer handle": lambda session, r: r.paint(b"", closed(session)),
+    "pair: parameter other: <Buffer handle": lambda session, r: r.pair(
+        session.alloc(1), closed(session)
+    ),
+    "pair: parameter memory: handle argument array": lambda _, r: r.pair(np.zeros(1), np.zeros(2)),
     "skeletons 3: a list of classes": lambda *_: qda.open("cdsp", skeletons=3),  # type: ignore[arg-type]
     "device 3: the path of a node, or 'virtual'": lambda *_: qda.open("cdsp", device=3),  # type: ignore[arg-type]
     "device 'virtal': did you mean 'virtual'?": lambda *_: qda.open("cdsp", device="virtal"),

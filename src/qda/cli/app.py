@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -52,13 +53,28 @@ class _Commands(TyperGroup):
         return command
 
     def invoke(self, ctx: Any) -> Any:
+        words = list(ctx.args)
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            given = _given(getattr(error.param, "opts", ()), words)
+            if given is not None and repr(given) not in error.message:
+                error.message = f"{given!r}: {error.message}"
+            raise
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except QdaError as error:
             print(f"qda: {error}", file=sys.stderr)  # noqa: T201
             raise typer.Exit(1) from error
+
+
+def _given(options: Sequence[str], words: Sequence[str]) -> str | None:
+    """What the command line gives one of some options, which are one, None if it does not."""
+    for place, word in enumerate(words, 1):
+        option, equals, value = word.partition("=")
+        if option in options:
+            return value if equals else "".join(words[place : place + 1])
+    return None
 
 
 app = typer.Typer(

@@ -9,7 +9,14 @@ from qda.client.device import DeviceFile
 from qda.client.discovery import DeviceInfo, find_node, identify, kernel_devices
 from qda.client.module import RemoteModule
 from qda.client.node import KernelNode, Node
-from qda.client.opening import POLLING, check_device, check_domain, device_file, start_session
+from qda.client.opening import (
+    POLLING,
+    check_device,
+    check_dialect,
+    check_domain,
+    device_file,
+    start_session,
+)
 from qda.client.plan import Bytes, HandleLike
 from qda.client.session import Session
 from qda.client.unheld import with_room
@@ -34,6 +41,7 @@ __all__ = [
     "RemoteModule",
     "Session",
     "check_device",
+    "check_dialect",
     "check_domain",
     "device_file",
     "find_node",

@@ -4,7 +4,7 @@ program needs which passes bytes."""
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from qda.errors import UsageTypeError, quoted
 
@@ -20,7 +20,7 @@ def is_array(item: object) -> TypeGuard[NDArray[np.generic]]:
     return isinstance(item, getattr(sys.modules.get("numpy"), "ndarray", ()))
 
 
-def dtype_of(given: DTypeLike) -> np.dtype[Any]:
+def dtype_of(given: DTypeLike) -> np.dtype[np.generic]:
     """The type of the elements of an array that both sides see.  UsageTypeError."""
     import numpy as np
 

@@ -20,7 +20,14 @@ from qda.fastrpc.domains import DOMAINS, domain_id
 from qda.uapi import DIALECTS, LEGACY_73, Family, Interface
 from qda.uapi.legacy import SET_OPTION
 
-__all__ = ["POLLING", "check_device", "check_domain", "device_file", "start_session"]
+__all__ = [
+    "POLLING",
+    "check_device",
+    "check_dialect",
+    "check_domain",
+    "device_file",
+    "start_session",
+]
 
 POLLING = LEGACY_73.name
 """The dialect that has poll mode."""
@@ -48,6 +55,12 @@ def check_device(device: str | None) -> None:
         raise UsageError(f"device {device!r}: {meant or 'the path of a node'}")
 
 
+def check_dialect(dialect: str | None) -> None:
+    """UsageError for a name that no dialect has."""
+    if dialect is not None and dialect not in list(DIALECTS):  # whatever it is
+        raise UsageError(f"{dialect!r} is no dialect: {suggestion(dialect, DIALECTS)}")
+
+
 def start_session(
     node: Node,
     domain: str,
@@ -71,8 +84,7 @@ def start_session(
             raise UsageTypeError(f"shell {shell!r:.80}: the bytes of an image")
         if process not in PROCESSES:
             raise UsageError(f"process {process!r}: {suggestion(process, PROCESSES)}")
-        if dialect is not None and dialect not in DIALECTS:
-            raise UsageError(f"{dialect!r} is no dialect: {suggestion(dialect, DIALECTS)}")
+        check_dialect(dialect)
         found = identify(node)
         if found is None:
             raise UsageError(f"{node.name} is no node of a DSP")

@@ -78,8 +78,12 @@ def make_plan(
         planned += [_place(item, find, alive, True) for item in outs]
     except UsageTypeError as error:
         raise UsageTypeError(f"{_culprit(ins, outs)}: {error}") from error
-    for item in (*in_handles, *out_handles):
-        planned.append(_place_handle(item, find, alive))
+    for number, item in enumerate((*in_handles, *out_handles)):
+        try:
+            planned.append(_place_handle(item, find, alive))
+        except (UsageError, UsageTypeError) as error:
+            error.handle_argument = number
+            raise
     return Plan(scalars, planned, len(ins) + len(outs), alive)
 
 
@@ -145,6 +149,7 @@ def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
         except TypeError as error:
             raise UsageTypeError(f"{quoted(item)} is not memory: {error}") from error
         except ValueError as error:  # closed, or released
+            refuse_foreign(item)
             raise UsageError(f"{quoted(item)} is not memory any more: {error}") from error
         if not view.contiguous:
             raise UsageTypeError(f"{quoted(item)} is not contiguous")

@@ -396,6 +396,5 @@ def _length(what: str, length: SupportsIndex) -> int:
     except TypeError:
         raise UsageTypeError(f"{what} {length!r:.80}: an integer") from None
     if count % 8 or not 16 <= count <= limits.QUEUE_RING:
-        most = limits.QUEUE_RING
-        raise UsageError(f"{what} {length!r:.80}: a multiple of 8, from 16 to {most} bytes")
+        raise UsageError(f"{what} {count}: a multiple of 8, from 16 to {limits.QUEUE_RING} bytes")
     return count

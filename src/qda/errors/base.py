@@ -108,6 +108,9 @@ def _as_it_was(kind: type[E], args: tuple[object, ...], attributes: dict[str, ob
 class QdaError(_Travels):
     """Root of every exception that this package raises on purpose."""
 
+    handle_argument: int | None = None
+    """Which handle of a call was refused, if it was one: from 0, those that go in come first."""
+
 
 def bare(error: QdaError) -> None:
     """Take our frames off an error that is about to leave us: its words are all that we have to

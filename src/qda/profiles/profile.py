@@ -60,7 +60,11 @@ class Profile:
 
     def with_banks(self, count: int) -> Profile:
         """The same system with so many context banks for each DSP: its first ones, and where it has
-        not as many, others of the lowest numbers."""
+        not as many, others of the lowest numbers.  UsageTypeError, UsageError."""
+        if not isinstance(count, int):
+            raise UsageTypeError(f"banks {count!r:.80}: a number")
+        if count < 1:
+            raise UsageError(f"banks {count}: at least 1")
         return replace(self, dsps=tuple(_with_banks(dsp, count) for dsp in self.dsps))
 
 

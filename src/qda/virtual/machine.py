@@ -188,7 +188,7 @@ def machine(profile: str = DEFAULT, threads: bool = False) -> Machine:
     with _machines_lock:
         if not _machines:
             _register_hooks()
-        key = (profile, threads)
+        key = str(profile), threads  # of whatever is given, which `load` looks at
         if key not in _machines or _machines[key].closed:
             _machines[key] = Machine(load(profile), threads)
         return _machines[key]

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import NamedTuple, Protocol
 
-from qda.errors import UsageTypeError, quoted
+from qda.errors import UsageError, UsageTypeError, quoted
 from qda.fastrpc.scalars import Scalars
 from qda.idl.model import Direction, Interface, Parameter
 from qda.idl.python.lift import Classes, Lift, Lifted, lift_of, room_of_target
 from qda.idl.python.signature import arguments_of, capacities_of, result_name, results_of
 from qda.idl.python.straight import Caller, Server, Straight
-from qda.idl.types import String
+from qda.idl.types import DmaHandle, String
 from qda.idl.wire.calls import InterfaceCodec, MethodCodec
+from qda.idl.wire.records import refusal
 from qda.idl.wire.values import Bytes, Given, Handle, Value
 
 __all__ = ["Binding", "BoundMethod", "Invoke"]
@@ -64,6 +65,9 @@ class BoundMethod:
         ]
         self._capacities = [one.name for one in capacities_of(method)]
         self._results = [(one.name, lift_of(one.type, classes)) for one in results_of(method)]
+        handles = [one for one in method.parameters if isinstance(one.type.resolved, DmaHandle)]
+        self._handles = [one.name for one in handles if one.direction.goes_in]
+        self._handles += [one.name for one in handles if one.direction.comes_out]
         self._needed = [one.name for one in results_of(method) if one.type.is_simple]
         self._given = [
             _Given(one.name, one, _is_target(one), lift_of(one.type, classes))
@@ -95,14 +99,21 @@ class BoundMethod:
             if capacity is not None:
                 rooms[name] = capacity
         packed = self.codec.pack(values, rooms)
-        invoke(
-            packed.scalars.method,
-            packed.ins,
-            packed.outs,
-            packed.in_handles,
-            packed.out_handles,
-            label=self.label,
-        )
+        try:
+            invoke(
+                packed.scalars.method,
+                packed.ins,
+                packed.outs,
+                packed.in_handles,
+                packed.out_handles,
+                label=self.label,
+            )
+        except (UsageError, UsageTypeError) as error:
+            number, names = error.handle_argument, self._handles
+            if number is None or len(names) != len(packed.in_handles) + len(packed.out_handles):
+                raise
+            what = f"{self.codec.method.name}: parameter {names[number]}"
+            raise refusal(what, error) from None
         if not self._results:
             return None
         found = self.codec.unpack(packed)

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Final
 
 from qda import limits
-from qda.errors import UsageError, UsageTypeError, did_you_mean
+from qda.errors import UsageError, UsageTypeError, did_you_mean, quoted
 from qda.idl.diagnostics import Diagnostic, IdlError, Location, Severity
 from qda.idl.model import Document
 from qda.idl.text.preprocessor import Reader, Text, preprocess, read_file
@@ -41,6 +41,11 @@ def parse(
     from qda.idl.text.parser import parse_text
     from qda.idl.text.semantics import understand
 
+    if not isinstance(name, str | None):
+        raise UsageTypeError(f"name {quoted(name)}: the name of a file")
+    for what, several in (("include_dirs", include_dirs), ("defines", defines)):
+        if isinstance(several, str | bytes) or not isinstance(several, Iterable):
+            raise UsageTypeError(f"{what} {quoted(several)}: a list")
     if name is not None and _STRANGE.search(name):
         raise UsageError(f"{name!r} is no name of a file")
     if isinstance(source, str) and (name is not None or not source.endswith(".idl")):

@@ -23,6 +23,7 @@ from qda.idl.wire.values import (
     dtype_of,
     encode_simple,
     member_of,
+    memory_of,
     number_of,
     to_array,
 )
@@ -134,10 +135,12 @@ class NumbersNode(Node[Elements, Elements, Elements]):
         array: Elements = request
         if not isinstance(request, np.ndarray):
             try:
-                with memoryview(request) as view:
+                with memory_of(request) as view:
                     # Of other elements than bytes the memory would be given another meaning.
                     raw = view.format in OCTET_FORMATS
                 array = np.frombuffer(request, dtype) if raw else np.asarray(request)
+            except UsageError:
+                raise
             except (TypeError, ValueError, BufferError) as error:
                 words = f"a number of elements, or a writable contiguous array of {dtype}"
                 raise UsageTypeError(f"{quoted(request)} cannot be filled: {words}") from error

@@ -30,6 +30,7 @@ __all__ = [
     "encode_simple",
     "items_of",
     "member_of",
+    "memory_of",
     "number_of",
     "to_array",
 ]
@@ -244,11 +245,21 @@ def _of_buffer(dtype: _DType, values: Given) -> Given:
     """The array that a buffer is; anything else as it is.  Elements that are not bytes keep the
     type that the buffer has for them."""
     try:
-        view = memoryview(values)
+        view = memory_of(values)
         raw = dtype.itemsize == 1 and view.format in OCTET_FORMATS and view.c_contiguous
         return np.frombuffer(values, dtype) if raw else np.asarray(view)
+    except UsageError:
+        raise
     except (TypeError, ValueError, BufferError):
         return values
+
+
+def memory_of(buffer: Given) -> memoryview:
+    """The memory of an object that has some.  UsageError if it has been closed; TypeError."""
+    try:
+        return memoryview(buffer)
+    except ValueError:
+        raise UsageError(f"{quoted(buffer)} is closed") from None
 
 
 def _unmasked(values: Elements) -> Elements:
