@@ -160,3 +160,26 @@ def test_a_file_that_cannot_be_written_says_that_its_folder_is_not_there(
         write(str(file))
     words = f"{file}: No such file or directory: there is no folder {file.parent}"
     assert str(caught.value) == words
+
+
+MISSPELT: dict[str, tuple[str, Callable[[Session, Any], object]]] = {
+    "a method": ("half", lambda _, remote: remote.halff),
+    "a module's": ("invoke", lambda _, remote: remote._module.invok),
+    "a session's": ("load", lambda session, _: session.lod),  # type: ignore[attr-defined]
+    "a buffer's": ("export_fd", lambda session, _: session.alloc(1).exprt_fd),  # type: ignore[attr-defined]
+    "a mapping's": ("address", lambda session, _: session.map(session.alloc(1)).adress),  # type: ignore[attr-defined]
+    "a queue's": ("read", lambda session, _: session.queue().reed),  # type: ignore[attr-defined]
+}
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+def test_a_traceback_asks_what_a_misspelt_name_was_meant_to_be(
+    name: str, session: Session, remote: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In the interpreter's words, if not in ours: it finds the names in the object."""
+    meant, ask = MISSPELT[name]
+    with pytest.raises(AttributeError) as caught:
+        ask(session, remote)
+    sys.__excepthook__(caught.type, caught.value, caught.tb)
+    last = capfd.readouterr().err.splitlines()[-1].lower()
+    assert f"did you mean '{meant}'?" in last.replace("mean: ", "mean ")
