@@ -2,9 +2,11 @@
 
 A program calls a skeleton, both in C, on lanes and through the device server, and asks which DSP
 that is, which the server alone answers; beside an echo through two pipes, also in C: in turn,
-because only ratios of one run mean something, and in each placement (`benchmarks.placement`).  A
-command that reads and lists many files, and uses no node, is run in turn with and without the
-library.  What `qda run` takes by itself is in `benchmarks.starts`.
+because only ratios of one run mean something, and in each placement (`benchmarks.placement`).
+Another one makes an object for the arguments of each call, as a library of August 2026 does, in
+dialect handle: that is `scratch`, with its steps.  A command that reads and lists many files, and
+uses no node, is run in turn with and without the library.  What `qda run` takes by itself is in
+`benchmarks.starts`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from qda.dsp.spawn import FOLDERS_VARIABLE
 from qda.idl.c import INCLUDE
 from qda.shim.launch import environment
 from qda.shim.server import DeviceServer
-from qda.uapi import RFC
+from qda.uapi import DIALECTS
 from qda.uapi.header import header
 from qda.virtual import Machine, load_profile
 
@@ -59,16 +61,23 @@ Key = tuple[str, str, str]
 """Case, way, and placement."""
 
 
-def build(folder: Path) -> Path:
-    """Compile the skeleton, and the program that calls it."""
-    (folder / "qda_accel.h").write_text(header(RFC))
+PROGRAMS = {"calls": "rfc", "scratch": "handle"}
+"""The programs, and the dialect that each speaks."""
+
+
+def build(folder: Path) -> dict[str, Path]:
+    """Compile the skeleton, and the programs that call it."""
     library = folder / "libtouch_skel.so"
     skeleton: list[str | Path] = ["-shared", "-fPIC", "-I", INCLUDE, "-o", library]
     subprocess.run(["gcc", "-O2", SOURCES / "touch_skel.c", *skeleton], check=True)
-    program = folder / "calls"
-    command: list[str | Path] = ["gcc", "-O2", "-I", folder, SOURCES / "calls.c", "-o", program]
-    subprocess.run(command, check=True)
-    return program
+    for program, dialect in PROGRAMS.items():
+        headers = folder / dialect
+        headers.mkdir()
+        (headers / "qda_accel.h").write_text(header(DIALECTS[dialect]))
+        source = (SOURCES / program).with_suffix(".c")
+        command: list[str | Path] = ["gcc", "-O2", "-I", headers, source, "-o", folder / program]
+        subprocess.run(command, check=True)
+    return {program: folder / program for program in PROGRAMS}
 
 
 def file_heavy(repeats: int, variables: Mapping[str, str]) -> float:
@@ -87,26 +96,29 @@ def measure(rounds: int, calls: int, progress: Progress) -> dict[str, Any]:
         os.environ[FOLDERS_VARIABLE] = str(folder)
         machine = Machine(load_profile("generic"))
         stack.callback(machine.close)
-        program, plain = build(folder), os.environ
-        found: dict[str, dict[str, str]] = {}
-        for way, lanes in WAYS.items():
-            server = DeviceServer(machine, folder / way, lanes=lanes)
-            stack.callback(server.close)
-            found[way] = environment(server.socket)
+        programs, plain = build(folder), os.environ
+        found: dict[tuple[str, str], dict[str, str]] = {}
+        for program, dialect in PROGRAMS.items():
+            for way, lanes in WAYS.items():
+                at = folder / f"{way}.{dialect}"
+                server = DeviceServer(machine, at, dialect=dialect, lanes=lanes)
+                stack.callback(server.close)
+                found[program, way] = environment(server.socket)
 
         cpus = sorted(os.sched_getaffinity(0))
         for column in columns():
             where = _place(column, cpus)
             for _ in progress.track(range(rounds), description=f"calls, {column}"):
-                for way, variables in found.items():
-                    for case, microseconds in _calls([program, str(calls), *where], variables):
+                for (program, way), variables in found.items():
+                    command: list[str | Path] = [programs[program], str(calls), *where]
+                    for case, microseconds in _calls(command, variables):
                         times[case, way, column].append(microseconds)
         os.sched_setaffinity(0, set(cpus))
         file_heavy(1, plain)  # the first one fills the caches
         repeats = 1 + int(1.5 * LONG_ENOUGH / file_heavy(1, plain))
         for _ in progress.track(range(max(5, 2 * rounds)), description="files"):
             files["plain"].append(file_heavy(repeats, plain))
-            files["preloaded"].append(file_heavy(repeats, found["lanes"]))
+            files["preloaded"].append(file_heavy(repeats, found["calls", "lanes"]))
         starts = measure_starts(folder, rounds, progress)
     return _result(times, files, starts)
 
@@ -149,6 +161,11 @@ def _result(
             "one CPU: 64 MiB / 4 KiB by buffer",
             median["64MiB", "lanes", one] / median["4KiB", "lanes", one],
             "at most 1.5",
+        ),
+        (
+            "one CPU: 32 bytes in an object of their own / query by the server",
+            median["scratch", "lanes", one] / median["query", "server", one],
+            "at most 10",
         ),
         ("one CPU: query by the server, us", median["query", "server", one], "at most 30"),
         (

@@ -213,11 +213,13 @@ def test_programs_in_c_are_measured_with_their_bounds() -> None:
     and what `qda run` takes by itself."""
     result = quick_run("programs")
     rows = {(row["case"], row["way"], row["column"]) for row in result["calls"]}
-    cases = ("pipe", "query", "empty", "32B", "4KiB", "1MiB", "64MiB")
-    assert rows == set(product(cases, ("lanes", "server"), columns()))
+    cases = ("pipe", "query", "empty", "32B", "4KiB", "1MiB", "64MiB", "scratch")
+    steps = ("create", "offset", "map", "call", "unmap", "close")
+    measured = [*cases, *(f"scratch,{step}" for step in steps)]
+    assert rows == set(product(measured, ("lanes", "server"), columns()))
     assert all(0 < row["median_us"] <= row["p99_us"] for row in result["calls"])
     assert all(bound["figure"] > 0 and bound["bound"] for bound in result["bounds"])
-    assert len({bound["what"] for bound in result["bounds"]}) == 8 + len(columns()) - 1
+    assert len({bound["what"] for bound in result["bounds"]}) == 9 + len(columns()) - 1
 
 
 def test_queues_bring_all_packets_whatever_pauses_there_are() -> None:

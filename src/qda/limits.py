@@ -126,6 +126,13 @@ ARENA_SLOTS: Final = _calls.limit(
     "few threads of a program call at once",
     "the client makes one arena more",
 )
+SPARE: Final = _calls.limit(
+    "SPARE",
+    64 * KIB,
+    "bytes of a buffer object that may become the next one of its program when it is closed",
+    "some libraries make one for the small arguments of each call",
+    "a larger one is given back, and the next one takes longer to make",
+)
 RESUMED: Final = _calls.limit(
     "RESUMED",
     100,

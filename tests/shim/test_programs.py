@@ -41,11 +41,12 @@ def test_program_works_on_each_interface_and_libc(
     system.settle()
 
 
-@pytest.mark.parametrize("program", ["calculator", "scratch"])
+@pytest.mark.parametrize("program", ["calculator", "scratch", "spare"])
 def test_program_works_where_buffers_are_handles(
     systems: Systems, programs: Programs, program: str
 ) -> None:
-    """R5: handles alone; and the requests of today's C library, in its order."""
+    """R5: handles alone; the requests of today's C library, in its order; a closed object is the
+    next one only where nobody can tell."""
     system = systems.of("handle")
     system.run(programs.build(program, "handle"))
     system.settle()

@@ -114,6 +114,7 @@ def _prime_handle_to_fd(front: AccelFront, client: Client, request: drm.PrimeHan
         raise OSError(errno.EINVAL, f"flags {request.flags:#x}")
     with Uses() as uses:
         held = front.file.hold(request.handle, uses)
+        held.buffer.exported = True
         request.fd = client.install(held.buffer.descriptor, request.flags)
     return 0
 
@@ -135,8 +136,11 @@ def _gem_create(front: AccelFront, client: Client, request: accel.GemCreate) -> 
     file = front.file
     file.take_bank(file.semantics.without_bank)
     with Uses() as uses:
-        buffer = file.device.objects.create(request.size, uses)
+        spare = file.spare.take(request.size, uses) if file.spare is not None else None
+        buffer = spare.buffer if spare else file.device.objects.create(request.size, uses)
         request.handle = file.add_handle(buffer, file.semantics.without_bank)
+        if spare is not None and file.session is not None and file.session.peer in spare.knowers:
+            file.name(request.handle, spare, file.session)
     return 0
 
 

@@ -19,6 +19,7 @@ from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
 from qda.driver.session import Session
 from qda.driver.sharing import Keeps, Uses
+from qda.driver.spare import Spare
 from qda.driver.watching import watching
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import CallForm
@@ -46,7 +47,8 @@ class OpenFile:
     means on this device.  `descriptors` is True where buffers are named by DMA-BUF descriptors
     instead of GEM handles (dialect V1, the older driver).  `handle_of` says which
     handle an fd field means, for a client that has mapped the buffer at an address.  `lent` holds
-    the memory that its protection domain was given to begin with.
+    the memory that its protection domain was given to begin with.  `spare` may keep an object that
+    is closed for the next one.
     """
 
     tags_calls = False
@@ -69,6 +71,7 @@ class OpenFile:
         self.bank: ContextBank | None = None
         self.session: Session | None = None
         self.lent = Uses()
+        self.spare: Spare | None = None
         self.mappings = Mappings()
         self.lock = threading.RLock()
         self.starting = threading.Lock()
@@ -204,9 +207,11 @@ class OpenFile:
         del named  # the core's use ends here, and not under the lock
         if handle is None:
             raise OSError(errno.EINVAL, f"no GEM handle {number} in this file")
-        handle.uses.release()
         if self.session is not None:
             self.session.leases.reap()
+        if self.spare is not None:
+            self.spare.offer(handle.attachment, handle.uses, self.session)
+        handle.uses.release()
 
     def _unname(self, number: int, handle: _Handle) -> object:
         """Neither the core nor a program finds the object of a handle by itself any more, but in
@@ -291,6 +296,8 @@ class OpenFile:
         for handle in handles.values():
             handle.uses.release()
         self.lent.release()
+        if self.spare is not None:
+            self.spare.release()
         if self.bank is not None:
             self.device.give_back(self.bank)
         self.device.forget(self)

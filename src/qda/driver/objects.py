@@ -42,8 +42,8 @@ def create_memory(size: int) -> int:
 class BufferObject(Shared):
     """Shared memory of `size` bytes, whole pages.  Owns its descriptor.
 
-    `imported` is True for memory that another device or program made.  `table` is where it is
-    found; the driver's own memory is in none.
+    `imported` is True for memory that another device or program made, `exported` once there is, or
+    was, a DMA-BUF of it.  `table` is where it is found; the driver's own memory is in none.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class BufferObject(Shared):
         self.descriptor = descriptor
         self.size = size
         self.imported = imported
+        self.exported = False
         self.identity = identity_of(descriptor)
         self._table = table
 
@@ -87,6 +88,7 @@ class Objects:
         self._offsets: dict[BufferObject, int] = {}
         self._at_offset: dict[int, BufferObject] = {}
         self._next_offset = _FIRST_MMAP_OFFSET
+        self._aside: set[BufferObject] = set()
 
     def create(self, size: int, uses: Uses) -> BufferObject:
         """Allocate an object.  OSError ENOMEM."""
@@ -128,8 +130,25 @@ class Objects:
 
     def forget(self, buffer: BufferObject) -> None:
         """Take out an object that nobody uses.  The caller has the lock."""
+        self._aside.discard(buffer)
         self._objects.pop(buffer.identity, None)
         self._at_offset.pop(self._offsets.pop(buffer, 0), None)
+
+    def set_aside(self, buffer: BufferObject) -> bool:
+        """Let nobody find an object any more, although it is there; False if more than one has it,
+        or somebody may who cannot be seen."""
+        with self.lock:
+            if buffer.imported or buffer.exported or len(buffer.users) != 1:
+                return False
+            self.forget(buffer)
+            self._aside.add(buffer)
+            return True
+
+    def take_back(self, buffer: BufferObject) -> None:
+        """Let an object be found again that was set aside, as if it had just been made."""
+        with self.lock:
+            self._aside.discard(buffer)
+            self._objects[buffer.identity] = buffer
 
     def mmap_offset(self, buffer: BufferObject) -> int:
         """The fake offset by which the object is mapped through the device."""
@@ -150,7 +169,7 @@ class Objects:
 
     def disown(self) -> None:
         """In a forked child: close the descriptors of all objects."""
-        for buffer in list(self._objects.values()):
+        for buffer in (*self._objects.values(), *self._aside):
             buffer.disown()
 
     def counts(self) -> tuple[int, int]:

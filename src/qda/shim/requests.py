@@ -13,6 +13,7 @@ from qda import limits
 from qda.driver import Client, Front
 from qda.driver.accel import AccelFront
 from qda.driver.front import FileFront
+from qda.driver.spare import Spare
 from qda.fastrpc.obituary import ASK, AskObituary
 from qda.linux import open_again
 from qda.memory import ClientAddress
@@ -150,7 +151,7 @@ class Requests:
         descriptor = -1
         if path is not None and not result:
             try:
-                front = self._front(path, caller)
+                front = self._front(path, caller, request.flags)
                 descriptor = self._nodes.add(path, front, caller.pid, request.flags)
             except InterruptedError:
                 result = -errno.ERESTART  # the library has a meaning for EINTR
@@ -164,7 +165,7 @@ class Requests:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def _front(self, path: NodePath, caller: Caller) -> Front:
+    def _front(self, path: NodePath, caller: Caller, flags: int) -> Front:
         # The dialect that was chosen may be one of the other driver's.
         accel = path.kind is NodeKind.ACCEL and self._dialect not in ACCEL_DIALECTS
         dialect = RFC.name if accel else self._dialect
@@ -173,6 +174,8 @@ class Requests:
         front = open_node() if device is None else device.with_bank(caller, open_node)
         if isinstance(front, FileFront):
             front.file.process = caller.pid
+            if isinstance(front, AccelFront) and flags & os.O_ACCMODE == os.O_RDWR:
+                front.file.spare = Spare(front.file.device.objects)
         return MixedFront(front) if self._mixed and isinstance(front, AccelFront) else front
 
     def _ioctl(self, request: Request, caller: Caller, node: OpenNode) -> int:
@@ -198,10 +201,8 @@ class Requests:
 
     def _map(self, request: Request, caller: Caller, node: OpenNode) -> None:
         def place(memory: int, length: int) -> None:
-            if node.mode == os.O_RDWR:
-                caller.connection.send(Kind.ANSWER, descriptor=memory)
-                return
-            # Opened as the node was, it lets the kernel say what may be mapped of it, and how.
+            # Opened as the node was, it lets the kernel say what may be mapped of it, and how; and
+            # as a file of its own whether it still is (`qda.driver.spare`).
             again = open_again(memory, node.mode | os.O_CLOEXEC)
             try:
                 caller.connection.send(Kind.ANSWER, descriptor=again)
