@@ -159,3 +159,19 @@ def test_what_goes_wrong_in_the_kernel_is_told_once() -> None:
     assert found[0].lines[1] == " f+0x10/0x20"
     assert str(found[1]).startswith("the kernel has oopsed:\n  Unable to handle")
     assert not list(troubles("[ 1.0] all is well\n[ 2.0] reboot: Power down"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WARNING: possible circular locking dependency detected",
+        "WARNING: possible irq lock inversion dependency detected",
+        "WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected",
+        "WARNING: inconsistent lock state",
+        "WARNING: bad unlock balance detected!",
+        "WARNING: suspicious RCU usage",
+    ],
+)
+def test_what_lockdep_finds_is_told(line: str) -> None:
+    (found,) = troubles(f"[    1.000000] {line}\n[    1.000001] 7.2.0 #1 Not tainted")
+    assert found.words == "lockdep has found an error"

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 __all__ = ["Trouble", "troubles"]
 
+_LOCKDEP = r"possible|inconsistent|suspicious|\w+-safe|bad unlock|held lock|lock held|Nested lock"
+"""How its reports begin."""
 _SIGNS = {
     r"Kernel panic": "the kernel has panicked",
     r"Internal error: Oops|Unable to handle kernel": "the kernel has oopsed",
     r"BUG: KASAN": "KASAN has found an error of memory",
-    r"possible (circular|recursive) locking|inconsistent lock state": "lockdep has found an error",
+    rf"WARNING: ({_LOCKDEP}) ": "lockdep has found an error",
     r"WARNING: CPU: |WARNING: .* at ": "the kernel warns",
     r"kernel BUG at|BUG: ": "the kernel has found a bug of its own",
     r"INFO: task .* blocked for more|stalls? on CPUs|soft lockup": "the kernel hangs",
