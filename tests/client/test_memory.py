@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import mmap
 import os
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -212,3 +215,40 @@ def test_what_cannot_be_imported_is_refused_by_what_it_is(session: qda.Session, 
     with pytest.raises(qda.DeviceError, match=f"EINVAL: fd {fd} {words}"):
         session.import_fd(fd)
     os.close(fd)
+
+
+class Copying(qda.Skeleton):
+    @qda.method(2)
+    def copy(self, given: memoryview, taken: memoryview) -> None:
+        taken[:] = given[: len(taken)]
+
+
+def mapped_at(address: int, size: int) -> Any:
+    """Memory of the program's, at that address if nothing else is there."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    anonymous = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    arguments = [ctypes.c_void_p(address), ctypes.c_size_t(size), 3, anonymous, -1]
+    found = libc.mmap(*arguments, ctypes.c_long(0))
+    memory = (ctypes.c_char * size).from_address(found)
+    weakref.finalize(memory, libc.munmap, ctypes.c_void_p(found), ctypes.c_size_t(size))
+    return memory
+
+
+@pytest.mark.parametrize("dialect", ["rfc", "handle", "legacy"])
+@pytest.mark.parametrize("dropped", ["an array", "a buffer"])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_lies_where_a_buffer_was_is_no_longer_of_it(dialect: str, dropped: str) -> None:
+    """Its handle is closed later than its pages go, and other memory has their address by then."""
+    with qda.open(device="virtual", dialect=dialect) as session, session.load(Copying) as module:
+        for _ in range(3):
+            buffer = session.alloc(1 << 20)
+            array = buffer.numpy() if dropped == "a buffer" else session.empty(1 << 20, "u1")
+            array[:4] = 1
+            assert module.invoke(2, [array], [4]) == [b"\1\1\1\1"]
+            address = array.__array_interface__["data"][0]
+            del array, buffer
+            memory = mapped_at(address, 1 << 20)
+            memory[:4] = b"else"
+            assert module.invoke(2, [memory], [4]) == [b"else"]
+            del memory

@@ -150,7 +150,9 @@ class Buffer(mmap.mmap):
                 super().close()
 
     def __del__(self) -> None:
-        if self._place is not None and self.is_attended and not self.is_closed:
+        if not self.is_attended:
+            self._give_back()  # before the pages go: others may have their addresses at once
+        elif self._place is not None and not self.is_closed:
             with Section(later=True):
                 self._give_back()
                 if self.owner.is_open:

@@ -102,6 +102,8 @@ class Calls:
         status: int | None = None
         log: Sequence[str] = ()
         if not in_handles and not out_handles and timeout is None:
+            if self._file.discarded:  # what lies there now is in no buffer
+                self._file.collect()
             request = self._file.emitter.request(handle, method, ins, results)
             if request is not None:
                 if self.begins is not None:

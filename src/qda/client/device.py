@@ -52,7 +52,8 @@ class DeviceFile(abc.ABC):
 
     `emitter` writes the structures of calls whose arguments are all plain memory, to be issued
     with `invoke_code`; it declines the others.  `arena` is where the program packs arguments that
-    lie in no buffer, None where the driver copies them.
+    lie in no buffer, None where the driver copies them.  `discarded` are the places of buffers that
+    are gone, and of which the emitter may still tell: `collect` before it is asked.
 
     DeviceError for what the device refuses, DspError for what the DSP refuses.
     """
@@ -66,8 +67,8 @@ class DeviceFile(abc.ABC):
         self.domain = domain
         self.invoke_code = dialect.command("INVOKE").code
         self._lock = threading.RLock()
-        self._discarded: collections.deque[Place] = collections.deque()
-        self.discard = self._discarded.append
+        self.discarded: collections.deque[Place] = collections.deque()
+        self.discard = self.discarded.append
         self._places: list[Place] = []
         self._by_handle: dict[int, list[Place]] = {}  # the same: who has a handle
         self._nobody = 0 if dialect.packs else -1
@@ -209,11 +210,11 @@ class DeviceFile(abc.ABC):
 
     def collect(self) -> None:
         """Close the handles of buffers that are gone."""
-        while self._discarded:
+        while self.discarded:
             with Section(), self._lock:
-                if self._discarded:
-                    self._forget(self._discarded[0])
-                    self._discarded.popleft()
+                if self.discarded:
+                    self._forget(self.discarded[0])
+                    self.discarded.popleft()
 
     def _forget(self, place: Place) -> None:
         """The buffer is gone; the last one of a handle takes it along."""
