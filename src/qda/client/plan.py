@@ -149,7 +149,6 @@ def _locate(item: Bytes, alive: list[object], written: bool) -> tuple[int, int]:
         except TypeError as error:
             raise UsageTypeError(f"{quoted(item)} is not memory: {error}") from error
         except ValueError as error:  # closed, or released
-            refuse_foreign(item)
             raise UsageError(f"{quoted(item)} is not memory any more: {error}") from error
         if not view.contiguous:
             raise UsageTypeError(f"{quoted(item)} is not contiguous")
