@@ -182,7 +182,11 @@ class _Session:
     def _call(self, call: Called) -> None:
         scalars = Scalars.decode(call.scalars)
         count = scalars.buffers
-        given = [self._memory(one) for one in call.arguments]
+        try:
+            given = [self._memory(one) for one in call.arguments]
+        except Refusal as error:
+            self._comparison.tell(self._comparison.name(call), "its memory", "allocated", error)
+            return
         recorded = [one.data for one in call.arguments[: scalars.in_buffers]]
         data = translated(call.handle, call.scalars, recorded, self._handles)
         ins: list[Bytes] = []
@@ -248,9 +252,8 @@ class _Session:
 
     def _map(self, mapped: Mapped) -> None:
         place = f"mapping of {mapped.size - mapped.offset} bytes"
-        buffer = self._buffer(mapped.object, mapped.size)
-        now = memoryview(buffer)[mapped.offset :]
         try:
+            buffer = self._buffer(mapped.object, mapped.size)
             mapping = self._session.map(
                 buffer,
                 mapped.offset,
@@ -262,6 +265,7 @@ class _Session:
             if not mapped.result:
                 self._comparison.tell(place, "result", 0, error)
             return
+        now = memoryview(buffer)[mapped.offset :]
         now[:] = bytes(len(now))
         self._comparison.same(place, "result", shown_result(mapped.result), shown_result(0))
         self._comparison.same(place, "address", f"{mapped.address:#x}", f"{mapping.address:#x}")
