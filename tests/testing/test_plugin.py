@@ -55,17 +55,6 @@ def test_the_example_passes(project: Path) -> None:
     assert PASSED in printed
 
 
-@needs_library
-def test_the_example_passes_on_a_node(project: Path) -> None:
-    """What needs a virtual system is skipped, and says so."""
-    node = "/dev/accel/accel1"
-    printed = run(
-        project, f"--dsp-device={node}", "-rs", before=("-c", PROGRAM, "run", sys.executable)
-    )
-    assert f"needs a virtual device, and --dsp-device is {node}" in printed
-    assert "2 passed, 3 skipped" in printed
-
-
 FAILING = '''
 import os
 import pytest
@@ -122,10 +111,29 @@ def test_failure_that_holds_a_buffer(dsp):
     buffer = dsp.alloc(4096)
     assert len(buffer) == 0
 
+@pytest.mark.dsp("nsp")
+def test_no_such_dsp(dsp):
+    pass
+
 @pytest.mark.dsp("adsp", profiles=["sm8650"], dialects="v1")
 def test_choice(dsp, dsp_choice):
     assert (dsp.domain, dsp.dialect, dsp_choice.profile) == ("adsp", "v1", "sm8650")
 '''
+
+
+@needs_library
+def test_the_example_runs_on_a_node(tmp_path: Path) -> None:
+    """What needs a virtual system is skipped, and says so; a failing skeleton is shown once."""
+    folder = Path(shutil.copytree(EXAMPLE, tmp_path / "testing"))
+    (folder / "test_bad.py").write_text(FAILING)
+    node = "/dev/accel/accel1"
+    tests = "-rs", "test_meter.py", "test_bad.py::test_failure"
+    before = "-c", PROGRAM, "run", sys.executable
+    printed = run(folder, f"--dsp-device={node}", *tests, before=before, status=1)
+    assert f"needs a virtual device, and --dsp-device is {node}" in printed
+    assert "1 failed, 2 passed, 3 skipped" in printed
+    for once in ("it was logged", "Traceback (most recent call last)", "in fail\n"):
+        assert printed.count(once) == 1
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +176,14 @@ def test_a_leak_is_an_error_of_the_test_that_left_it(failures: dict[str, str]) -
     """Of no other, nor of one that has failed anyway."""
     report = failures["ERROR at teardown of test_leak"]
     assert "the test has left behind: 2 x adsp: session" in report
-    assert "4 failed, 5 passed" in failures["summary"] and "1 error" in failures["summary"]
+    assert "4 failed, 5 passed" in failures["summary"] and "2 errors" in failures["summary"]
     assert "AssertionError" in failures["test_failure_that_holds_a_buffer"]
+
+
+def test_a_fixture_that_fails_is_shown_without_ours(failures: dict[str, str]) -> None:
+    """No line of the plugin is the test's affair."""
+    report = failures["ERROR at setup of test_no_such_dsp"]
+    assert "'nsp' is no DSP: there are adsp" in report and "watching.py" not in report
 
 
 def test_systems_and_dialects_are_asked_for(project: Path) -> None:

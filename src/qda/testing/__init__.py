@@ -86,8 +86,13 @@ def dsp(request: pytest.FixtureRequest, dsp_choice: Choice) -> Iterator[Session]
     """
     from qda.opening import open as open_session
 
+    __tracebackhide__ = True
     if dsp_choice.device is None:
         request.getfixturevalue("virtual_machine")
+    else:
+        from qda.testing.watching import hooks
+
+        hooks(request.config)
     device = dsp_choice.device or "virtual"
     with open_session(dsp_choice.domain, device=device, profile=dsp_choice.profile) as session:
         yield session

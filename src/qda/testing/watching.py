@@ -18,7 +18,7 @@ from qda.testing.choices import Choice
 from qda.testing.machine import WatchedMachine
 from qda.virtual import load_profile, stands_in
 
-__all__ = ["watched"]
+__all__ = ["hooks", "watched"]
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def watched(item: pytest.Item, choice: Choice, threads: bool = False) -> Iterato
     """A virtual system for a test, which it must leave as it was; skips the test on hardware."""
     if choice.device is not None:
         pytest.skip(f"needs a virtual device, and --dsp-device is {choice.device}")
-    watching = _watching(item.config)
+    watching = hooks(item.config)
     machine = watching.machine(choice.profile, threads)
     machine.dialect = choice.dialect
     before = census(machine)
@@ -40,8 +40,8 @@ def watched(item: pytest.Item, choice: Choice, threads: bool = False) -> Iterato
         pytest.fail("\n".join(problems), pytrace=False)
 
 
-def _watching(config: pytest.Config) -> Watching:
-    """The one of a run, from the first test on that needs it."""
+def hooks(config: pytest.Config) -> Watching:
+    """Those of a run, from the first test on that needs them."""
     found = config.pluginmanager.get_plugin(Watching.__name__)
     if isinstance(found, Watching):
         return found
@@ -52,7 +52,7 @@ def _watching(config: pytest.Config) -> Watching:
 
 
 class Watching:
-    """The hooks of tests with a virtual DSP, and the systems of a run."""
+    """The hooks of tests with a DSP, and the virtual systems of a run."""
 
     def __init__(self) -> None:
         self._machines: dict[tuple[str, bool], WatchedMachine] = {}
@@ -100,11 +100,13 @@ class Watching:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """Deliver what is printed while fixtures are made."""
+        __tracebackhide__ = True
         yield from self._phase(item)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
         """Deliver what is printed while the test runs; it fails if its DSP has died."""
+        __tracebackhide__ = True
         yield from self._phase(item)
         words = [line for machine in self._current for line in _deaths(item, machine.mourn())]
         if words:
@@ -113,9 +115,11 @@ class Watching:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
         """Deliver what is printed while fixtures are given back."""
+        __tracebackhide__ = True
         yield from self._phase(item)
 
     def _phase(self, item: pytest.Item) -> Generator[None]:
+        __tracebackhide__ = True
         try:
             yield
         except BaseException as error:
