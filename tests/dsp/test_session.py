@@ -154,3 +154,18 @@ class Walk(RuleBasedStateMachine):
 
 
 TestWalk = Walk.TestCase
+
+
+def test_a_session_is_not_forgotten_while_something_of_it_ends() -> None:
+    """Queues use its memory until they have ended, and the call that waited in them is over before:
+    it is the thread that ends them that has the memory taken away."""
+    mine, theirs = Endpoint.pair()
+    session = Session(1, theirs)
+    session.step(LifeEvent.CREATE)
+    seen: list[bool] = []
+    session.ends(lambda: seen.append(session.finish()))
+    assert session.go()
+    assert seen == [False]
+    assert not session.finish()
+    mine.close()
+    theirs.close()

@@ -115,6 +115,8 @@ class Session:
         self._log = UnreadLog(kept)
         self._host_log = HostLog(self.reverse_calls)
         self._ends: list[Callable[[], None]] = []
+        self._stopping = threading.Lock()
+        self._is_over = False
 
     # Its life.
 
@@ -127,11 +129,14 @@ class Session:
             self._enter(event)
 
     def stop(self, event: LifeEvent) -> None:
-        """Its client makes no more calls, whatever the reason: what waits for the client ends."""
+        """Its client makes no more calls, whatever the reason: what waits for the client ends.
+
+        When this returns it has ended, also if another thread has begun with it."""
         self.step(event)
-        self.reverse_calls.end()
-        while self._ends:
-            self._ends.pop()()
+        with self._stopping:
+            self.reverse_calls.end()
+            while self._ends:
+                self._ends.pop()()
 
     def ends(self, what: Callable[[], None]) -> None:
         """Have something done when its client makes no more calls."""
@@ -171,11 +176,15 @@ class Session:
         """Its control endpoint has ended; whether the session is to be forgotten at once."""
         self.stop(LifeEvent.GO)
         with self._lock:
+            self._is_over = True
             return self._forget()
 
     def _forget(self) -> bool:
-        """Whether none of its methods runs any more, it having gone."""
-        if self.state is not Life.GONE or any(lane.runs() for lane in self._lanes):
+        """Whether none of its methods runs any more, it having gone, and nothing else uses its
+        memory: queues do until they have been ended, and a call that waits in them ends first."""
+        if not self._is_over or self.state is not Life.GONE:
+            return False
+        if any(lane.runs() for lane in self._lanes):
             return False
         self._enter(LifeEvent.FORGET)
         return True
