@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,6 +166,24 @@ def test_a_pool_that_is_dropped_is_closed(machine: System, opener: Opener) -> No
     assert census(machine) == before
 
 
+def test_a_forked_child_is_told_whose_the_pool_is(pool: Workers) -> None:
+    """It has none of the threads, for which it would wait for ever."""
+    child = os.fork()
+    if not child:
+        signal.alarm(30)
+        asked: list[Callable[[], object]] = [
+            lambda: pool.submit(working.square, 3),
+            lambda: pool.map(working.square, [3]),
+        ]
+        for ask in asked:
+            with pytest.raises(qda.UsageError, match=f"belongs to process {os.getppid()}"):
+                ask()
+        pool.close()
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert pool.submit(working.square, 3).result() == 9
+
+
 def test_memory_of_results_that_nobody_takes_is_bounded(pool: Workers) -> None:
     """Items are asked for as results are taken."""
     asked: list[int] = []
@@ -182,6 +202,10 @@ def test_memory_of_results_that_nobody_takes_is_bounded(pool: Workers) -> None:
     assert asked[-2:] == [0, 1]
 
 
+def nothing() -> Any:
+    """Opens no session."""
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -189,6 +213,7 @@ def test_memory_of_results_that_nobody_takes_is_bounded(pool: Workers) -> None:
         (lambda: qda.Pool(0, Working), "sessions 0: at least 1"),
         (lambda: qda.Pool(1, Working, retries=-1), "retries -1: at least 0"),
         (lambda: qda.Pool(1, Working, opener="cdsp"), "opener 'cdsp': a function"),  # type: ignore[call-overload]
+        (lambda: qda.Pool(1, Working, opener=nothing), "given None, which is no session"),
     ],
 )
 def test_what_makes_no_pool_is_quoted(wrong: Callable[[], object], words: str) -> None:
@@ -199,6 +224,8 @@ def test_what_makes_no_pool_is_quoted(wrong: Callable[[], object], words: str) -
 def test_what_cannot_be_run_is_quoted(pool: Workers) -> None:
     with pytest.raises(qda.UsageTypeError, match="'square' is no function: `pool"):
         pool.submit("square", 3)  # type: ignore[arg-type]
+    with pytest.raises(qda.UsageTypeError, match="None is no function: `pool"):
+        pool.map(None, [3])  # type: ignore[arg-type]
     with pytest.raises(qda.UsageError, match="buffersize 0: at least 1"):
         pool.map(working.square, [1], buffersize=0)
     with pytest.raises(qda.UsageError, match="there are no items"):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from qda.client import Session
-from qda.errors import UsageError
+from qda.errors import UsageError, UsageTypeError
 from qda.pool.carrying import Shelf
 
 __all__ = ["Member"]
@@ -57,6 +57,8 @@ class Member(Generic[M]):
         if self._module is None or self.has_died:
             self._end()
             session = self._opener()
+            if not isinstance(session, Session):
+                raise UsageTypeError(f"opener: it has given {session!r:.80}, which is no session")
             shelf = Shelf(session.empty)
             try:
                 session.calls.carrier = shelf.carrier

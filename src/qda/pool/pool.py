@@ -131,11 +131,8 @@ class Pool(Generic[M]):
         `asyncio.wrap_future` makes of the future one that can be awaited.  What is submitted waits
         in a line of any length; `map` keeps that short.  UsageError when the pool is closed.
         """
-        if not callable(function):
-            raise UsageTypeError(
-                f"{function!r:.80} is no function: `pool.submit(calculator.sum, numbers)`"
-            )
-        return self._crew.submit(lambda module: function(module, *args, **kwargs))
+        crew = self._crew_for(function, "submit(calculator.sum, numbers)")
+        return crew.submit(lambda module: function(module, *args, **kwargs))
 
     def map(
         self,
@@ -155,25 +152,36 @@ class Pool(Generic[M]):
         length = count_of("buffersize", ahead, 1)
         if not iterables:
             raise UsageError("map: there are no items")
+        crew = self._crew_for(function, "map(calculator.sum, lists)")
 
         def submit(number: int, item: tuple[object, ...]) -> Future[T]:
-            return self._crew.submit(lambda module: naming_item(function, number, module, *item))
+            return crew.submit(lambda module: naming_item(function, number, module, *item))
 
         results = in_order(submit, zip(*iterables, strict=False), length)
         return shown(results, function, progress, length_of(iterables))
 
     def close(self) -> None:
         """Wait for what was submitted, then end the sessions.  Idempotent."""
-        self._crew.close()
+        if self._process == os.getpid():  # a forked child has none of its threads to wait for
+            self._crew.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self._crew.close()
-        else:
+            self.close()
+        elif self._process == os.getpid():
             self._crew.abandon()
+
+    def _crew_for(self, function: object, example: str) -> Crew[M]:
+        """Who is to call a function.  UsageTypeError for what is none; UsageError in a child."""
+        if not callable(function):
+            raise UsageTypeError(f"{function!r:.80} is no function: `pool.{example}`")
+        if self._process != os.getpid():
+            words = f"this pool belongs to process {self._process}: make one in this process"
+            raise UsageError(words)
+        return self._crew
 
     def __del__(self) -> None:
         crew = getattr(self, "_crew", None)
