@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import zipfile
 from collections.abc import Callable, Sequence
@@ -16,10 +17,13 @@ from hypothesis import strategies as some
 
 import qda
 from qda.cli import demo, pictures
+from qda.driver import Device
+from qda.driver.session import Session
 from qda.recording.difference import Comparison
 from qda.recording.events import EVENTS, Answered, Called, Change, Event, HostAnswered
 from qda.recording.file import LINES, Writer, read
 from qda.recording.program_side import play_against
+from qda.recording.recorder import RecordedSession
 from tests.system import System, open_session
 
 calculator: Any = qda.idl.load(
@@ -246,6 +250,24 @@ def test_there_is_one_recording_at_a_time_and_it_needs_a_file(tmp_path: Path) ->
         qda.record(tmp_path / "two").__enter__()
     with pytest.raises(qda.UsageError, match="No such file"):
         qda.record(tmp_path / "no" / "file").__enter__()
+
+
+def test_a_forked_child_spoils_no_recording(tmp_path: Path) -> None:
+    """Its sessions are not recorded, and it writes nothing into the parent's file, at no end."""
+    file = tmp_path / "parent.qda"
+    answers = [Answered(1, number, 0, (bytes([number]) * 1000,), ()) for number in range(3)]
+    with qda.record(file) as record:
+        book = RecordedSession.book
+        book.write(answers[0])
+        child = os.fork()
+        if not child:
+            book.write(answers[2])
+            is_left = Device.session_type is Session
+            record.__exit__(None, None, None)
+            os._exit(7 if is_left else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        book.write(answers[1])
+    assert read(file) == answers[:2]
 
 
 def test_the_demo_is_played_on_both_sides(machine: System, tmp_path: Path) -> None:

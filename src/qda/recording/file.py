@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -71,6 +72,15 @@ class Writer:
             self._archive.close()
         if self._is_full:
             _log.warning("a recording is full: what came later is left out")
+
+    def disown(self) -> None:
+        """In a forked child: the file is the parent's, and what is left to be written goes to
+        nobody."""
+        self._lock = threading.Lock()
+        with self._lock, open(os.devnull, "wb") as nowhere:
+            if self._archive.fp is not None:
+                os.dup2(nowhere.fileno(), self._archive.fp.fileno(), inheritable=False)
+                self._archive.close()
 
     def _fields(self, part: Part) -> dict[str, Json]:
         return {name: self._plain(getattr(part, name)) for name in _types(type(part))}

@@ -8,10 +8,12 @@ put together from the listener's calls, which carry them.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 from qda.core import Port
@@ -59,12 +61,14 @@ _OPENS = {(one.handle, one.open.word) for one in (REMOTECTL, REMOTECTL1)}
 
 @contextmanager
 def recording(writer: Writer) -> Iterator[None]:
-    """Write down what sessions do that this process's devices begin in a block.
+    """Write down what sessions do that this process's devices begin in a block; not what those of
+    its children do.
 
     UsageError if somebody does so already.
     """
     if Device.session_type is not Session:
         raise UsageError("this process is recorded already: there is one recording at a time")
+    _forget_in_children()
     RecordedSession.book = _Book(writer)
     Device.session_type = RecordedSession
     try:
@@ -74,11 +78,23 @@ def recording(writer: Writer) -> Iterator[None]:
         writer.close()
 
 
+@cache
+def _forget_in_children() -> None:
+    """Have forked children know nothing of a recording, whose file they would spoil."""
+
+    def forget() -> None:
+        if Device.session_type is RecordedSession:
+            Device.session_type = Session
+            RecordedSession.book.disown()
+
+    os.register_at_fork(after_in_child=forget)
+
+
 class _Book:
     """What the sessions of a recording share: its writer, and the numbers of everything."""
 
     def __init__(self, writer: Writer) -> None:
-        self.write = writer.write
+        self.write, self.disown = writer.write, writer.disown
         self.sessions, self.calls, self.host_calls = (itertools.count(1) for _ in range(3))
         self._objects: dict[object, int] = {}
         self._lock = threading.Lock()
