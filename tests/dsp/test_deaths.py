@@ -53,6 +53,7 @@ WAYS: dict[str, Callable[[], object]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "stack": lambda: deeper([0]),
+    "deaf": lambda: os.closerange(0, 4096),
     "nothing": lambda: None,
 }
 
@@ -158,6 +159,13 @@ def test_a_death_in_a_thread_of_its_own_is_explained(session: qda.Session, where
             call_until_it_dies(remote, "null", where)
         assert "<lambda>" in str(caught.value.backtrace)
         check(caught.value, PYTHON["null"], caught.value.status)
+
+
+def test_a_process_whose_descriptors_a_skeleton_has_closed_ends(session: qda.Session) -> None:
+    """It hears of no call any more, nor of its end: who called would wait for ever."""
+    with session.load(Victim) as remote, pytest.raises(qda.DspError, match="exit status 1") as it:
+        call_until_it_dies(remote, "deaf")
+    assert it.value.status in (PROCESS_DIED, BAD_STATE)
 
 
 @needs_handler

@@ -206,7 +206,7 @@ def test_a_process_that_dies_runs_no_call_any_more() -> None:
     supervisor, far = Endpoint.pair()
     process = Process(ProtectionDomain.USER, "cdsp", {}, window=1 << 20)
 
-    def die() -> None:
+    def die(_reason: str) -> None:
         go.wait()
 
     serving = Serving(process, die=die)

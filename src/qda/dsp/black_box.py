@@ -13,6 +13,7 @@ import faulthandler
 import mmap
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -111,8 +112,9 @@ class BlackBox:
 
         def _exit(status: int) -> NoReturn:
             if os.getpid() == process:
-                self.note("exit")
-                faulthandler.dump_traceback(self.descriptor, all_threads=False)
+                with suppress(OSError):  # a skeleton may have closed it
+                    self.note("exit")
+                    faulthandler.dump_traceback(self.descriptor, all_threads=False)
             end(status)
 
         os._exit = _exit

@@ -192,10 +192,13 @@ class Processor:
         os.register_at_fork(after_in_child=self._serving.disown)
         return True
 
-    def _die(self) -> None:
+    def _die(self, reason: str) -> None:
         """End a protection domain, as by a fault."""
         if self._box is not None:
-            self._box.note("asked its client has asked")
+            try:
+                self._box.note(f"asked {reason}")
+            except OSError:  # a skeleton has closed that, too
+                os._exit(1)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -38,13 +38,13 @@ LANE_THREAD = "qda lane"
 class Serving:
     """Gives a protection domain its sessions, and their calls.
 
-    `die` ends the process as by a fault.  By default no call is run any more, and nobody gets an
-    answer: where the process is threads, these cannot be ended.
+    `die` ends the process as by a fault, with a reason.  By default no call is run any more, and
+    nobody gets an answer: where the process is threads, these cannot be ended.
     """
 
-    def __init__(self, process: Process, die: Callable[[], None] | None = None) -> None:
+    def __init__(self, process: Process, die: Callable[[str], None] | None = None) -> None:
         self._process = process
-        self._die = die or self._break_off
+        self._die, self._is_process = die or self._break_off, die is not None
         # Debuggers find the threads of `threading`, which take twice as long to begin.
         self._begin = _start if die is None else _thread.start_new_thread
         self._dead = False
@@ -103,7 +103,7 @@ class Serving:
         for bells in self._bells:
             bells.close()
 
-    def _break_off(self) -> None:
+    def _break_off(self, reason: str) -> None:
         for control in list(self._controls):
             control.shutdown()
 
@@ -199,6 +199,10 @@ class Serving:
                 server.serve(run, over, ended)
         finally:
             self._bells.discard(bells)
+            if not bells.are_open and self._is_process:
+                # Its other endpoints are as deaf: who called would wait for ever.
+                process.log.error("a skeleton has closed descriptors of its process's own")
+                self._die("a skeleton has closed its descriptors")
             bells.close()
 
     def _fault(self, session: Session, server: Server, fault: ClientFault) -> int:
@@ -209,7 +213,7 @@ class Serving:
             self._dead = True  # before the answer: the client's next call finds nobody
             session.watch()
             server.answer(result)
-            self._die()
+            self._die("its client has asked")
         self._process.leave()  # in the root protection domain others go on
         return result
 
