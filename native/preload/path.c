@@ -107,20 +107,22 @@ static int is_folder(const char *path)
 }
 
 /* Append the parts of PATH to the absolute path ROOM, without ".", ".." and double slashes, but with
- * a slash at its end.  Symbolic links are not followed.  Returns 0 if it becomes too long, or goes
+ * a slash at its end, for which a "." there stands, too.  Symbolic links are not followed.  Returns 0 if it becomes too long, or goes
  * back from what is no folder. */
 static int append(char *room, const char *path)
 {
     size_t used = strlen(room);
     const char *begin = path;
+    int is_dot = 0;
     while (*path) {
         size_t length = strcspn(path, "/");
+        is_dot = length == 1 && *path == '.';
         if (length == 2 && !strncmp(path, "..", 2)) {
             if (!is_folder(room))
                 return 0;
             while (used && room[--used] != '/')
                 ;
-        } else if (length && !(length == 1 && *path == '.')) {
+        } else if (length && !is_dot) {
             if (used + length + 3 > PLACE_ROOM)
                 return 0;
             room[used++] = '/';
@@ -131,7 +133,7 @@ static int append(char *room, const char *path)
         path += length;
         path += strspn(path, "/");
     }
-    if (path > begin && path[-1] == '/')
+    if (is_dot || (path > begin && path[-1] == '/'))
         strcpy(room + used, "/"); /* there is room: see above */
     return 1;
 }
