@@ -246,10 +246,35 @@ def test_a_process_that_has_died_dies_again(machine: System, tmp_path: Path) -> 
 
 def test_there_is_one_recording_at_a_time_and_it_needs_a_file(tmp_path: Path) -> None:
     """Both are said when the block begins."""
-    with qda.record(tmp_path / "one"), pytest.raises(qda.UsageError, match="recorded already"):
-        qda.record(tmp_path / "two").__enter__()
+    answer = Answered(1, 1, 0, (bytes(1000),), ())
+    with qda.record(tmp_path / "one"):
+        RecordedSession.book.write(answer)
+        for name in ("one", "two"):
+            with pytest.raises(qda.UsageError, match="recorded already"):
+                qda.record(tmp_path / name).__enter__()
+    assert read(tmp_path / "one") == [answer]
+    assert not (tmp_path / "two").exists()
     with pytest.raises(qda.UsageError, match="No such file"):
         qda.record(tmp_path / "no" / "file").__enter__()
+
+
+@pytest.mark.parametrize("many", [0, 100])
+def test_a_recording_that_a_disk_has_no_room_for_is_told_at_its_end(many: int) -> None:
+    """And not to the program whose call it was."""
+    record = qda.record("/dev/full").__enter__()
+    for number in range(many):
+        data = np.random.default_rng(number).bytes(10_000)
+        RecordedSession.book.write(Answered(1, number, 0, (data,), ()))
+    with pytest.raises(qda.UsageError, match=r"/dev/full: No space left .* is not whole"):
+        record.__exit__(None, None, None)
+
+
+def test_what_is_no_file_is_no_recording(tmp_path: Path) -> None:
+    """It could be read for ever, or never."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(qda.UsageError, match="a device or a pipe"):
+            read(path)
 
 
 def test_a_forked_child_spoils_no_recording(tmp_path: Path) -> None:

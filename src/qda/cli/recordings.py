@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ class Played:
                 from qda.recording.program import writer_at
                 from qda.recording.recorder import recording
 
-                stack.enter_context(recording(writer_at(options.record)))
+                stack.enter_context(recording(partial(writer_at, options.record)))
             machine = self._replayed(profile, options.replay) or Machine(profile)
             stack.callback(machine.close)
             yield machine

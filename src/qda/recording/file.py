@@ -41,11 +41,12 @@ Part: TypeAlias = Event | Argument | Change
 class Writer:
     """Writes events into a file at `path`; it is whole when `close` has returned.  Thread-safe.
 
-    OSError for a file that cannot be written.  What comes after limits.RECORDED_EVENTS events or
+    OSError for a file that cannot be made.  What comes after limits.RECORDED_EVENTS events or
     limits.RECORDED_BYTES bytes is left out, and a warning says so.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path, self._failure = path, ""
         self._archive = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         self._lines = [json.dumps({"recording": SCHEMA})]
         self._names = set[str]()
@@ -59,19 +60,32 @@ class Writer:
             if self._archive.fp is None:
                 return  # a session has outlived the recording
             self._is_full = self._is_full or len(self._lines) > limits.RECORDED_EVENTS
-            made = {} if self._is_full else {"event": event.kind, **self._fields(event)}
+            made: dict[str, Json] = {}
+            try:
+                if not self._is_full:
+                    made = {"event": event.kind, **self._fields(event)}
+            except OSError as error:  # of the recording, and not of the program's call
+                self._is_full, self._failure = True, error.strerror or str(error)
             if not self._is_full:
                 self._lines.append(json.dumps(made, separators=(",", ":")))
 
     def close(self) -> None:
-        """Finish the file.  Idempotent."""
+        """Finish the file.  Idempotent.  UsageError if it could not be written."""
         with self._lock:
             if self._archive.fp is None:
                 return
-            self._archive.writestr(LINES, "\n".join(self._lines) + "\n")
-            self._archive.close()
+            for finish in (self._put_lines, self._archive.close):
+                try:
+                    finish()
+                except OSError as error:
+                    self._failure = self._failure or error.strerror or str(error)
+        if self._failure:
+            raise UsageError(f"{self._path}: {self._failure}: the recording is not whole")
         if self._is_full:
             _log.warning("a recording is full: what came later is left out")
+
+    def _put_lines(self) -> None:
+        self._archive.writestr(LINES, "\n".join(self._lines) + "\n")
 
     def disown(self) -> None:
         """In a forked child: the file is the parent's, and what is left to be written goes to
@@ -107,6 +121,8 @@ class Writer:
 
 def read(path: Path) -> list[Event]:
     """The events of a recording.  UsageError for a file that is none, or of another version."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UsageError(f"{path} is no recording: it is no file, but a device or a pipe")
     try:
         with zipfile.ZipFile(path) as archive:
             return list(_Reader(archive).events())

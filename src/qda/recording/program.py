@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,7 +44,7 @@ class Record:
     def __enter__(self) -> Self:
         try:
             with ExitStack() as undo:
-                undo.enter_context(recording(writer_at(self._file)))
+                undo.enter_context(recording(partial(writer_at, self._file)))
                 self._stack = undo.pop_all()
         except QdaError as error:
             bare(error)

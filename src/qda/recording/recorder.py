@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -60,15 +60,16 @@ _OPENS = {(one.handle, one.open.word) for one in (REMOTECTL, REMOTECTL1)}
 
 
 @contextmanager
-def recording(writer: Writer) -> Iterator[None]:
+def recording(make: Callable[[], Writer]) -> Iterator[None]:
     """Write down what sessions do that this process's devices begin in a block; not what those of
-    its children do.
+    its children do.  `make` makes the file, if it may be made.
 
-    UsageError if somebody does so already.
+    UsageError if somebody does so already, perhaps into the same file.
     """
     if Device.session_type is not Session:
         raise UsageError("this process is recorded already: there is one recording at a time")
     _forget_in_children()
+    writer = make()
     RecordedSession.book = _Book(writer)
     Device.session_type = RecordedSession
     try:
