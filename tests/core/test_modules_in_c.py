@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -282,7 +283,7 @@ class Domain:
             endpoint.close()
 
     def results(self, calls: list[tuple[InvokeMessage, bytes]], watched: bool) -> list[Any]:
-        """Result and memory of each call, and which handles the method was asked for."""
+        """Results, checksums of the memory after each call, and the handles that the method got."""
         handles: list[int] = []
 
         def method(handle: int, word: int, tid: int, found: Any) -> int:
@@ -299,7 +300,8 @@ class Domain:
                 ends.memory[SLOT : SLOT + len(metadata)] = metadata
                 ends.pool.send(1, message.pack())
                 assert ends.pool.wait(1) == Woken.RUNG
-                seen.append((ends.pool.answer(1), ends.memory[SLOT:]))
+                with memoryview(ends.memory) as memory:  # 16 MB
+                    seen.append((ends.pool.answer(1), zlib.crc32(memory[SLOT:])))
         assert watched or not {MIXING, PLAIN} & set(handles)
         return seen
 
