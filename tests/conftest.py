@@ -27,9 +27,7 @@ def pytest_configure() -> None:
         "any time", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("any time")
-    # What the tests' modules import, a processor has before it forks: each protection domain that
-    # gets a class of theirs would import it again.
-    spawn.WARM += "pytest", "hypothesis"
+    spawn.WARM += ("pytest",)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -39,6 +37,17 @@ def pytest_collection_finish() -> None:
     look through eight thousand tests each time, which takes longer than most of them."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a file of tests imports, a processor has before it forks: each protection domain that
+    gets a class of the file would import it again.  Hypothesis takes as long as all the rest of a
+    processor, and few need it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "given" in vars(request.module):
+            patch.setattr(spawn, "WARM", (*spawn.WARM, "hypothesis"))
+        yield
 
 
 @pytest.fixture(scope="module")
