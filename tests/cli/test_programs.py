@@ -415,10 +415,19 @@ WAYS = {"lanes": ("core", "buffers", "prime", *CALLS), "no-lanes": CALLS}
 """What depends on the way in, and on the way of calls: all other requests go to the server in any
 case.  All: `qda run python -m pytest src/qda/conformance --device=...`."""
 
+WITHOUT_LANES = CONFORMANCE if "QDA_EVERYWHERE" in os.environ else ("rfc", "legacy")
+"""The dialects that go both ways: the driver's handlers differ in others, the way to them does not.
+With QDA_EVERYWHERE in the environment all of them."""
+
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("dialect", CONFORMANCE)
+@pytest.mark.parametrize(
+    ("dialect", "way"),
+    [
+        *((dialect, "lanes") for dialect in CONFORMANCE),
+        *((dialect, "no-lanes") for dialect in WITHOUT_LANES),
+    ],
+)
 def test_conformance_suite_passes_through_the_library(dialect: str, way: str) -> None:
     """The rules that hold for the device in this process hold by real system calls, whether the
     program calls on lanes or through the server."""
