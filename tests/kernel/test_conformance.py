@@ -21,6 +21,7 @@ RULES = (
 
 
 @needs_kernel
+@pytest.mark.timeout(200)  # the guest is emulated
 def test_rules_have_one_outcome_on_both_drivers_or_differ_by_name() -> None:
     command = [sys.executable, "-c", PROGRAM, "kernel", "conformance", f"--package={SUITE}"]
     done = subprocess.run([*command, "--", "-q", "-k", RULES], capture_output=True, text=True)

@@ -20,6 +20,10 @@ from qda.uapi import DIALECTS
 from qda.uapi.header import header
 from tests.cli.command import PROGRAM
 
+pytestmark = pytest.mark.timeout(
+    200
+)  # guests are emulated: on a machine that has much to do, slowly
+
 SUITE = "trixie"
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "tests" / "shim" / "programs"
@@ -64,7 +68,8 @@ def build(compiler: str, source: Path, folder: Path) -> Path:
 
 
 def in_guest(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PROGRAM, "kernel", "run", f"--package={SUITE}", *words]
+    command = [sys.executable, "-c", PROGRAM, "kernel", "run", f"--package={SUITE}", "--limit=150"]
+    command += [str(word) for word in words]
     return subprocess.run(command, capture_output=True, text=True, timeout=180)
 
 
@@ -139,12 +144,11 @@ def test_processes_of_a_crowd_are_killed_on_the_kernels_driver(
     not programs_of(SUITE).is_dir(), reason=f"no Python: qda kernel fetch {SUITE} python3"
 )
 @pytest.mark.skipif(not EVERYWHERE, reason="16 s: QDA_EVERYWHERE=1")
-@pytest.mark.timeout(200)
 def test_python_runs_our_client_in_the_guest() -> None:
     """It finds the kernel's node by itself, and needs no more than the standard library."""
     client = Path(__file__).with_name("client.py")
     skeletons = f"--skeletons={PROGRAMS / 'skeletons'}"
-    done = in_guest(skeletons, "--trace=wire", "--limit=150", "--", "python3", client)
+    done = in_guest(skeletons, "--trace=wire", "--", "python3", client)
     assert (done.returncode, done.stdout) == (0, "/dev/fastrpc-cdsp-secure -4 6\nFalse\n")
     assert re.search(r"cdsp <- call 0x\w+ of session \d+, thread \d+: init create", done.stderr)
     assert re.search(r"cdsp -> call 0x\w+ is answered: 0\n", done.stderr)
