@@ -29,6 +29,8 @@ _FIXED, _SHARED, _PRIVATE_ANONYMOUS = 0x10, 0x01, 0x22
 _BOTH = mmap.PROT_READ | mmap.PROT_WRITE
 _MOST = 8 << 20
 """No request of a test needs more memory than this at once; the rest of a longer range is left."""
+_ROOM = 1 << 14
+"""The code of a request has 14 bits for the length of its record."""
 _ASIDE = 600
 """Descriptors that are the mirror's own have numbers from here on."""
 
@@ -48,29 +50,29 @@ class Mirror:
         self._buffers: dict[int, Area] = {}
         self._pages: dict[int, int] = {}
         self._under_way = 0
-        self._free: list[int] = []  # pages for the records of requests
+        self._free: list[int] = []  # room for the records of requests
         self._other = self.open("/dev/null", os.O_RDWR)
         """Stands for every descriptor here that leads to no buffer."""
 
-    def take_page(self) -> int:
-        """The address of a page in the guest, until it is given back."""
+    def take_room(self) -> int:
+        """The address of room for any record in the guest, until it is given back."""
         with self.lock:
             if self._free:
                 return self._free.pop()
-        return self.agent.call(Number.MMAP, 0, PAGE, _BOTH, _PRIVATE_ANONYMOUS, -1, 0)
+        return self.agent.call(Number.MMAP, 0, _ROOM, _BOTH, _PRIVATE_ANONYMOUS, -1, 0)
 
-    def give_page(self, page: int) -> None:
-        """Give a page back."""
+    def give_room(self, room: int) -> None:
+        """Give room back."""
         with self.lock:
-            self._free.append(page)
+            self._free.append(room)
 
     def open(self, path: str, access: int) -> int:
         """Open a file of the guest; its descriptor there.  OSError."""
-        page = self.take_page()
-        put = Put(page, path.encode() + b"\0")
-        asked = Call(Number.OPENAT, (_HERE, page, access | os.O_CLOEXEC))
+        room = self.take_room()
+        put = Put(room, path.encode() + b"\0")
+        asked = Call(Number.OPENAT, (_HERE, room, access | os.O_CLOEXEC))
         (number,) = self.agent.ask(put, asked)
-        self.give_page(page)
+        self.give_room(room)
         assert isinstance(number, int)
         if failed(number):
             raise OSError(-number, os.strerror(-number))

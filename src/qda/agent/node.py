@@ -90,12 +90,12 @@ class GuestNode:
         wanted: Sequence[Span] = (),
     ) -> int:
         """Make the request; `data` is afterwards what is left of it."""
-        page = self._mirror.take_page()
-        asked = Call(Number.IOCTL, (self._number, code, page))
-        request = Put(page, bytes(data)), asked, Get(page, len(data))
+        room = self._mirror.take_room()
+        asked = Call(Number.IOCTL, (self._number, code, room))
+        request = Put(room, bytes(data)), asked, Get(room, len(data))
         calls = bool(wanted)
         result, left = self._mirror.ask(wanted, request, calls)
-        self._mirror.give_page(page)
+        self._mirror.give_room(room)
         assert isinstance(result, int) and isinstance(left, bytes)
         data[:] = left
         result = (result + (1 << 31)) % (1 << 32) - (1 << 31)
