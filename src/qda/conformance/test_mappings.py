@@ -398,6 +398,7 @@ def test_unmap_works_after_the_handle_is_closed(session_node: OpenNode) -> None:
     assert unmap(session_node, NAMED, name, address) == 0
 
 
+@pytest.mark.usefixtures("hostile")
 def test_closing_the_file_ends_its_mappings(target: Target, node: OpenNode) -> None:
     """H31: the object lives on elsewhere, and nothing is left of the mapping."""
     with target.session() as other:

@@ -250,6 +250,7 @@ def test_import_of_a_part_of_a_page_is_einval(node: OpenNode) -> None:
 
 def test_objects_travel_between_processes(node: OpenNode) -> None:
     """R2, R12: real descriptors over a socket; each side imports and sees what the other wrote."""
+    node.target.require_here("a guest has one process of ours")
     handle = allocate(node)
     ours, theirs = socket.socketpair()
     root = Path(__file__).parents[2]
