@@ -138,7 +138,84 @@ _OLDER = (
     ),
 )
 
-DIFFERENCES: tuple[Difference, ...] = _OLDER
+_V1 = (
+    Difference(
+        (
+            "empty_buffer_with_fd_below_minus_1_is_einval",
+            "create_with_filefd_below_minus_1_is_einval",
+            "refused_call_does_not_reach_the_dsp",
+        ),
+        "a descriptor below -1 has no room in the message: ENOSPC, or the DSP's refusal if it "
+        "needs none",
+        "H07",
+        ("v1",),
+    ),
+    Difference(
+        (
+            "pointer_in_no_mapping_is_efault",
+            "pointer_in_a_mapping_of_something_else_is_einval",
+            "reserved_addresses_without_the_attribute_are_einval",
+        ),
+        "the address of a shared argument is not looked at: the DSP gets another place, or "
+        "refuses it",
+        "H09, H10",
+        ("v1",),
+    ),
+    Difference(
+        (
+            "object_without_a_mapping_is_found_by_reserved_addresses",
+            "reservations_that_the_kernel_has_joined_have_whole_objects",
+        ),
+        "an argument may be longer than its object: the DSP refuses the place",
+        "H11",
+        ("v1",),
+    ),
+    Difference(
+        ("second_mapping_of_an_object_is_as_good_as_the_first",),
+        "where in its object a mapping begins is not looked at",
+        "H12",
+        ("v1",),
+    ),
+    Difference(
+        ("create_twice_is_ebusy",),
+        "a second process is asked for, and the DSP judges",
+        "H22: a file has one session",
+        ("v1",),
+    ),
+    Difference(
+        ("map_with_fd_below_minus_1_is_einval", "map_without_an_object_is_einval"),
+        "the DSP is told of no memory, and refuses",
+        "H23: a mapping needs an object",
+        ("v1",),
+    ),
+    Difference(
+        (
+            "legacy_unmap_must_match_the_size",
+            "mapping_of_one_session_is_none_of_anothers",
+            "unmap_of_what_is_not_mapped_is_einval",
+            "unmap_twice_is_einval",
+            "unmap_with_attributes_by_fd_alone",
+            "unmap_with_the_other_request_is_einval",
+        ),
+        "an unmap is passed on as it is, and the DSP judges",
+        "H23: the driver knows what is mapped",
+        ("v1",),
+    ),
+    Difference(
+        ("map_and_unmap_without_a_session_are_enodev",),
+        "a request without a session is passed on, and the DSP refuses it",
+        "H23: without a session there is nothing to map into",
+        ("v1",),
+    ),
+    Difference(
+        ("create_beyond_all_memory_is_enomem",),
+        "the greatest size of whole pages is EINVAL",
+        "H25: memory that nobody could have",
+        ("v1",),
+    ),
+)
+
+DIFFERENCES: tuple[Difference, ...] = (*_OLDER, *_V1)
 
 
 def difference(name: str, dialect: str) -> Difference | None:

@@ -75,6 +75,9 @@ class GuestOptions:
     root: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Files for the guest, from its root on.")
     ] = None
+    append: Annotated[
+        str, typer.Option(metavar="WORDS", help="More words for the kernel's command line.")
+    ] = ""
     limit: Annotated[float, typer.Option(help="Seconds after which the guest is ended.")] = 60
     console: Annotated[
         bool, typer.Option("--console", help="Print what the kernel has said, at the end.")
@@ -153,7 +156,9 @@ def conformance(
     nodes = {dsp.name: _node_of(plan, number) for number, dsp in enumerate(plan.dsps)}
     # A kernel that is broken is to end at once: there is a new one for the next rule.  Each
     # request has a time, so the whole needs none.
-    plan = dataclasses.replace(plan, channels=THREADS, append="oops=panic", limit=_DAY)
+    plan = dataclasses.replace(
+        plan, channels=THREADS, append=f"oops=panic {options.append}".strip(), limit=_DAY
+    )
     laboratory = Laboratory(plan, tools, nodes)
     try:
         status = tried(laboratory, told)
@@ -181,6 +186,7 @@ def _plan(options: GuestOptions, command: list[str], files: Files) -> Plan:
         smmu=options.smmu,
         processors=options.smp,
         memory=options.memory << 20,
+        append=options.append,
         limit=options.limit,
         misbehaviour=options.misbehave,
         base=options.initramfs.read_bytes() if options.initramfs else b"",
