@@ -9,7 +9,8 @@
 #include "lane.h"
 #include "wire.h"
 
-enum { QDA_DECLINED = -4096 };
+/* No result of a call, which has 32 bits: a DSP may say any of those. */
+#define QDA_DECLINED (-(1L << 32))
 
 /* A tag: the kind of protection domain, and how calls are written (qda.fastrpc.message.CallForm). */
 enum {

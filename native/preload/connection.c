@@ -85,8 +85,9 @@ static int gives_up(const struct connection *connection)
 }
 
 /* A signal handler may fork in the middle of a request: the child must not receive the answer, which
- * is the parent's.  It asks anew, as the kernel would begin its system call anew. */
-enum { AGAIN = -4096 };
+ * is the parent's.  It asks anew, as the kernel would begin its system call anew.  This is no result
+ * of a call, which has 32 bits. */
+#define AGAIN (-(1L << 32))
 
 void qda_disown(void)
 {
