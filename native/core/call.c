@@ -175,7 +175,7 @@ PyObject *qda_pool_invoke(PyObject *object, PyObject *const *arguments, Py_ssize
     client->client.at_hand = request.buf;
     client->client.at_hand_size = (uint64_t)request.len;
     /* What a trace has to look into goes the long way: modules that are opened, the host's calls. */
-    long begun = noted && asked.handle <= QDA_LAST_FIXED
+    int64_t begun = noted && asked.handle <= QDA_LAST_FIXED
         ? QDA_DECLINED
         : qda_driver_begin(&self->session, &entry->call, port, tid, asked.handle, asked.scalars,
                            asked.arguments);

@@ -314,8 +314,8 @@ static struct qda_room fill(struct qda_session *session, struct qda_call *call,
     return whole;
 }
 
-long qda_driver_begin(struct qda_session *session, struct qda_call *call, struct qda_port *port,
-                      int32_t tid, uint32_t handle, uint32_t scalars, uint64_t elements)
+int64_t qda_driver_begin(struct qda_session *session, struct qda_call *call, struct qda_port *port,
+                         int32_t tid, uint32_t handle, uint32_t scalars, uint64_t elements)
 {
     struct qda_shape shape = qda_shape_of(scalars);
     struct qda_lane *lane = qda_lane_of(session->pool, call->lane);

@@ -10,7 +10,7 @@
 #include "wire.h"
 
 /* No result of a call, which has 32 bits: a DSP may say any of those. */
-#define QDA_DECLINED (-(1L << 32))
+#define QDA_DECLINED (-((int64_t)1 << 32))
 
 /* A tag: the kind of protection domain, and how calls are written (qda.fastrpc.message.CallForm). */
 enum {
@@ -102,8 +102,8 @@ struct qda_traced {
 
 /* Make the message of a call and put it into its lane, not yet rung.  Returns 0, or QDA_DECLINED
  * with nothing changed but the lane's own memory. */
-long qda_driver_begin(struct qda_session *session, struct qda_call *call, struct qda_port *port,
-                      int32_t tid, uint32_t handle, uint32_t scalars, uint64_t elements);
+int64_t qda_driver_begin(struct qda_session *session, struct qda_call *call, struct qda_port *port,
+                         int32_t tid, uint32_t handle, uint32_t scalars, uint64_t elements);
 
 /* Take the answer of a call whose bell has rung.  Returns 1 and the result, or 0 if what has come
  * is not its answer (H15). */

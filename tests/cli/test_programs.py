@@ -288,7 +288,8 @@ def test_a_bad_place_for_the_socket_is_told_in_a_sentence(place: str, words: str
 def test_a_trace_that_cannot_be_written_is_told_in_a_sentence() -> None:
     """Before the program starts."""
     ran = run("--trace", "--trace-file=/proc/nothing/trace", "--", "echo", "started", status=1)
-    assert ran.stderr == "qda: --trace-file /proc/nothing/trace: No such file or directory\n"
+    words = "No such file or directory: there is no folder /proc/nothing"
+    assert ran.stderr == f"qda: --trace-file /proc/nothing/trace: {words}\n"
     assert ran.stdout == ""
 
 

@@ -179,7 +179,7 @@ static void run_calls(uint32_t count)
         memcpy(client_memory, elements, sizeof *elements * arguments);
         call.lane = 1 + any(QDA_LANES);
         call.longer = (struct qda_room){ longer, LONGER, any(3) ? any(4) * (QDA_SLOT << 1) : 0 };
-        long begun = qda_driver_begin(&session, &call, &port, 5, any(40) ? 9 : 1, scalars, ROOM);
+        int64_t begun = qda_driver_begin(&session, &call, &port, 5, any(40) ? 9 : 1, scalars, ROOM);
         if (begun) {
             CHECK(begun == QDA_DECLINED && !object.users);
             continue;
