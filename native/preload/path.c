@@ -107,8 +107,8 @@ static int is_folder(const char *path)
 }
 
 /* Append the parts of PATH to the absolute path ROOM, without ".", ".." and double slashes, but with
- * a slash at its end, for which a "." there stands, too.  Symbolic links are not followed.  Returns 0 if it becomes too long, or goes
- * back from what is no folder. */
+ * a slash at its end, for which a "." there stands, too.  Symbolic links are not followed.  Returns 0
+ * if it becomes too long, or goes back from what is no folder. */
 static int append(char *room, const char *path)
 {
     size_t used = strlen(room);

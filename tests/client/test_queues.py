@@ -163,6 +163,12 @@ def test_a_reference_is_taken_away_once(session: Session, remote: RemoteModule) 
         for refused in ([given], [taken, given, given]):
             with pytest.raises(UsageError, match="a reference that there is not"):
                 queue.write(b"", refused, timeout=BOUND)
+        write: Callable[..., None] = queue.write
+        for wrong in ({"message": 5}, {"flags": "none"}, {"timeout": "soon"}):
+            with pytest.raises(TypeError):
+                write(buffers=[taken], **{"timeout": BOUND, **wrong})
+        with pytest.raises(UsageError, match="a reference that there is not"):
+            queue.write(b"", [given], timeout=BOUND)
         queue.write(b"", [taken], timeout=BOUND)
         assert queue.read(BOUND).buffers[0].flags == BufferFlag.DEREF
         with pytest.raises(UsageError, match="a reference that there is not"):

@@ -102,9 +102,13 @@ class PacketQueue:
         try:
             listed = _references(buffers) if buffers else []
             references = self._refer(listed) if listed else b""
-            if type(message) is not bytes:
-                message = _bytes(message)
-            status, tell = self._queue.write(flags, references, message, _microseconds(timeout))
+            try:
+                if type(message) is not bytes:
+                    message = _bytes(message)
+                status, tell = self._queue.write(flags, references, message, _microseconds(timeout))
+            except BaseException:  # nothing was written
+                self._unrefer(listed)
+                raise
             if tell:
                 self._tell()
             if status:
