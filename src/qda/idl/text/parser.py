@@ -22,7 +22,7 @@ from qda.idl.text.builder import Builder
 from qda.idl.text.expected import expected, hint
 from qda.idl.text.lexer import FIXED_INTEGERS, KEYWORDS, tokenize
 from qda.idl.text.preprocessor import Text
-from qda.idl.text.tables import parser_of
+from qda.idl.text.tables import kept_tables
 
 __all__ = ["Tree", "parse_text"]
 
@@ -49,7 +49,7 @@ class _NoLexer(Lexer):
 @cache
 def _grammar() -> Lark:
     text = (resources.files(__package__) / "grammar.lark").read_text()
-    return parser_of(text, _NoLexer, Builder())
+    return Lark(text, parser="lalr", lexer=_NoLexer, transformer=Builder(), cache=kept_tables())
 
 
 class _Interactive(Protocol):

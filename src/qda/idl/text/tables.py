@@ -1,58 +1,32 @@
-"""The parser's tables, for which Lark computes longer than most programs parse.
+"""Where the parser's tables are kept, for which Lark computes longer than most programs parse.
 
-They are kept where Python keeps what it has compiled of this module, and only where it does: who
-can write there can change the code itself.
+They lie where Python keeps what it has compiled of this module, and only where it does: who can
+write there can change the code itself.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 from contextlib import suppress
 from importlib.util import cache_from_source
 from pathlib import Path
 
-import lark
-from lark import Lark, Token, Transformer
-from lark.lexer import Lexer
-
-from qda.idl.text import syntax
-
-__all__ = ["parser_of"]
+__all__ = ["kept_tables"]
 
 
-def parser_of(
-    grammar: str, lexer: type[Lexer], transformer: Transformer[Token, syntax.DeclarationSyntax]
-) -> Lark:
-    """The parser of a grammar, from tables that another process has kept if there are any."""
-    file = _place(f"{lark.__version__} {lexer.__module__}.{lexer.__qualname__} {grammar}")
-    if file is not None:
-        with suppress(Exception), file.open("rb") as kept:  # what cannot be loaded is made again
-            return Lark.load(kept)
-    parser = Lark(grammar, parser="lalr", lexer=lexer, transformer=transformer)
-    if file is not None and not sys.dont_write_bytecode:
+def kept_tables() -> str | bool:
+    """The file of the tables, as Lark takes it; False if this Python keeps nothing.
+
+    Lark writes into it for which grammar and which Lark and Python they are.  What it cannot load,
+    as another process is still writing it, it computes again.
+    """
+    try:
+        file = Path(cache_from_source(__file__)).with_suffix(".lark")
+    except NotImplementedError:  # an interpreter without bytecode files
+        return False
+    if not file.exists():
+        if sys.dont_write_bytecode:
+            return False
         with suppress(OSError):
-            _keep(parser, file)
-    return parser
-
-
-def _place(key: str) -> Path | None:
-    """Another for each grammar and each Lark; None if this Python keeps nothing."""
-    try:
-        compiled = Path(cache_from_source(__file__))
-    except NotImplementedError:
-        return None
-    return compiled.with_suffix(f".{hashlib.sha256(key.encode()).hexdigest()[:16]}")
-
-
-def _keep(parser: Lark, file: Path) -> None:
-    """Others find all of it or nothing."""
-    part = file.with_name(f"{file.name}.{os.getpid()}")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with part.open("xb") as written:
-            parser.save(written)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
+    return str(file)
