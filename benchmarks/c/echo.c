@@ -6,14 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1e6 + time.tv_nsec / 1e3;
-}
+#include "measured.h"
 
 /* A message without bytes would look like the end: the shortest is a word, as on a pipe. */
 enum { WORD = 8 };

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "dspqueue.h"
+#include "measured.h"
 #include "remote.h"
 
 enum { SIZE = 64, IN_TURN = 50, RING = 65536, SMALL_RING = 1024, PATIENCE = 60000000 };
@@ -18,21 +18,6 @@ enum { SWALLOWED, ANSWERED, DELAYED };
 
 static dspqueue_t queue;
 static int to_echo, from_echo;
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1e6 + time.tv_nsec / 1e3;
-}
-
-static void must(int holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "%s\n", what);
-        exit(1);
-    }
-}
 
 static void put(unsigned char how, uint32_t number)
 {

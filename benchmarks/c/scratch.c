@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "measured.h"
 #include "qda_accel.h"
 
 #define ELEMENT struct drm_qda_fastrpc_invoke_args
@@ -24,21 +24,6 @@ static uint32_t module;
 static const char *const steps[STEPS] = {
     "create", "offset", "map", "call", "unmap", "close"
 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1e6 + time.tv_nsec / 1e3;
-}
-
-static void must(int holds, const char *what)
-{
-    if (!holds) {
-        perror(what);
-        exit(1);
-    }
-}
 
 /* A call with one slice for each argument; TIMES has when each step was over. */
 static void call(uint32_t handle, uint32_t sc, const ELEMENT *arguments, double *times)
