@@ -67,10 +67,10 @@ def build(compiler: str, source: Path, folder: Path) -> Path:
     return built
 
 
-def in_guest(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PROGRAM, "kernel", "run", f"--package={SUITE}", "--limit=150"]
-    command += [str(word) for word in words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180)
+def in_guest(*words: str | Path, command: str = "run") -> subprocess.CompletedProcess[str]:
+    told = [sys.executable, "-c", PROGRAM, "kernel", command, f"--package={SUITE}", "--limit=150"]
+    told += [str(word) for word in words]
+    return subprocess.run(told, capture_output=True, text=True, timeout=180)
 
 
 def answers(printed: str) -> dict[str, str]:
@@ -216,3 +216,14 @@ def test_what_is_no_program_of_the_guest_is_refused() -> None:
     done = in_guest("--", shutil.which("true") or "")
     assert done.returncode == 1
     assert "not a program for arm64" in done.stderr
+
+
+@needs_kernel
+def test_a_module_that_cannot_be_loaded_ends_the_guest(folder: Path) -> None:
+    """With the kernel's reason, and at once: no rule waits for a node that will not come."""
+    module = folder / "odd.ko"
+    module.write_bytes(b"\x7fELF, but not much of it")
+    done = in_guest(f"--module={module}", command="conformance")
+    assert done.returncode == 70
+    assert "a module cannot be loaded" in done.stderr
+    assert "qda: cannot load /qda/modules.d/odd.ko" in done.stderr

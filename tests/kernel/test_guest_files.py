@@ -175,3 +175,9 @@ def test_what_goes_wrong_in_the_kernel_is_told_once() -> None:
 def test_what_lockdep_finds_is_told(line: str) -> None:
     (found,) = troubles(f"[    1.000000] {line}\n[    1.000001] 7.2.0 #1 Not tainted")
     assert found.words == "lockdep has found an error"
+
+
+def test_a_module_that_the_kernel_refuses_is_told_with_the_reason() -> None:
+    (found,) = troubles("[ 1.0] all is well\n[ 2.0] odd: wrong magic\nqda: cannot load /qda/odd.ko")
+    assert found.words == "a module cannot be loaded"
+    assert found.lines[1:] == ("odd: wrong magic", "qda: cannot load /qda/odd.ko")

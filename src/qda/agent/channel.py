@@ -66,12 +66,12 @@ def failed(result: int) -> bool:
 
 
 class Agent:
-    """The agent behind its ports.  Thread-safe: as many may ask at once as it has threads."""
+    """The agent behind its ports.  Thread-safe: as many may ask at once as it has threads.
+    `patience` is how many seconds an answer may take."""
 
     def __init__(self, ports: Sequence[socket.socket], patience: float) -> None:
         self._free = list(ports)
-        for port in ports:
-            port.settimeout(patience)
+        self.patience = patience
         self._change = threading.Condition()
         self.gone = False
 
@@ -101,6 +101,7 @@ class Agent:
             if not self._change.wait_for(lambda: self.gone or self._free, 30) or self.gone:
                 raise AgentGone("the guest does not answer")
             port = self._free.pop()
+        port.settimeout(self.patience)
         yield port
         with self._change:
             self._free.append(port)

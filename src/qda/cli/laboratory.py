@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import qda.agent
-from qda.agent import Agent, GuestNode, Mirror
+from qda.agent import Agent, AgentGone, GuestNode, Mirror
 from qda.kernel.inhabited import Inhabited
 from qda.kernel.kernel import compiled
 from qda.kernel.machine import Tools
@@ -23,6 +23,11 @@ THREADS = 8
 _PLACE = "-Wl,-Ttext-segment=0x200000000000"
 """Where nothing of a process is that the agent has to look like."""
 _PATIENCE = 40
+"""Seconds that a request may take."""
+_BOOT = 150
+"""Seconds in which a guest has booted: the first process waits for nodes for 30 of them."""
+_ATTEMPTS = 3
+"""Guests in a row that may fail to boot, before no rule is worth another."""
 
 
 def agent_file(tools: Tools) -> bytes:
@@ -37,6 +42,7 @@ class Laboratory:
         self._plan, self._tools, self._nodes = plan, tools, nodes
         self._guest: Inhabited | None = None
         self._mirror: Mirror | None = None
+        self._failed = 0
         self.ended: list[Ended] = []
 
     def node_of(self, domain: str) -> str:
@@ -49,13 +55,27 @@ class Laboratory:
 
     @property
     def mirror(self) -> Mirror:
-        """This process in the guest; in a new one if the last has ended."""
+        """This process in the guest; in a new one if the last has ended.  AgentGone."""
         if self._mirror is not None and self._mirror.agent.gone:
             self.close()
         if self._mirror is None:
-            self._guest = Inhabited(self._plan, self._tools)
-            self._mirror = Mirror(Agent(self._guest.channels, _PATIENCE))
+            self._mirror = self._booted()
         return self._mirror
+
+    def _booted(self) -> Mirror:
+        if self._failed == _ATTEMPTS:
+            raise AgentGone(f"{_ATTEMPTS} guests in a row have not booted")
+        self._guest = Inhabited(self._plan, self._tools)
+        agent = Agent(self._guest.channels, _BOOT)
+        try:
+            mirror = Mirror(agent)
+        except AgentGone as error:
+            self._failed += 1
+            self.close()
+            raise AgentGone("the guest has not booted") from error
+        agent.patience = _PATIENCE
+        self._failed = 0
+        return mirror
 
     def close(self) -> None:
         """End the guest."""
@@ -66,7 +86,7 @@ class Laboratory:
 
 def tried(laboratory: Laboratory, told: list[str]) -> int:
     """Run the suite on the guest's driver and on ours; pytest's exit status, which does not count
-    rules whose outcomes are the same."""
+    rules whose outcomes are the same.  AgentGone if the guest does not boot."""
     import pytest
 
     from qda.conformance.compared import Compared
@@ -80,5 +100,6 @@ def tried(laboratory: Laboratory, told: list[str]) -> int:
     with tempfile.TemporaryDirectory() as examples:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = examples
         compared = Compared()
+        assert laboratory.mirror
         pytest.main(told, plugins=[compared, Registers()])
     return compared.status

@@ -23,7 +23,7 @@ from qda.conformance.interface import (
     Target,
 )
 from qda.conformance.skeletons import Probe
-from qda.errors import DspError
+from qda.errors import DeviceError, DspError
 from qda.uapi import DIALECTS
 from qda.virtual import machine
 
@@ -54,7 +54,11 @@ def _find_targets(config: pytest.Config) -> list[Target]:
     system: Elsewhere | None = config.pluginmanager.get_plugin(ELSEWHERE)
     if system is not None:
         path = system.node_of(FIRST_DOMAIN)
-        node = system.open(path, None)
+        try:
+            node = system.open(path, None)
+        except DeviceError as error:
+            config.stash[_PROBLEM] = f"{path} of the guest: {os.strerror(error.errno or 0)}"
+            return []
         found = identify(node)
         node.close()
         if found is None:

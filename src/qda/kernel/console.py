@@ -10,6 +10,9 @@ __all__ = ["Trouble", "troubles"]
 
 _LOCKDEP = r"possible|inconsistent|suspicious|\w+-safe|bad unlock|held lock|lock held|Nested lock"
 """How its reports begin."""
+_UNLOADED = "a module cannot be loaded"
+_REASON = 2
+"""Lines that the kernel says before its refusal of a module: why."""
 _SIGNS = {
     r"Kernel panic": "the kernel has panicked",
     r"Internal error: Oops|Unable to handle kernel": "the kernel has oopsed",
@@ -18,6 +21,8 @@ _SIGNS = {
     r"WARNING: CPU: |WARNING: .* at ": "the kernel warns",
     r"kernel BUG at|BUG: ": "the kernel has found a bug of its own",
     r"INFO: task .* blocked for more|stalls? on CPUs|soft lockup": "the kernel hangs",
+    r"^qda: no node": "the kernel has not made a node",
+    r"^qda: cannot load": _UNLOADED,
 }
 _STAMP = re.compile(r"^\[ *\d+\.\d+\] ?")
 _LINES = 12
@@ -42,4 +47,5 @@ def troubles(console: str) -> Iterator[Trouble]:
         words = next((words for sign, words in _SIGNS.items() if re.search(sign, line)), None)
         if words is not None and index >= after:
             after = index + _LINES
-            yield Trouble(words, tuple(lines[index:after]))
+            first = max(0, index - _REASON) if words == _UNLOADED else index
+            yield Trouble(words, tuple(lines[first:after]))

@@ -13,7 +13,7 @@ enum { /* arm64's system calls, include/uapi/asm-generic/unistd.h */
     SYS_SETSID = 157, SYS_CLONE = 220, SYS_EXECVE = 221, SYS_WAIT4 = 260, SYS_FINIT_MODULE = 273,
 };
 enum { HERE = -100, SIGCHLD = 17, READ_ONLY = 0, READ_WRITE = 02, CLOSE_ON_EXEC = 02000000 };
-enum { PATIENCE = 10000, NAP = 5 }; /* milliseconds in which a node has to appear */
+enum { PATIENCE = 30000, NAP = 5 }; /* milliseconds in which nodes and ports have to appear */
 
 static long call(long number, word a, word b, word c, word d, word e)
 {
@@ -57,6 +57,22 @@ static void nap(void)
     call(SYS_NANOSLEEP, (word)time, 0, 0, 0, 0);
 }
 
+/* A line for the console, which `qda.kernel.console` knows by its beginning. */
+static void tell(const char *what, const char *path)
+{
+    say(1, "qda: ");
+    say(1, what);
+    say(1, path);
+    say(1, "\n");
+}
+
+static void power_off(void)
+{
+    call(SYS_REBOOT, 0xfee1dead, 672274793, 0x4321fedc, 0, 0);
+    for (;;)
+        nap();
+}
+
 /* The whole of a file, with a NUL behind it; empty if there is none. */
 static char *read_file(const char *path, char *into, word size)
 {
@@ -84,28 +100,35 @@ static char *next_line(char **text)
     return line;
 }
 
+/* Nothing that is to be tried would be there without one of them. */
 static void load_modules(char *list)
 {
     for (char *path; (path = next_line(&list));) {
         long file = open_file(path, READ_ONLY);
         long result = file < 0 ? file : call(SYS_FINIT_MODULE, (word)file, (word) "", 0, 0, 0);
         if (result < 0 && result != -17) { /* EEXIST: it is built in */
-            say(1, "qda: cannot load ");
-            say(1, path);
-            say(1, "\n");
+            tell("cannot load ", path);
+            power_off();
         }
         call(SYS_CLOSE, (word)file, 0, 0, 0, 0);
     }
 }
 
-static int wait_for(const char *path)
+static int is_there(const char *path)
 {
-    for (int waited = 0; waited < PATIENCE; waited += NAP) {
-        if (!call(SYS_FACCESSAT, (word)HERE, (word)path, 0, 0, 0))
-            return 1;
-        nap();
+    return !call(SYS_FACCESSAT, (word)HERE, (word)path, 0, 0, 0);
+}
+
+/* The patience is one for all nodes: where one is missing, mostly all are. */
+static void wait_for_nodes(char *list)
+{
+    int waited = 0;
+    for (char *path; (path = next_line(&list));) {
+        for (; waited < PATIENCE && !is_there(path); waited += NAP)
+            nap();
+        if (!is_there(path))
+            tell("no node ", path);
     }
-    return 0;
 }
 
 /* A port can be opened somewhat later than it can be seen. */
@@ -128,13 +151,6 @@ static char *print_number(word number, char *end)
         *--end = (char)('0' + number % 10);
     while (number /= 10);
     return end;
-}
-
-static void power_off(void)
-{
-    call(SYS_REBOOT, 0xfee1dead, 672274793, 0x4321fedc, 0, 0);
-    for (;;)
-        nap();
 }
 
 static void run(char *command, long output, long errors)
@@ -166,13 +182,7 @@ void begin(void)
     for (word descriptor = 0; console >= 0 && descriptor < 3; descriptor++)
         call(SYS_DUP3, (word)console, descriptor, 0, 0, 0);
     load_modules(read_file("/qda/modules", text, sizeof text));
-    char *nodes = read_file("/qda/nodes", text, sizeof text);
-    for (char *path; (path = next_line(&nodes));)
-        if (!wait_for(path)) {
-            say(1, "qda: no node ");
-            say(1, path);
-            say(1, "\n");
-        }
+    wait_for_nodes(read_file("/qda/nodes", text, sizeof text));
     long output = open_port("/dev/vport0p1");
     long errors = open_port("/dev/vport0p2");
     long status = open_port("/dev/vport0p3");

@@ -53,19 +53,15 @@ class Plan:
 @dataclass(frozen=True)
 class Ended:
     """How it has ended: the program's wait status, None if it did not come to its end, the kernel's
-    words, what has gone wrong with it, how long it took, and the DSPs' sessions that the kernel has
-    not released though the program was at its end."""
+    words, what has gone wrong with it, how long it took, the DSPs' sessions that the kernel has not
+    released though the program was at its end, and whether the time was over before that."""
 
     status: int | None
     console: str
     troubles: tuple[Trouble, ...]
     seconds: float
     left: Mapping[str, Sequence[int]]
-
-    @property
-    def late(self) -> bool:
-        """Whether the time was over before the program was."""
-        return self.status is None and not self.troubles
+    late: bool
 
 
 def run(
@@ -116,12 +112,14 @@ def run(
         begun(machine)
         port.append(machine.port)
         collected = _watch(machine, attached, plan.limit, out)
+        late = machine.process.poll() is None
         left = {dsp.name: dsp.sessions for dsp in attached if dsp.sessions}
     console = collected["console"].decode(errors="replace")
     status = collected["status"].split(b"\n")[0]
     ended = int(status) if status.isdigit() else None
     took = time.monotonic() - began
-    return Ended(ended, console, tuple(troubles(console)), took, {} if ended is None else left)
+    known = {} if ended is None else left
+    return Ended(ended, console, tuple(troubles(console)), took, known, late)
 
 
 def _smmu(memory: GuestMemory, port: Sequence[TestPort], edge: Edge) -> Smmu:

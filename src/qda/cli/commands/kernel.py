@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from qda.agent import AgentGone
 from qda.cli.commands.conformance import told_pytest
 from qda.cli.laboratory import AGENT, THREADS, Laboratory, agent_file, tried
 from qda.cli.options import ProfileOption, with_options
@@ -162,6 +163,9 @@ def conformance(
     laboratory = Laboratory(plan, tools, nodes)
     try:
         status = tried(laboratory, told)
+    except AgentGone as error:
+        sys.stderr.write(f"qda kernel: {error}\n")
+        status = _BROKEN
     finally:
         laboratory.close()
     for ended in laboratory.ended:
@@ -289,4 +293,6 @@ def _report(ended: Ended, options: GuestOptions) -> int:
         words = f"the program was not at its end after {options.limit:g} s; --console shows more"
         sys.stderr.write(f"qda kernel: {words}\n")
         return _LATE
+    if not ended.troubles:
+        sys.stderr.write("qda kernel: the guest ended before the program; --console shows more\n")
     return _BROKEN
