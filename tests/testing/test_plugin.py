@@ -97,10 +97,16 @@ def test_meant_death(dsp):
     with pytest.raises(qda.DspError):
         dsp.load(Bad).invoke(3)
 
+def test_all_fixtures_together(virtual_machine, dsp, dsp_debug):
+    with qda.open("adsp"):  # the first session there brings pages, for whichever system
+        pass
+    assert dsp.load(Bad).handle and dsp_debug.load(Bad).handle
+
 kept = []
 
 def test_leak(virtual_machine):
-    kept.extend([qda.open("adsp"), qda.open("adsp")])  # one is left for the end of the program
+    kept.extend([qda.open("adsp"), qda.open("adsp")])
+    kept.insert(0, kept[0].alloc(4096))  # it and its session are left for the end of the program
 
 def test_after_the_leak(virtual_machine):
     kept.pop().close()
@@ -110,6 +116,10 @@ def test_after_the_leak(virtual_machine):
 def test_failure_that_holds_a_buffer(dsp):
     buffer = dsp.alloc(4096)
     assert len(buffer) == 0
+
+def test_system_that_is_closed(virtual_machine):
+    virtual_machine.close()
+    virtual_machine.close()
 
 @pytest.mark.dsp("nsp")
 def test_no_such_dsp(dsp):
@@ -176,7 +186,7 @@ def test_a_leak_is_an_error_of_the_test_that_left_it(failures: dict[str, str]) -
     """Of no other, nor of one that has failed anyway."""
     report = failures["ERROR at teardown of test_leak"]
     assert "the test has left behind: 2 x adsp: session" in report
-    assert "4 failed, 5 passed" in failures["summary"] and "2 errors" in failures["summary"]
+    assert "4 failed, 7 passed" in failures["summary"] and "2 errors" in failures["summary"]
     assert "AssertionError" in failures["test_failure_that_holds_a_buffer"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -149,9 +150,11 @@ class Buffer(mmap.mmap):
             with suppress(BufferError):  # somebody has an array: the pages go with it
                 super().close()
 
-    def __del__(self) -> None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
         if not self.is_attended:
             self._give_back()  # before the pages go: others may have their addresses at once
+        elif ending():
+            return  # and nothing that is named in modules is sure to be there any more
         elif self._place is not None and not self.is_closed:
             with Section(later=True):
                 self._give_back()
@@ -213,8 +216,8 @@ class Mapping:
             if unmap is not None:
                 unmap()
 
-    def __del__(self) -> None:
-        if self._unmap is not None and self.buffer.owner.is_open:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not ending() and self._unmap is not None and self.buffer.owner.is_open:
             with Section(later=True):
                 leave(self, self._unmap)
 

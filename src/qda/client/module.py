@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Self, TypeVar
 
@@ -78,8 +79,8 @@ class RemoteModule:
                 if not error.is_aftermath:
                     raise
 
-    def __del__(self) -> None:
-        if self._close is not None and self._calls.is_open:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not ending() and self._close is not None and self._calls.is_open:
             with Section(later=True):
                 leave(self, self._close)
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from qda.virtual import Machine
 
-__all__ = ["census", "leaks"]
+__all__ = ["PAGES", "census", "leaks"]
+
+PAGES = "mapping of a buffer's pages"
+"""What is the process's, whichever system it is for."""
 
 _WORDS = {
     "files": "session",
@@ -25,7 +28,7 @@ def census(machine: Machine) -> Counter[str]:
         for name, word in _WORDS.items():
             found[f"{domain}: {word}"] += getattr(device, name)
     maps = Path("/proc/self/maps").read_text("ascii", "replace").splitlines()
-    found["mapping of a buffer's pages"] = sum("/memfd:qda" in line for line in maps)
+    found[PAGES] = sum("/memfd:qda" in line for line in maps)
     for pid in machine.pids:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         found["process of a DSP"] += len(children)

@@ -146,7 +146,9 @@ class WatchedMachine(Machine):
         """See `Machine.close`."""
         super().close()
         self.deliver()
-        self._files.close()
+        with self._telling:
+            self._printed.clear()
+            self._files.close()
 
 
 class _Printed:

@@ -13,7 +13,7 @@ import pytest
 from qda.client.unheld import settle
 from qda.errors import Refusal
 from qda.fastrpc.obituary import Obituary
-from qda.testing.census import census, leaks
+from qda.testing.census import PAGES, census, leaks
 from qda.testing.choices import Choice
 from qda.testing.machine import WatchedMachine
 from qda.virtual import load_profile, stands_in
@@ -29,7 +29,7 @@ def watched(item: pytest.Item, choice: Choice, threads: bool = False) -> Iterato
     watching = hooks(item.config)
     machine = watching.machine(choice.profile, threads)
     machine.dialect = choice.dialect
-    before = census(machine)
+    before = watching.held(machine)
     watching.begin(item, machine)
     try:
         with stands_in(machine, threads):
@@ -70,6 +70,16 @@ class Watching:
             self._open.callback(found.close)
         return found
 
+    def held(self, machine: WatchedMachine) -> Counter[str]:
+        """What a system holds, less what is there because DSPs have come up: pages for any of this
+        process's systems, since nobody can tell them apart."""
+        found = census(machine)
+        found.subtract(machine.booted)
+        found[PAGES] -= sum(
+            other.booted[PAGES] for other in self._machines.values() if other is not machine
+        )
+        return found
+
     def close(self) -> None:
         """End all DSPs."""
         self._open.close()
@@ -87,12 +97,11 @@ class Watching:
         if item in self._failed:  # what it holds is in its traceback
             self._failed.discard(item)
             return []
-        before, machine.booted = before + machine.booted, Counter()
-        left = leaks(before, census(machine))
+        left = leaks(before, self.held(machine))
         if left:
             gc.collect()
             settle()
-            left = leaks(before, census(machine))
+            left = leaks(before, self.held(machine))
         if left:
             problems.append(f"the test has left behind: {', '.join(left)}")
         return problems
