@@ -7,6 +7,7 @@ import operator
 import os
 import re
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,7 +60,7 @@ def quoted(value: object) -> str:
 def neighbours(word: object, known: Iterable[str]) -> list[str]:
     """Those of the known words that may have been meant by one that is none of them, the nearest
     first; alone, if it is the same but for the case of letters."""
-    plain = {name.lower(): name for name in known}
+    plain = {name.lower(): name for name in islice(known, _COMPARED)}
     given = str(word)[:_LONGEST_WORD].lower()
     if given in plain:
         return [plain[given]]
@@ -76,6 +77,9 @@ _ALIKE = 0.6, 0.75
 
 _LONGEST_WORD = 80
 """Letters of a word that are compared: nobody misspells more."""
+
+_COMPARED = 1000
+"""Names that are compared with one: an interface file may declare any number."""
 
 
 def did_you_mean(word: object, known: Iterable[str], quote: str = "'") -> str:

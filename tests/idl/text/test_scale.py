@@ -57,6 +57,19 @@ def test_twice_the_declarations_are_twice_the_work(text: Callable[[int], str]) -
         assert many < 2.4 * few
 
 
+def test_an_interface_beside_many_types_takes_work_in_proportion() -> None:
+    """Each becomes its attribute, and is compared with no other."""
+
+    def text(number: int) -> str:
+        types = (f"struct s{k} {{ long x; }}; enum e{k} {{ a{k} }};" for k in range(number))
+        return "\n".join([*types, "interface i { long f(); };"])
+
+    load(text(3), name="x.idl")
+    few, many = (work(partial(load, text(number), name="x.idl")) for number in (100, 200))
+    assert many < 2.4 * few
+    assert load(text(3), name="x.idl").s2(x=1).x == 1
+
+
 def test_one_of_many_interfaces_is_made_without_the_others() -> None:
     """A chain of 200 interfaces has 20,000 methods in all, and the last one 200."""
     chain = "interface a0 { long f0(); };\n" + "\n".join(

@@ -106,12 +106,17 @@ def _load(
 def _reach(remote: type[Remote], module: ModuleType) -> None:
     """Make the module's declarations attributes of the interface."""
     own = f"{remote.interface.c_name}_"
-    for name, value in vars(module).items():
+    # Not by `hasattr`: a name that there is not would be compared with all others, to find out
+    # which one is meant.
+    taken = {*dir(remote), *dir(type(remote))}
+    for full_name, value in vars(module).items():
+        name = full_name.removeprefix(own)
         made = isinstance(value, (bool, int, float, str)) or (
             inspect.isclass(value) and value.__module__ == module.__name__
         )
-        if made and not name.startswith("_") and not hasattr(remote, name.removeprefix(own)):
-            setattr(remote, name.removeprefix(own), value)
+        if made and not full_name.startswith("_") and name not in taken:
+            taken.add(name)
+            setattr(remote, name, value)
 
 
 def load_module(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain
 from typing import Final
 
 from lark import Token
@@ -161,15 +161,11 @@ class Names:
         if name == "AEEResult":
             return '; declare it: "typedef long AEEResult;"'
         visible = (other for names in self._visible() for other in names.entries)
-        meant = did_you_mean(name, [*_TYPE_WORDS, *islice(visible, _COMPARED)], '"')
+        meant = did_you_mean(name, chain(_TYPE_WORDS, visible), '"')
         return f"; {meant}" if meant else ""
 
 
 _TYPE_WORDS: Final = (*PRIMITIVES, "dmahandle", "remote_handle64", "sequence", "string", "wstring")
-
-_COMPARED: Final = 1000
-"""Names that are compared with one that is not in scope: a file may have any number."""
-
 
 _OTHER_LANGUAGES: Final = {
     "int": 'the 32-bit integer is called "long"',
