@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 import qda
 from qda.virtual import machine
+from tests.waiting import until
 
 distributed = pytest.importorskip(
     "distributed", reason="Dask is not installed: pip install qda-accel[farm]"
@@ -109,6 +111,32 @@ def test_an_error_of_a_method_is_its_result(farm: Farm[Working], tmp_path: Path)
     assert (tmp_path / "made").read_text() == "4\n"
 
 
+def test_a_program_that_ends_itself_in_a_call_has_ended_the_call_alone(
+    farm: Farm[Working], cluster: Any
+) -> None:
+    """The worker goes on: nobody starts the others' sessions anew."""
+    workers = set(cluster.nthreads())
+    with pytest.raises(SystemExit, match="7"):
+        farm.submit(lambda remote: sys.exit(7)).result()
+    assert farm.submit(working.square, 3).result() == 9
+    assert set(cluster.nthreads()) == workers
+
+
+def test_calls_wait_for_the_first_worker() -> None:
+    """Dask looks for calls that a worker can make when it comes: before its sessions are open."""
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as made,
+        distributed.Client(made) as client,
+        Farm(client, Working) as farm,
+    ):
+        submitted = farm.submit(working.square, 3)
+        until(
+            lambda: client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.unrunnable))
+        )
+        made.scale(1)
+        assert submitted.result() == 9
+
+
 def test_a_call_that_always_kills_its_dsp_is_given_up(farm: Farm[Working]) -> None:
     """After as many tries as there may be."""
     with pytest.raises(qda.DspError, match="was killed by SIGKILL") as caught:
@@ -147,3 +175,11 @@ def test_sessions_end_with_the_farm(cluster: Any) -> None:
 def test_what_makes_no_farm_is_quoted() -> None:
     with pytest.raises(qda.UsageTypeError, match="client 'tcp://here:1': a dask"):
         Farm("tcp://here:1", Working)
+
+
+def test_what_cannot_be_called_is_said_at_once(farm: Farm[Working], cluster: Any) -> None:
+    """Not by each worker."""
+    with pytest.raises(qda.UsageTypeError, match="opener 'cdsp': a function that opens a session"):
+        Farm(cluster, Working, opener="cdsp")  # type: ignore[call-overload]
+    with pytest.raises(qda.UsageError, match="map: there are no items"):
+        farm.map(working.square)

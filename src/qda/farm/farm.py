@@ -19,7 +19,7 @@ import distributed
 
 from qda import limits
 from qda.client import RemoteModule, Session
-from qda.errors import UsageTypeError
+from qda.errors import UsageError, UsageTypeError
 from qda.farm.worker import Raised, Sessions, make_call
 from qda.fastrpc.skeleton import AnySkeleton
 from qda.idl import Skeleton as InterfaceSkeleton
@@ -113,6 +113,8 @@ class Farm(Generic[M]):
     ) -> None:
         if not isinstance(client, distributed.Client) or client.asynchronous:
             raise UsageTypeError(f"client {client!r:.80}: a dask.distributed.Client that waits")
+        if not callable(opener):
+            raise UsageTypeError(f"opener {opener!r:.80}: a function that opens a session")
         self._sessions = count_of("sessions", sessions, 1)
         self._retries = count_of("retries", retries, 0)
         self._client = client
@@ -142,6 +144,8 @@ class Farm(Generic[M]):
 
         The default of `buffersize` counts the sessions that there are now.
         """
+        if not iterables:
+            raise UsageError("map: there are no items")
         there = len(self._client.nthreads()) * self._sessions
         ahead = limits.POOL_AHEAD * max(1, there) if buffersize is None else buffersize
         results = in_order(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
-from distributed import Worker, WorkerPlugin, get_worker
+from distributed import Status, Worker, WorkerPlugin, get_worker
 from distributed.metrics import context_meter
 
 from qda.client import Session
@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Raised(NamedTuple):
     """What a call has raised, as its result: for Dask it has not failed."""
 
-    error: Exception
+    error: BaseException
 
 
 class Sessions(WorkerPlugin, Generic[M]):
@@ -57,6 +57,11 @@ class Sessions(WorkerPlugin, Generic[M]):
             await self._close()
             raise
         await worker.set_resources(**{self.name: self._sessions})
+        if worker.status is Status.running:
+            # Calls that no worker could make wait until one comes, or runs again.  The scheduler
+            # looked for them when this one came, and then it had no sessions yet.
+            worker.status = Status.paused
+            worker.status = Status.running
 
     async def teardown(self, worker: Worker) -> None:
         """Close them."""
@@ -73,7 +78,7 @@ class Sessions(WorkerPlugin, Generic[M]):
         member = self._free.get()
         try:
             return member.run(call, 0, self._retries)
-        except Exception as error:
+        except BaseException as error:  # SystemExit, too: Dask would end the worker for it
             if member.has_died:
                 context_meter.digest_metric("DSP died", 1, "count")
                 raise
