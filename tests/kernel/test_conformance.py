@@ -43,5 +43,4 @@ def test_each_rule_has_one_difference_in_a_dialect(dialect: str) -> None:
 @pytest.mark.parametrize("known", DIFFERENCES, ids=lambda known: str(known.rules[0]))
 def test_the_page_says_what_differs_and_why(known: Difference) -> None:
     page = (ROOT / "docs" / "kernel.md").read_text()
-    rules = ", ".join(f"`{rule}`" for rule in known.rules)
-    assert f"| {rules} | {known.kernel} | {known.why} |" in page
+    assert f"\n{known.row}\n" in page

@@ -86,13 +86,17 @@ def differences() -> dict[str, tuple[str, str]]:
     return {question: (kernel, ours) for question, kernel, ours in rows[1:]}
 
 
-@pytest.fixture(scope="module")
-def ours(folder: Path) -> dict[str, str]:
+def asked_here(folder: Path, *options: str) -> dict[str, str]:
     """The answers of our driver."""
     program = build("gcc", EDGES, folder)
-    command: list[str | Path] = [sys.executable, "-c", PROGRAM, "run", "--", program]
+    command: list[str | Path] = [sys.executable, "-c", PROGRAM, "run", *options, "--", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return answers(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def ours(folder: Path) -> dict[str, str]:
+    return asked_here(folder)
 
 
 def test_our_driver_differs_as_the_page_says(ours: dict[str, str]) -> None:
@@ -100,6 +104,13 @@ def test_our_driver_differs_as_the_page_says(ours: dict[str, str]) -> None:
     for question, (_, answer) in differences().items():
         assert ours[question] == answer
     assert f"asks {len(ours)} questions" in (ROOT / "docs" / "kernel.md").read_text()
+
+
+def test_our_driver_answers_as_the_kernels_if_it_is_to(folder: Path, ours: dict[str, str]) -> None:
+    """But for a second session, which the kernel asks the DSP for."""
+    kernels = {question: kernel for question, (kernel, _) in differences().items()}
+    del kernels["attach after create"]
+    assert asked_here(folder, "--as-kernel") == ours | kernels
 
 
 @needs_kernel

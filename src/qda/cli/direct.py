@@ -29,7 +29,7 @@ def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
     left = list(words)
     given: dict[str, str] = {}
     lists: dict[str, list[Path]] = {name: [] for name in _LISTS}
-    mixed, lanes = False, True
+    mixed, lanes, as_kernel = False, True, False
     while left and left[0].startswith("-"):
         word = left.pop(0)
         if word == "--":
@@ -37,6 +37,9 @@ def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
         name, equals, value = word.partition("=")
         if name == "--mixed" and not equals:
             mixed = True
+            continue
+        if word == "--as-kernel":
+            as_kernel = True
             continue
         if word in ("--lanes", "--no-lanes"):
             lanes = word == "--lanes"
@@ -69,6 +72,7 @@ def understand(words: Sequence[str]) -> tuple[list[str], Served] | None:
         lists["--skeletons"],
         mixed,
         lanes,
+        as_kernel,
         None if banks is None else int(banks),
         Served.wait if wait is None else float(wait),
         trace,

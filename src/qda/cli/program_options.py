@@ -59,6 +59,14 @@ class ProgramOptions(Served):
             help="Lend programs lanes to call the DSP by themselves, or carry out each call.",
         ),
     ] = True
+    as_kernel: Annotated[
+        bool,
+        typer.Option(
+            "--as-kernel",
+            help="Answer as Linux's older driver does where ours keeps a rule that it does not, "
+            "and let no program wait for a context bank.",
+        ),
+    ] = False
     banks: Annotated[
         int | None,
         typer.Option(

@@ -144,7 +144,7 @@ def _server(
             stack.callback(machine.close)
         for device in machine.devices.values():
             device.report = partial(_tell_death, device.name)
-            device.wait = options.wait
+            device.wait = options.patience
         observer = stack.enter_context(tracing(options)) if options.is_traced else None
         server = DeviceServer(
             machine,

@@ -20,6 +20,7 @@ class Served:
     skeletons: list[Path] = field(default_factory=list)
     mixed: bool = False
     lanes: bool = True
+    as_kernel: bool = False
     banks: int | None = None
     wait: float = limits.BANK_WAIT
     trace: str | None = None
@@ -32,7 +33,14 @@ class Served:
     def system(self) -> Profile:
         """The system that is served.  UsageError for a profile that makes no sense."""
         profile = load(self.profile)
+        if self.as_kernel:
+            profile = profile.as_kernel()
         return profile if self.banks is None else profile.with_banks(self.banks)
+
+    @property
+    def patience(self) -> float:
+        """How long a program waits for a context bank: a kernel lets none wait."""
+        return 0 if self.as_kernel else self.wait
 
     @property
     def is_traced(self) -> bool:

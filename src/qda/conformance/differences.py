@@ -8,13 +8,23 @@ __all__ = ["DIFFERENCES", "Difference", "difference"]
 
 
 class Difference(NamedTuple):
-    """Rules, tests by their names, that a kernel's driver does not keep: what it does instead, and
-    why ours keeps them."""
+    """Rules, tests by their names, that a kernel's driver does not keep: what it does instead, why
+    ours keeps them, with which drivers that was seen, and whether ours answers as it with the
+    switches of `qda.uapi.semantics.AS_KERNEL`."""
 
     rules: tuple[str, ...]
     kernel: str
     why: str
     dialects: tuple[str, ...] = ("legacy",)
+    drivers: str = "6.12, 7.2"
+    switched: bool = False
+
+    @property
+    def row(self) -> str:
+        """A row of the table in docs/kernel.md."""
+        rules = ", ".join(f"`{rule}`" for rule in self.rules)
+        switched = "yes" if self.switched else ""
+        return f"| {rules} | {self.kernel} | {self.why} | {self.drivers} | {switched} |"
 
 
 _OLDER = (
@@ -32,6 +42,7 @@ _OLDER = (
         "a session is named by its process: a second one of the process is refused by the DSP, "
         "and any file that is closed ends it",
         "H27: what is a file's own belongs to the file",
+        drivers="6.12",
     ),
     Difference(
         (
@@ -50,6 +61,7 @@ _OLDER = (
         ),
         "ENOMEM",
         "H25: memory that nobody could have is an argument that is wrong",
+        switched=True,
     ),
     Difference(
         ("allocation_need_not_be_whole_pages",),
@@ -78,16 +90,19 @@ _OLDER = (
         ),
         "EBADF",
         "H20: an image is in a buffer, or in memory of the program",
+        switched=True,
     ),
     Difference(
         ("map_of_an_unknown_object", "map_without_an_object_is_einval"),
         "EBADF",
         "H23: a number that names nothing is an argument that is wrong, nothing was closed",
+        switched=True,
     ),
     Difference(
         ("map_from_before_the_memory_is_einval", "mapping_begins_at_offset_and_runs_to_the_end"),
         "the offset is not looked at: the DSP is told of the buffer from its start",
         "H23: a mapping is the range that was asked for, and that lies in the buffer",
+        switched=True,
     ),
     Difference(
         ("one_object_can_be_mapped_several_times",),
@@ -103,6 +118,7 @@ _OLDER = (
         ("capabilities_need_no_session",),
         "a domain that the kernel does not know is ECHRNG",
         "newer kernels do not look at it (spec 5.3)",
+        drivers="6.12",
     ),
     Difference(
         (
@@ -125,6 +141,7 @@ _OLDER = (
         ("heap_itself_cannot_be_mapped",),
         "EACCES: that it is open for reading only is looked at first",
         "spec 5.4: nobody can map it, however it is open",
+        drivers="7.2",
     ),
     Difference(
         ("handle_argument_with_an_unknown_object_is_refused",),
@@ -149,6 +166,7 @@ _ACCELERATOR = (
         "needs none",
         "H07",
         ("rfc", "v1"),
+        "RFC, V1",
     ),
     Difference(
         (
@@ -160,6 +178,7 @@ _ACCELERATOR = (
         "refuses it",
         "H09, H10",
         ("rfc", "v1"),
+        "RFC, V1",
     ),
     Difference(
         (
@@ -169,24 +188,28 @@ _ACCELERATOR = (
         "an argument may be longer than its object: the DSP refuses the place",
         "H11",
         ("rfc", "v1"),
+        "RFC, V1",
     ),
     Difference(
         ("second_mapping_of_an_object_is_as_good_as_the_first",),
         "where in its object a mapping begins is not looked at",
         "H12",
         ("v1",),
+        "V1",
     ),
     Difference(
         ("create_twice_is_ebusy",),
         "a second process is asked for, and the DSP judges",
         "H22: a file has one session",
         ("rfc", "v1"),
+        "RFC, V1",
     ),
     Difference(
         ("map_with_fd_below_minus_1_is_einval", "map_without_an_object_is_einval"),
         "the DSP is told of no memory, and refuses",
         "H23: a mapping needs an object",
         ("rfc", "v1"),
+        "RFC, V1",
     ),
     Difference(
         (
@@ -200,36 +223,42 @@ _ACCELERATOR = (
         "an unmap is passed on as it is, and the DSP judges",
         "H23: the driver knows what is mapped",
         ("rfc", "v1"),
+        "RFC, V1",
     ),
     Difference(
         ("map_and_unmap_without_a_session_are_enodev",),
         "a request without a session is passed on, and the DSP refuses it",
         "H23: without a session there is nothing to map into",
         ("rfc", "v1"),
+        "RFC, V1",
     ),
     Difference(
         ("create_beyond_all_memory_is_enomem",),
         "the greatest size of whole pages is EINVAL",
         "H25: memory that nobody could have",
         ("rfc", "v1"),
+        "RFC, V1",
     ),
     Difference(
         ("second_mapping_of_an_object_is_as_good_as_the_first",),
         "an exported object is mapped from its start only",
         "H12: a mapping may begin in the middle",
         ("rfc",),
+        "RFC",
     ),
     Difference(
         ("attach_to_a_file_with_a_session_is_ebusy", "create_after_attach_is_ebusy"),
         "a second session of a file is asked for, and the DSP judges",
         "H22: a file has one session, however it began",
         ("rfc",),
+        "RFC",
     ),
     Difference(
         ("create_with_a_pad_is_einval", "map_with_a_reserved_field_is_einval"),
         "fields without a meaning are not looked at",
         "H23, H25: what is reserved can have a meaning later",
         ("rfc",),
+        "RFC",
     ),
 )
 

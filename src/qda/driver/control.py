@@ -133,7 +133,9 @@ def _image(
     try:
         held = file.hold_fd(request.filefd, client, uses, request.file)
     except OSError as error:
-        raise OSError(errno.EINVAL, f"filefd {request.filefd} names no buffer") from error
+        is_none = file.images_need_fd and error.errno == errno.EBADF
+        refused = errno.EBADF if is_none else errno.EINVAL
+        raise OSError(refused, f"filefd {request.filefd} names no buffer") from error
     if request.filelen > held.buffer.size:
         raise OSError(errno.EINVAL, "the image is longer than its buffer")
     if request.file:

@@ -66,10 +66,10 @@ class LegacyFile(OpenFile):
     def hold_fd(self, fd: int, client: Client, uses: Uses, address: int = 0) -> Attachment:
         """Hold the memory behind a DMA-BUF descriptor, which is remembered nowhere.
 
-        OSError EINVAL for anything that is no DMA-BUF, ENOMEM.
+        OSError EINVAL for anything that is no DMA-BUF, ENOMEM; `unknown_file` for no descriptor.
         """
         with Uses() as made:
-            buffer = self._adopt(fd, client, made)
+            buffer = self._adopt(fd, client, made, self.semantics.unknown_file)
             return self.take_bank(self.semantics.import_without_bank).attach(buffer, uses)
 
     def hold_argument(self, fd: int, client: Client, uses: Uses, address: int) -> Attachment:
@@ -80,12 +80,17 @@ class LegacyFile(OpenFile):
             with self.lock:
                 return self.hold(self.pass_buffer(buffer), uses)
 
-    def _adopt(self, fd: int, client: Client, uses: Uses) -> BufferObject:
+    def _adopt(
+        self, fd: int, client: Client, uses: Uses, unknown: int = errno.EINVAL
+    ) -> BufferObject:
+        refused = unknown
         try:
             with Section():
-                return self.device.objects.adopt(client.descriptor(fd), uses)
+                descriptor = client.descriptor(fd)
+                refused = errno.EINVAL
+                return self.device.objects.adopt(descriptor, uses)
         except OSError as error:
-            raise OSError(errno.EINVAL, f"fd {fd} cannot be mapped: {error}") from error
+            raise OSError(refused, f"fd {fd} cannot be mapped: {error}") from error
 
     def allocate(self, size: int, uses: Uses) -> Attachment:
         """Hold new memory, no more than the bank has room for.  OSError ENOMEM."""
@@ -127,11 +132,26 @@ class LegacyFront(FileFront[LegacyFile]):
             if given is None:
                 return -errno.EFAULT
             record = command.record.unpack(given)
-            result = -record.breach() or self.run(handler, client, record)
+            result = -self._breach(record) or self.run(handler, client, record)
             answer = record.pack()
             if result == 0 and answer != given and not client.write(address, answer):
                 result = -errno.EFAULT
         return result
+
+    def _breach(self, record: Record) -> int:
+        """The errno of the first field with an illegal value, or 0."""
+        if not record.breach():
+            return 0
+        fields = (
+            field for field in record.fields if not field.is_legal(getattr(record, field.name))
+        )
+        wrong = {field.name: field.breach for field in fields}
+        semantics = self.file.semantics
+        if "size" in wrong and isinstance(record, legacy.AllocDmaBuffer | legacy.MapNew):
+            wrong["size"] = semantics.senseless_size
+        if isinstance(record, legacy.MapFd) and not semantics.looks_at_offsets:
+            wrong.pop("offset", None)
+        return next(iter(wrong.values()), 0)
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """The node cannot be mapped, only its memory's descriptors.  OSError ENODEV."""
@@ -239,12 +259,14 @@ def _mem_map(front: LegacyFront, client: Client, request: legacy.MapFd) -> int:
         return without_session(file)
     with Uses() as uses:
         held = file.hold_fd(request.fd, client, uses)
-        if request.offset + request.length > held.buffer.size:
+        looks = file.semantics.looks_at_offsets
+        offset = request.offset if looks else 0
+        if looks and offset + request.length > held.buffer.size:
             raise OSError(errno.EINVAL, "offset and length do not fit the memory")
         session.announce(held)
         page = PhysicalPage(address=held.address, size=held.buffer.size)
         call = requests.mem_map(
-            file.client_id, request.fd, request.offset, request.flags, request.vaddrin, page
+            file.client_id, request.fd, offset, request.flags, request.vaddrin, page
         )
         mapping = Mapping(MapKind.ATTR, request.fd, request.fd, 0, request.length, uses)
         return control.add_mapping(file, session, client, call, mapping, request)

@@ -11,6 +11,7 @@ from pathlib import Path
 from qda.errors import UsageError, UsageTypeError, did_you_mean
 from qda.fastrpc.domains import COMPUTE
 from qda.profiles.keys import DSP_KEYS, SYSTEM_KEYS, Toml, take
+from qda.uapi.semantics import AS_KERNEL
 
 __all__ = ["DEFAULT", "DspProfile", "Profile", "load", "names"]
 
@@ -66,6 +67,12 @@ class Profile:
         if count < 1:
             raise UsageError(f"banks {count}: at least 1")
         return replace(self, dsps=tuple(_with_banks(dsp, count) for dsp in self.dsps))
+
+    def as_kernel(self) -> Profile:
+        """The same system with the switches of `qda.uapi.AS_KERNEL`, but for those that it sets
+        itself."""
+        switched = (replace(dsp, switches={**AS_KERNEL, **dsp.switches}) for dsp in self.dsps)
+        return replace(self, dsps=tuple(switched))
 
 
 def _with_banks(dsp: DspProfile, count: int) -> DspProfile:

@@ -9,16 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from errno import EBUSY, ENODEV, ENOMEM, EPIPE
+from errno import EBADF, EBUSY, EINVAL, ENODEV, ENOMEM, EPIPE
 
-__all__ = ["ERRNOS", "Semantics"]
+__all__ = ["AS_KERNEL", "ERRNOS", "Semantics"]
 
 ERRNOS: Mapping[str, tuple[int, ...]] = {
     "without_bank": (ENOMEM, EBUSY),
     "import_without_bank": (ENODEV, ENOMEM, EBUSY),
     "removed": (ENODEV, EPIPE),
+    "unknown_file": (EINVAL, EBADF),
+    "senseless_size": (EINVAL, ENOMEM),
 }
 """The switches that say an errno, and which ones there are of it."""
+
+AS_KERNEL: Mapping[str, int] = {
+    "unknown_file": EBADF,
+    "senseless_size": ENOMEM,
+    "looks_at_offsets": False,
+}
+"""The settings with which the older driver's nodes answer as those of Linux 6.12 and 7.2 do, where
+they otherwise keep a rule that those do not (docs/kernel.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,10 @@ class Semantics:
     maps an import.  With `privileged`, a signed process and a session with the DSP's own system
     are for callers with CAP_SYS_ADMIN.  With `caches_capabilities` the driver asks a DSP for its
     capabilities once, until it starts again.
+
+    Of the older driver alone: `unknown_file` is the errno of an image or a mapping whose descriptor
+    is none, `senseless_size` that of new memory of 0 bytes or of more than addresses can say, and
+    `looks_at_offsets` says whether a mapping begins where the request says, or with its buffer.
     """
 
     without_bank: int = ENOMEM
@@ -42,6 +56,9 @@ class Semantics:
     maps_imports: bool = True
     privileged: bool = False
     caches_capabilities: bool = False
+    unknown_file: int = EINVAL
+    senseless_size: int = EINVAL
+    looks_at_offsets: bool = True
 
     def changed(self, switches: Mapping[str, int]) -> Semantics:
         """The same with other settings of some switches, by their names.
