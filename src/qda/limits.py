@@ -206,6 +206,13 @@ GUEST_SESSIONS: Final = _processes.limit(
     "its driver has as many as context banks; each is a process here",
     "EBUSY is the DSP's answer",
 )
+STATIC_PROCESSES: Final = _processes.limit(
+    "STATIC_PROCESSES",
+    8,
+    "static processes of a DSP, by name",
+    "real ones have six at most, and ours stay until the DSP stops (1.3, R21)",
+    "ENOMEM",
+)
 WINDOW: Final = _processes.limit(
     "WINDOW",
     2 * GIB,

@@ -48,11 +48,11 @@ def open(  # noqa: A001  # qda.open, like gzip.open
     `process` "user" makes a protection domain of our own, unsigned or with `attributes`, and the
     image `shell` (on a real DSP the installed one, if there is one; our own DSP needs none); "root"
     attaches to the root protection domain; "sensors" and "audio", which only the older driver has,
-    begin a session with the DSP's process of that name.  `skeletons` are classes that are installed
-    in the session's process from the beginning.  `dialect` is "rfc", "v1" or "handle", or of
-    `/dev/fastrpc-*` "legacy" or "legacy-7.3"; by default any node will do, and its dialect is found
-    out.  `profile` is the system that is virtual.  With `debug` its DSP is threads of this process,
-    so that `breakpoint()` works in a skeleton.
+    begin a session with the DSP's process of that name, where others find what we install.
+    `skeletons` are classes that are installed in the session's process from the beginning.
+    `dialect` is "rfc", "v1" or "handle", or of `/dev/fastrpc-*` "legacy" or "legacy-7.3"; by
+    default any node will do, and its dialect is found out.  `profile` is the system that is
+    virtual.  With `debug` its DSP is threads of this process: `breakpoint()` works in a skeleton.
 
     With `poll` calls wait awake for up to `limits.POLL` microseconds before they sleep: they return
     sooner, and keep a CPU busy.  Only the driver of kernels since 7.3 has that ("legacy-7.3").

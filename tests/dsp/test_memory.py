@@ -104,6 +104,20 @@ def test_unmapping_is_by_address_or_by_name_and_only_ones_own(space: AddressSpac
     assert len(space) == 1
 
 
+def test_memory_that_the_process_keeps_stays_when_its_client_goes(space: AddressSpace) -> None:
+    """R21: the remote heap, which comes with a session and is the process's."""
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for bus in (0x1000_0000, 0x2000_0000):
+        space.announce(1, bus, 4096, memory(4096))
+    with pytest.raises(AddressFault):
+        space.keep(0x0FFF_F000, 1)
+    space.keep(0x1000_0000, 4096)
+    space.forget(1)
+    assert len(os.listdir("/proc/self/fd")) == descriptors + 1
+    with pytest.raises(AddressFault):
+        space.resolve(0x1000_0000, 1)
+
+
 def test_a_client_that_goes_takes_its_memory_along(space: AddressSpace) -> None:
     """And leaves that of others."""
     descriptors = len(os.listdir("/proc/self/fd"))

@@ -34,13 +34,18 @@ from qda.rpmsg.frame import pack_reply, unpack_reply
     st.integers(0, (1 << 64) - 1),
     st.integers(0, (1 << 64) - 1),
     st.integers(0, (1 << 64) - 1),
+    st.binary(max_size=128),
 )
 def test_a_frame_is_read_as_it_was_written(
-    operation: Operation, client_id: int, address: int, size: int, number: int
+    operation: Operation, client_id: int, address: int, size: int, number: int, name: bytes
 ) -> None:
-    """Unpacking is the inverse of packing."""
-    frame = Frame(operation, client_id, address, size, number)
-    assert Frame.unpack(frame.pack()) == frame
+    """Unpacking is the inverse of packing; only a session that begins has a name."""
+    frame = Frame(operation, client_id, address, size, number, name)
+    if name and operation is not Operation.OPEN:
+        with pytest.raises(ValueError, match="has a name"):
+            Frame.unpack(frame.pack())
+    else:
+        assert Frame.unpack(frame.pack()) == frame
 
 
 @given(st.binary(max_size=40))

@@ -240,14 +240,25 @@ def static(node: OpenNode, name: bytes = b"audiopd\0", address: int | None = Non
 
 
 def test_static_process(node: OpenNode, second_node: OpenNode) -> None:
-    """Spec 5.3, R21: the second finds the DSP's remote heap handed over."""
+    """Spec 5.3, R21: the second finds the DSP's remote heap handed over, and the process there."""
     node.target.require_virtual("a DSP has certain static processes only")
     for opened in (node, second_node):
         assert static(opened) == 0
         assert address_space(opened)
         assert static(opened) == -EBUSY
         assert call(opened, "CREATE", filefd=-1, attrs=UNSIGNED)[0] == -EBUSY
-    assert address_space(node) != address_space(second_node)
+    assert address_space(node) == address_space(second_node)
+
+
+def test_static_process_stays(node: OpenNode) -> None:
+    """R21: it is there when its last session has gone, and one of another name is another."""
+    node.target.require_virtual("a DSP has certain static processes only")
+    seen = []
+    for name in (b"audiopd\0", b"audiopd\0", b"oispd\0"):
+        with node.target.open() as opened:
+            assert static(opened, name) == 0
+            seen.append(address_space(opened))
+    assert seen[0] == seen[1] != seen[2]
 
 
 def test_static_process_with_a_name_that_makes_no_sense(node: OpenNode) -> None:

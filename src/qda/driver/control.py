@@ -100,11 +100,12 @@ def may(file: OpenFile, client: Client, wanted: Wanted, attributes: int = 0) -> 
     check(policy, device.name, Asked(wanted, client, attributes, file.secure, refuses))
 
 
-def start(file: OpenFile, kind: ProtectionDomain, undo: ExitStack) -> Session:
-    """Connect a file that has no session yet.  OSError EBUSY, ENODEV."""
+def start(file: OpenFile, kind: ProtectionDomain, undo: ExitStack, name: bytes = b"") -> Session:
+    """Connect a file that has no session yet, with the static process of that name if there is one.
+    OSError EBUSY, ENODEV, ENOMEM."""
     if file.session is not None:
         raise OSError(errno.EBUSY, "the file has a session already")
-    session = file.start_session(kind)
+    session = file.start_session(kind, name)
     undo.callback(session.close)
     return session
 

@@ -238,12 +238,13 @@ class OpenFile:
 
     # Sessions.
 
-    def start_session(self, kind: ProtectionDomain) -> Session:
-        """Connect to a protection domain.  OSError ENODEV, ENOMEM."""
+    def start_session(self, kind: ProtectionDomain, name: bytes = b"") -> Session:
+        """Connect to a protection domain, or to the static process of a name.  OSError ENODEV,
+        ENOMEM."""
         bank = self.device.memory if self.bank is None else self.bank
         tag = (kind if self.tags_calls else ProtectionDomain.ROOT) | self.form
         start = self.device.session_type
-        session = start(self.device.channel, self.client_id, kind, bank, tag)
+        session = start(self.device.channel, self.client_id, kind, bank, tag, name)
         session.poll(_poll_in(self, kind))
         session.peer.when_needed(self._let_go)
         if self.device.report is not None or watching() is not None:

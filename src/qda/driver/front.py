@@ -26,7 +26,6 @@ from qda.driver.handlers import Handler
 from qda.driver.leases import Direct
 from qda.driver.memory import Client, LocalClient
 from qda.driver.peer import Died
-from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Section, deadline
 from qda.layout import Record
@@ -172,7 +171,7 @@ class FileFront(Generic[F]):
         session = self.file.session
         if session is None or not session.lends or not self.file.in_core:
             return None
-        if session.kind is not ProtectionDomain.USER:
+        if not session.is_private:
             return None  # it believes whoever has one of its lanes, and is not the program's alone
         return Direct(session.leases, self.invoke_code, self.writes_back, self.file.descriptors)
 

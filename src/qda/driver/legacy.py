@@ -231,7 +231,8 @@ def _init_create_static(front: LegacyFront, client: Client, request: legacy.Crea
         raise OSError(errno.ENOMEM, "no memory is reserved for the remote heap")
     with file.starting, device.lending, Uses() as lent, ExitStack() as undo:
         control.may(file, client, Wanted.STATIC)
-        session = control.start(file, ProtectionDomain.USER, undo)
+        process = name.partition(b"\0")[0]
+        session = control.start(file, ProtectionDomain.USER, undo, process)
         heap = None
         if device.remote_heap is None and request.memlen:
             heap = _remote_heap(device, request.memlen, lent)

@@ -42,8 +42,9 @@ class Died(Exception):
 class Peer:
     """The protection domain of one client id, behind a link with lanes in `memory`.
 
-    `tag` is the kind of protection domain that context words name, with the form of calls.  `dead`
-    is True once no call will be answered any more.  OSError ENODEV if there is no DSP.
+    `tag` is the kind of protection domain that context words name, with the form of calls; `name`
+    that of a static process.  `dead` is True once no call will be answered any more.  OSError
+    ENODEV if there is no DSP, ENOMEM if that has no room for one more.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Peer:
         kind: ProtectionDomain,
         tag: int,
         memory: PoolMemory,
+        name: bytes = b"",
     ) -> None:
         self.client_id = client_id
         self.kind = kind
@@ -64,7 +66,7 @@ class Peer:
         self._size, self._counting = 0, threading.Lock()
         self._hide: Callable[[Attachment], None] = _nothing
         try:
-            self.link = channel.connect(client_id, kind, tag, memory)
+            self.link = channel.connect(client_id, kind, tag, memory, name)
         except PeerGone as error:
             raise OSError(errno.ENODEV, "the DSP is gone") from error
         self.pool = self.link.pool

@@ -48,8 +48,9 @@ class Session:
     """Calls between one client id and one protection domain.
 
     `bank` is where message memory gets its addresses.  `tag` is the kind of protection domain that
-    the context ids of its calls name (spec 2.8), with the form of the calls above it.  OSError
-    ENODEV without a DSP, ENOMEM.
+    the context ids of its calls name (spec 2.8), with the form of the calls above it; `name` is
+    that of a static process.  `is_private` says that nobody else has sessions with the process.
+    OSError ENODEV without a DSP, ENOMEM.
     `leases` has the lanes that programs call on by themselves.
     """
 
@@ -63,17 +64,19 @@ class Session:
         kind: ProtectionDomain,
         bank: ContextBank,
         tag: int = ProtectionDomain.ROOT,
+        name: bytes = b"",
     ) -> None:
         self.client_id = client_id
         self.device = channel.name
         self.kind = kind
+        self.is_private = kind is ProtectionDomain.USER and not name
         self._tag, self.form = ProtectionDomain(tag & 0xFF), CallForm(tag & ~0xFF)
         with ExitStack() as undo:
             block = Block(POOL_SIZE, bank)
             undo.callback(block.close)
             memory = block.memory
             places = PoolMemory(block.descriptor, memory.process_address, memory.device_address)
-            self.peer = Peer(channel, client_id, kind, tag, places)
+            self.peer = Peer(channel, client_id, kind, tag, places, name)
             undo.callback(self.peer.close)
             block.show(self.peer)
             self.pool = self.peer.pool

@@ -26,7 +26,6 @@ from qda.driver.banks import Attachment
 from qda.driver.objects import BufferObject, Objects
 from qda.driver.session import Session
 from qda.driver.sharing import Keeps, Uses
-from qda.fastrpc.domains import ProtectionDomain
 from qda.linux import open_again
 from qda.memory import PAGE, align
 
@@ -96,7 +95,7 @@ class Spare:
 
 def _is_private(session: Session) -> bool:
     """Whether calls on it, and its protection domain, are the program's alone."""
-    return session.lends and session.kind is ProtectionDomain.USER and not session.peer.dead
+    return session.lends and session.is_private and not session.peer.dead
 
 
 def _is_open_once(buffer: BufferObject) -> bool:

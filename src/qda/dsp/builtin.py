@@ -44,6 +44,11 @@ class Domain(Protocol):
         ...
 
     @property
+    def name(self) -> bytes:
+        """Of a process that is there for all clients; empty if it belongs to one."""
+        ...
+
+    @property
     def log(self) -> logging.Logger:
         """Its logger; records reach the session's log, and the host's."""
         ...

@@ -1,7 +1,9 @@
 """The protection domains of a DSP, and the frames by which the driver opens and closes sessions.
 
 The root protection domain is there from the start, under session 0, and serves many sessions.  A
-user protection domain is made for one session and ends with it.
+static process, such as that for audio, serves many as well: it is there from the first session that
+names it, and stays when that has gone, until it dies or the DSP stops (R21).  Any other is made for
+one session and ends with it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from qda import limits
 from qda.fastrpc.domains import ProtectionDomain
@@ -34,34 +36,41 @@ class Child(Protocol):
 
 
 C = TypeVar("C", bound=Child)
+Key: TypeAlias = int | bytes
+"""The session that has a protection domain of its own, 0 for the root's; a static process's name.
+"""
 
 
 class Domains(Generic[C]):
-    """The protection domains that there are, by session.
+    """The protection domains that there are.
 
-    `begin` starts one.  That of a user begins with the session of a frame and its descriptors, of
-    which it takes those that it keeps; the root protection domain begins with none.  OSError if
-    there is no room for another.
+    `begin` starts one.  One that is a session's own has no name, and begins with the frame of the
+    session and its descriptors, of which it takes those that it keeps; the others have a name, and
+    begin with none.  OSError if there is no room for another.
     """
 
-    def __init__(self, begin: Callable[[ProtectionDomain, Frame | None, list[int]], C]) -> None:
+    def __init__(
+        self, begin: Callable[[ProtectionDomain, bytes, Frame | None, list[int]], C]
+    ) -> None:
         self._begin = begin
-        self.children: dict[int, C] = {}
-        self._mourners: dict[int, int] = {}
-        """Descriptors on which sessions are told how their process has died."""
+        self.children: dict[Key, C] = {}
+        self._mourners: dict[int, tuple[Key, int]] = {}
+        """By session: whose death it is told, and on which descriptor."""
 
     def start_root(self) -> None:
         """Start the root protection domain.  OSError."""
-        self.children[0] = self._begin(ProtectionDomain.ROOT, None, [])
+        self.children[0] = self._begin(ProtectionDomain.ROOT, b"root", None, [])
 
-    def destroy(self, client_id: int) -> None:
-        """End the protection domain that a session has of its own, if it has one."""
-        child = self.children.pop(client_id, None)
-        self._tell(client_id, child.destroy() if child is not None else None)
+    def destroy(self, key: Key) -> None:
+        """End a protection domain, if it is there, and tell its sessions how it has died."""
+        child = self.children.pop(key, None)
+        words = child.destroy() if child is not None else None
+        for client_id in [one for one, (whose, _) in self._mourners.items() if whose == key]:
+            self._tell(client_id, words)
 
     def _tell(self, client_id: int, words: Obituary | None) -> None:
         """Tell a session's driver how its process has died, or that nobody will say."""
-        mourner = self._mourners.pop(client_id, None)
+        _, mourner = self._mourners.pop(client_id, (0, None))
         if mourner is None:
             return
         with suppress(OSError):  # it has closed its end, or has no room
@@ -74,28 +83,40 @@ class Domains(Generic[C]):
         if frame.operation is Operation.CLOSE:
             if frame.client_id:
                 self.destroy(frame.client_id)
+                self._tell(frame.client_id, None)
         elif frame.operation is not Operation.OPEN or frame.kind not in set(ProtectionDomain):
             raise OSError(errno.EINVAL, f"a processor cannot {frame}")
         else:
             self._open(frame, descriptors)
 
     def _open(self, frame: Frame, descriptors: list[int]) -> None:
-        if frame.kind == ProtectionDomain.USER:
-            if frame.client_id in self.children:
+        key: Key = frame.client_id
+        if frame.kind == ProtectionDomain.USER and not frame.name:
+            if key in self.children:
                 raise OSError(errno.EBUSY, f"session {frame.client_id} is open")
-            child = self._begin(ProtectionDomain.USER, frame, descriptors)
-            self.children[frame.client_id] = child
-            self._keep_mourner(frame, descriptors)
-            return
-        try:
-            self.children[0].supervisor.send(frame.pack(), descriptors[:2])
-        except PeerGone as error:  # it died before it began; who watches it finds that out, too
-            raise OSError(errno.ENOMEM, "the protection domain has died") from error
-        self._keep_mourner(frame, descriptors)
-
-    def _keep_mourner(self, frame: Frame, descriptors: list[int]) -> None:
+            self.children[key] = self._begin(ProtectionDomain.USER, b"", frame, descriptors)
+        else:
+            key = frame.name or 0
+            self._hand_over(key, frame.pack(), descriptors[:2])
         if len(descriptors) > 2 and frame.client_id:
-            self._mourners[frame.client_id] = descriptors.pop()
+            self._mourners[frame.client_id] = key, descriptors.pop()
+
+    def _hand_over(self, key: Key, opening: bytes, descriptors: list[int]) -> None:
+        try:
+            self._shared(key).supervisor.send(opening, descriptors)
+        except PeerGone as error:
+            if not key:  # it died before it began; who watches it finds that out, too
+                raise OSError(errno.ENOMEM, "the protection domain has died") from error
+            self.destroy(key)  # it has just died: another takes its place
+            self._shared(key).supervisor.send(opening, descriptors)
+
+    def _shared(self, key: Key) -> C:
+        """The protection domain of that name, which is made if it is not there; or the root's."""
+        if isinstance(key, bytes) and key not in self.children:
+            if sum(isinstance(one, bytes) for one in self.children) >= limits.STATIC_PROCESSES:
+                raise OSError(errno.ENOMEM, f"there are {limits.STATIC_PROCESSES} static processes")
+            self.children[key] = self._begin(ProtectionDomain.USER, key, None, [])
+        return self.children[key]
 
     def close(self) -> None:
         """End all of them.  If it is because the root protection domain has died, all sessions are
@@ -108,5 +129,5 @@ class Domains(Generic[C]):
 
     def disown(self) -> None:
         """In a forked child: close what is the parent's."""
-        for mourner in self._mourners.values():
+        for _, mourner in self._mourners.values():
             os.close(mourner)

@@ -85,6 +85,7 @@ class AddressSpace:
         self._bus_starts: list[int] = []
         self._bus: list[BusMemory] = []
         self._mapped: list[Mapped] = []
+        self._kept: list[BusMemory] = []
 
     # What the driver tells.
 
@@ -146,12 +147,21 @@ class AddressSpace:
 
     def resolve(self, bus: int, length: int) -> memoryview:
         """The bytes at a bus address.  AddressFault unless one announced range holds them all."""
+        memory = self._with_all_of(bus, length)
+        start = bus - memory.bus
+        return memory.view[start : start + length]
+
+    def keep(self, bus: int, length: int) -> None:
+        """Memory at a bus address is the process's own from now on: it stays mapped when the client
+        goes that has announced it.  AddressFault as above."""
+        self._kept.append(self._with_all_of(bus, length))
+
+    def _with_all_of(self, bus: int, length: int) -> BusMemory:
         with self._lock:
             memory = self._find(bus)
         if memory is None or bus + length > memory.bus + memory.size:
             raise AddressFault(bus, length)
-        start = bus - memory.bus
-        return memory.view[start : start + length]
+        return memory
 
     def _find(self, bus: int) -> BusMemory | None:
         index = bisect_right(self._bus_starts, bus) - 1
@@ -355,4 +365,5 @@ class AddressSpace:
             while self._bus:
                 self._remove(self._bus[-1])
             self._mapped.clear()
+            self._kept.clear()
             self._window.close()

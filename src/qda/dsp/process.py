@@ -1,7 +1,7 @@
 """A process on the DSP: a protection domain with its memory, its modules, and the sessions on it.
 
-A user protection domain has one session, the root protection domain has one for each attached
-client and one for the driver.
+A process that a client has created has one session.  The root protection domain has one for each
+attached client and one for the driver, and a static process one for each client that has named it.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ class Process:
         handed_over: dict[str, type] | None = None,
     ) -> None:
         self.kind = kind
+        self.name = b"" if kind is ProtectionDomain.USER else b"root"
+        """Of a process that is there for all clients; empty if it belongs to one."""
         self.kept_log: KeptLog | None = None  # of the session that the process belongs to
         self.handed_over = {} if handed_over is None else handed_over
         self.space = AddressSpace(window)
@@ -183,7 +185,7 @@ class Process:
     def _any_session(self) -> Session | None:
         """The session of this thread's call; in a thread of a skeleton's own, the only one."""
         session = self.running.served.session
-        if session is None and self.kind is ProtectionDomain.USER:
+        if session is None and not self.name:
             session = next(iter(self._sessions.values()), None)
         return session
 
@@ -191,17 +193,16 @@ class Process:
 
     def open(self, client_id: int, control: Endpoint) -> Session:
         """A session begins; its control endpoint is `control`."""
-        kept = self.kept_log if self.kind is ProtectionDomain.USER else None
+        kept = None if self.name else self.kept_log
         session = self._sessions[client_id] = Session(client_id, control, kept)
         return session
 
     def start(self, event: LifeEvent) -> None:
         """The session of this call is created, or attaches.  StatusError if it has been, or if
         this is no process for that."""
-        needed = ProtectionDomain.USER if event is LifeEvent.CREATE else ProtectionDomain.ROOT
-        if self.kind is not needed:
-            words = f"a {self.kind.name.lower()} protection domain is not for {event.name}"
-            raise StatusError(BAD_STATE, words)
+        if bool(self.name) is not (event is LifeEvent.ATTACH):
+            process = "one's own" if event is LifeEvent.ATTACH else "for all"
+            raise StatusError(BAD_STATE, f"a process that is {process} is not for {event.name}")
         self.session.step(event)
 
     def leave(self) -> None:
@@ -218,7 +219,7 @@ class Process:
         self._undefault(session)
         session.stop(LifeEvent.RELEASE)
         session.answer_all(but=self.running.served.lane)
-        if self.kind is ProtectionDomain.USER:  # the process is destroyed after this
+        if not self.name:  # the process is destroyed after this
             self._close_modules(client_id)
 
     def go(self, session: Session) -> None:

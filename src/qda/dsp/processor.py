@@ -120,24 +120,29 @@ class Processor:
 
     def _serve_once(self) -> bool:
         poll = select.poll()
-        watched = {child.watch: client for client, child in self._domains.children.items()}
+        children = self._domains.children
+        watched = {child.watch: (key, child) for key, child in children.items()}
         for descriptor in (self._channel.fileno(), self._owner, *watched):
             poll.register(descriptor, select.POLLIN)
         for descriptor, _ in poll.poll():
             if descriptor == self._owner:
                 return False
             if descriptor in watched:
-                if watched[descriptor] == 0:
+                key, child = watched[descriptor]
+                if key == 0:
                     return False
                 # Its endpoints are closed with it: the driver knows.  CLOSE may come later, or may
-                # have come in this round.
-                self._domains.destroy(watched[descriptor])
+                # have come in this round; a static process may have been replaced in it.
+                if children.get(key) is child:
+                    self._domains.destroy(key)
             elif descriptor == self._channel.fileno():
                 serve_frame(self._channel, self._domains.handle)
         return True
 
-    def _fork(self, kind: ProtectionDomain, opening: Frame | None, descriptors: list[int]) -> Child:
-        """Start a protection domain; it inherits the descriptors for its session."""
+    def _fork(
+        self, kind: ProtectionDomain, name: bytes, opening: Frame | None, descriptors: list[int]
+    ) -> Child:
+        """Start a protection domain; it inherits the descriptors for a session of its own."""
         box = BlackBox()
         try:
             near, far = Endpoint.pair()
@@ -162,7 +167,7 @@ class Processor:
         status = 1
         try:
             near.close()
-            if self._enter(kind, parent, box):
+            if self._enter(kind, name, parent, box):
                 if opening is not None:
                     self._serving.serve_alone(opening, descriptors)
                 self._serving.serve(far)
@@ -172,10 +177,11 @@ class Processor:
         finally:
             os._exit(status)
 
-    def _enter(self, kind: ProtectionDomain, parent: int, box: BlackBox) -> bool:
+    def _enter(self, kind: ProtectionDomain, name: bytes, parent: int, box: BlackBox) -> bool:
         """Become a protection domain: what is the processor's is let go of.  Whether it lives."""
         die_with_parent()
-        name_process(f"qda {self._boot.domain} {kind.name.lower()}")
+        self._process.kind, self._process.name = kind, name
+        name_process(f"qda {self._boot.domain} {(name or b'user').decode('utf-8', 'replace')}")
         if os.getppid() != parent:
             return False
         adopt_orphans()  # those of a protection domain that lives are its own
@@ -185,7 +191,6 @@ class Processor:
         self._domains.disown()
         for child in self._domains.children.values():
             child.close()
-        self._process.kind = kind
         self._box = box
         self._process.kept_log = box.watch()
         # What a skeleton forks must not hold our ends: their end tells the driver of our death.

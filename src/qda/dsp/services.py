@@ -147,15 +147,18 @@ class ProcessControl(BuiltIn, name="process control"):
 
     @handles(Scalars(Method.CREATE_STATIC, 3))
     def create_static(self, header: memoryview, name: memoryview, pages: memoryview) -> None:
-        """Make a process of the DSP's own image, whatever its name: ours are empty at first, as
-        other processes are (R21)."""
+        """A session with a process of the DSP's own image, which the processor has found or made by
+        its name: ours are empty at first, as other processes are, and what a client leaves there
+        others find (R21).  The heap that comes with a session is the process's from then on."""
         request = self._client(control.StaticRequest, header)
         heap = read(PhysicalPage, pages)
         if request.name_length != len(name) or not text(name):
             raise StatusError(BAD_PARAMETER, "the process has no name")
+        if bytes(name).partition(b"\0")[0] != self._domain.name:
+            raise StatusError(BAD_STATE, f"this process is {self._domain.name!r}")
         if request.pages:
-            self._domain.space.resolve(heap.address, heap.size)
-        self._domain.start(LifeEvent.CREATE)
+            self._domain.space.keep(heap.address, heap.size)
+        self._domain.start(LifeEvent.ATTACH)
 
     @handles(Scalars(Method.MMAP, 2, 1))
     def map(self, header: memoryview, pages: memoryview, answer: memoryview) -> None:

@@ -23,7 +23,6 @@ from qda.dsp.session import ClientFault, Served, Session
 from qda.dsp.unread_log import CallLog
 from qda.dsp.window import Pages
 from qda.errors import BAD_STATE, as_signed
-from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.message import CallForm
 from qda.linux import address_of
 from qda.memory import Piece
@@ -209,12 +208,12 @@ class Serving:
         """A client has asked to end as by a fault; returns the result of its call."""
         self._process.log.info("%s", fault)
         result = as_signed(fault.status)
-        if self._process.kind is ProtectionDomain.USER:
+        if not self._process.name:
             self._dead = True  # before the answer: the client's next call finds nobody
             session.watch()
             server.answer(result)
             self._die("its client has asked")
-        self._process.leave()  # in the root protection domain others go on
+        self._process.leave()  # in a process that is not its own others go on
         return result
 
 

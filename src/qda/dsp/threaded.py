@@ -94,8 +94,12 @@ class _Child:
 
 def _serve(channel: Endpoint, name: str, make: Callable[[ProtectionDomain], Process]) -> None:
 
-    def begin(kind: ProtectionDomain, opening: Frame | None, descriptors: list[int]) -> _Child:
-        return _start(f"{name} {kind.name}", make(kind), opening, descriptors)
+    def begin(
+        kind: ProtectionDomain, shared_as: bytes, opening: Frame | None, descriptors: list[int]
+    ) -> _Child:
+        process = make(kind)
+        process.name = shared_as
+        return _start(f"{name} {kind.name}", process, opening, descriptors)
 
     domains = Domains(begin)
     domains.start_root()

@@ -26,15 +26,17 @@ _PAGES: dict[int, int] = {
 }
 """The argument of a request that is a list of pages."""
 _LONGEST_LIST = 1 << 16
+_LONGEST_NAME = 128
 
 
 class Named(NamedTuple):
-    """The session that a message is for, the request if it is the driver's own, and the ranges of
-    bus addresses that it names."""
+    """The session that a message is for, the request if it is the driver's own, the ranges of bus
+    addresses that it names, and the static process that it is to begin with."""
 
     client_id: int
     request: int | None
     ranges: list[tuple[int, int]]
+    process: bytes = b""
 
 
 def named_by(message: InvokeMessage, memory: GuestMemory, bus: Bus) -> Named:
@@ -55,7 +57,11 @@ def named_by(message: InvokeMessage, memory: GuestMemory, bus: Bus) -> Named:
     listed = _PAGES.get(scalars.method)
     if listed is not None and listed < len(arguments):
         ranges += _listed(arguments[listed], memory, bus)
-    return Named(ClientRequest.unpack(first).client_id, scalars.method, ranges)
+    process = b""
+    if scalars.method == Method.CREATE_STATIC and len(arguments) > 1:
+        text = read(memory, bus, arguments[1].address, min(arguments[1].length, _LONGEST_NAME))
+        process = text.partition(b"\0")[0]
+    return Named(ClientRequest.unpack(first).client_id, scalars.method, ranges, process)
 
 
 def _listed(argument: WireArgument, memory: GuestMemory, bus: Bus) -> list[tuple[int, int]]:

@@ -56,6 +56,7 @@ class _Session:
         kind: ProtectionDomain,
         memory: GuestMemory,
         bus: Bus,
+        process: bytes,
     ) -> None:
         self.client_id = client_id
         self.words = os.memfd_create("qda pool", os.MFD_CLOEXEC)
@@ -63,7 +64,7 @@ class _Session:
             os.ftruncate(self.words, POOL_SIZE)
             self._map = mmap.mmap(self.words, POOL_SIZE)
             pool = PoolMemory(self.words, address_of(self._map), 0)
-            self.link: Link = channel.connect(client_id, kind, kind, pool)
+            self.link: Link = channel.connect(client_id, kind, kind, pool, process)
         except BaseException:
             os.close(self.words)
             raise
@@ -204,7 +205,9 @@ class Remote:
             if session is None and kind is not None:
                 if len(self._sessions) >= limits.GUEST_SESSIONS:
                     raise OSError(errno.EBUSY, f"there are {limits.GUEST_SESSIONS} sessions")
-                session = _Session(self._channel, named.client_id, kind, self._memory, self._bus)
+                session = _Session(
+                    self._channel, named.client_id, kind, self._memory, self._bus, named.process
+                )
                 self._sessions[named.client_id] = session
             return session, is_new
 

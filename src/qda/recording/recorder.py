@@ -141,8 +141,9 @@ class RecordedSession(Session):
         kind: ProtectionDomain,
         bank: ContextBank,
         tag: int = ProtectionDomain.ROOT,
+        name: bytes = b"",
     ) -> None:
-        super().__init__(channel, client_id, kind, bank, tag)
+        super().__init__(channel, client_id, kind, bank, tag, name)
         self._book, self._number = RecordedSession.book, 0
         self._reading = threading.RLock()
         self._attached: dict[Attachment, None] = {}

@@ -226,8 +226,11 @@ class Channel:
         self._control = Control(endpoint)
         self._watch = Watch()
 
-    def connect(self, client_id: int, kind: int, tag: int, memory: PoolMemory) -> Link:
-        """Open a session in a protection domain of that kind, whose lanes lie in `memory`.
+    def connect(
+        self, client_id: int, kind: int, tag: int, memory: PoolMemory, name: bytes = b""
+    ) -> Link:
+        """Open a session in a protection domain of that kind, or in the static process of that
+        `name`; its lanes lie in `memory`.
 
         `tag` says what stands in the context words of its calls, and how these are written.
         PeerGone if the DSP is gone, OSError if it refuses.
@@ -235,7 +238,7 @@ class Channel:
         near, far = Endpoint.pair()
         end, mourner = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            frame = Frame(Operation.OPEN, client_id, tag & ~0xFF, kind)
+            frame = Frame(Operation.OPEN, client_id, tag & ~0xFF, kind, name=name)
             self._control.request(frame, [far.fileno(), memory.descriptor, mourner])
         except BaseException as error:
             near.close()

@@ -1,6 +1,6 @@
 """Frames: what the two ends of the transport tell each other about the transport itself.
 
-    to the processor   OPEN client, form, kind, [endpoint, pool, mourner]
+    to the processor   OPEN client, form, kind, name, [endpoint, pool, mourner]
                                                                      a session begins
                        CLOSE client                                  destroy its process
     to a session       LANES first, patience, [sleep, wake, ...]     more lanes to serve
@@ -9,7 +9,8 @@
 
 Each frame has a number, and is answered with that number and 0 or an errno when its effect is
 complete.  So an answer that comes when nobody waits any more is not taken for another's.
-Descriptors in brackets travel with the frame.  The pieces are a file that says where the announced
+Descriptors in brackets travel with the frame.  The name is that of a static process, and comes
+behind the rest.  The pieces are a file that says where the announced
 bytes lie in the memory's file, pairs of offset and size, and need not be there: then they lie at
 its beginning.  The mourner is a pipe, and need not be there: the
 processor keeps it, and writes to it how the process has died, if it does
@@ -65,23 +66,28 @@ class Frame(NamedTuple):
     address: int = 0
     size: int = 0
     number: int = 0
+    name: bytes = b""
 
     def pack(self) -> bytes:
-        """The frame as 32 bytes."""
-        return _FRAME.pack(*self)
+        """The frame as 32 bytes, and its name."""
+        return _FRAME.pack(*self[:-1]) + self.name
 
     @classmethod
     def unpack(cls, message: bytes) -> Frame:
         """The inverse of `pack`.  ValueError if it is not a frame."""
         try:
-            operation, *rest = _FRAME.unpack(message)
-            return cls(Operation(operation), *rest)
+            operation, client_id, address, size, number = _FRAME.unpack_from(message)
+            name = message[_FRAME.size :]
+            frame = cls(Operation(operation), client_id, address, size, number, name)
         except struct.error as error:
             raise ValueError(f"not a transport frame: {message[:32]!r}") from error
+        if frame.name and frame.operation is not Operation.OPEN:
+            raise ValueError(f"only {Operation.OPEN!r} has a name: {message[:64]!r}")
+        return frame
 
     @property
     def kind(self) -> int:
-        """OPEN: the kind of protection domain that is asked for."""
+        """OPEN: the kind of protection domain that is asked for; with a name, a static process."""
         return self.size
 
     @property

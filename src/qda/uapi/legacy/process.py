@@ -109,7 +109,8 @@ INIT_ATTACH_SNS: Command[Record] = command(
 
 
 class CreateStatic(Record, spelling="fastrpc_ioctl_init_create_static"):
-    """Begin a session with a static process, one that is part of the DSP's own image."""
+    """Begin a session with a static process, one that is part of the DSP's own image: all who name
+    it share it, and it stays when they go."""
 
     namelen: int = u32(
         "Length of the name with its NUL",
