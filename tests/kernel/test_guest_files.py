@@ -68,10 +68,11 @@ def test_an_archive_can_follow_another() -> None:
 
 
 @pytest.mark.skipif(shutil.which("dtc") is None, reason="no dtc: device-tree-compiler has it")
-def test_a_board_has_an_edge_for_each_dsp(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [256, 4096], ids="{} MiB".format)
+def test_a_board_has_an_edge_for_each_dsp(tmp_path: Path, size: int) -> None:
     """Stream ids, labels and nodes are those of the profile; no two DSPs share anything."""
     dsps = load_profile("generic").dsps[:4]
-    board = Board(dsps, 256 * MIB, smmu=True)
+    board = Board(dsps, size * MIB, smmu=True)
     base = "/dts-v1/; / { intc@8000000 {}; smmuv3@9050000 {}; pcie@10000000 {}; };"
     source = tmp_path / "board.dts"
     source.write_text(base + board.device_tree())

@@ -198,6 +198,14 @@ _ACCELERATOR = (
         "V1",
     ),
     Difference(
+        ("create_with_a_shell_in_an_object_and_pointer_0",),
+        "an image in an object needs its address: without, the DSP gets another place, which it "
+        "refuses behind an SMMU",
+        "H20: no address is the object's first byte",
+        ("rfc", "v1"),
+        "RFC, V1, with `--smmu`",
+    ),
+    Difference(
         ("create_twice_is_ebusy",),
         "a second process is asked for, and the DSP judges",
         "H22: a file has one session",

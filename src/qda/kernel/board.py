@@ -26,6 +26,8 @@ _LAST_INTERRUPT = 110
 """The last one that the GICv2m can raise; the others of the DSPs are below."""
 _FIRST_CHANNEL = 16
 _RESERVED = 0x20_0000
+_FOUR_GIB = 1 << 32
+"""Message RAM lies below: an address has no more bits where it is told of."""
 _HEAP = 0x40_0000
 """Bytes of a DSP's remote heap, of which the driver takes what static processes ask for."""
 
@@ -64,7 +66,7 @@ class Board:
     """A board with `size` bytes of memory and these DSPs, at most four."""
 
     def __init__(self, dsps: Sequence[DspProfile], size: int, smmu: bool) -> None:
-        top = BASE + size - _RESERVED
+        top = min(BASE + size, _FOUR_GIB) - _RESERVED
         self.size, self.smmu = size, smmu
         self.edges = [
             Edge(dsp, number, top + MESSAGE_RAM * number) for number, dsp in enumerate(dsps)
