@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import qda
+from qda.client.unheld import settle
 from qda.virtual import machine
 from tests.waiting import until
 
@@ -31,6 +35,7 @@ working = qda.idl.load("""
         long lines(in sequence<octet> picture, rout sequence<octet> drawn);
         long fail(in long x);
         long die();
+        long sleep();
     };
 """)
 
@@ -49,6 +54,9 @@ class Working(working.Skeleton):  # type: ignore[misc, name-defined]
 
     def die(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def sleep(self) -> None:
+        threading.Event().wait(600)
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +167,23 @@ def test_the_dashboard_has_sessions_and_times(farm: Farm[Working], cluster: Any)
     assert any(cluster.run(measured).values())
 
 
+def test_an_error_that_does_not_pickle_comes_in_words(farm: Farm[Working]) -> None:
+    """With the line of the program that raised it."""
+
+    class Own(Exception):
+        def __reduce__(self) -> NoReturn:
+            raise TypeError("no pickle of mine")
+
+    def call(remote: Working) -> None:
+        raise Own("what was wrong")
+
+    with pytest.raises(RuntimeError, match="Own: what was wrong") as caught:
+        farm.submit(call).result()
+    notes = "\n".join(caught.value.__notes__)
+    assert "does not pickle: no pickle of mine" in notes
+    assert "in call" in notes and "in run" not in notes
+
+
 def test_sessions_end_with_the_farm(cluster: Any) -> None:
     """Those of several workers; the workers go on."""
 
@@ -168,8 +193,38 @@ def test_sessions_end_with_the_farm(cluster: Any) -> None:
     before = sum(cluster.run(open_files).values())
     with Farm(cluster, Working, sessions=2) as farm:
         assert sum(cluster.run(open_files).values()) == before + 2 * len(cluster.nthreads())
+        last = farm.submit(working.square, 3)
     assert sum(cluster.run(open_files).values()) == before
     farm.close()
+    assert last.result() == 9, "the end of the block waits for what was submitted"
+    with pytest.raises(qda.UsageError, match="the farm is closed"):
+        farm.submit(working.square, 3)
+    with pytest.raises(qda.UsageError, match="the farm is closed"):
+        farm.map(working.square, [3])
+
+
+def test_a_block_that_is_left_by_an_exception_waits_for_nothing(cluster: Any) -> None:
+    """What was submitted is cancelled, and the sessions end, and with them the calls in them."""
+    submitted = []
+    with suppress(KeyboardInterrupt), Farm(cluster, Working) as farm:
+        submitted += [farm.submit(working.sleep) for _ in range(4)]
+        raise KeyboardInterrupt
+    for one in submitted:
+        with pytest.raises(CancelledError):
+            one.result()
+
+
+def test_a_farm_is_closed_before_its_client(cluster: Any) -> None:
+    """Later it says what it cannot do; and one that was dropped says so, too."""
+    with distributed.Client(cluster.scheduler.address) as client:
+        late, dropped = Farm(client, Working), Farm(client, Working)
+        with pytest.warns(ResourceWarning, match="unclosed <Farm"):
+            del dropped
+        settle()
+    for use in (late.close, lambda: late.submit(working.square, 2)):
+        with pytest.raises(qda.UsageError, match=r"the client of <Farm .* is closed"):
+            use()
+    cluster.unregister_worker_plugin(late._name)
 
 
 def test_what_makes_no_farm_is_quoted() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from functools import partial
 from typing import (
     Concatenate,
     Generic,
@@ -14,11 +17,13 @@ from typing import (
     TypeVar,
     overload,
 )
+from weakref import WeakSet
 
 import distributed
 
 from qda import limits
 from qda.client import RemoteModule, Session
+from qda.client.unheld import leave
 from qda.errors import UsageError, UsageTypeError
 from qda.farm.worker import Raised, Sessions, make_call
 from qda.fastrpc.skeleton import AnySkeleton
@@ -66,7 +71,9 @@ class Farm(Generic[M]):
     A call whose DSP dies is made again up to `retries` times, where there is a session; one whose
     worker dies Dask makes again in any case, as all of its tasks.
 
-    `close`, or the end of a `with` block, closes the sessions.  The client is its owner's.
+    `close`, or the end of a `with` block, waits for all that was submitted, and ends the sessions;
+    a block that is left by an exception, as by Ctrl-C, cancels it.  The client is its owner's, and
+    has to be there until then.
     """
 
     @overload
@@ -119,12 +126,13 @@ class Farm(Generic[M]):
         self._retries = count_of("retries", retries, 0)
         self._client = client
         self._name = f"qda-{uuid.uuid4().hex[:8]}"
+        self._submitted: WeakSet[distributed.Future[object]] = WeakSet()  # Dask cancels the dropped
         self._is_closed = False
         plugin = Sessions(self._name, self._sessions, opener, _Load(module), self._retries)
         try:
             client.register_plugin(plugin)
         except BaseException:
-            self.close()
+            self._end_sessions()
             raise
 
     def submit(
@@ -146,6 +154,7 @@ class Farm(Generic[M]):
         """
         if not iterables:
             raise UsageError("map: there are no items")
+        self._check_open()
         there = len(self._client.nthreads()) * self._sessions
         ahead = limits.POOL_AHEAD * max(1, there) if buffersize is None else buffersize
         results = in_order(
@@ -164,6 +173,7 @@ class Farm(Generic[M]):
     ) -> Submitted[T]:
         if not callable(function):
             raise UsageTypeError(f"{function!r:.80} is no function")
+        self._check_open()
         name = getattr(function, "__name__", "call")
         future = self._client.submit(
             make_call,
@@ -177,25 +187,64 @@ class Farm(Generic[M]):
             retries=self._retries,
             pure=False,
         )
+        self._submitted.add(future)
         return Submitted(future)
 
     def close(self) -> None:
-        """Close the sessions of all workers.  Idempotent."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._client.unregister_worker_plugin(self._name)
+        """Wait for what was submitted, then close the sessions of all workers.  Idempotent.
+
+        UsageError if the client was closed before: then they stay open.
+        """
+        if self._is_closed:
+            return
+        self._check_open()
+        try:
+            for future in list(self._submitted):
+                with suppress(CancelledError):
+                    distributed.wait(future)
+        except BaseException:  # Ctrl-C
+            self._cancel()
+            raise
+        finally:
+            self._end_sessions()
+
+    def _check_open(self) -> None:
+        """UsageError if nothing can be called any more."""
+        if self._is_closed:
+            raise UsageError("the farm is closed")
+        if self._client.status != "running":
+            raise UsageError(
+                f"the client of {self!r} is {self._client.status}: a farm needs it until it is "
+                "closed itself"
+            )
+
+    def _cancel(self) -> None:
+        for future in list(self._submitted):
+            future.cancel()
+
+    def _end_sessions(self) -> None:
+        self._is_closed = True
+        self._client.unregister_worker_plugin(self._name)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not self._is_closed and self._client.status == "running":
+            self._cancel()
+            self._end_sessions()
+        elif kind is None:
+            self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_is_closed", True) and self._client.status == "running":
+            leave(self, partial(self._client.unregister_worker_plugin, self._name))
 
     def __reduce__(self) -> NoReturn:
         raise UsageTypeError(f"{self!r} belongs to the program of its client")
 
     def __repr__(self) -> str:
-        return f"<Farm {self._name} on {self._client.scheduler.address}>"
+        return f"<Farm {self._name}>"
 
 
 class _Load:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
+import cloudpickle
 from distributed import Status, Worker, WorkerPlugin, get_worker
 from distributed.metrics import context_meter
 
@@ -15,6 +17,8 @@ from qda.client import Session
 from qda.pool import Member, naming_item
 
 __all__ = ["Raised", "Sessions", "make_call"]
+
+_PACKAGE = str(Path(__file__).parents[1])
 
 M = TypeVar("M")
 T = TypeVar("T")
@@ -79,14 +83,30 @@ class Sessions(WorkerPlugin, Generic[M]):
         try:
             return member.run(call, 0, self._retries)
         except BaseException as error:  # SystemExit, too: Dask would end the worker for it
-            if member.has_died:
+            if member.has_died and isinstance(error, Exception):
                 context_meter.digest_metric("DSP died", 1, "count")
                 raise
-            frames = traceback.format_tb(error.__traceback__)
-            error.add_note(f"on worker {get_worker().address}:\n{''.join(frames)}")
-            return Raised(error)
+            return Raised(_sent(error))
         finally:
             self._free.put(member)
+
+
+def _sent(error: BaseException) -> BaseException:
+    """An error as it goes to the program: it says where it was raised, and can be pickled."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_PACKAGE)
+    ]
+    notes = [*getattr(error, "__notes__", ()), f"on worker {get_worker().address}"]
+    notes[-1] += ":\n" + "".join(traceback.format_list(frames)) if frames else ""
+    try:
+        cloudpickle.loads(cloudpickle.dumps(error))
+    except Exception as reason:
+        notes.append(f"It was {type(error)!r}, which does not pickle: {reason}")
+        error = RuntimeError("".join(traceback.format_exception_only(error)).splitlines()[0])
+    error.__notes__ = notes
+    return error
 
 
 def make_call(
