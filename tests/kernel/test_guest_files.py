@@ -182,3 +182,11 @@ def test_a_module_that_the_kernel_refuses_is_told_with_the_reason() -> None:
     (found,) = troubles("[ 1.0] all is well\n[ 2.0] odd: wrong magic\nqda: cannot load /qda/odd.ko")
     assert found.words == "a module cannot be loaded"
     assert found.lines[1:] == ("odd: wrong magic", "qda: cannot load /qda/odd.ko")
+
+
+def test_what_the_kernel_says_again_is_counted() -> None:
+    """Of whatever process and processor it is said."""
+    line = "WARNING: drivers/x.c:12 at f+0x10/0x20, CPU#{}: crowd/{}\n" + " x\n" * 12
+    (found,) = troubles("".join(line.format(number % 2, number) for number in range(3)))
+    assert found.times == 3
+    assert str(found).startswith("the kernel warns, 3 times:\n  WARNING: drivers/x.c:12")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 __all__ = ["Trouble", "troubles"]
 
@@ -25,27 +25,37 @@ _SIGNS = {
     r"^qda: cannot load": _UNLOADED,
 }
 _STAMP = re.compile(r"^\[ *\d+\.\d+\] ?")
+_WHO = re.compile(r",? CPU[:#] ?\d+(: \S+)?| PID: \d+")
+"""What differs each time that the same is said."""
 _LINES = 12
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that has gone wrong: in words, and the console's lines from there on."""
+    """Something that has gone wrong: in words, the console's lines from there on, and how often."""
 
     words: str
     lines: tuple[str, ...]
+    times: int = 1
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.words}:", *(f"  {line}" for line in self.lines)])
+        often = f", {self.times} times" if self.times > 1 else ""
+        return "\n".join([f"{self.words}{often}:", *(f"  {line}" for line in self.lines)])
 
 
-def troubles(console: str) -> Iterator[Trouble]:
-    """What has gone wrong, in its order; what follows within a few lines belongs to the first."""
+def troubles(console: str) -> Sequence[Trouble]:
+    """What has gone wrong, in its order; what follows within a few lines belongs to the first, and
+    what is said again is told once."""
     lines = [_STAMP.sub("", line).rstrip() for line in console.splitlines()]
+    found: dict[str, Trouble] = {}
     after = 0
     for index, line in enumerate(lines):
         words = next((words for sign, words in _SIGNS.items() if re.search(sign, line)), None)
-        if words is not None and index >= after:
-            after = index + _LINES
-            first = max(0, index - _REASON) if words == _UNLOADED else index
-            yield Trouble(words, tuple(lines[first:after]))
+        if words is None or index < after:
+            continue
+        after = index + _LINES
+        first = max(0, index - _REASON) if words == _UNLOADED else index
+        what = _WHO.sub("", line)
+        known = found.setdefault(what, Trouble(words, tuple(lines[first:after]), 0))
+        found[what] = replace(known, times=known.times + 1)
+    return list(found.values())
