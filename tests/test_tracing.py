@@ -134,6 +134,29 @@ def test_there_is_one_trace_at_a_time() -> None:
         pass
 
 
+def test_a_forked_child_spoils_no_trace(machine: System, tmp_path: Path) -> None:
+    """What it does is not traced, its copy of the block writes nothing, and it may begin a trace of
+    its own."""
+    target, own = tmp_path / "parent.json", tmp_path / "child.json"
+    with qda.trace(target) as trace, open_session(machine) as session:
+        with session.load(Calculator) as remote:
+            remote.sum([1])
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                with qda.trace(own):
+                    pass
+                trace.__exit__(None, None, None)
+                status = 7 if own.stat().st_size and not trace.events else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert not target.stat().st_size
+    assert calls(trace, "calculator") and target.stat().st_size
+    assert {event.process for event in trace.events} == {0, os.getpid()}
+
+
 def test_what_cannot_be_decoded_or_shown_takes_nothing_else_along(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -15,7 +15,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic_ns, time_ns
@@ -67,6 +67,7 @@ class Trace:
     """A trace of this process, from the beginning of its block to the end; see `trace`.
 
     `events` are there afterwards, in the order of their times; `lost` says how many were too many.
+    In a forked child nothing is traced, and its copy of the block ends without a word.
     """
 
     def __init__(self, target: Path | None) -> None:
@@ -95,7 +96,9 @@ class Trace:
         except QdaError as error:
             bare(error)
             raise
-        self.tell(Begun(monotonic_ns(), os.getpid(), 0, time_ns(), version("qda-accel")))
+        _forget_in_children()
+        self._process = os.getpid()
+        self.tell(Begun(monotonic_ns(), self._process, 0, time_ns(), version("qda-accel")))
         watch(self)
         logging.getLogger(_DSP_LOG).addHandler(self._handler)
         self._ring.begin()
@@ -107,9 +110,9 @@ class Trace:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        self._ring.end()
-        watch(None)
-        logging.getLogger(_DSP_LOG).removeHandler(self._handler)
+        if os.getpid() != self._process:
+            return  # the file is the parent's
+        self.stop()
         self._names.add(InterfaceCodec(one.interface) for one in known_interfaces())
         for module in modules_opened():
             self._names.add_opened(*module)
@@ -122,6 +125,12 @@ class Trace:
         self.lost = self._ring.lost + max(0, self._count - len(seen))
         if self._target is not None:
             _write(self.events, self._target)
+
+    def stop(self) -> None:
+        """Nothing more is traced."""
+        self._ring.end()
+        watch(None)
+        logging.getLogger(_DSP_LOG).removeHandler(self._handler)
 
     def summary(self) -> Summary:
         """What the calls have cost, in a table, with what could be done about it."""
@@ -186,6 +195,19 @@ class Trace:
         )
         if as_unsigned(record.result) == BAD_ADDRESS:
             yield Fault(record.answered, os.getpid(), record.thread, *where, record.number)
+
+
+@cache
+def _forget_in_children() -> None:
+    """Have forked children know nothing of a trace, whose locks may be held and whose file they
+    would spoil."""
+
+    def forget() -> None:
+        watcher = watching()
+        if isinstance(watcher, Trace):
+            watcher.stop()
+
+    os.register_at_fork(after_in_child=forget)
 
 
 class _LogHandler(logging.Handler):
