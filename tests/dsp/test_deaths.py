@@ -52,6 +52,7 @@ WAYS: dict[str, Callable[[], object]] = {
     "exit": lambda: ctypes.CDLL(None).exit(5),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "int": lambda: os.kill(os.getpid(), signal.SIGINT),
     "stack": lambda: deeper([0]),
     "deaf": lambda: os.closerange(0, 4096),
     "nothing": lambda: None,
@@ -108,6 +109,7 @@ PYTHON = {
     "exit": r"has ended itself: exit status 5",
     "kill": r"was killed by SIGKILL: by somebody, or by the system for want of memory",
     "term": r"was ended by SIGTERM",
+    "int": r"was ended by SIGINT",
     "stack": r"died of SIGSEGV at address 0x\w+: the stack is full, in deeper at test_deaths",
 }
 
@@ -131,7 +133,7 @@ def test_a_death_in_python_is_explained(session: qda.Session, how: str) -> None:
             remote.die(how, 0)
         check(caught.value, PYTHON[how])
         assert caught.value.log == (f"WARNING going to die: {how}",)
-        if how not in ("kill", "term", "exit"):
+        if how not in ("kill", "term", "int", "exit"):
             assert "in die" in str(caught.value.backtrace) or how == "stack"
             assert "serving.py" not in str(caught.value.backtrace)
         with pytest.raises(qda.DspError) as caught:
@@ -216,7 +218,7 @@ class Victim(qda.Skeleton):
 try:
     with qda.open("cdsp", device="virtual") as session:
         {serve}
-        with session.load(Victim) as module:
+        with session.alloc(4096) as buffer, session.map(buffer), session.load(Victim) as module:
             module.invoke(2)
 except {caught} as error:
     print(type(error).__name__, error.__context__)
@@ -225,8 +227,8 @@ except {caught} as error:
 
 @pytest.mark.parametrize("serve", ["pass", "session.serve_host()"])
 def test_what_ends_after_a_death_is_silent(serve: str) -> None:
-    """Modules and sessions: the first error is what leaves the blocks, and nothing goes to standard
-    error."""
+    """Modules, mappings and sessions: the first error is what leaves the blocks, and nothing goes
+    to standard error."""
     program = SILENT.format(serve=serve, caught="qda.DspError")
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (ran.stdout, ran.stderr) == ("DspError None\n", "")

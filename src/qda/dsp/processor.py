@@ -220,6 +220,8 @@ def main(descriptor: int, warm: Sequence[str]) -> None:
     channel = Endpoint.adopt(descriptor)
     owner = _end_of(os.getppid(), lambda: os.eventfd(0))  # the channel ends with it, too
     handler()
+    # It ends a protection domain as other signals do, not with a traceback of what we were doing.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # after `stty tostop` it writes all the same
     for name in ("qda.dsp.serving", "cloudpickle", *warm):
         with suppress(ImportError):
