@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, wait
 from functools import cache, partial
+from types import TracebackType
 from typing import Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from qda import limits
@@ -78,6 +79,9 @@ class Pending(Generic[T]):
             return self._future.result()
         except QdaError as error:
             bare(error)
+            raise
+        except BaseException as error:
+            error.__traceback__ = _below_us(error.__traceback__)
             raise
 
     def let_go(self, undo: Callable[[T], object]) -> None:
@@ -212,6 +216,14 @@ class _Here(threading.local):
 
 
 _here = _Here()
+
+
+def _below_us(traceback: TracebackType | None) -> TracebackType | None:
+    """What is left of a traceback without those who have carried the error here."""
+    ours = (__name__, Future.__module__)
+    while traceback is not None and traceback.tb_frame.f_globals.get("__name__") in ours:
+        traceback = traceback.tb_next
+    return traceback
 
 
 @cache
