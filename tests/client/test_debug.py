@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 import qda
+from qda import limits
 from qda.dsp.black_box import handler
 from qda.virtual import machine
 
@@ -204,6 +205,16 @@ def test_what_a_program_provides_to_its_threads_is_its_own() -> None:
                 assert remote.add(1, 2) == 45
     assert [type(each) for each in asked] == [Teller, Teller]
     assert asked[1] is one
+
+
+def test_where_there_is_no_room_the_addresses_of_threads_are_named() -> None:
+    """They have few: the program's other threads need the rest."""
+    with qda.open("cdsp", device="virtual", debug=True) as session:
+        buffer = session.alloc(limits.THREADED_WINDOW)
+        remote = session.load(Numbered)
+        for use in (lambda: session.map(buffer), lambda: remote.invoke(2, [buffer], [1])):
+            with pytest.raises(qda.QdaError, match="debug=True there are 256 MiB of addresses"):
+                use()
 
 
 def test_what_is_no_skeleton_is_refused() -> None:

@@ -112,6 +112,27 @@ def test_a_closed_buffer_is_refused_by_name(
         buffer.export_fd()
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda buffer: buffer[0],
+        lambda buffer: buffer[1:3],
+        lambda buffer: buffer.__setitem__(0, 1),
+        lambda buffer: list(buffer),
+        lambda buffer: 1 in buffer,
+        len,
+        bool,
+    ],
+)
+def test_a_closed_buffer_has_no_bytes_and_says_so(session: qda.Session, use: Any) -> None:
+    """It can be shown and closed all the same."""
+    with session.alloc(4096) as buffer:
+        buffer[0] = 1
+    with pytest.raises(qda.UsageError, match=r"\A<Buffer handle \d+, at 0x\w+> is closed\Z"):
+        use(buffer)
+    buffer.close()
+
+
 def test_bytes_of_another_sessions_buffer_are_copied(
     session: qda.Session, other: qda.Session, held: ExitStack
 ) -> None:

@@ -177,6 +177,42 @@ def test_a_call_after_the_end_says_so_also_where_its_memory_has_gone() -> None:
         remote.twice(2)
 
 
+def test_what_has_ended_with_its_session_closes_in_silence() -> None:
+    """Whoever left the blocks in the other order has nothing to mend."""
+    with qda.open("cdsp", device="virtual") as session:
+        remote, buffer = session.load(Waits), session.alloc(4096)
+        mapping = session.map(buffer)
+    for one in (mapping, buffer, remote, session) * 2:
+        one.close()
+
+
+def test_a_forked_child_leaves_its_parents_blocks_in_silence() -> None:
+    """Nothing in them is its own; what ends its work is what it sees."""
+    with qda.open("cdsp", device="virtual") as session, session.alloc(4096) as buffer:
+        child = 0
+        try:
+            with session.map(buffer), session.load(Waits):
+                child = os.fork()
+                if not child:
+                    raise ZeroDivisionError
+        except BaseException as error:
+            if not child:
+                os._exit(7 if isinstance(error, ZeroDivisionError) else 1)
+            raise
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_call_that_cannot_begin_shows_no_frames_of_ours(remote: Any) -> None:
+    """Of one that was started, either: whoever asks for its result is told as who calls."""
+    for arguments in ((), (1, 2)):
+        pending = qda.start(remote.twice, *arguments)
+        for _ in range(2):
+            with pytest.raises(TypeError, match="twice") as caught:
+                pending.result()
+            frames = traceback.extract_tb(caught.value.__traceback__)
+            assert {frame.filename for frame in frames} == {__file__}
+
+
 def test_a_refused_call_shows_no_frames_of_ours(remote: Any) -> None:
     """The words say it all."""
     for arguments in (("x",), (1 << 40,)):

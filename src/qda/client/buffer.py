@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 from qda import limits
 from qda.client.arrays import dtype_of
 from qda.client.unheld import leave
-from qda.errors import QdaError, UsageError, UsageTypeError, bare
+from qda.errors import QdaError, Refusal, UsageError, UsageTypeError, bare
 from qda.interrupts import Section
 from qda.linux import address_of
 
@@ -149,6 +149,7 @@ class Buffer(mmap.mmap):
             self.descriptor = None
             with suppress(BufferError):  # somebody has an array: the pages go with it
                 super().close()
+                self.__class__ = _Closed
 
     def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
         if not self.is_attended:
@@ -177,6 +178,18 @@ class Buffer(mmap.mmap):
 
     def __repr__(self) -> str:
         return f"<Buffer handle {self.handle}, at {self.address:#x}>"
+
+
+class _Closed(Buffer):
+    """A buffer without its pages: it says so, which one with pages need not find out at each
+    access."""
+
+    def _refuse(self, *_: object) -> NoReturn:
+        error = UsageError(f"{self!r} is closed")
+        bare(error)
+        raise error
+
+    __getitem__ = __setitem__ = __len__ = __iter__ = __contains__ = _refuse
 
 
 def refuse_foreign(memory: object, owner: Owner | None = None) -> None:
@@ -210,11 +223,20 @@ class Mapping:
         self._unmap: Callable[[], None] | None = unmap
 
     def close(self) -> None:
-        """Unmap; idempotent.  DeviceError, DspError."""
+        """Unmap; idempotent.  DeviceError, DspError.
+
+        It is done already if the session is closed, or its process on the DSP has died: what lost
+        it has said so.
+        """
         with Section():
             unmap, self._unmap = self._unmap, None
-            if unmap is not None:
+            if unmap is None or not self.buffer.owner.is_open:
+                return
+            try:
                 unmap()
+            except Refusal as error:
+                if not error.is_aftermath:
+                    raise
 
     def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
         if not ending() and self._unmap is not None and self.buffer.owner.is_open:

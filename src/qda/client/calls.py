@@ -146,7 +146,10 @@ class Calls:
         plan = make_plan(0, given[: limits.BUFFERS], (), (), (), self._file.find)
         copied = sum(one.length for one in plan.arguments if one.buffer is None)
         if error.errno != ENOMEM or copied < _MUCH:
-            return self._file.refusal(operation, error)
+            refusal = self._file.refusal(operation, error)
+            if error.errno == ENOMEM:
+                self._file.tell_room(refusal)
+            return refusal
         words = (
             f"no memory for {copied} bytes of arguments, which are copied: use arrays of "
             "`session.empty`, which are shared"

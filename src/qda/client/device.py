@@ -25,9 +25,11 @@ from qda.client.plan import Plan, emit_elements
 from qda.core import Emitter
 from qda.errors import (
     BAD_STATE,
+    MAP_FAILED,
     PROCESS_DIED,
     DeviceError,
     DspError,
+    Refusal,
     UsageError,
     as_unsigned,
 )
@@ -108,12 +110,21 @@ class DeviceFile(abc.ABC):
         words = self.node.obituary if status in (PROCESS_DIED, BAD_STATE) else None
         error = DspError(operation, self.domain, status, words.sentence if words else "", log)
         error.is_aftermath = status == BAD_STATE
+        if status == MAP_FAILED:
+            self.tell_room(error)
         if words is not None:
             error.tell_death(words.backtrace)
         # A kernel tells no more than the status, which a method may have as its own.
         untold = status in (PROCESS_DIED, BAD_STATE) and isinstance(self.node, KernelNode)
         self.has_died |= words is not None or untold
         return error
+
+    def tell_room(self, error: Refusal) -> None:
+        """Say of what found no room on a DSP that is threads of the program how little there is."""
+        if self.node.handed_over is not None:
+            room = limits.THREADED_WINDOW >> 20
+            error.cause = f"with debug=True there are {room} MiB of addresses for what is shared"
+            error.next_step = "unmap or close what is no longer used, or open it without debug=True"
 
     def refusal(self, operation: str, error: OSError) -> DeviceError:
         """What a program is told of an error of the node: whose it is, or that it is closed."""
@@ -127,6 +138,7 @@ class DeviceFile(abc.ABC):
             refusal = DeviceError(operation, self.domain, errno.ENODEV, words)
             refusal.cause = "a fork has copied the program, but not what its sessions have open"
             refusal.next_step = "open a session in the child, after the fork"
+            refusal.is_aftermath = True
             return refusal
         if error.errno not in (errno.ENODEV, errno.EPIPE):
             return DeviceError.of(operation, self.domain, error)

@@ -88,9 +88,14 @@ class SessionMemory:
                 f"{size} bytes from {start} are not in the {len(buffer)} of the buffer"
             )
         kind = MapKind.LEGACY if legacy else MapKind.ATTR
-        return in_room(
-            lambda: made_whole(lambda: self._map(buffer, kind, start, size, hint, flags))
-        )
+        try:
+            return in_room(
+                lambda: made_whole(lambda: self._map(buffer, kind, start, size, hint, flags))
+            )
+        except DeviceError as error:
+            if error.errno == errno.ENOMEM:
+                self._file.tell_room(error)
+            raise
 
     def _map(
         self, buffer: Buffer, kind: MapKind, start: int, size: int, hint: int, flags: int

@@ -67,11 +67,12 @@ class RemoteModule:
     def close(self) -> None:
         """Close the module on the DSP; idempotent.  DspError if its close method fails.
 
-        Nothing is left to close of a process that has died: what lost it has said so.
+        Nothing is left to close of a session that is closed, or of a process that has died: what
+        lost it has said so.
         """
         with Section():
             close, self._close = self._close, None
-            if close is None:
+            if close is None or not self._calls.is_open:
                 return
             try:
                 close()

@@ -28,7 +28,8 @@ class Refusal(QdaError):
         cause: what usually leads to the code.
         next_step: what to do about it.
         log: lines of the DSP's log that belong to the operation, oldest first.
-        is_aftermath: whether it says no more than that the process on the DSP had ended before.
+        is_aftermath: whether it says no more than that the process on the DSP had ended before, or
+            is not this program's: nothing is left here that could be closed.
         backtrace: where the process on the DSP was when it died, in C and in Python; a note of the
             exception, which tracebacks show.
     """
