@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,23 @@ def test_a_kernel_that_lacks_something_is_told_so(tmp_path: Path) -> None:
     assert not missing_from(f"{NEEDED[0]}=y\n{on}")
     with pytest.raises(UsageError, match="nothing: no such file"):
         Kernel.of_image(Path("nothing"), [])
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
+def test_the_config_in_an_image_is_looked_at(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    image = tmp_path / "Image"
+    config = "".join(f"{option}=y\n" for option in NEEDED)
+    for text in (config, config.replace(f"{NEEDED[-1]}=y\n", "")):
+        inside = b"MZ odd" + b"IKCFG_ST" + gzip.compress(text.encode()) + b"IKCFG_ED" + bytes(9)
+        image.write_bytes(pack(inside))
+        if text == config:
+            assert Kernel.of_image(image, []).image == image
+    with pytest.raises(UsageError, match=f"the config of Image has not {NEEDED[-1]}$"):
+        Kernel.of_image(image, [])
+    image.write_bytes(pack(b"MZ IKCFG_ST, and nothing behind it"))
+    Kernel.of_image(image, [])
 
 
 def test_what_goes_wrong_in_the_kernel_is_told_once() -> None:

@@ -6,6 +6,10 @@ import dataclasses
 import re
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from qda.cli.app import app
 from qda.cli.commands.kernel import GuestOptions, Trace
 from qda.kernel.kernel import NEEDED
 from qda.kernel.misbehaviour import Misbehaviour
@@ -36,3 +40,11 @@ def test_the_page_has_each_switch_that_a_kernel_needs() -> None:
 
 def test_the_page_has_each_kind_of_misbehaviour() -> None:
     assert rows("A DSP that misbehaves") == [f"`{kind}`" for kind in Misbehaviour]
+
+
+@pytest.mark.parametrize("words", [["--trace"], ["--trace=glink"], ["--trace", "--smp", "2"]])
+def test_a_trace_needs_no_kind(words: list[str]) -> None:
+    """As that of `qda run`; the option behind it is not its value."""
+    ended = CliRunner().invoke(app, ["kernel", "run", *words, "--", "true"])
+    assert ended.exit_code == 1
+    assert re.search("which kernel|apt-get", ended.stderr)

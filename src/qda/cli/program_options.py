@@ -119,10 +119,12 @@ class ProgramOptions(Served):
 
 
 class ProgramCommand(WordyCommand):
-    """A command in whose own options `--trace` alone means `--trace=calls`.
+    """A command in whose own options `--trace` alone means `--trace=calls`, or another kind.
 
     Its own options end where the program's name stands, or `--`.
     """
+
+    alone: str = Trace.CALLS
 
     def understood(self, args: list[str]) -> list[str]:
         """See `WordyCommand.understood`."""
@@ -135,7 +137,7 @@ class ProgramCommand(WordyCommand):
         words = iter(args)
         own: list[str] = []
         for word in words:
-            own.append("--trace=calls" if word == "--trace" else word)
+            own.append(f"--trace={self.alone}" if word == "--trace" else word)
             if word == "--" or not word.startswith("-"):
                 break
             if word in with_value - {"--trace"}:

@@ -11,6 +11,7 @@ import lzma
 import re
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ NEEDED = (
 )
 """What a kernel must have switched on, built in or as a module, besides the driver to be tried."""
 
+_PACKED, _CONFIG = b"\x1f\x8b", b"IKCFG_ST"
 _INIT = Path(__file__).parent / "init.c"
 _FLAGS = ["-static", "-nostdlib", "-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-Os"]
 
@@ -45,6 +47,26 @@ def missing_from(config: str) -> list[str]:
     """Which of `NEEDED` a kernel's config has not switched on."""
     on = set(re.findall(r"^(CONFIG_\w+)=[ym]$", config, re.MULTILINE))
     return [option for option in NEEDED if option not in on]
+
+
+def _check(name: str, config: str) -> None:
+    missing = missing_from(config)
+    if missing:
+        raise UsageError(f"{name} has not {', '.join(missing)}")
+
+
+def _config_in(image: bytes) -> str | None:
+    """The config that a kernel has in it, if it has; behind a word that says so (kernel/configs.c),
+    it is packed by itself."""
+    if image.startswith(_PACKED):
+        image = gzip.decompress(image)
+    start = image.find(_CONFIG)
+    if start < 0:
+        return None
+    try:
+        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(image[start + 8 :]).decode()
+    except (zlib.error, UnicodeDecodeError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -62,19 +84,21 @@ class Kernel:
         if not images:
             raise UsageError(f"{root}: no boot/vmlinuz-* is in it, as in a kernel's package")
         for config in root.glob("boot/config-*"):
-            missing = missing_from(config.read_text())
-            if missing:
-                raise UsageError(f"{config.name} has not {', '.join(missing)}")
+            _check(config.name, config.read_text())
         known = {_name(path): path for path in root.rglob("*.ko*")}
         wanted = [known[_plain(name)] for name in _WANTED if _plain(name) in known]
         return cls(images[-1], _with_dependencies([*wanted, *more], known))
 
     @classmethod
     def of_image(cls, image: Path, modules: Sequence[Path]) -> Kernel:
-        """A kernel of one's own; modules are loaded in the order in which they need each other."""
+        """A kernel of one's own; modules are loaded in the order in which they need each other.
+        UsageError for one that has its config in it (CONFIG_IKCONFIG), and lacks something."""
         for path in (image, *modules):
             if not path.is_file():
                 raise UsageError(f"{path}: no such file")
+        config = _config_in(image.read_bytes())
+        if config is not None:
+            _check(f"the config of {image.name}", config)
         known = {_name(path): path for path in modules}
         return cls(image, _with_dependencies(modules, known))
 

@@ -15,6 +15,7 @@ from qda.agent import AgentGone
 from qda.cli.commands.conformance import told_pytest
 from qda.cli.laboratory import AGENT, THREADS, Laboratory, agent_file, tried
 from qda.cli.options import ProfileOption, with_options
+from qda.cli.program_options import ProgramCommand
 from qda.dsp.spawn import FOLDERS_VARIABLE
 from qda.errors import UsageError
 from qda.glink import Code, Command, TransferSizes
@@ -115,7 +116,13 @@ def _say(words: str) -> None:
     sys.stdout.flush()
 
 
-@app.command("run", context_settings={"allow_interspersed_args": False})
+class GuestCommand(ProgramCommand):
+    """A command in whose own options `--trace` alone means the messages."""
+
+    alone = Trace.WIRE
+
+
+@app.command("run", cls=GuestCommand, context_settings={"allow_interspersed_args": False})
 @with_options
 def run(
     program: Annotated[list[str], typer.Argument(help="A program for arm64, and its arguments.")],
