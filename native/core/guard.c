@@ -42,9 +42,14 @@ static int is_in_order(struct qda_entry *entry)
             rouse(waiter->sleep);
         return answered;
     }
-    if (told == number - 1)
-        rouse(waiter->wake);
-    return told == number - 1;
+    if (told != number - 1)
+        return 0;
+    rouse(waiter->wake);
+    /* Python's handler of a signal that came after the last look at them, and before the sleep, has
+     * not run: nothing would end the sleep for it. */
+    atomic_store(&waiter->roused, 1);
+    rouse(waiter->sleep);
+    return 1;
 }
 
 PyObject *qda_pool_look(PyObject *object, PyObject *nothing)

@@ -373,6 +373,8 @@ static enum qda_woken await(struct qda_waiter *waiter, uint32_t number, const ui
             timeout = time < end ? (int64_t)(end - time) : 0;
         }
         woken = sleep_once(waiter, also, timeout);
+        if (woken == QDA_RUNG && atomic_exchange(&waiter->roused, 0))
+            woken = QDA_SIGNAL;
         if (woken != QDA_RUNG)
             break;
     }

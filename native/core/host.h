@@ -30,7 +30,7 @@ enum qda_woken {
     QDA_DEAD = 1, /* the mark is set, or nobody is left who could ring */
     QDA_ALSO = 2, /* the other descriptor has something to say */
     QDA_LATE = 3, /* the time is over */
-    QDA_SIGNAL = 4, /* a signal handler has run */
+    QDA_SIGNAL = 4, /* a signal handler has run, or who looks after the wait thinks of one */
 };
 
 /* Who looks after those who wait long: it sleeps at the other end of `bell` while nobody does. */
@@ -52,6 +52,7 @@ struct qda_waiter {
     uint32_t poll; /* to look for longer, as the client has asked; 0: it has not */
     struct qda_guard *guard; /* NULL: nobody looks after it */
     _Atomic uint32_t sleeps; /* how often it has begun or ended to: odd while it sleeps */
+    _Atomic uint32_t roused; /* it is to look whether a signal has come just before the sleep */
 };
 
 /* What the clock shows; from a time that means nothing. */

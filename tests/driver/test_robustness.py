@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import gc
 import os
@@ -382,8 +383,21 @@ def test_closing_a_session_ends_calls_of_other_threads(counted: System) -> None:
 def test_ctrl_c_in_a_call_raises_at_once_and_the_session_goes_on(counted: System) -> None:
     """An interrupted call is abandoned, not repeated (R24); the next one works."""
     with open_session(counted) as session, session.load(Trouble) as module:
-        _leave_a_call(counted, module)
+        _leave_a_call(module, lambda: _interrupt_when_waiting(counted))
         assert counted.devices["cdsp"].census().calls == 1
+        module.invoke(7)
+        assert module.invoke(2, [b"a"], [1]) == [b"b"]
+
+
+def test_ctrl_c_just_before_a_call_sleeps_ends_it(counted: System) -> None:
+    """The handler in C has run, Python's has not, and nothing interrupts the sleep: as here."""
+
+    def interrupt() -> None:
+        wait_for_calls(counted, 1)
+        _thread.interrupt_main()
+
+    with open_session(counted) as session, session.load(Trouble) as module:
+        _leave_a_call(module, interrupt)
         module.invoke(7)
         assert module.invoke(2, [b"a"], [1]) == [b"b"]
 
@@ -398,7 +412,7 @@ def test_call_that_was_left_is_over_with_its_session() -> None:
 
 def _leave_a_call_when_its_session_ends(machine: Machine) -> None:
     with open_session(machine) as session, session.load(Trouble) as module:
-        _leave_a_call(machine, module)
+        _leave_a_call(module, lambda: _interrupt_when_waiting(machine))
         device = machine.devices["cdsp"]
         assert device.census().calls == 1
         (file,) = device._files
@@ -406,11 +420,11 @@ def _leave_a_call_when_its_session_ends(machine: Machine) -> None:
         assert not file.calls
 
 
-def _leave_a_call(machine: Machine, module: qda.RemoteModule) -> None:
+def _leave_a_call(module: qda.RemoteModule, interrupt: Callable[[], None]) -> None:
     """A call that Ctrl-C breaks off, while the DSP goes on with it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        interrupter = threading.Thread(target=_interrupt_when_waiting, args=(machine,))
+        interrupter = threading.Thread(target=interrupt)
         interrupter.start()
         with pytest.raises(KeyboardInterrupt):
             module.invoke(6)

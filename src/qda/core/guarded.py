@@ -37,6 +37,7 @@ class Lane:
             return False
         if waiter.other.bell == asked - 1 & 0xFFFFFFFF:
             rouse(waiter.wake)
+            rouse(waiter.sleep)  # for a signal that came just before the sleep
             return True
         return False
 
