@@ -21,11 +21,32 @@ static int identify(int number, struct stat *status)
     return (int)syscall(SYS_fstat, number, status);
 }
 
-struct qda_kept *qda_keep(int descriptor)
+static int is_known(int number)
+{
+    for (struct qda_kept *kept = list; kept < list + KEPT; kept++)
+        if (atomic_load(&kept->number) == number)
+            return 1;
+    return 0;
+}
+
+/* A number that none of ours has had which the program has closed: a thread may sleep on it, and
+ * after a signal the kernel would have it sleep on what has the number now. */
+static int renumber(int descriptor)
 {
     int number = fcntl(descriptor, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
-    struct stat status;
+    while (number >= 0 && is_known(number)) {
+        int next = fcntl(descriptor, F_DUPFD_CLOEXEC, number + 1);
+        close(number);
+        number = next;
+    }
     close(descriptor);
+    return number;
+}
+
+struct qda_kept *qda_keep(int descriptor)
+{
+    int number = renumber(descriptor);
+    struct stat status;
     if (number < 0)
         return NULL; /* few numbers are allowed */
     for (struct qda_kept *kept = list; kept < list + KEPT; kept++) {

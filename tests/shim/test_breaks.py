@@ -45,9 +45,12 @@ def test_part(system: System, programs: Programs, part: str) -> None:
 
 
 @on_lanes
-def test_program_may_close_what_a_call_sleeps_on(system: System, programs: Programs) -> None:
-    """The call goes on, and its result is its own."""
-    system.run(programs.build("breaks"), "close_in_a_call")
+@pytest.mark.parametrize("part", ["close_in_a_call", "close_in_a_call_and_go_on"])
+def test_program_may_close_what_a_call_sleeps_on(
+    system: System, programs: Programs, part: str
+) -> None:
+    """The call goes on, and its result is its own; and no lane of ours has the number next."""
+    system.run(programs.build("breaks"), part)
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="lanes are lent by a compiled core")

@@ -337,6 +337,27 @@ static void close_in_a_call(void)
     CHECK(!interrupted);
 }
 
+/* The same, and there are new lanes before the handler runs: should one have the number of what the
+ * thread slept on, it would sleep on that. */
+static void close_in_a_call_and_go_on(void)
+{
+    enum { FIRST = 100, LAST = 256 };
+    char path[32], target[LAST];
+    int lane, were_bells[LAST] = { 0 };
+    check_calls(2);
+    pthread_t parked = park_on_lane(find_words(), &lane);
+    for (int descriptor = FIRST; descriptor < LAST; descriptor++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+        were_bells[descriptor] =
+            readlink(path, target, sizeof target) > 5 && !memcmp(target, "pipe:", 5);
+        close(descriptor);
+    }
+    check_calls(CALLS);
+    for (int descriptor = FIRST; descriptor < LAST; descriptor++)
+        CHECK(!were_bells[descriptor] || fcntl(descriptor, F_GETFD) < 0);
+    release(parked);
+}
+
 /* What the library asks where memory lies is closed, and its number is of another file. */
 static void take_its_number(void)
 {
@@ -408,6 +429,7 @@ int main(int count, char **arguments)
         PART(cancel_while_calling),
         PART(few_descriptors),
         PART(close_in_a_call),
+        PART(close_in_a_call_and_go_on),
         PART(take_its_number),
         PART(poll_mode),
         PART(wait_for_the_end),
