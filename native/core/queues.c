@@ -67,20 +67,39 @@ static uint64_t time_of(long long timeout)
 
 typedef uint32_t (*operation)(struct qda_queue *, struct qda_exchange *, uint64_t);
 
+/* Until when to wait before it is looked whether a signal has come just before the sleep, which has
+ * not ended it then. */
+static uint64_t first_of(uint64_t until)
+{
+    enum { SECOND = 1000000 };
+    uint64_t look = until ? qda_now() + SECOND : 0;
+    return until < look ? until : look;
+}
+
+/* Whether to wait on: it is not too late.  -1 with what a signal handler has raised. */
+static int goes_on(uint32_t status, uint64_t until)
+{
+    if (status != QDA_QUEUE_SIGNAL && (status != QDA_QUEUE_EXPIRED || !until))
+        return 0;
+    if (PyErr_CheckSignals())
+        return -1;
+    return status == QDA_QUEUE_SIGNAL || qda_now() < until;
+}
+
 /* Do it, also when signal handlers run meanwhile; -1 with what one of them has raised. */
 static int exchange(PyObject *object, operation operation, struct qda_exchange *exchange,
                     long long timeout, uint32_t *status)
 {
     uint64_t until = time_of(timeout);
+    int goes = 1;
     exchange->tenure = ((struct queue_object *)object)->tenure;
-    do {
+    while (goes > 0) {
         Py_BEGIN_ALLOW_THREADS
-        *status = operation(queue_of(object), exchange, until);
+        *status = operation(queue_of(object), exchange, first_of(until));
         Py_END_ALLOW_THREADS
-        if (*status == QDA_QUEUE_SIGNAL && PyErr_CheckSignals())
-            return -1;
-    } while (*status == QDA_QUEUE_SIGNAL);
-    return 0;
+        goes = goes_on(*status, until);
+    }
+    return goes;
 }
 
 static PyObject *queue_write(PyObject *object, PyObject *arguments)
@@ -153,15 +172,17 @@ static PyObject *queue_await(PyObject *object, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "IL:await_packets", &packets, &timeout))
         return NULL;
     uint64_t until = time_of(timeout);
-    do {
+    int goes = 1;
+    while (goes > 0) {
         seen = packets;
         Py_BEGIN_ALLOW_THREADS
         status = qda_queue_await(queue_of(object), ((struct queue_object *)object)->tenure, &seen,
-                                 until);
+                                 first_of(until));
         Py_END_ALLOW_THREADS
-        if (status == QDA_QUEUE_SIGNAL && PyErr_CheckSignals())
-            return NULL;
-    } while (status == QDA_QUEUE_SIGNAL);
+        goes = goes_on(status, until);
+    }
+    if (goes)
+        return NULL;
     return Py_BuildValue("II", status, seen);
 }
 

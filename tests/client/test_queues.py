@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
+import signal
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -206,6 +208,28 @@ def test_a_time_limit_is_kept_and_nothing_has_happened(
         assert queue.figure(Figure.WRITE_PACKETS) == 7
         queue.write_early_wakeup()
         assert queue.figure(Figure.WRITE_PACKETS) == 7
+
+
+def test_ctrl_c_just_before_a_wait_sleeps_ends_it(session: Session) -> None:
+    """The handler in C has run, Python's has not, and nothing interrupts the sleep: as here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with session.queue() as queue:
+            waits = places_of(memoryview(queue._buffer)).responses.reader + 8
+
+            def interrupt() -> None:
+                until(lambda: queue._buffer[waits] == 1)
+                _thread.interrupt_main()
+
+            for wait in (queue.read, queue.peek):
+                interrupter = threading.Thread(target=interrupt)
+                interrupter.start()
+                with pytest.raises(KeyboardInterrupt):
+                    wait()
+                interrupter.join()
+                assert queue._buffer[waits] == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_peek_tells_of_a_packet_that_stays(session: Session, remote: RemoteModule) -> None:
