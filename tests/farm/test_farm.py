@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -56,7 +55,7 @@ class Working(working.Skeleton):  # type: ignore[misc, name-defined]
         os.kill(os.getpid(), signal.SIGKILL)
 
     def sleep(self) -> None:
-        threading.Event().wait(600)
+        signal.pause()
 
 
 @pytest.fixture(scope="module")
