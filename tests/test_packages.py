@@ -73,7 +73,8 @@ with qda.open("cdsp") as session, session.load(Calculator) as remote:
 @pytest.mark.skipif(not PACKAGES, reason="QDA_PACKAGES is no folder of packages: make packages")
 @pytest.mark.parametrize("python", list(interpreters()) if PACKAGES else [""])
 def test_the_wheel_runs_in_a_fresh_environment(python: str, tmp_path: Path) -> None:
-    """Calls with the compiled core, the demo, and a program in C that finds nodes."""
+    """Calls with the compiled core, the demo, and a program in C that finds nodes; and the doctor
+    finds all parts to be of the same sources."""
     subprocess.run([python, "-m", "venv", tmp_path / "env"], check=True)
     binaries = tmp_path / "env/bin"
     subprocess.run([binaries / "pip", "install", "-q", wheel()], check=True)
@@ -86,6 +87,7 @@ def test_the_wheel_runs_in_a_fresh_environment(python: str, tmp_path: Path) -> N
         ([binaries / "python", "-W", "error", "-c", PROGRAM], "6 True"),
         ([binaries / "qda", "demo", "--output", tmp_path / "a.png"], "bit for bit"),
         ([binaries / "qda", "run", "--", tmp_path / "see"], ""),
+        ([binaries / "qda", "doctor"], "Nothing is wrong."),
     )
     for command, words in commands:
         ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 /* By which the server knows that this library has the pages and lanes that it lends
- * (qda.shim.library). */
+ * (qda.shim.library).  Nothing here uses it, and a linker keeps for certain only what it exports. */
 #define TEXT_OF(number) TEXT(number)
 #define TEXT(number) #number
-__attribute__((used)) static const char mark[] = QDA_LIBRARY_MARK " " TEXT_OF(QDA_CORE_VERSION);
+__attribute__((visibility("default"))) const char qda_preload_mark[] =
+    QDA_LIBRARY_MARK " " TEXT_OF(QDA_CORE_VERSION);
 
 enum { LEASES = 16 };
 
