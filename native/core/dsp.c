@@ -150,14 +150,16 @@ uint32_t qda_dsp_take(struct qda_space *space, struct qda_served *served, struct
     if ((control && !driver) || message->client_id != (control ? 0 : client_id))
         return QDA_NO_SUCH_CLIENT;
     uint32_t count = served->shape.arguments;
+    uint64_t end = message->address + qda_metadata(count);
+    /* First, as a call whose arguments are refused is answered as well. */
+    if (served->polled && end >= message->address
+        && message->size >= (uint64_t)qda_metadata(count) + QDA_POLL_WORD)
+        served->poll_word = reach(space, served, end, QDA_POLL_WORD);
     if (count) {
         uint32_t status = take_arguments(space, served, count);
         if (status)
             return status;
     }
-    if (served->polled && message->size >= (uint64_t)qda_metadata(count) + QDA_POLL_WORD)
-        served->poll_word = reach(space, served, message->address + qda_metadata(count),
-                                  QDA_POLL_WORD);
     served->module = find_module(space, message);
     if (served->module)
         served->module->users++;

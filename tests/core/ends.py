@@ -58,7 +58,14 @@ class Ends:
     sleep: int
     wake: int
 
-    def call(self, handle: int, scalars: int = 0, size: int = 4096, context: int = 1 << 4) -> int:
+    def call(
+        self,
+        handle: int,
+        scalars: int = 0,
+        size: int = 4096,
+        context: int = 1 << 4,
+        address: int = DEVICE + 65536,
+    ) -> int:
         """Send a message by hand and return the result of the call."""
         message = InvokeMessage(
             client_id=CLIENT,
@@ -66,7 +73,7 @@ class Ends:
             context=context,
             handle=handle,
             scalars=scalars,
-            address=DEVICE + 65536,
+            address=address,
             size=size,
         )
         self.pool.send(1, message.pack())

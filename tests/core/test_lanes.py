@@ -58,6 +58,30 @@ def test_the_word_behind_the_metadata_says_that_the_call_is_answered(
 
 
 @pytest.mark.parametrize(("driver", "dsp"), PAIRS)
+def test_a_poll_word_is_where_the_message_has_one_or_nowhere(driver: Any, dsp: Any) -> None:
+    """versions.md 6: what a program makes of it decides nothing; a word outside the memory, or
+    behind the end of all addresses, is left out, and the call is answered all the same."""
+    filled = bytes(range(1, 5))
+    place, one = 65536 + metadata_size(1), Scalars(2, in_buffers=1).word
+
+    def method(handle: int, scalars: int, tid: int, arguments: Any) -> int:
+        return signed(arguments) if isinstance(arguments, int) else 0
+
+    with connect(driver, dsp, method, polled=True) as ends:
+        ends.memory[place : place + 4] = (0xDECAF).to_bytes(4, "little")
+        assert ends.call(5) == 0
+        ends.memory[65536 + 8 : 65536 + 16] = (8).to_bytes(8, "little")
+        ends.memory[65536 + 16 : 65536 + 20] = (1).to_bytes(4, "little")
+        ends.memory[place : place + 4] = bytes(4)
+        assert ends.call(5, one) == signed(BAD_ADDRESS)  # answered, and so told
+        assert ends.memory[place : place + 4] == (0xDECAF).to_bytes(4, "little")
+        ends.memory[-4:] = ends.memory[:4] = filled
+        for address in (DEVICE + POOL_SIZE - metadata_size(0) - 3, 0, (1 << 64) - 4, DEVICE - 8):
+            assert ends.call(5, 0, address=address, size=(1 << 64) - 1) == 0
+        assert (ends.memory[-4:], ends.memory[:4]) == (filled, filled)
+
+
+@pytest.mark.parametrize(("driver", "dsp"), PAIRS)
 def test_what_cannot_be_found_is_a_status(driver: Any, dsp: Any) -> None:
     """The method is given the status in place of arguments, and says what becomes of it."""
 
