@@ -15,7 +15,7 @@ from qda.driver import Client, Front, LegacyFront, LocalClient
 from qda.driver import session as driver_session
 from qda.driver.banks import Attachment
 from qda.driver.call import Call
-from qda.driver.lanes import Memory
+from qda.driver.lanes import Lane, Memory
 from qda.errors import BAD_HANDLE, as_signed
 from qda.fastrpc.control import MemUnmapRequest, Method
 from qda.fastrpc.domains import ProtectionDomain
@@ -160,6 +160,26 @@ def test_poll_mode_is_for_user_protection_domains(
     assert run(front, client, key, CreateLegacy(filefd=-1) if key == "CREATE" else None) == 0
     assert [switch(0), switch(1), switch(2)] == [0, 0, -errno.EINVAL]
     assert polls == told
+    front.close(client)
+
+
+@pytest.mark.parametrize("before", [(1 << 32) - 1, (1 << 48) - 2, (1 << 48) - 1])
+def test_sequence_numbers_begin_again(
+    machine: Machine,
+    client: LocalClient,
+    sent: list[InvokeMessage],
+    monkeypatch: pytest.MonkeyPatch,
+    before: int,
+) -> None:
+    """versions.md 6: they have 48 bits of the context word, and leave the others alone."""
+    front = machine.open_node(NODE, "legacy-7.3")
+    create(front, client)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lane, "sent", property(lambda lane: before))
+        assert run(front, client, "INVOKE", InvokeLegacy(handle=0x1234)) == UNKNOWN
+    word = sent[-1].context
+    assert (word >> 16, word & 0xFF) == ((before + 1) % (1 << 48), ProtectionDomain.USER)
+    assert run(front, client, "INVOKE", InvokeLegacy(handle=0x1234)) == UNKNOWN
     front.close(client)
 
 
