@@ -9,6 +9,7 @@ from typing import Protocol
 
 from qda import limits
 from qda.client.device import DeviceFile
+from qda.client.node import tell_room
 from qda.client.plan import Bytes, HandleLike, Plan, make_plan
 from qda.errors import (
     CallTimeout,
@@ -148,7 +149,7 @@ class Calls:
         if error.errno != ENOMEM or copied < _MUCH:
             refusal = self._file.refusal(operation, error)
             if error.errno == ENOMEM:
-                self._file.tell_room(refusal)
+                tell_room(self._file.node, refusal)
             return refusal
         words = (
             f"no memory for {copied} bytes of arguments, which are copied: use arrays of "

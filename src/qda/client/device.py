@@ -20,7 +20,7 @@ from typing import ClassVar, TypeVar, overload
 from qda import limits
 from qda.client.arena import Arena
 from qda.client.buffer import Buffer, Place
-from qda.client.node import KernelNode, Node, issue
+from qda.client.node import KernelNode, Node, issue, tell_room
 from qda.client.plan import Plan, emit_elements
 from qda.core import Emitter
 from qda.errors import (
@@ -29,7 +29,6 @@ from qda.errors import (
     PROCESS_DIED,
     DeviceError,
     DspError,
-    Refusal,
     UsageError,
     as_unsigned,
 )
@@ -111,20 +110,13 @@ class DeviceFile(abc.ABC):
         error = DspError(operation, self.domain, status, words.sentence if words else "", log)
         error.is_aftermath = status == BAD_STATE
         if status == MAP_FAILED:
-            self.tell_room(error)
+            tell_room(self.node, error)
         if words is not None:
             error.tell_death(words.backtrace)
         # A kernel tells no more than the status, which a method may have as its own.
         untold = status in (PROCESS_DIED, BAD_STATE) and isinstance(self.node, KernelNode)
         self.has_died |= words is not None or untold
         return error
-
-    def tell_room(self, error: Refusal) -> None:
-        """Say of what found no room on a DSP that is threads of the program how little there is."""
-        if self.node.handed_over is not None:
-            room = limits.THREADED_WINDOW >> 20
-            error.cause = f"with debug=True there are {room} MiB of addresses for what is shared"
-            error.next_step = "unmap or close what is no longer used, or open it without debug=True"
 
     def refusal(self, operation: str, error: OSError) -> DeviceError:
         """What a program is told of an error of the node: whose it is, or that it is closed."""

@@ -13,6 +13,7 @@ from qda.client.arrays import dtype_of, is_array
 from qda.client.buffer import Buffer, Mapping, refuse_foreign
 from qda.client.device import DeviceFile
 from qda.client.imports import explain_import
+from qda.client.node import tell_room
 from qda.client.unheld import in_room
 from qda.errors import DeviceError, UsageError, UsageTypeError, quoted
 from qda.fastrpc.mapping import MapFlag, MapKind
@@ -94,7 +95,7 @@ class SessionMemory:
             )
         except DeviceError as error:
             if error.errno == errno.ENOMEM:
-                self._file.tell_room(error)
+                tell_room(self._file.node, error)
             raise
 
     def _map(

@@ -13,14 +13,14 @@ from typing import Protocol, Self, TypeVar
 
 from qda import limits
 from qda.core import Traced
-from qda.errors import DeviceError, UsageError
+from qda.errors import DeviceError, Refusal, UsageError
 from qda.fastrpc.obituary import ASK, AskObituary, Obituary
 from qda.interrupts import Section, at_wait
 from qda.layout import Record
 from qda.linux import address_of, ioctl
 from qda.uapi import Command
 
-__all__ = ["KernelNode", "Node", "Notes", "issue"]
+__all__ = ["KernelNode", "Node", "Notes", "issue", "tell_room"]
 
 M = TypeVar("M", bound=mmap.mmap)
 R = TypeVar("R", bound=Record)
@@ -97,6 +97,14 @@ def issue(node: Node, command: Command[R], request: R | None = None) -> int:
     if form and request:
         request.update(form.unpack(data))
     return result
+
+
+def tell_room(node: Node, error: Refusal) -> None:
+    """Say of what found no room on a DSP that is threads of the program how little there is."""
+    if node.handed_over is not None:
+        room = limits.THREADED_WINDOW >> 20
+        error.cause = f"with debug=True there are {room} MiB of addresses for what is shared"
+        error.next_step = "unmap or close what is no longer used, or open it without debug=True"
 
 
 _PATHS = {
