@@ -58,7 +58,7 @@ static int open_ours(int folder, const char **path, int flags, char *place, int 
     int missing = syscall(SYS_newfstatat, AT_FDCWD, place, &status, 0) && errno == ENOENT;
     if (!missing && !status.st_mode && errno == EACCES) /* the server is another user's */
         qda_note_unseen(QDA_UNSEEN_USER, program_invocation_name);
-    if ((flags & O_TMPFILE) == O_TMPFILE) {
+    if ((flags & O_TMPFILE) == O_TMPFILE && S_ISDIR(status.st_mode)) {
         errno = EACCES; /* it is the server's to say what there is */
         return 1;
     }

@@ -107,8 +107,9 @@ static int is_folder(const char *path)
 }
 
 /* Append the parts of PATH to the absolute path ROOM, without ".", ".." and double slashes, but with
- * a slash at its end, for which a "." there stands, too.  Symbolic links are not followed.  Returns 0
- * if it becomes too long, or goes back from what is no folder. */
+ * a slash at its end, for which a "." there stands, too.  Symbolic links are not followed.  Where it
+ * goes back from a node of ours it ends, with a slash: that is no folder.  Returns 0 if it becomes
+ * too long, or goes back from anything else that is no folder. */
 static int append(char *room, const char *path)
 {
     size_t used = strlen(room);
@@ -118,8 +119,11 @@ static int append(char *room, const char *path)
         size_t length = strcspn(path, "/");
         is_dot = length == 1 && *path == '.';
         if (length == 2 && !strncmp(path, "..", 2)) {
-            if (!is_folder(room))
-                return 0;
+            if (!is_folder(room)) {
+                const char *name = below(room, "/dev");
+                strcpy(room + used, "/"); /* there is room: see below */
+                return name && is_ours(name);
+            }
             while (used && room[--used] != '/')
                 ;
         } else if (length && !is_dot) {

@@ -171,18 +171,24 @@ static void identity(const char *path)
 static void names(const char *path)
 {
     struct stat before, after;
-    char behind[64], dot[64], below[64], over[64];
+    char behind[64], dot[64], back[64], beside[64], below[64], over[64];
     snprintf(behind, sizeof behind, "%s/", path);
     snprintf(dot, sizeof dot, "%s/.", path);
+    snprintf(back, sizeof back, "%s/..", path);
+    snprintf(beside, sizeof beside, "%s/../system", path);
     snprintf(below, sizeof below, "%s/x", path);
     snprintf(over, sizeof over, "/nowhere/..%s", path);
     CHECK(stat(path, &before) == 0);
     FAILS(open(behind, O_RDWR), ENOTDIR);
     FAILS(open(dot, O_RDWR), ENOTDIR);
+    FAILS(open(back, O_RDONLY), ENOTDIR);
+    FAILS(open(beside, O_RDWR), ENOTDIR);
     FAILS(open(below, O_RDWR), ENOTDIR);
+    FAILS(open(path, O_RDWR | O_TMPFILE, 0600), ENOTDIR);
     FAILS(open(over, O_RDWR), ENOENT);
     FAILS(stat(behind, &after), ENOTDIR);
     FAILS(stat(dot, &after), ENOTDIR);
+    FAILS(stat(back, &after), ENOTDIR);
     FAILS(access(below, F_OK), ENOTDIR);
     FAILS(open(path, O_RDWR | O_DIRECTORY), ENOTDIR);
     FAILS(open(path, O_RDWR | O_CREAT | O_EXCL, 0600), EEXIST);
