@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from weakref import WeakSet
+from contextlib import suppress
+from weakref import ref
 
 from qda import limits
 from qda.client.calls import Call
@@ -14,12 +15,13 @@ from qda.fastrpc.remotectl import REMOTECTL, REMOTECTL1, Answer, Manager, Manage
 __all__ = ["ModuleManager", "modules_opened"]
 
 
-_managers: WeakSet[ModuleManager] = WeakSet()
+_managers: list[ref[ModuleManager]] = []
+"""Not a WeakSet, which runs when a manager goes: Ctrl-C would be lost in it."""
 
 
 def modules_opened() -> Iterator[tuple[str, int, str]]:
     """The modules that sessions of this process have opened: DSP, handle, URI."""
-    for manager in list(_managers):
+    for manager in filter(None, [one() for one in _managers]):
         for handle, uri in list(manager.opened.items()):
             yield manager.domain, handle, uri
 
@@ -39,7 +41,10 @@ class ModuleManager:
         self._call, self.domain, self._log = call, domain, log
         self._entrance: Manager = REMOTECTL1
         self.opened: dict[int, str] = {}  # by handle, the last ones
-        _managers.add(self)
+        _managers.append(ref(self))
+        for one in [one for one in _managers if one() is None]:
+            with suppress(ValueError):  # another thread has removed it
+                _managers.remove(one)
 
     def open(self, uri: str) -> int:
         """Open a module by URI or name; returns its handle.  DspError, DeviceError.
