@@ -17,6 +17,7 @@ import qda
 from qda import limits
 from qda.core import IS_COMPILED
 from qda.core.ring import Ring
+from qda.driver.watching import watching
 from qda.tracing.events import Call, Death, Event, Fault, Ioctl, Log, Released, ReverseCall
 from qda.tracing.stream import Stream
 from tests.system import System, open_session
@@ -126,12 +127,47 @@ def test_the_summary_says_what_travels_inline(machine: System) -> None:
     assert "calculator.sum" in str(trace.summary())
 
 
-def test_there_is_one_trace_at_a_time() -> None:
-    """The second is told so, and changes nothing."""
-    with qda.trace(), pytest.raises(qda.UsageError, match="traced already"), qda.trace():
-        pass
-    with qda.trace():
-        pass
+def test_there_is_one_trace_at_a_time(tmp_path: Path) -> None:
+    """The second is told so, and changes nothing: not the first, nor the file it would write."""
+    file = tmp_path / "kept.jsonl"
+    file.write_text("kept")
+    second = qda.trace(file)
+    with qda.trace() as first:
+        with pytest.raises(qda.UsageError, match="traced already"):
+            second.__enter__()
+        second.__exit__(None, None, None)
+        assert watching() is first
+    assert file.read_text() == "kept"
+
+
+def test_a_trace_begins_anew_each_time(machine: System) -> None:
+    """And any thread may end it."""
+    trace = qda.trace()
+    with open_session(machine) as session, session.load(Calculator) as remote:
+        for count in (3, 2):
+            trace.__enter__()
+            for _ in range(count):
+                remote.sum([1])
+            ends = threading.Thread(target=trace.__exit__, args=(None, None, None))
+            ends.start()
+            ends.join()
+            assert len(calls(trace, "calculator")) == count
+
+
+def test_a_trace_that_a_disk_has_no_room_for_is_told_at_its_end(machine: System) -> None:
+    """In place of no other error: that has a note of it."""
+
+    def traced(error: Exception | None = None) -> None:
+        with qda.trace("/dev/full"):
+            open_session(machine).close()
+            if error is not None:
+                raise error
+
+    with pytest.raises(qda.UsageError, match=r"/dev/full: No space left .* is not whole"):
+        traced()
+    with pytest.raises(KeyError) as refused:
+        traced(KeyError())
+    assert "is not whole" in refused.value.__notes__[0]
 
 
 def test_a_forked_child_spoils_no_trace(machine: System, tmp_path: Path) -> None:

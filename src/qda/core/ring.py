@@ -6,6 +6,9 @@ follow, the newest in the place of the oldest.
 
 from __future__ import annotations
 
+import os
+from functools import cache, partial
+
 from qda import limits
 from qda.core import Traced, trace
 
@@ -23,7 +26,8 @@ class Ring:
         self._memory = bytearray(_COUNT + calls * _SIZE)
 
     def begin(self) -> None:
-        """From now on calls are noted here."""
+        """From now on calls are noted here, but those of forked children nowhere."""
+        _leave_children()
         trace(self._memory)
 
     def end(self) -> None:
@@ -46,3 +50,8 @@ class Ring:
         return [
             Traced.unpack(self._memory, _COUNT + number % self._calls * _SIZE) for number in places
         ]
+
+
+@cache
+def _leave_children() -> None:
+    os.register_at_fork(after_in_child=partial(trace, None))

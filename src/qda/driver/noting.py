@@ -9,7 +9,6 @@ from qda import limits
 from qda.core import Traced
 from qda.core.ring import Ring
 from qda.driver.watching import Crossing, watch, watching
-from qda.errors import UsageError
 from qda.fastrpc.domains import DOMAINS
 from qda.fastrpc.message import InvokeMessage
 from qda.fastrpc.obituary import Obituary
@@ -34,13 +33,13 @@ class Notes:
         self.records: list[Traced] = []
 
     def __enter__(self) -> Self:
-        if watching() is not None:
-            raise UsageError("this process is traced already: there is one trace at a time")
         watch(self)
         self._ring.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if watching() is not self:
+            return  # in a forked child, which has notes of its own if any
         self._ring.end()
         watch(None)
         own = DOMAINS.index(self._device), self._client_id

@@ -6,11 +6,15 @@ answered.  Calls that the core makes by itself are noted there (`qda.core.Ring`)
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import dataclass
+from functools import cache
 from time import monotonic_ns
 from typing import Protocol
 
 from qda import limits
+from qda.errors import UsageError
 from qda.fastrpc.obituary import Obituary
 
 __all__ = ["Crossing", "Watcher", "watch", "watching"]
@@ -76,12 +80,28 @@ class Watcher(Protocol):
 
 
 _watcher: Watcher | None = None
+_lock = threading.Lock()
 
 
 def watch(watcher: Watcher | None) -> None:
-    """Let somebody see all calls of this process's drivers from here on, or nobody."""
+    """Let somebody see all calls of this process's drivers from here on, or nobody; those of its
+    forked children are not seen.  UsageError if somebody else sees them."""
     global _watcher
-    _watcher = watcher
+    _leave_children()
+    with _lock:
+        if watcher is not None and _watcher is not None:
+            raise UsageError("this process is traced already: there is one trace at a time")
+        _watcher = watcher
+
+
+@cache
+def _leave_children() -> None:
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _forget() -> None:
+    global _watcher, _lock
+    _watcher, _lock = None, threading.Lock()  # somebody may have had it
 
 
 def watching() -> Watcher | None:

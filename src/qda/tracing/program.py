@@ -15,7 +15,8 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from functools import cache, partial
+from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic_ns, time_ns
@@ -72,34 +73,34 @@ class Trace:
 
     def __init__(self, target: Path | None) -> None:
         self._target = target
-        if target is not None:
-            if target.suffix in _TIMELINE:
-                check_library()
-            try:
-                target.write_bytes(b"")  # it is told now that it cannot be written
-            except OSError as error:
-                raise cannot_write(target, error) from error
-        self._ring = Ring()
-        self._seen: collections.deque[Made] = collections.deque(maxlen=limits.TRACED_EVENTS)
-        self._count = 0
+        if target is not None and target.suffix in _TIMELINE:
+            check_library()
         self._lock = threading.Lock()
-        self._names = Names(InterfaceCodec(one.interface) for one in known_interfaces())
-        self._decoder = CallDecoder(self._names, wire=True)
         self._handler = _LogHandler(self)
         self.events: list[Event] = []
         self.lost = 0
 
+    def _begin(self) -> None:
+        self._ring = Ring()
+        self._seen: collections.deque[Made] = collections.deque(maxlen=limits.TRACED_EVENTS)
+        self._count = 0
+        self._names = Names(InterfaceCodec(one.interface) for one in known_interfaces())
+        self._decoder = CallDecoder(self._names, wire=True)
+        self.tell(Begun(monotonic_ns(), os.getpid(), 0, time_ns(), version("qda-accel")))
+
     def __enter__(self) -> Self:
         try:
-            if watching() is not None:
-                raise UsageError("this process is traced already: there is one trace at a time")
+            if watching() is None:
+                self._begin()
+            watch(self)  # or it is refused, and its file is as it was
+            with ExitStack() as undo:
+                undo.callback(watch, None)
+                if self._target is not None:
+                    _make(self._target)
+                undo.pop_all()
         except QdaError as error:
             bare(error)
             raise
-        _forget_in_children()
-        self._process = os.getpid()
-        self.tell(Begun(monotonic_ns(), self._process, 0, time_ns(), version("qda-accel")))
-        watch(self)
         logging.getLogger(_DSP_LOG).addHandler(self._handler)
         self._ring.begin()
         return self
@@ -110,9 +111,11 @@ class Trace:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        if os.getpid() != self._process:
-            return  # the file is the parent's
-        self.stop()
+        if watching() is not self:
+            return  # it is over, or this is a forked child: the trace is its parent's
+        self._ring.end()
+        watch(None)
+        logging.getLogger(_DSP_LOG).removeHandler(self._handler)
         self._names.add(InterfaceCodec(one.interface) for one in known_interfaces())
         for module in modules_opened():
             self._names.add_opened(*module)
@@ -124,13 +127,18 @@ class Trace:
         self.events = sorted(events, key=lambda event: event.time)
         self.lost = self._ring.lost + max(0, self._count - len(seen))
         if self._target is not None:
-            _write(self.events, self._target)
+            self._write(self._target, error)
 
-    def stop(self) -> None:
-        """Nothing more is traced."""
-        self._ring.end()
-        watch(None)
-        logging.getLogger(_DSP_LOG).removeHandler(self._handler)
+    def _write(self, target: Path, error: BaseException | None) -> None:
+        """Write the file.  UsageError if it cannot be written, or a note of `error`, with which the
+        block has ended."""
+        try:
+            _write(self.events, target)
+        except OSError as failed:
+            words = f"{cannot_write(target, failed)}: the trace is not whole"
+            if error is None:
+                raise UsageError(words) from failed
+            error.add_note(words)
 
     def summary(self) -> Summary:
         """What the calls have cost, in a table, with what could be done about it."""
@@ -197,19 +205,6 @@ class Trace:
             yield Fault(record.answered, os.getpid(), record.thread, *where, record.number)
 
 
-@cache
-def _forget_in_children() -> None:
-    """Have forked children know nothing of a trace, whose locks may be held and whose file they
-    would spoil."""
-
-    def forget() -> None:
-        watcher = watching()
-        if isinstance(watcher, Trace):
-            watcher.stop()
-
-    os.register_at_fork(after_in_child=forget)
-
-
 class _LogHandler(logging.Handler):
     """Takes the DSP's lines, which come to the program's loggers."""
 
@@ -219,10 +214,20 @@ class _LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler`."""
+        if watching() is not self._trace:
+            return  # in a forked child
         who = monotonic_ns(), os.getpid(), threading.get_native_id()
         device = record.name.removeprefix(f"{_DSP_LOG}.")
         place = os.path.basename(record.pathname), record.lineno
         self._trace.tell(Log(*who, device, record.levelname, *place, record.getMessage()))
+
+
+def _make(target: Path) -> None:
+    """Make the file, so that it is told now if it cannot be written.  UsageError."""
+    try:
+        target.write_bytes(b"")
+    except OSError as error:
+        raise cannot_write(target, error) from error
 
 
 def _write(events: Iterable[Event], target: Path) -> None:
