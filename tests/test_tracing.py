@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import threading
@@ -20,6 +21,7 @@ from qda.core.ring import Ring
 from qda.driver.watching import watching
 from qda.tracing.events import Call, Death, Event, Fault, Ioctl, Log, Released, ReverseCall
 from qda.tracing.stream import Stream
+from qda.tracing.summary import Summing
 from tests.system import System, open_session
 from tests.waiting import until
 
@@ -218,6 +220,42 @@ def test_what_cannot_be_decoded_or_shown_takes_nothing_else_along(
         "an event of the trace cannot be decoded",
         "an event of the trace cannot be shown",
     ]
+
+
+def test_who_cannot_write_is_given_no_more_and_told_at_the_end() -> None:
+    """Once, and not the others; who reads no more needs no words."""
+    given = Counter[str]()
+
+    def full(event: Event) -> None:
+        given["full"] += 1
+        raise qda.UsageError("no space")
+
+    def left(event: Event) -> None:
+        given["left"] += 1
+        raise BrokenPipeError
+
+    def well(event: Event) -> None:
+        given["well"] += 1
+
+    stream = Stream([full, left, well])
+    for thread in (2, 3):
+        stream.tell(Released(1, 1, thread, "/dev/accel/accel0"))
+    with pytest.raises(qda.UsageError, match="no space"):
+        stream.close()
+    assert given == {"full": 1, "left": 1, "well": 2}
+
+
+def test_what_is_too_much_for_a_file_is_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And told: nobody would miss it otherwise."""
+    monkeypatch.setattr(limits, "TIMELINE_EVENTS", 1)
+    summing = Summing(io.StringIO())
+    call = Call(1, 1, 1, "cdsp", 1, 1, 0, 0, "m", "n", "", 2, 3, 4, *(0,) * 4, 0, 0, 0, 0)
+    for _ in range(3):
+        summing(call)
+    summing.close()
+    assert caplog.messages == ["the last 2 calls are not in the summary"]
 
 
 def test_a_trace_looks_for_a_pause_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -724,7 +724,7 @@ TIMELINE_EVENTS: Final = _traces.limit(
     1_000_000,
     "events of a timeline or summary",
     "it is written when the program has ended",
-    "what comes later is not shown",
+    "what comes later is left out, and a warning says so",
 )
 ADVISED_INLINE: Final = _traces.limit(
     "ADVISED_INLINE",

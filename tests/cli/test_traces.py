@@ -75,7 +75,17 @@ def test_a_timeline_and_a_summary_of_one_run(programs: Programs, tmp_path: Path)
     methods = [one for one in began if one.terminating_flow_ids]
     assert "calculator.method 2" in {one.name for one in methods}
     assert {one.name for one in began} >= {"DRM_IOCTL_QDA_INVOKE", "init.create_attr"}
+    processes = {one.track_descriptor.process.process_name for one in written}
+    assert "calculator-rfc-" in processes and "program" not in processes
     assert "calculator.method 2" in ran.stderr and "remotectl.open" in ran.stderr
+
+
+def test_a_trace_that_a_disk_has_no_room_for_is_told_once(tmp_path: Path) -> None:
+    """At the end, with the file; the program has not noticed."""
+    options = ("--trace=json", "--trace-file=/dev/full")
+    ran = qda("run", *options, "--", "touch", str(tmp_path / "went_on"), status=1)
+    words = "qda: --trace-file /dev/full: No space left on device: the trace is not whole\n"
+    assert ran.stderr == words and (tmp_path / "went_on").exists()
 
 
 def test_reverse_calls_and_the_log_are_events(tmp_path: Path) -> None:

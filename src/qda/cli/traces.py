@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from qda.core.ring import Ring
 from qda.driver.watching import watch
-from qda.errors import cannot_write
+from qda.errors import UsageError, cannot_write
 from qda.shim.trace import Tracer
 from qda.tracing.events import Begun
 from qda.tracing.lines import JsonPrinter
@@ -21,6 +21,8 @@ from qda.tracing.stream import Sink, Stream
 from qda.tracing.text import TextPrinter
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
     from qda.cli.served import Served
 
 __all__ = ["tracing"]
@@ -82,8 +84,24 @@ def _sinks(options: Served, stack: ExitStack) -> Iterator[Sink]:
         yield TextPrinter(out, options.trace != _PLAIN)
 
 
+class _Written(io.FileIO):
+    """A file that an option names.  UsageError instead of OSError, with words for both."""
+
+    def __init__(self, path: Path, option: str) -> None:
+        self._path, self._option = path, option
+        try:
+            super().__init__(path, "w")
+        except OSError as error:
+            raise cannot_write(path, error, option) from error
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """See `io.FileIO`."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            words = cannot_write(self._path, error, self._option)
+            raise UsageError(f"{words}: the trace is not whole") from error
+
+
 def _written(path: Path, option: str) -> BinaryIO:
-    try:
-        return path.open("wb")
-    except OSError as error:
-        raise cannot_write(path, error, option) from error
+    return io.BufferedWriter(_Written(path, option))

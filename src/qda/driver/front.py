@@ -24,7 +24,7 @@ from qda.driver.device import Lacking
 from qda.driver.file import OpenFile
 from qda.driver.handlers import Handler
 from qda.driver.leases import Direct
-from qda.driver.memory import Client, LocalClient
+from qda.driver.memory import Client, LocalClient, kernel_for
 from qda.driver.peer import Died
 from qda.fastrpc.obituary import Obituary
 from qda.interrupts import Section, deadline
@@ -203,7 +203,7 @@ class FileFront(Generic[F]):
                     return
                 self._closed = True
             try:
-                control.release(self.file, client)
+                control.release(self.file, client or kernel_for(self.file.process))
             finally:
                 with self._idle:
                     deadline(limits.GRACE).until(

@@ -40,6 +40,7 @@ __all__ = [
     "Piece",
     "ProcessMemory",
     "is_admin",
+    "kernel_for",
     "wait_for",
 ]
 
@@ -268,13 +269,17 @@ class LocalClient:
 
 
 class _Kernel:
-    """The driver itself, where a request has no caller: it has no memory and no descriptors."""
+    """The driver itself, where a request has no caller: it has no memory and no descriptors.
+    `pid` is the process for which it does something, if there is one."""
 
-    pid = tid = 0
+    tid = 0
     is_admin = True
     port = None
     comm = b""
     limit = 0
+
+    def __init__(self, pid: int = 0) -> None:
+        self.pid = pid
 
     def read(self, address: ClientAddress, length: int) -> bytes | None:
         return None
@@ -302,3 +307,8 @@ class _Kernel:
 
 
 KERNEL: Client = _Kernel()
+
+
+def kernel_for(pid: int) -> Client:
+    """The driver itself, for a process that may be gone."""
+    return _Kernel(pid)

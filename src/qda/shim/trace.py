@@ -54,7 +54,8 @@ class Tracer:
         """See `Observer.opened`."""
         path = "/dev/" + request.name.partition(b"\0")[0].decode("utf-8", "replace")
         who = monotonic_ns(), client.pid, client.tid
-        self._tell(Opened(*who, path, request.flags, result))
+        comm = client.comm.decode("utf-8", "replace")
+        self._tell(Opened(*who, path, request.flags, result, comm))
 
     def released(self, path: NodePath, opener: int) -> None:
         """See `Observer.released`."""

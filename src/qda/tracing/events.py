@@ -66,6 +66,7 @@ class Opened(Event):
     path: Annotated[str, "Path of the node"]
     flags: Annotated[int, "As of open(2)"]
     result: Annotated[int, "0 or a negative errno"]
+    comm: Annotated[str, "What the kernel calls the thread"] = ""
 
 
 @dataclass(frozen=True, slots=True)

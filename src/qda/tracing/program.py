@@ -14,7 +14,7 @@ import collections
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
@@ -230,7 +230,7 @@ def _make(target: Path) -> None:
         raise cannot_write(target, error) from error
 
 
-def _write(events: Iterable[Event], target: Path) -> None:
+def _write(events: Sequence[Event], target: Path) -> None:
     if target.suffix in _TIMELINE:
         with target.open("wb") as file:
             write_timeline(events, file)

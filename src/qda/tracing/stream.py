@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from qda import limits
+from qda.errors import UsageError
 from qda.tracing.events import Event
 
 __all__ = ["Made", "Sink", "Stream", "decoded"]
@@ -38,21 +39,16 @@ def decoded(made: Made) -> Sequence[Event]:
         return ()
 
 
-def _give(event: Event, sink: Sink) -> None:
-    try:
-        sink(event)
-    except Exception:
-        _log.exception("an event of the trace cannot be shown")
-
-
 class Stream:
     """Takes events from any thread until `close`, and gives them to all `sinks` in that order.
 
-    What comes later is dropped.
+    What comes later is dropped.  A sink that cannot write any more, OSError or UsageError, is given
+    nothing more.
     """
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
-        self._sinks = tuple(sinks)
+        self._sinks = list(sinks)
+        self._broken: UsageError | None = None
         self._waiting: collections.deque[Made] = collections.deque()
         self._shown = threading.Lock()
         self._came = threading.Event()
@@ -90,8 +86,18 @@ class Stream:
             if not self._waiting:
                 return
             for event in decoded(self._waiting.popleft()):
-                for sink in self._sinks:
-                    _give(event, sink)
+                for sink in tuple(self._sinks):
+                    self._give(event, sink)
+
+    def _give(self, event: Event, sink: Sink) -> None:
+        try:
+            sink(event)
+        except (OSError, UsageError) as error:  # a full disk, or nobody reads it any more
+            self._sinks.remove(sink)
+            if isinstance(error, UsageError):
+                self._broken = error
+        except Exception:
+            _log.exception("an event of the trace cannot be shown")
 
     def flush(self) -> None:
         """Show what has come so far."""
@@ -99,9 +105,12 @@ class Stream:
             self._show_next()
 
     def close(self) -> None:
-        """Show what is left; no more comes.  Idempotent."""
+        """Show what is left; no more comes.  UsageError of a sink that could not write all of it.
+        Idempotent."""
         self._closing.set()
         self._came.set()
         self._thread.join()
         while self._waiting:
             self._show_next()
+        if self._broken is not None:
+            raise self._broken

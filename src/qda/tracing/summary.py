@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,8 @@ from qda.tracing.events import Call, Event
 from qda.tracing.text import named_shortly
 
 __all__ = ["Method", "Summary", "Summing", "summarize"]
+
+_log = logging.getLogger("qda.tracing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,21 @@ class Summing:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._calls: list[Call] = []
+        self._more = 0
 
     def __call__(self, event: Event) -> None:
-        """Count an event; those beyond limits.TIMELINE_EVENTS are not."""
-        if isinstance(event, Call) and len(self._calls) < limits.TIMELINE_EVENTS:
-            self._calls.append(event)
+        """Keep a call; those beyond limits.TIMELINE_EVENTS are only counted."""
+        if isinstance(event, Call):
+            if len(self._calls) < limits.TIMELINE_EVENTS:
+                self._calls.append(event)
+            else:
+                self._more += 1
 
     def close(self) -> None:
         """Write the summary."""
         self._out.write(f"{summarize(self._calls)}\n")
+        if self._more:
+            _log.warning("the last %d calls are not in the summary", self._more)
 
 
 def summarize(events: Iterable[Event]) -> Summary:

@@ -8,19 +8,22 @@ Perfetto's own, written by its authors' library, the extra `timeline`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from qda import limits
 from qda.errors import UsageError
-from qda.tracing.events import Call, Death, Event, Fault, Ioctl, Log, ReverseCall
+from qda.tracing.events import Call, Death, Event, Fault, Ioctl, Log, Opened, ReverseCall
 from qda.tracing.text import named, named_shortly, status
 
 if TYPE_CHECKING:
     from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket
 
 __all__ = ["Timeline", "check_library", "write_timeline"]
+
+_log = logging.getLogger("qda.tracing")
 
 _SEQUENCE = 1
 
@@ -64,32 +67,39 @@ class Timeline:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._events: list[Event] = []
+        self._more = 0
 
     def __call__(self, event: Event) -> None:
-        """Keep an event; those beyond limits.TIMELINE_EVENTS are not shown."""
+        """Keep an event; those beyond limits.TIMELINE_EVENTS are only counted."""
         if len(self._events) < limits.TIMELINE_EVENTS:
             self._events.append(event)
+        else:
+            self._more += 1
 
     def close(self) -> None:
         """Write the timeline, and close the file."""
         with self._file:
             write_timeline(self._events, self._file)
+        if self._more:
+            _log.warning("the last %d events are not in the timeline", self._more)
 
 
-def write_timeline(events: Iterable[Event], file: BinaryIO) -> None:
+def write_timeline(events: Sequence[Event], file: BinaryIO) -> None:
     """Write the timeline of events.  UsageError without the library."""
     check_library()
     from perfetto.trace_builder.proto_builder import TraceProtoBuilder
 
     builder = TraceProtoBuilder()
     slices, instants = _drawn(events)
+    # A program under `qda run` is gone by now.
+    comms = {one.process: one.comm for one in events if isinstance(one, Opened)}
     numbers: dict[Track, int] = {}
     tracks = dict.fromkeys(one.track for one in (*slices, *instants))
     for process in {track.process: track for track in tracks if not track.is_driver}.values():
-        _describe_process(builder.add_packet(), process)
+        _describe_process(builder.add_packet(), process, comms)
     for track in tracks:
         numbers[track] = _LAST_PROCESS + len(numbers) + 1
-        _describe(builder.add_packet(), track, numbers[track])
+        _describe(builder.add_packet(), track, numbers[track], comms)
     packets = [(one.begin, _INSTANT, one) for one in instants]
     for track in numbers:
         packets += _nested([one for one in slices if one.track == track])
@@ -122,14 +132,14 @@ def _nested(slices: list[Slice]) -> Iterator[tuple[int, int, Slice]]:
         yield running[-1].end, _END, running.pop()
 
 
-def _drawn(events: Iterable[Event]) -> tuple[list[Slice], list[Slice]]:
+def _drawn(events: Sequence[Event]) -> tuple[list[Slice], list[Slice]]:
     """What fills the tracks, and what stands at one moment of them."""
     slices: list[Slice] = []
     instants: list[Slice] = []
     flows = itertools.count(1)
     words: tuple[tuple[str, str | int], ...]
     for event in events:
-        own = Track(event.process, event.thread)
+        own = Track(event.process, event.thread or event.process)  # what no thread did: the first
         if isinstance(event, Call):
             slices += _of_call(event, own, next(flows))
         elif isinstance(event, Ioctl):
@@ -185,7 +195,7 @@ def _say(packet: TracePacket, one: Slice) -> None:
         said.flow_ids.append(one.flow)
 
 
-def _describe(packet: TracePacket, track: Track, number: int) -> None:
+def _describe(packet: TracePacket, track: Track, number: int, comms: Mapping[int, str]) -> None:
     said = packet.track_descriptor
     said.uuid = number
     if track.is_driver:
@@ -193,14 +203,18 @@ def _describe(packet: TracePacket, track: Track, number: int) -> None:
         said.name = f"driver of {track.device}, thread {track.thread}"
         return
     said.thread.pid, said.thread.tid = track.process, track.thread
-    said.thread.thread_name = _comm(track.thread) or f"thread {track.thread}"
+    said.thread.thread_name = (
+        comms.get(track.thread) or _comm(track.thread) or f"thread {track.thread}"
+    )
 
 
-def _describe_process(packet: TracePacket, track: Track) -> None:
+def _describe_process(packet: TracePacket, track: Track, comms: Mapping[int, str]) -> None:
     """Name a process: that of a protection domain, or a program."""
     said = packet.track_descriptor
     said.uuid = said.process.pid = track.process
-    said.process.process_name = track.device or _comm(track.process) or "program"
+    said.process.process_name = (
+        track.device or comms.get(track.process) or _comm(track.process) or "program"
+    )
 
 
 def _comm(task: int) -> str:
