@@ -60,9 +60,11 @@ class Bench:
         pools: list[PoolMemory] = []
         connect = Channel.connect
 
-        def note(channel: Channel, client_id: int, kind: int, tag: int, memory: PoolMemory) -> Link:
+        def note(
+            channel: Channel, client_id: int, kind: int, tag: int, memory: PoolMemory, name: bytes
+        ) -> Link:
             pools.append(memory)
-            return connect(channel, client_id, kind, tag, memory)
+            return connect(channel, client_id, kind, tag, memory, name)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Channel, "connect", note)
