@@ -43,6 +43,8 @@ ROOT = '#include "remote.idl"\n'
         ("struct s { long errno; };", "errno", 17),
         ("interface i { long f(in long unix); };", "unix", 30),
         ("interface i { enum e { red, stdin }; long f(); };", "stdin", 15),
+        ("interface i { long f(in long __x86_64__); };", "__x86_64__", 30),
+        ("struct s { long __LINE__; };", "__LINE__", 17),
         ("const long EOF = 3;", "EOF", 1),
         ("struct s { long a; string NULL; };", "NULL", 27),
         ("enum e { LITTLE_ENDIAN, BIG_ENDIAN };", "LITTLE_ENDIAN", 1),
@@ -55,6 +57,13 @@ ROOT = '#include "remote.idl"\n'
         ("typedef long byte;", "byte", 1),
         ("const long count = 3;", "generated", 1),
         ("interface i { long f(in long memset); };", "memset", 30),
+        ("interface i { long f(inrout char _h); };", "_h", 34),
+        ("interface i { long f(in long _stub_call); };", "_stub_call", 30),
+        ("const long _args = 3;", "_args", 1),
+        ("struct _cstring1_t { long a; };", "_cstring1_t", 1),
+        ("struct _i_handle { long a; }; interface i { long f(); };", "_i_handle", 1),
+        ("enum e { a, _SKEL_BUFFERS };", "_SKEL_BUFFERS", 1),
+        ("struct s { long _I_H; };", "_I_H", 17),
     ],
 )
 def test_a_name_that_c_has_twice_is_refused(text: str, twice: str, column: int) -> None:
@@ -78,6 +87,7 @@ def test_a_name_that_c_has_twice_is_refused(text: str, twice: str, column: int) 
         "module m { const long N = 1; }; const long N = 2;",
         "typedef long AEEResult; typedef octet byte; const long AEE_SUCCESS = 0;",
         "struct version { long major; long minor; string index; }; interface i { long free(); };",
+        "struct s { long __pad; octet _in; string _call; }; interface i { long _h(in s __s); };",
         "interface linux { long errno(in long free, rout long total); };",
         ROOT
         + '#include "AEEStdDef.idl"\ninterface i : remote_handle64 { AEEResult go(in long a); };',
@@ -111,6 +121,7 @@ TRICKY = """
     memcpy index abs div time major minor main signal FILE size_t int32_t errno unix linux stdin
     EOF NULL BIG_ENDIAN INT_MAX EINVAL AEE_EFAILED remote_handle class namespace template new
     delete this typename restrict inline _Bool asm register
+    _args _call _in _out _h _reply _stub_call _skel_in _i_handle _STUB_BUFFERS _I_H __x86_64__
 """
 
 ROLES = {

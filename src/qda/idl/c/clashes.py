@@ -17,6 +17,7 @@ from qda.idl.c.taken import (
     is_declared,
     is_header,
     is_macro,
+    is_made,
     is_same_number,
     is_same_status,
     is_used,
@@ -133,8 +134,10 @@ def _taken(own: list[Declaration]) -> Iterator[Diagnostic]:
             words = f'in C "{name}" is a macro or a keyword, and no name for {what}'
         elif one is not None and is_declared(name) and not _is_the_same(one, name):
             words = f'in C {what} has the name of something in the headers, "{name}"'
+        elif one is not None and is_made(name):
+            words = f'in C {what} has the name of something in what is generated, "{name}"'
         elif what.startswith("parameter") and is_used(name, in_methods=True):
-            words = f'in C {what} would hide "{name}", which generated code calls'
+            words = f'in C {what} would hide "{name}" of what is generated'
         else:
             continue
         yield Diagnostic(location, f"{words}; choose another name")

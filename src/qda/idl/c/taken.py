@@ -14,7 +14,15 @@ from qda.errors.statuses import STATUSES
 from qda.idl.primitives import Primitive
 from qda.idl.types import Type
 
-__all__ = ["is_declared", "is_header", "is_macro", "is_same_number", "is_same_status", "is_used"]
+__all__ = [
+    "is_declared",
+    "is_header",
+    "is_macro",
+    "is_made",
+    "is_same_number",
+    "is_same_status",
+    "is_used",
+]
 
 
 def is_macro(name: str) -> bool:
@@ -46,12 +54,22 @@ def is_header(library: str) -> bool:
 
 def is_used(name: str, in_methods: bool = False) -> bool:
     """Whether the code that is made has a word: anywhere, or where a method's parameters are."""
-    return name in (_USED_IN_METHODS if in_methods else _USED)
+    return name in (_USED_IN_METHODS if in_methods else _USED) or is_made(name)
+
+
+def is_made(name: str) -> bool:
+    """Whether the code that is made calls something of its own so, or may."""
+    return bool(_MADE.fullmatch(name))
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
+
+_MADE: Final = re.compile(
+    r"_(args|call|error|h|in|method|out|reply|sc)|_(const_)?\w+_handle|_(stub|STUB|skel|SKEL)_\w+"
+    r"|_(c|w)string1_[st]|_dmahandle1_[st]|_wchar_t"
+)
 
 _STATUSES: Final = {
     symbol: one.number for one in STATUSES for symbol in (one.symbol, one.also) if symbol
@@ -77,14 +95,18 @@ _MACROS: Final = _words(
     """
 )
 """Of our headers, of stdio.h, of stdlib.h; what a source's other headers have in any program, and
-compilers without any; keywords for which there is no other name."""
+compilers without any, which have the last families, too; keywords for which there is no other name.
+"""
 
 _MACRO_FAMILIES: Final = re.compile(
     r"""
     U?INT(_FAST|_LEAST)?(8|16|32|64)_(MIN|MAX|WIDTH)
     | (U?INT(MAX|PTR)|SIZE|PTRDIFF|SIG_ATOMIC|WCHAR|WINT)_(MIN|MAX|WIDTH)
     | (ADSP|MDSP|SDSP|CDSP|CDSP1|GDSP0|GDSP1)_DOMAIN(_ID|_NAME)?
-    | FASTRPC_ATTR_\w+
+    | FASTRPC_ATTR_\w+ | _ATTRIBUTE_VISIBILITY | _[A-Z0-9]\w*_(DEFINED|H)
+    | _LP64 | __[A-Z]\w*
+    | __(aarch64|amd64|arm|code_model_\w+|clang\w*|gnu_linux|hexagon|i[3-6]86|k8|linux|llvm|pi[ce]
+        |qdsp6|tune_\w+|unix|x86_64)(__)?
     """,
     re.VERBOSE,
 )
