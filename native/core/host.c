@@ -41,14 +41,17 @@
 
 /* The client's memory. */
 
-enum { QDA_BATCH = 128 };
+enum {
+    QDA_BATCH = 64, /* all of this is on the program's stack, and threads have 16 KiB, at the least */
+    QDA_GAP = 1024,
+};
 
 /* Most of what a copy of few bytes costs is to find their page.  So pieces in one page are read as
  * one range, as where a byte of a page can be read all can; what lies between goes nowhere. */
 static long fetch_all(pid_t pid, const struct qda_piece *pieces, uint32_t count)
 {
     struct iovec here[QDA_BATCH], there[QDA_BATCH];
-    unsigned char nowhere[QDA_PAGE];
+    unsigned char nowhere[QDA_GAP];
 
     for (uint32_t next = 0; next < count;) {
         uint32_t parts = 0, ranges = 0;
@@ -56,7 +59,8 @@ static long fetch_all(pid_t pid, const struct qda_piece *pieces, uint32_t count)
         for (; next < count && parts < QDA_BATCH - 1; next++) {
             const struct qda_piece *piece = &pieces[next];
             uint64_t gap = piece->there - end;
-            if (ranges && piece->there >= end && piece->there / QDA_PAGE == (end - 1) / QDA_PAGE) {
+            if (ranges && piece->there >= end && gap <= QDA_GAP
+                && piece->there / QDA_PAGE == (end - 1) / QDA_PAGE) {
                 if (gap)
                     here[parts++] = (struct iovec){ nowhere, (size_t)gap };
                 there[ranges - 1].iov_len += (size_t)(gap + piece->length);

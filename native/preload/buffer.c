@@ -113,9 +113,13 @@ int qda_control_file(int descriptor, unsigned int code, void *argument)
     case FIGETBSZ:
         return qda_find(descriptor, &node) || qda_is_buffer(descriptor)
             ? general(code, argument) : QDA_NO_COMMAND;
+    case FIBMAP:
     case FIONREAD:
     case FIOQSIZE:
-    case FS_IOC_GETFLAGS: /* a buffer has nothing of a file */
+    case FS_IOC_FSGETXATTR:
+    case FS_IOC_FSSETXATTR:
+    case FS_IOC_GETFLAGS:
+    case FS_IOC_SETFLAGS: /* a buffer has nothing of a file */
         return qda_is_buffer(descriptor) ? failed(ENOTTY) : QDA_NO_COMMAND;
     }
     return QDA_NO_COMMAND;

@@ -1,18 +1,22 @@
 /* The functions that change what is at a path.
  *
- * Owner, permissions and times are those of the placeholder.  What is there, and under which name,
+ * Owner, permissions and times are those of the placeholder, by path and by descriptor.  What is there, and under which name,
  * is the server's to say: to a program /dev is what it is to all but root. */
 #include "preload.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <utime.h>
 
 /* With musl these are macros. */
+#undef fstatfs64
+#undef fstatvfs64
 #undef statfs64
 #undef statvfs64
 #undef truncate64
@@ -60,6 +64,49 @@ ATTRIBUTES(lsetxattr, AT_FDCWD,
            (path, name, value, size, flags))
 ATTRIBUTES(removexattr, AT_FDCWD, (const char *path, const char *name), (path, name))
 ATTRIBUTES(lremovexattr, AT_FDCWD, (const char *path, const char *name), (path, name))
+
+/* --- the same by descriptor: a node's is a socket, which has them of its own ------------------- */
+
+/* name, parameters, arguments, what is done to the placeholder */
+#define OF_DESCRIPTOR(name, parameters, arguments, to_placeholder) \
+    WRAP(int, name, LIST parameters) \
+    { \
+        char room[PLACE_ROOM]; \
+        struct qda_node node; \
+        if (!qda_find(descriptor, &node)) \
+            return REAL(name) arguments; \
+        const char *place = qda_mirror(qda_name_of(&node), room); \
+        return to_placeholder; \
+    }
+
+OF_DESCRIPTOR(fchmod, (int descriptor, mode_t mode), (descriptor, mode), REAL(chmod)(place, mode))
+OF_DESCRIPTOR(fchown, (int descriptor, uid_t user, gid_t group), (descriptor, user, group),
+              REAL(chown)(place, user, group))
+OF_DESCRIPTOR(futimens, (int descriptor, const struct timespec *times), (descriptor, times),
+              REAL(utimensat)(AT_FDCWD, place, times, 0))
+OF_DESCRIPTOR(futimes, (int descriptor, const struct timeval *times), (descriptor, times),
+              REAL(utimes)(place, times))
+OF_DESCRIPTOR(fstatvfs, (int descriptor, void *status), (descriptor, status),
+              REAL(statvfs)(place, status))
+OF_DESCRIPTOR(fstatvfs64, (int descriptor, void *status), (descriptor, status),
+              REAL(statvfs64)(place, status))
+
+/* A buffer is known by its file system. */
+#define FSTATFS(name, by_path) \
+    WRAP(int, name, int descriptor, struct statfs *status) \
+    { \
+        char room[PLACE_ROOM]; \
+        struct qda_node node; \
+        if (qda_find(descriptor, &node)) \
+            return REAL(by_path)(qda_mirror(qda_name_of(&node), room), status); \
+        int result = REAL(name)(descriptor, status); \
+        if (!result && qda_is_buffer(descriptor)) \
+            status->f_type = DMA_BUF_MAGIC; \
+        return result; \
+    }
+
+FSTATFS(fstatfs, statfs)
+FSTATFS(fstatfs64, statfs64)
 
 /* --- names ----------------------------------------------------------------------------------- */
 

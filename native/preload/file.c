@@ -50,7 +50,8 @@ static ssize_t have_read(int descriptor, ssize_t result)
 
 static ssize_t have_written(int descriptor, ssize_t result)
 {
-    int is_ours = result < 0 && (errno == EPIPE || errno == EMSGSIZE || errno == EPERM);
+    int is_ours = !result /* of no bytes */
+        || (result < 0 && (errno == EPIPE || errno == EMSGSIZE || errno == EPERM));
     return is_ours ? refused(descriptor, result, O_RDONLY) : result;
 }
 

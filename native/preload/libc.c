@@ -50,6 +50,10 @@ static int open_ours(int folder, const char **path, int flags, char *place, int 
     struct stat status = { 0 };
     const char *name = qda_name(folder, *path, room);
     name = name ? name : qda_name_behind(folder, *path, room);
+    if (!name && !(flags & O_PATH) && qda_is_buffer_behind(folder, *path)) {
+        errno = ENXIO; /* only its descriptors lead to it */
+        return 1;
+    }
     if (!name)
         return 0;
     *path = *name ? qda_mirror(name, place) : "/dev";
@@ -176,12 +180,15 @@ static int as_node(int result, const char *mirror, struct stat *status)
     return 0;
 }
 
-/* The node behind a path such as /proc/self/fd/N, whose status is that of a socket. */
+/* The node behind a path such as /proc/self/fd/N, whose status is that of a socket; of a buffer,
+ * which is there, too, only the kind of file is another one. */
 static const char *behind(int folder, const char *path, struct stat *status, char *place)
 {
     char room[PLACE_ROOM];
     struct stat found;
     const char *name = S_ISSOCK(status->st_mode) ? qda_name_behind(folder, path, room) : NULL;
+    if (S_ISREG(status->st_mode) && !status->st_nlink && qda_is_buffer_behind(folder, path))
+        status->st_mode = OWN_FILE;
     if (!name || syscall(SYS_newfstatat, AT_FDCWD, qda_mirror(name, place), &found, 0))
         return NULL;
     *status = found;
@@ -309,7 +316,12 @@ WRAP(int, statx, int folder, const char *path, int flags, unsigned int mask, voi
     int by_descriptor = means_descriptor(path, flags);
     ASK(folder);
     int result = REAL(statx)(folder, path, flags, mask, out);
-    if (!result && by_descriptor) {
+    if (!result && !by_descriptor && !mirror) {
+        struct stat kind = { .st_mode = status->mode, .st_nlink = status->links };
+        mirror = behind(folder, path, &kind, place);
+        status->mode = (uint16_t)kind.st_mode;
+        result = mirror ? REAL(statx)(AT_FDCWD, mirror, 0, mask, out) : 0;
+    } else if (!result && by_descriptor) {
         if (S_ISREG(status->mode) && !status->links && qda_is_buffer(folder))
             status->mode = OWN_FILE;
         mirror = placeholder(folder, status->mode, status->blocks, status->size, place);

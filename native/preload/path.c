@@ -222,6 +222,18 @@ const char *qda_name_behind(int folder, const char *path, char *room)
     return name ? strcpy(room, name) : NULL;
 }
 
+static int is_buffer_link(const char *text)
+{
+    return !strcmp(text, "/memfd:" QDA_MEMORY_NAME " (deleted)");
+}
+
+int qda_is_buffer_behind(int folder, const char *path)
+{
+    char text[PLACE_ROOM];
+    return path && number_at_end(path) >= 0 && qda_socket() && read_link(folder, path, text)
+        && is_buffer_link(text);
+}
+
 ssize_t qda_read_link(int folder, const char *path, char *text, size_t room)
 {
     char read[PLACE_ROOM], shown[PLACE_ROOM + sizeof "/dev/"] = "/dmabuf:";
@@ -231,7 +243,7 @@ ssize_t qda_read_link(int folder, const char *path, char *text, size_t room)
     const char *name = end_of_link(path, read, &node);
     if (name)
         snprintf(shown, sizeof shown, *name ? "/dev/%s" : "/dev", name);
-    else if (strcmp(read, "/memfd:" QDA_MEMORY_NAME " (deleted)"))
+    else if (!is_buffer_link(read))
         return 0;
     size_t length = strlen(shown) < room ? strlen(shown) : room;
     memcpy(text, shown, length);

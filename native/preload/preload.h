@@ -72,6 +72,9 @@ const char *qda_name(int folder, const char *path, char *room);
  * opened as a path of ours. */
 const char *qda_name_behind(int folder, const char *path, char *room);
 
+/* Whether such a link leads to a buffer. */
+int qda_is_buffer_behind(int folder, const char *path);
+
 /* What a link of /proc says that leads to a descriptor or folder of ours, as it would in a kernel:
  * its length, or 0 for any other link.  Leaves errno alone. */
 ssize_t qda_read_link(int folder, const char *path, char *text, size_t room);

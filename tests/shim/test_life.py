@@ -26,7 +26,15 @@ pytestmark = needs_library
 
 @pytest.mark.parametrize(
     "corner",
-    ["call_from_handler", "cancel", "close_all", "close_during_call", "leave", "run_out"],
+    [
+        "call_from_handler",
+        "cancel",
+        "close_all",
+        "close_during_call",
+        "leave",
+        "run_out",
+        "small_stack",
+    ],
 )
 def test_corner(system: System, programs: Programs, corner: str) -> None:
     """clients.md 11, 13.6; see the program."""

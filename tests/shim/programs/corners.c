@@ -88,6 +88,24 @@ static void call_from_handler(void)
     CHECK(ask(node, calculator, ENTERED) == 1);
 }
 
+static void *call_twice(void *unused)
+{
+    check_calls();
+    check_calls();
+    return unused;
+}
+
+/* A system call takes nothing of the program's stack. */
+static void small_stack(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    CHECK(pthread_attr_init(&attributes) == 0);
+    CHECK(pthread_attr_setstacksize(&attributes, 16384) == 0); /* PTHREAD_STACK_MIN */
+    CHECK(pthread_create(&thread, &attributes, call_twice, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
 /* ioctl is no cancellation point: the thread is cancelled after its call. */
 static void cancel(void)
 {
@@ -167,6 +185,7 @@ int main(int count, char **arguments)
         { "leave", leave },
         { "leave_child", leave_child },
         { "run_out", run_out },
+        { "small_stack", small_stack },
         { "survive", survive },
         { "survive_server", survive_server },
     };

@@ -6,6 +6,7 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/epoll.h>
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <utime.h>
 
@@ -42,6 +44,7 @@ static void read_and_write(const char *path, int events, int positions)
     char data[4096] = "";
     struct iovec parts = { data, sizeof data };
     int node = open(path, O_RDWR | O_NONBLOCK), reads = events ? EAGAIN : EINVAL;
+    FAILS(write(node, data, 0), EINVAL);
     for (int i = 0; i < 20; i++) { /* as often as one likes */
         FAILS(read(node, data, sizeof data), reads);
         FAILS(write(node, data, 1 + (size_t)i * 200), EINVAL);
@@ -212,6 +215,15 @@ static void names(const char *path)
     CHECK(chmod(path, 0640) == 0 && stat(path, &after) == 0 && (after.st_mode & 0777) == 0640);
     CHECK(chown(path, getuid(), getgid()) == 0 && utime(path, NULL) == 0);
     CHECK(chmod(path, 0666) == 0 && stat(path, &after) == 0 && (after.st_mode & 0777) == 0666);
+    int node = open(path, O_RDWR);
+    CHECK(fchmod(node, 0604) == 0 && fstat(node, &after) == 0 && (after.st_mode & 0777) == 0604);
+    CHECK(stat(path, &after) == 0 && (after.st_mode & 0777) == 0604 && fchmod(node, 0666) == 0);
+    static const struct timespec times[] = { { 1000, 0 }, { 2000, 0 } };
+    CHECK(futimens(node, times) == 0 && stat(path, &after) == 0 && after.st_mtime == 2000);
+    CHECK(utime(path, NULL) == 0 && fchown(node, getuid(), getgid()) == 0);
+    struct statfs system, by_path;
+    CHECK(fstatfs(node, &system) == 0 && statfs(path, &by_path) == 0);
+    CHECK(system.f_type == by_path.f_type && close(node) == 0);
 }
 
 /* What is not there is not made, on the host or anywhere. */
@@ -321,6 +333,8 @@ static void as_dma_buf(int buffer)
     for (int i = 0; i < 2; i++) {
         FAILS(read(buffer, data, 4), EINVAL);
         FAILS(write(buffer, data, 4), EINVAL);
+        FAILS(read(buffer, data, 0), EINVAL);
+        FAILS(write(buffer, data, 0), EINVAL);
         FAILS(readv(buffer, &parts, 1), EINVAL);
         FAILS(writev(buffer, &parts, 1), EINVAL);
         FAILS(pread(buffer, data, 4, 0), ESPIPE);
@@ -342,6 +356,8 @@ static void as_dma_buf(int buffer)
     int count;
     FAILS(ioctl(buffer, FIONREAD, &count), ENOTTY);
     FAILS(ioctl(buffer, FS_IOC_GETFLAGS, &count), ENOTTY);
+    FAILS(ioctl(buffer, FS_IOC_FSGETXATTR, name), ENOTTY);
+    FAILS(ioctl(buffer, FIBMAP, &count), ENOTTY);
     FAILS(fsync(buffer), EINVAL);
     FAILS(fcntl(buffer, F_GET_SEALS), EINVAL);
     FAILS(fcntl(buffer, F_SETLEASE, F_WRLCK), EINVAL);
@@ -362,6 +378,10 @@ static void as_dma_buf(int buffer)
     CHECK(fstat(buffer, &status) == 0 && status.st_mode == 0600 && status.st_size == SIZE);
     snprintf(link, sizeof link, "/proc/self/fd/%d", buffer);
     CHECK(readlink(link, text, sizeof text - 1) > 0 && !strcmp(text, "/dmabuf:"));
+    FAILS(open(link, O_RDWR), ENXIO);
+    CHECK(stat(link, &status) == 0 && status.st_mode == 0600 && status.st_size == SIZE);
+    struct statfs system;
+    CHECK(fstatfs(buffer, &system) == 0 && system.f_type == DMA_BUF_MAGIC);
 
     CHECK(mmap(NULL, SIZE + 1, PROT_READ, MAP_SHARED, buffer, 0) == MAP_FAILED && errno == EINVAL);
     CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, buffer, SIZE) == MAP_FAILED && errno == EINVAL);

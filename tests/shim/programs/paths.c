@@ -136,6 +136,10 @@ static void statx_spellings(int node)
             CHECK(S_ISCHR(status.words[7] & 0xffff)); /* stx_mode */
             CHECK(status.words[32] == 261 && status.words[33] == 1); /* stx_rdev_major, _minor */
         }
+        char link[32];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", node);
+        CHECK(ask(AT_FDCWD, link, 0, 0x7ff, &status) == 0);
+        CHECK(S_ISCHR(status.words[7] & 0xffff) && status.words[33] == 1);
     }
 }
 
