@@ -271,6 +271,40 @@ def test_a_full_disk_is_told_in_a_sentence(room: int) -> None:
         assert os.listdir(short) == []
 
 
+def test_no_folder_for_temporary_files_is_told_in_a_sentence() -> None:
+    """All disks are full, or no file may have a byte."""
+    before = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+    ran = qda("run", "--", "true", before=before, status=1)
+    assert ran.stderr.startswith("qda: there is no place for the device server: No usable temp")
+    assert "free some room" in ran.stderr and ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("trace", ["--trace", "--trace=summary"])
+def test_a_trace_on_a_full_disk_is_told_of_once(trace: str) -> None:
+    """And the program's status is its own."""
+    program = "exec 3<>/dev/accel/accel0; exec 4<>/dev/accel/accel1; exit 7"
+    ran = run(trace, "--trace-file=/dev/full", "--", "sh", "-c", program, status=7)
+    assert ran.stderr == "qda: /dev/full: No space left on device: the trace is not whole\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_what_is_closed_of_the_standard_files_is_closed_for_the_program(closed: str) -> None:
+    """Nothing else gets their numbers here, so nothing is printed into it."""
+    program = "test -c /dev/accel/accel0 && exec 9<>/dev/accel/accel0 && ls /proc/$$/fd"
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", PROGRAM, "run"]
+    done = subprocess.run(
+        [*command, "--", "sh", "-c", program],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=50,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    there = done.stdout.split()
+    assert "1" in there and "9" in there
+    assert ("0" in there, "2" in there) == ("<" not in closed, "2" not in closed)
+
+
 @pytest.mark.parametrize(
     ("place", "words"),
     [

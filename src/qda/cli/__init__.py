@@ -21,8 +21,7 @@ COMPLETION = "_QDA_COMPLETE"
 
 def main() -> None:
     """Run the command on the arguments of this process, and exit with its status."""
-    if sys.stdout is None:  # it was closed before we began
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the end
+    _fill_gaps()
     try:
         if sys.argv[1:2] == ["run"]:
             _run(sys.argv[2:])
@@ -41,6 +40,22 @@ def main() -> None:
     except OSError as error:
         _say_what_failed(error)
         sys.exit(1)
+
+
+def _fill_gaps() -> None:
+    """Open what was closed of standard input, output and error before we began: other files would
+    get their numbers, and what is printed.  A program that we run has them closed, too."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(opened)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+_STANDARD_ERROR = 2
+"""The highest number of the three."""
 
 
 def _say_what_failed(error: OSError) -> None:

@@ -199,5 +199,12 @@ def _place(folder: Path, chosen_by: str) -> Iterator[None]:
 
 
 def _short_folder() -> Path:
-    folder = Path(os.path.realpath(tempfile.gettempdir()))
+    try:
+        found = tempfile.gettempdir()
+    except FileNotFoundError as error:  # it has tried to write into each that there may be
+        raise UsageError(
+            f"there is no place for the device server: {error.strerror}; free some room in one of "
+            "them, or choose another folder that you can write to (TMPDIR)"
+        ) from error
+    folder = Path(os.path.realpath(found))
     return folder if len(os.fsencode(folder)) <= _LONGEST_FOLDER else _FALLBACK

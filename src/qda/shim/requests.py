@@ -34,6 +34,13 @@ _log = logging.getLogger("qda.shim")
 _INVOKES = {interface.command("INVOKE").code for interface in DIALECTS.values()}
 """Codes of calls, which need nothing that a file which was closed before may still have."""
 
+_OUR_LIMITS = {
+    errno.EMFILE: " in the device server, which has some for each session and buffer: raise that"
+    " limit (ulimit -n)",
+    errno.ENOMEM: "",
+}
+"""Limits of this process, of which a program cannot know, and what is said beside their names."""
+
 _REPORT = Wish.REPORT.value
 _LANES = (Wish.LEASE | Wish.LANE).value
 _EXCLUSIVE = os.O_CREAT | os.O_EXCL
@@ -157,8 +164,9 @@ class Requests:
                 result = -errno.ERESTART  # the library has a meaning for EINTR
             except OSError as error:
                 result = -(error.errno or errno.ENODEV)
-                if error.errno == errno.ENOMEM:  # a limit of this process, of which it cannot know
-                    _log.warning("%s: %s", path.path, error.strerror)
+                if error.errno in _OUR_LIMITS:
+                    words = f"{error.strerror}{_OUR_LIMITS[error.errno]}"
+                    _log.warning("%s: %s", path.path, words)
         if self.observer is not None:
             self.observer.opened(request, caller, result)
         caller.connection.send(Kind.ANSWER, result=result, descriptor=descriptor)
