@@ -109,6 +109,9 @@ def test_a_new_project_is_as_linters_want_it(project: Path) -> None:
         ("hap_farf", "a header on the DSP"),
         ("qda", "the package itself"),
         ("program", "another file of the project"),
+        ("Makefile", "another file of the project"),
+        ("stdio", 'would hide "stdio.h" of the C library: choose another, such as my_stdio'),
+        ("int64", '"int64", which is a reserved word'),
     ],
 )
 def test_names_that_cannot_be_are_refused(name: str, words: str, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from qda.cli.recipe import PLACES, recipe
 from qda.errors import UsageError
-from qda.idl.c import INCLUDE
+from qda.idl import IdlError, parse
+from qda.idl.c import INCLUDE, header
 from qda.idl.c.names import identifier
 from qda.idl.text.lexer import KEYWORDS
 
@@ -84,11 +85,18 @@ def check_name(name: str) -> None:
         "a word of Python": keyword.iskeyword(name),
         "the name of a header on the DSP": name.lower() in headers,
         "the name of the package itself": name.lower() == "qda",
-        "the name of another file of the project": name.lower() in ("program", "build"),
+        "the name of another file of the project": name.lower() in ("program", "build", "makefile"),
     }
+    instead = f"choose another, such as my_{name.lower()}"
     for reason, applies in reasons.items():
         if applies:
-            raise UsageError(f"{name!r} is {reason}: choose another, such as my_{name.lower()}")
+            raise UsageError(f"{name!r} is {reason}: {instead}")
+    interface = f"{name}.idl"
+    try:
+        header(parse(files_of(name)[interface], name=interface))
+    except IdlError as error:
+        why = error.diagnostics[0].message.removesuffix("; choose another name")
+        raise UsageError(f"{name!r} is no name for an interface: {why}: {instead}") from error
 
 
 def _umask() -> int:
