@@ -74,7 +74,7 @@ docs: $(STAMP)+test
 # What Sphinx cannot link or read is an error.
 site: $(STAMP)+site
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env \
-		-c docs/site -b html . build/site
+		-c docs/site -b html $(ARGS) . build/site
 	@echo "The site is in build/site/index.html"
 
 packages: $(STAMP)+packages

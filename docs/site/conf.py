@@ -43,6 +43,9 @@ autodoc_typehints = "description"
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
 
+# For pictures that are drawn beforehand: in their own size.
+mermaid_params = ["--configFile", str(ROOT / "docs/site/mermaid.json")]
+
 html_theme = "furo"
 html_title = "QDA"
 html_additional_pages = {"index": "redirect.html"}
