@@ -284,7 +284,9 @@ class FakeChannel:
         self.links: list[FakeLink] = []
         self.sent: list[bytes] = []
 
-    def connect(self, client_id: int, kind: int, tag: int, memory: PoolMemory) -> FakeLink:
+    def connect(
+        self, client_id: int, kind: int, tag: int, memory: PoolMemory, name: bytes = b""
+    ) -> FakeLink:
         self.links.append(FakeLink(self._record, self._memory))
         return self.links[-1]
 
