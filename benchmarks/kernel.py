@@ -132,8 +132,8 @@ def _program(tools: Tools, folder: Path) -> Path:
     (folder / "legacy").mkdir()
     (folder / "legacy" / "qda_accel.h").write_text(header(DIALECTS["legacy"]))
     built = folder / "guest"
-    words: list[str | Path] = [tools.compiler, "-O2", "-DDIALECT_LEGACY", "-I", folder]
-    words += ["-I", PROGRAMS, Path(__file__).parent / "c" / "guest.c", "-o", built]
+    words: list[str | Path] = [tools.compiler, "-O2", "-DDIALECT_LEGACY", "-DMEMORY_OF_DRIVER"]
+    words += ["-I", folder, "-I", PROGRAMS, Path(__file__).parent / "c" / "guest.c", "-o", built]
     subprocess.run(words, check=True)
     return built
 
