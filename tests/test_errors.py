@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qda import errors
+from qda.dsp.tracebacks import told
 from qda.errors import (
     DSP_OFFSET,
     ERRNOS,
@@ -324,3 +325,53 @@ def test_wrong_use_is_not_a_refusal() -> None:
     assert not issubclass(UsageError, Refusal)
     assert not issubclass(UsageTypeError, Refusal)
     assert not issubclass(CallTimeout, Refusal)
+
+
+def _chained(kind: str) -> None:
+    try:
+        raise KeyError("first")
+    except KeyError as first:
+        if kind == "cause":
+            raise ValueError("told") from first
+        if kind == "context":
+            raise ValueError("told")  # noqa: B904
+        raise ExceptionGroup("told", [first, ValueError("second")]) from first
+
+
+def _raised(kind: str) -> None:
+    if kind == "plain":
+        raise ValueError("told")
+    if kind == "quoting":
+        raise ValueError("told\nTraceback (most recent call last):\nKeyError: 'inner'")
+    if kind == "after a group":
+        try:
+            _raised("group")
+        except ExceptionGroup as group:
+            raise ValueError("told") from group
+    if kind == "group":
+        raise ExceptionGroup("told", [ValueError("first"), ExceptionGroup("inner", [OSError()])])
+    if kind == "source":
+        compile("told told", "told", "exec")
+    _chained(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    {
+        "plain": "ValueError: told",
+        "quoting": "ValueError: told",
+        "cause": "ValueError: told",
+        "context": "ValueError: told",
+        "group": "ExceptionGroup: told (2 sub-exceptions)",
+        "chained group": "ExceptionGroup: told (2 sub-exceptions)",
+        "after a group": "ValueError: told",
+        "source": "SyntaxError: invalid syntax",
+    }.items(),
+)
+def test_the_first_line_names_the_exception_that_was_raised(kind: str, words: str) -> None:
+    """Not one that has led to it, nor one within it."""
+    with pytest.raises(Exception, match=r"told|invalid") as caught:
+        _raised(kind)
+    log = f"ERROR {told(caught.value)}".split("\n")
+    error = DspError("a.f", "cdsp", 0x80000401, log=["INFO before", *log, "INFO after"])
+    assert str(error).splitlines()[0] == f"a.f on cdsp: 0x80000401 AEE_EFAILED: {words}"

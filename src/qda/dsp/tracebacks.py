@@ -48,7 +48,7 @@ def _keep_the_program(whole: TracebackException) -> None:
     """Leave the program's frames, in what led to the exception too."""
     kept = [frame for frame in whole.stack if not _is_ours(frame)]
     whole.stack = StackSummary.from_list(kept)
-    for other in (whole.__cause__, whole.__context__):
+    for other in (whole.__cause__, whole.__context__, *(whole.exceptions or ())):
         if other is not None:
             _keep_the_program(other)
 

@@ -134,7 +134,27 @@ def _logged(lines: Sequence[str], status: int) -> str:
         if words.startswith(f"{status:#x}: "):
             found = words.partition(": ")[2]
         elif level == "ERROR" and status == SKELETON_RAISED:
-            rest = (one for one in lines[place + 1 :] if not one.startswith(" "))
             # A syntax error is a traceback without frames of ours, and begins with its place.
-            found = next(rest, "") if words.startswith(("Traceback ", "  File ")) else words
+            begins = words.startswith(("Traceback ", "  File ", _GROUP))
+            found = _ending((words, *lines[place + 1 :])) if begins else words
+    return found
+
+
+_GROUP = "  + Exception Group Traceback "
+_CHAINED = (
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
+)
+
+
+def _ending(lines: Sequence[str]) -> str:
+    """The exception that was raised, of a traceback: the last one, if one has led to another."""
+    found, margin = "", ""
+    for line in lines:
+        if line in _CHAINED:
+            found = ""
+        elif line.startswith(("Traceback ", _GROUP)):
+            margin = "  | " if line.startswith(_GROUP) else ""
+        elif not found and line.startswith(margin) and line[len(margin) :][:1].strip():
+            found = line.removeprefix(margin)
     return found
