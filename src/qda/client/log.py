@@ -6,10 +6,12 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from qda import limits
 from qda.client.loader import Loader
 from qda.client.node import Node
+from qda.errors import UsageTypeError
 from qda.fastrpc.loader import READ_OWN_LOG, READ_SETTLED_LOG
 
 __all__ = ["DspLog"]
@@ -29,6 +31,9 @@ class DspLog:
         self._left: list[tuple[int, str]] | None = None
         self._buried = False
         self._followed: deque[str] = deque(maxlen=limits.LOG_LINES)
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageTypeError("the log of a session belongs to one process: send its lines")
 
     def follow(self) -> None:
         """Give the logger what is there by now, but for lines that an error will have.  They are

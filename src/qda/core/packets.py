@@ -76,6 +76,9 @@ class PacketQueue:
         self._closed = False
         self._thread: threading.Thread | None = None
 
+    def __reduce__(self) -> NoReturn:
+        raise UsageTypeError(f"{self._what} belongs to one process: open a queue in the other one")
+
     @property
     def id(self) -> int:
         """The number by which code on the DSP opens it."""

@@ -70,11 +70,11 @@ def test_classes_of_values_pickle_too() -> None:
 
 
 def test_what_goes_on_or_lies_in_one_process_says_so() -> None:
-    """A buffer, a mapping, a started call."""
+    """A buffer, a mapping, a started call, a queue, a log."""
     with qda.open("cdsp", device="virtual") as session:
         buffer = session.alloc(8)
-        with session.map(buffer) as mapping:
-            for one in (buffer, mapping, qda.start(int)):
+        with session.map(buffer) as mapping, session.queue() as queue:
+            for one in (buffer, mapping, qda.start(int), queue, session.log):
                 for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
                     with pytest.raises(UsageTypeError, match="one process"):
                         attempt(one)
