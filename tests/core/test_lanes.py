@@ -364,8 +364,9 @@ def waiting(ends: Ends) -> Iterator[list[int]]:
     ended: list[int] = []
 
     def wait() -> None:
-        while (woken := ends.pool.wait(1)) == Woken.SIGNAL:  # each look asks for that
-            pass
+        woken: int = Woken.SIGNAL
+        while woken == Woken.SIGNAL:  # each look asks for that
+            woken = ends.pool.wait(1)
         ended.append(woken)
 
     thread = threading.Thread(target=wait)
