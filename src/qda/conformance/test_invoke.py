@@ -293,7 +293,7 @@ def test_inline_buffers_arrive_and_come_back(
     session_node: OpenNode, probe: int, fd: int, length: int
 ) -> None:
     """Spec 2.4, 4.4: fd 0 and -1 mean data anywhere in memory."""
-    data = bytes(index % 251 for index in range(length))
+    data = (bytes(range(251)) * (length // 251 + 1))[:length]
     source, target = Memory(data), Memory(length)
     arguments = [inline(source, fd=fd)], [inline(target, fd=fd)]
     assert invoke(session_node, probe, Probe.ECHO, *arguments) == 0
