@@ -74,15 +74,30 @@ def compiler_for(target: str) -> list[str]:
     return [sys.executable, "-m", "ziglang", "cc", "-target", target]
 
 
-def compiles(folder: Path, *flags: str, target: str = "here") -> Path | None:
-    """The program built with flags, None if this compiler cannot do that."""
-    program = folder / "program"
-    command = [*compiler_for(target), "-g", "-O1", "-Wall", "-Wextra", "-Werror", *flags]
-    command += ["-I", str(CORE), "-o", str(program), *map(str, SOURCES), "-lpthread"]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    if built.returncode and "sanitize" not in "".join(flags):
-        pytest.fail(built.stderr)
-    return None if built.returncode else program
+class Programs:
+    """`program.c`, built once in each way; None where this compiler cannot do that."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._built: dict[tuple[str, ...], Path | None] = {}
+
+    def build(self, *flags: str, target: str = "here") -> Path | None:
+        """The program built with flags."""
+        key = (*flags, target)
+        if key not in self._built:
+            program = self._folder / f"program-{len(self._built)}"
+            command = [*compiler_for(target), "-g", "-O1", "-Wall", "-Wextra", "-Werror", *flags]
+            command += ["-I", str(CORE), "-o", str(program), *map(str, SOURCES), "-lpthread"]
+            built = subprocess.run(command, capture_output=True, text=True, check=False)
+            if built.returncode and "sanitize" not in "".join(flags):
+                pytest.fail(built.stderr)
+            self._built[key] = None if built.returncode else program
+        return self._built[key]
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    return Programs(tmp_path_factory.mktemp("programs"))
 
 
 @needs_compiler
@@ -100,13 +115,13 @@ def compiles(folder: Path, *flags: str, target: str = "here") -> Path | None:
     ],
 )
 def test_nothing_is_lost_or_touched_that_should_not_be(
-    sanitizer: str, mode: str, count: int, tmp_path: Path
+    programs: Programs, sanitizer: str, mode: str, count: int
 ) -> None:
     """Random calls good and bad; rings with random delays, whose numbers wrap; hostile writers;
     short waits that are given up when answers come late, and tried again; children of those who
     look."""
     flags = [] if sanitizer == "none" else [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
-    program = compiles(tmp_path, *flags)
+    program = programs.build(*flags)
     if program is None:
         pytest.skip(f"this compiler has no sanitizer for {sanitizer}")
     run = subprocess.run(
@@ -125,12 +140,12 @@ def test_nothing_is_lost_or_touched_that_should_not_be(
 )
 @pytest.mark.parametrize(("mode", "count"), [("calls", 20_000), ("lanes", 100_000)])
 def test_it_is_the_same_on_other_processors(
-    target: str, emulator: list[str], mode: str, count: int, tmp_path: Path
+    programs: Programs, target: str, emulator: list[str], mode: str, count: int
 ) -> None:
     """ARM has a weaker order of memory than x86, Hexagon has 32 bits."""
     if not shutil.which(emulator[0]):
         pytest.skip(f"{emulator[0]} is not installed: Debian has it in qemu-user")
-    program = compiles(tmp_path, target=target)
+    program = programs.build(target=target)
     command = [*emulator, str(program), mode, "1", str(count)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
