@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from qda.errors import PROCESS_DIED
 from qda.tracing.events import EVENTS, Event
 from tests.cli.command import qda
 from tests.shim.conftest import programs as programs  # the fixture
@@ -28,10 +29,18 @@ class Logs(qda.Skeleton):
     @qda.method(2)
     def say(self):
         self.dsp.log.warning("hello")
+    @qda.method(3)
+    def die(self):
+        import os
+        os._exit(3)
 with qda.open("cdsp", device="/dev/accel/accel1") as session:
     session.serve_host()
     with session.load(Logs) as module:
         module.invoke(2)
+        try:
+            module.invoke(3)
+        except qda.DspError:
+            pass
 """
 
 
@@ -96,6 +105,14 @@ def test_reverse_calls_and_the_log_are_events(tmp_path: Path) -> None:
     assert all(event["duration"] > 0 for event in reverse)
     said = [(event["level"], event["text"]) for event in events if event["event"] == "log"]
     assert ("WARNING", "hello") in said
+    # A call that has ended with a death has a result, though there was no response.
+    assert ("Logs", 3, PROCESS_DIED) in {
+        (event["module"], event["method"], event["result"])
+        for event in events
+        if event["event"] == "call"
+    }
+    counted = Counter(event["event"] for event in events)
+    assert counted["death"] == 1 and counted["response"] < counted["message"]
 
 
 def test_every_event_says_what_its_fields_mean() -> None:

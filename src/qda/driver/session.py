@@ -178,7 +178,11 @@ class Session:
             client.wait(call.lane, within)
         except PeerGone:
             call.take(Event.DEATH)
-            return self.peer.gone(PROCESS_DIED)
+            result = self.peer.gone(PROCESS_DIED)
+            if call.crossing is not None:
+                call.crossing.dies()
+                _tell(call.crossing, client, result)
+            return result
         result = heard(call)
         call.take(_ANSWER)
         if call.crossing is not None:
@@ -190,13 +194,10 @@ class Session:
         assert call.lane is not None
         memory = call.lane.memory_at(crossing.address)
         crossing.comes_back(memory.view, call.lane.times())
-        crossing.process, crossing.result = client.pid or crossing.process, result
         try:
             return call.finish(result) if call.finish else result
         finally:
-            crossing.ended = monotonic_ns()
-            if (watcher := watching()) is not None:
-                watcher.answered(crossing)
+            _tell(crossing, client, result)
 
     @property
     def calls(self) -> int:
@@ -238,3 +239,11 @@ class Session:
         memory."""
         self.peer.disown()
         self._lanes.disown()
+
+
+def _tell(crossing: Crossing, client: Client, result: int) -> None:
+    """Tell who watches that a call has ended."""
+    crossing.process, crossing.result = client.pid or crossing.process, result
+    crossing.ended = monotonic_ns()
+    if (watcher := watching()) is not None:
+        watcher.answered(crossing)

@@ -42,6 +42,8 @@ class Crossing:
     outputs: bytes = b""
     times: tuple[int, int, int, int] = (0, 0, 0, 0)
     result: int = 0
+    has_died: bool = False
+    """Whether there was no answer, since the protection domain has died."""
 
     def leaves(self, message: bytes, address: int, memory: memoryview, size: int) -> None:
         """Its message is about to leave, `size` bytes of message memory with it."""
@@ -56,6 +58,10 @@ class Crossing:
         if self.sent <= times[0] <= times[1] <= self.answered:  # or the DSP tells stories
             self.times = times
 
+    def dies(self) -> None:
+        """No answer will come."""
+        self.answered, self.outputs, self.has_died = monotonic_ns(), self.payload, True
+
 
 class Watcher(Protocol):
     """Is told of calls, in the threads that make them."""
@@ -65,7 +71,7 @@ class Watcher(Protocol):
         ...
 
     def answered(self, crossing: Crossing) -> None:
-        """A call has ended with an answer."""
+        """A call has ended, with an answer or because of a death."""
         ...
 
     def died(self, device: str, process: int, words: Obituary) -> None:

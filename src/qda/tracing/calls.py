@@ -63,7 +63,7 @@ class CallDecoder:
         before = Payload(sent, crossing.address, crossing.payload)
         after = Payload(sent, crossing.address, crossing.outputs)
         after.arguments = before.arguments  # what the DSP has made of them is not believed
-        if self._wire:
+        if self._wire and not crossing.has_died:
             words = tuple(in_words(after, is_output=True))
             result = crossing.result
             who = crossing.answered, crossing.process, sent.tid
