@@ -45,13 +45,21 @@ def main() -> None:
 def _fill_gaps() -> None:
     """Open what was closed of standard input, output and error before we began: other files would
     get their numbers, and what is printed.  A program that we run has them closed, too."""
-    while (opened := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+    while (opened := _nothing()) <= _STANDARD_ERROR:
         pass
     os.close(opened)
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the end
+        sys.stdout = open(_nothing(), "w")  # noqa: SIM115  # until the end
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(_nothing(), "w")  # noqa: SIM115
+
+
+def _nothing() -> int:
+    """Open a file that nobody reads; a container may have no /dev, and the doctor is to say so."""
+    try:
+        return os.open(os.devnull, os.O_RDWR)
+    except FileNotFoundError:
+        return os.memfd_create("nothing")
 
 
 _STANDARD_ERROR = 2
