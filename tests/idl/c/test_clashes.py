@@ -109,6 +109,14 @@ def test_the_types_that_everybody_includes_are_on_board() -> None:
     assert method.returns.resolved.size == 4
 
 
+@pytest.mark.parametrize("name", ["remote", "AEEStdErr", 'a"b', "a\nb"])
+def test_a_file_whose_header_cannot_be_included_is_refused(name: str) -> None:
+    """Generated code would get its own in the place of ours, or none."""
+    (found,) = clashes(parse("interface i { long f(); };", name=f"{name}.idl"))
+    assert found.message.startswith("in C its header")
+    assert not clashes(parse("interface i { long f(); };", name="with space-1.0.idl"))
+
+
 def test_a_file_is_not_called_like_a_header_of_c() -> None:
     """What is generated includes that one."""
     (found,) = clashes(parse("interface i { long f(); };", name="string.idl"))

@@ -46,12 +46,23 @@ def clashes(document: Document) -> list[Diagnostic]:
             found += _twice(name for member in one.members for name in _of_member(member))
         elif isinstance(one, Interface) and not one.is_local:
             found += (error for method in one.own_methods for error in _of_method(one, method))
-    if own and is_header(document.library):
-        words = f'in C its header would hide "{document.library}.h" of the C library'
-        found.append(
-            Diagnostic(Location(own[0].location.file, 1, 1), f"{words}; choose another name")
-        )
+    words = _of_library(document.library, own)
+    if words:
+        place = Location(own[0].location.file, 1, 1)
+        found.append(Diagnostic(place, f"in C {words}; choose another name"))
     return [*found, *_replaced(own), *_taken(own)]
+
+
+def _of_library(name: str, own: list[Declaration]) -> str:
+    """What is wrong with the name of the file, which its header has, too."""
+    if own and is_header(name):
+        return f'its header would hide "{name}.h" of the C library'
+    has_code = any(isinstance(one, Interface) and one.c_name != REMOTE_HANDLE64 for one in own)
+    if has_code and name in ("AEEStdErr", "remote"):
+        return f'its header would hide "{name}.h", which generated code includes'
+    if own and set(name) & {'"', "\n"}:
+        return f"its header {name!r} could not be included"
+    return ""
 
 
 def _flat(declarations: Iterable[Declaration]) -> Iterator[Declaration]:
