@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct queue_object {
     PyObject_HEAD
@@ -13,6 +14,7 @@ struct queue_object {
     uint32_t tenure;
     PyObject *made; /* NULL: this is who has made it */
     PyObject *hub, *owner;
+    pid_t process;
 };
 
 static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
@@ -29,6 +31,7 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *na
     struct queue_object *self = qda_allocate(type);
     if (!self)
         return NULL;
+    self->process = getpid();
     self->hub = Py_NewRef(hub);
     self->owner = Py_NewRef(owner);
     struct qda_hub *own = qda_hub_of(hub);
@@ -45,7 +48,8 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *arguments, PyObject *na
 static void queue_free(PyObject *object)
 {
     struct queue_object *self = (struct queue_object *)object;
-    if (self->queue && !self->made) {
+    /* In a forked child nobody leaves a queue that threads of the parent were in. */
+    if (self->queue && !self->made && self->process == getpid()) {
         qda_queue_end(self->queue, QDA_QUEUE_INTERRUPTED);
         qda_queue_release(self->queue);
     }

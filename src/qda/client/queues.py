@@ -1,19 +1,17 @@
 """Queues of packets, as a program has them (spec/dspqueue.md).
 
-The first queue of a session opens the DSP's module `dspqueue_rpc`, gives it a block of counters,
-and parks a thread in its call `wait_signal`, which returns when the DSP has something for a queue
-in which somebody waits.  In the other direction a call `signal` is made, and only if code on the
-DSP waits.  Everything else is memory that both sides share.
+The first queue of a session opens the DSP's module, and gives it a block of counters
+(`qda.client.queue_module`).  A side tells the other that something has changed, and only if that
+waits.  Everything else is memory that both sides share.
 """
 
 from __future__ import annotations
 
 import logging
 import operator
-import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NoReturn, Self, SupportsIndex, TypeVar
 
 from qda import limits
@@ -22,8 +20,9 @@ from qda.client.calls import Calls
 from qda.client.device import DeviceFile
 from qda.client.manager import ModuleManager
 from qda.client.memory import SessionMemory
-from qda.client.references import Counts, References
-from qda.core import Queue, QueueHub
+from qda.client.queue_module import QueueModule
+from qda.client.references import References
+from qda.core import Queue
 from qda.core.packets import Packet, PacketBuffer, PacketQueue
 from qda.errors import (
     CONNECTION_RESET,
@@ -38,19 +37,13 @@ from qda.errors import (
     plain,
 )
 from qda.fastrpc.queue import (
-    COUNTERS,
     CREATE_QUEUE,
     DESTROY_QUEUE,
-    INIT_STATE,
     IS_IMPORTED,
-    MODULE,
-    SIGNAL,
-    WAIT_SIGNAL,
     QueueRequest,
     lay_out_queue,
     places_of,
 )
-from qda.fastrpc.uri import skeleton_uri
 from qda.interrupts import Section, made_whole
 
 __all__ = ["HostQueue", "SessionQueues"]
@@ -69,7 +62,7 @@ class SessionQueues:
     ) -> None:
         self._file, self._calls, self._manager, self._memory = file, calls, manager, memory
         self._lock = threading.Lock()
-        self._module: _Module | None = None
+        self._module: QueueModule | None = None
         self._serial = 0
 
     def create(
@@ -103,7 +96,7 @@ class SessionQueues:
     ) -> HostQueue:
         with self._lock:
             if self._module is None or self._module.failure is not None:
-                self._module = _Module(self._file, self._calls, self._manager, self._memory)
+                self._module = QueueModule(self._file, self._calls, self._manager, self._memory)
             module = self._module
             self._serial += 1
             serial = self._serial
@@ -134,107 +127,6 @@ class SessionQueues:
                 self._module.close()
 
 
-class _Module:
-    """`dspqueue_rpc`, open: what the queues of a session have in common."""
-
-    def __init__(
-        self, file: DeviceFile, calls: Calls, manager: ModuleManager, memory: SessionMemory
-    ) -> None:
-        self.file, self._calls = file, calls
-        self.hub = QueueHub()
-        self.slots: set[int] = set()
-        self.queues: set[HostQueue] = set()
-        self.failure: int | None = None
-        self._lock = threading.Lock()
-        self._listeners: set[Callable[[], None]] = set()
-        self.counts = Counts()
-        uri = skeleton_uri(MODULE, domain=file.domain)
-        self._handle = manager.open(uri)
-        self._memory = memory
-        self._buffer = memory.alloc(COUNTERS)
-        try:
-            self._mapping = memory.map(self._buffer)
-            name = memory.fd_of(self._buffer)
-            self.call("share counters", INIT_STATE.method, struct.pack("<i", name))
-        except BaseException:
-            self._buffer.close()
-            raise
-        self.hub.share(self._buffer.address, self._buffer)
-        threading.Thread(target=self._listen, daemon=True, name="queues").start()
-
-    @property
-    def memory(self) -> SessionMemory:
-        """Where its session has memory from."""
-        return self._memory
-
-    def call(self, what: str, method: int, request: bytes = b"", room: int = 0) -> bytes:
-        """Call a method of the module; returns its answer.  DspError, DeviceError."""
-        outs = [bytearray(room)] if room else []
-        ins = [request] if request else []
-        self._calls.call(what, self._handle, method, ins, outs)
-        return bytes(outs[0]) if room else b""
-
-    def tell(self) -> None:
-        """Have the DSP look at its queues.  DspError, DeviceError."""
-        self._calls.invoke(self._handle, SIGNAL.method, label="signal queues")
-
-    def take_slot(self) -> int:
-        """A number that no queue has.  UsageError if there is none left."""
-        with self._lock:
-            free = set(range(limits.QUEUES)) - self.slots
-            if not free:
-                raise UsageError(f"a session has {limits.QUEUES} queues at most: close some")
-            slot = min(free)
-            self.slots.add(slot)
-            return slot
-
-    @contextmanager
-    def told(self, listener: Callable[[], None]) -> Iterator[None]:
-        """While something is called whenever there may be more in a queue."""
-        with self._lock:
-            self._listeners.add(listener)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._listeners.discard(listener)
-
-    def call_listeners(self) -> None:
-        """It is time for those to look."""
-        with self._lock:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            listener()
-
-    def _listen(self) -> None:
-        answer = bytearray(4)
-        status = 0
-        while not status:
-            try:
-                status = self._calls.status_of(self._handle, WAIT_SIGNAL.method, (), (answer,))
-            except OSError:
-                status = CONNECTION_RESET
-            if not status and int.from_bytes(answer, "little", signed=True) == -1:
-                return
-            self.hub.look()
-            self.call_listeners()
-        self.fail(status)
-
-    def fail(self, status: int) -> None:
-        """The DSP does not answer any more: what waits in queues ends."""
-        self.failure = status
-        for queue in list(self.queues):
-            queue.fail()
-        self.call_listeners()
-
-    def close(self) -> None:
-        """End all queues on this side; the DSP does when the session ends, which comes next."""
-        for queue in list(self.queues):
-            queue.abandon()
-        self.call_listeners()
-        self._buffer.close()
-
-
 class HostQueue(PacketQueue):
     """A queue of a program: `session.queue()`.
 
@@ -245,7 +137,7 @@ class HostQueue(PacketQueue):
 
     def __init__(
         self,
-        module: _Module,
+        module: QueueModule,
         slot: int,
         serial: int,
         buffer: Buffer,
@@ -256,7 +148,7 @@ class HostQueue(PacketQueue):
         ins, outs = sides.responses, sides.requests
         queue = Queue(module.hub, slot, buffer.address, ins, outs, sides.wait_counts, buffer)
         super().__init__(queue, f"queue {serial}")
-        self._references = References(module.memory)
+        self._references = References(module.memory, module.counts.owner)
         try:
             request = QueueRequest(slot=slot, fd=module.memory.fd_of(buffer), serial=serial)
             answer = module.call("create a queue", CREATE_QUEUE.method, request.pack(), 8)
@@ -275,7 +167,7 @@ class HostQueue(PacketQueue):
     def close(self) -> None:
         """End it; idempotent.  UsageError while code on the DSP has it; DspError, DeviceError."""
         with Section():
-            if self._closed:
+            if self._closed or self._is_foreign:
                 return
             if self._module.failure is None and self._is_open_on_dsp():
                 raise UsageError(
@@ -301,7 +193,9 @@ class HostQueue(PacketQueue):
             return False
 
     def abandon(self) -> None:
-        """End it on this side."""
+        """End it on this side.  In a forked child nothing: it is the parent's."""
+        if self._is_foreign:
+            return
         self._closed = True
         self._queue.end(plain(INTERRUPTED))
         self._module.queues.discard(self)
@@ -327,6 +221,12 @@ class HostQueue(PacketQueue):
         self._module.tell()
 
     def _refer(self, buffers: Sequence[PacketBuffer]) -> bytes:
+        for one in buffers:
+            if one.owner not in ("", self._module.counts.owner):
+                raise UsageError(
+                    f"write to {self._what}: fd {one.fd} is a buffer of {one.owner}, another one: "
+                    "import it (`session.import_fd`), and refer to that"
+                )
         if not self._module.counts.count(buffers):
             raise UsageError(f"write to {self._what}: it takes away a reference that there is not")
         return super()._refer(buffers)
@@ -353,7 +253,8 @@ class HostQueue(PacketQueue):
     ) -> PacketBuffer:
         """What a packet says of a buffer of the session, which must be mapped when it is read.
 
-        `flags` are of `BufferFlag`; `offset` and `size` in bytes, 0 for all.  UsageTypeError.
+        `flags` are of `BufferFlag`; `offset` and `size` in bytes, size 0 for all that follows.
+        UsageError for what the buffer has not, UsageTypeError.
         """
         return self._references.name(memory, flags, offset, size)
 

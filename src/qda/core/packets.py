@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, Self, TypeAlias
 
 from qda.core import Queue
@@ -28,6 +29,7 @@ __all__ = ["Packet", "PacketBuffer", "PacketQueue", "Preview"]
 
 Bytes: TypeAlias = "bytes | bytearray | memoryview"
 
+_FLAGS = sum(PacketFlag)
 _TOO_LATE = plain(WOULD_BLOCK), plain(EXPIRED)
 _INTERRUPTED = plain(INTERRUPTED)
 
@@ -37,7 +39,7 @@ class PacketBuffer:
     """A buffer that a packet refers to, by the name under which it is mapped.
 
     `size` is in bytes, 0 for all of it; `flags` are of `BufferFlag`.  Of a packet that was read,
-    `memory` are the bytes.
+    `memory` are the bytes.  `owner` says for which session it was made, in a program.
     """
 
     fd: int
@@ -45,6 +47,7 @@ class PacketBuffer:
     size: int = 0
     flags: int = 0
     memory: memoryview | None = None
+    owner: str = field(default="", compare=False, repr=False)
 
 
 class Packet(NamedTuple):
@@ -74,6 +77,7 @@ class PacketQueue:
     def __init__(self, queue: Queue, what: str) -> None:
         self._queue, self._what = queue, what
         self._closed = False
+        self._process = os.getpid()
         self._thread: threading.Thread | None = None
 
     def __reduce__(self) -> NoReturn:
@@ -89,6 +93,19 @@ class PacketQueue:
         """Whether this side has closed it."""
         return self._closed
 
+    @property
+    def _is_foreign(self) -> bool:
+        """Whether this is a child that was forked since: its memory is shared with the parent, but
+        what says who waits is a copy, in which nobody is ever woken."""
+        return os.getpid() != self._process
+
+    def _refuse_foreign(self, doing: str) -> None:
+        if self._is_foreign:
+            raise UsageError(
+                f"{doing} {self._what}: this queue belongs to process {self._process}: open a "
+                "session with queues in this one"
+            )
+
     def write(
         self,
         message: Bytes = b"",
@@ -103,9 +120,12 @@ class PacketQueue:
         ended.
         """
         try:
+            self._refuse_foreign("write to")
             listed = _references(buffers) if buffers else []
             references = self._refer(listed) if listed else b""
             try:
+                if flags:
+                    _check_flags(flags)
                 if type(message) is not bytes:
                     message = _bytes(message)
                 status, tell = self._queue.write(flags, references, message, _microseconds(timeout))
@@ -125,6 +145,7 @@ class PacketQueue:
         """Read the next packet.  QueueTimeout; StatusError for what is no packet; what a queue
         raises that has ended."""
         try:
+            self._refuse_foreign("read from")
             status, tell, flags, references, message = self._queue.read(_microseconds(timeout))
             if tell:
                 self._tell()
@@ -139,6 +160,7 @@ class PacketQueue:
     def peek(self, timeout: float | None = None) -> Preview:
         """What the next packet is, which stays.  As `read`."""
         try:
+            self._refuse_foreign("peek into")
             status, flags, buffers, message = self._queue.peek(_microseconds(timeout))
             if status:
                 self._fail("peek into", status, "")
@@ -151,15 +173,25 @@ class PacketQueue:
         """Say that a packet comes in `delay` microseconds, 0 if that is not known: the reader looks
         out for it meanwhile.  Where there is no room it has packets to read, and is told nothing.
         """
-        message = delay.to_bytes(4, "little") if delay else b""
-        status, tell = self._queue.write(PacketFlag.WAKEUP, b"", message, 0)
-        if tell:
-            self._tell()
-        if status not in (0, *_TOO_LATE):
-            self._fail("write to", status, "")
+        try:
+            self._refuse_foreign("write to")
+            if not isinstance(delay, int):
+                raise UsageTypeError(f"delay {delay!r:.80}: a number of microseconds")
+            if not 0 <= delay < 1 << 32:
+                raise UsageError(f"delay {delay}: microseconds, from 0 to {(1 << 32) - 1}")
+            message = delay.to_bytes(4, "little") if delay else b""
+            status, tell = self._queue.write(PacketFlag.WAKEUP, b"", message, 0)
+            if tell:
+                self._tell()
+            if status not in (0, *_TOO_LATE):
+                self._fail("write to", status, "")
+        except QdaError as error:
+            bare(error)
+            raise
 
     def figure(self, figure: Figure) -> int:
         """What the queue tells of itself; see `Figure`."""
+        self._refuse_foreign("ask")
         status, value = self._queue.figure(figure)
         if status:
             self._fail("ask", status, "")
@@ -197,7 +229,7 @@ class PacketQueue:
                     return
                 try:
                     on_packet(self, packet)
-                except Exception:
+                except BaseException:  # also SystemExit: who raises it does not end the others
                     log.exception("a callback of %s has failed", self._what)
 
         self._thread = threading.Thread(target=run, daemon=True, name=self._what)
@@ -250,12 +282,22 @@ class _Closed(UsageError):
 
 
 def _references(buffers: Iterable[PacketBuffer]) -> list[PacketBuffer]:
-    listed = list(buffers)
+    try:
+        listed = list(buffers)
+    except TypeError:
+        raise UsageTypeError(f"buffers {buffers!r:.80}: references, in a list") from None
     for one in listed:
         if not isinstance(one, PacketBuffer):
             words = f"buffers {one!r:.80}: a reference, as `queue.reference(buffer)` makes one"
             raise UsageTypeError(words)
     return listed
+
+
+def _check_flags(flags: int) -> None:
+    if not isinstance(flags, int):
+        raise UsageTypeError(f"flags {flags!r:.80}: of PacketFlag")
+    if flags & ~_FLAGS:
+        raise UsageError(f"flags {flags:#x}: of PacketFlag")
 
 
 def _bytes(message: Bytes) -> bytes:

@@ -39,7 +39,7 @@ class DspQueue(PacketQueue):
 
     def close(self) -> None:
         """Give the queue up, and wait for a callback that runs.  Idempotent."""
-        if not self._closed:
+        if not self._closed and not self._is_foreign:
             self._closed = True
             self._queue.give_back()
             self._join()
