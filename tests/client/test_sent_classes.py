@@ -246,3 +246,18 @@ def test_a_module_that_has_changed_since_is_told(which: str, tmp_path: Path) -> 
     done = subprocess.run([sys.executable, program, changed], capture_output=True, text=True)
     said = repr([(str(changed), str(program), 5)])
     assert done.stdout.splitlines() == ["[] []", said, said, "[]"], done.stderr
+
+
+def test_code_of_another_python_is_refused_when_it_is_loaded(
+    session: qda.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fail in the middle of a call.  A class that is not sent by value has none."""
+
+    class Local(divider.Skeleton):  # type: ignore[misc]
+        def divide(self, a: int, b: int) -> Any:
+            return a // b
+
+    monkeypatch.setattr("qda.client.pickling.PYTHON", (3, 1))
+    here = ".".join(map(str, sys.version_info[:2]))
+    with pytest.raises(qda.DspError, match=rf"code of Python 3\.1, and the DSP is Python {here}"):
+        session.load(Local)

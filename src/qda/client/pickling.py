@@ -20,7 +20,7 @@ from itertools import count
 from types import CodeType, FunctionType, ModuleType
 
 from qda.errors import UsageTypeError
-from qda.fastrpc.loader import HAND_OVER, INSTALL
+from qda.fastrpc.loader import HAND_OVER, INSTALL, PYTHON, code_of
 from qda.fastrpc.skeleton import AnySkeleton
 
 __all__ = ["forms"]
@@ -96,7 +96,8 @@ def _pickled(skeleton: type) -> bytes:
         if not os.path.exists(name):
             texts[name] = "".join(linecache.getlines(name))
         made, arguments = plain(code)
-        return made, tuple(name if one == _NO_FILE else one for one in arguments)
+        named = (name if one == _NO_FILE else one for one in arguments)
+        return code_of, (PYTHON, made, *named)
 
     more = {"dispatch_table": ChainMap({CodeType: reduced}, table)}  # it is read from the class
     into = io.BytesIO()

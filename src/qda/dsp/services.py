@@ -36,7 +36,14 @@ from qda.errors import (
 )
 from qda.fastrpc import control
 from qda.fastrpc.control import Method, ProcessMethod, Utility
-from qda.fastrpc.loader import HAND_OVER, INSTALL, READ_LOG, READ_OWN_LOG, READ_SETTLED_LOG
+from qda.fastrpc.loader import (
+    HAND_OVER,
+    INSTALL,
+    READ_LOG,
+    READ_OWN_LOG,
+    READ_SETTLED_LOG,
+    AnotherPython,
+)
 from qda.fastrpc.mapping import MapFlag
 from qda.fastrpc.payload import PhysicalPage
 from qda.fastrpc.remotectl import REMOTECTL, Manager, Server, text
@@ -269,12 +276,16 @@ class LoaderModule(BuiltIn, name="qda_loader"):
     @handles(Scalars(INSTALL, 2, 1))
     def install(self, pickled: memoryview, name: memoryview, message: memoryview) -> int:
         """Install a pickled class.  NO_SUCH_MODULE if it is pickled by reference to a module that
-        cannot be imported here; the sender may then pickle it by value."""
+        cannot be imported here; the sender may then pickle it by value.  BAD_PARAMETER for one with
+        code of another Python."""
         try:
             skeleton, texts = pickle.loads(pickled)
         except (ImportError, AttributeError) as error:
             put_text(message, str(error))
             return as_signed(NO_SUCH_MODULE)
+        except AnotherPython as error:
+            put_text(message, str(error))
+            return as_signed(BAD_PARAMETER)
         keep_lines(texts)
         status = self._install(skeleton, name, message)
         changed = self._sources.changed()
