@@ -250,11 +250,17 @@ ssize_t qda_read_link(int folder, const char *path, char *text, size_t room)
     return (ssize_t)length;
 }
 
+const char *qda_name_of_place(const char *path)
+{
+    char mirror[PLACE_ROOM];
+    return qda_socket() ? below(path, qda_mirror(NULL, mirror)) : NULL;
+}
+
 int qda_is_in_mirror(void)
 {
-    char text[PLACE_ROOM], mirror[PLACE_ROOM];
+    char text[PLACE_ROOM];
     return qda_socket() && read_link(AT_FDCWD, "/proc/self/cwd", text)
-        && below(text, qda_mirror(NULL, mirror)) != NULL;
+        && qda_name_of_place(text) != NULL;
 }
 
 const char *qda_mirror(const char *name, char *room)

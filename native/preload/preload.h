@@ -8,6 +8,7 @@
  *     change.c      those that change what is at a path
  *     file.c        those that take a descriptor for a file
  *     other.c       those that take it for what nodes and buffers are not
+ *     stream.c      those that open streams
  *     spawn.c       those by which a new program is given a node
  *     unseen.c      those that start programs which will not see the nodes
  *     path.c        which paths are ours
@@ -78,6 +79,9 @@ int qda_is_buffer_behind(int folder, const char *path);
 /* What a link of /proc says that leads to a descriptor or folder of ours, as it would in a kernel:
  * its length, or 0 for any other link.  Leaves errno alone. */
 ssize_t qda_read_link(int folder, const char *path, char *text, size_t room);
+
+/* The name below /dev of an absolute path in the mirror, NULL for any other. */
+const char *qda_name_of_place(const char *path);
 
 /* Whether the working folder is in the mirror. */
 int qda_is_in_mirror(void);

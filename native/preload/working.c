@@ -46,7 +46,34 @@ WRAP(char *, get_current_dir_name, void)
     return qda_is_in_mirror() ? working_folder(NULL, 0) : REAL(get_current_dir_name)();
 }
 
+/* What realpath(3) has found: a path in the mirror is longer than the same one in /dev. */
+static char *as_seen(char *found)
+{
+    const char *name = found ? qda_name_of_place(found) : NULL;
+    if (name && *name) {
+        memmove(found + sizeof "/dev/" - 1, name, strlen(name) + 1);
+        memcpy(found, "/dev/", sizeof "/dev/" - 1);
+    } else if (name) {
+        strcpy(found, "/dev");
+    }
+    return found;
+}
+
 #define LIST(...) __VA_ARGS__
+
+/* name, parameters, arguments */
+#define RESOLVE(name, parameters, arguments) \
+    WRAP(char *, name, LIST parameters) \
+    { \
+        char place[PLACE_ROOM]; \
+        const char *mirror = qda_redirect(AT_FDCWD, path, place); \
+        path = mirror ? mirror : path; \
+        return as_seen(REAL(name) arguments); \
+    }
+
+RESOLVE(realpath, (const char *path, char *room), (path, room))
+RESOLVE(__realpath_chk, (const char *path, char *room, size_t size), (path, room, size))
+RESOLVE(canonicalize_file_name, (const char *path), (path))
 
 /* name, folder, parameters, arguments */
 #define READLINK(name, folder, parameters, arguments) \

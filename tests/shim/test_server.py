@@ -56,16 +56,16 @@ def test_header_of_the_library_is_that_of_the_declarations() -> None:
 
 
 def test_preload_library_is_small() -> None:
-    """It knows descriptors and memory, not devices: some thirteen hundred lines.  Calls on lanes,
-    under a thousand, stand in files of their own, and so do the functions of libc that every file
-    has, with the telling of programs that see no nodes."""
+    """It knows descriptors and memory, not devices: under fourteen hundred lines.  Calls on lanes,
+    a thousand, stand in files of their own, and so do the functions of libc that every file has,
+    with the telling of programs that see no nodes."""
     folder = ROOT / "native/preload"
     sources = {*folder.glob("*.[ch]")} - {folder / "protocol.h"}
     calling = {folder / name for name in ("direct.c", "kept.c", "lease.c", "lease.h")}
-    names = ("buffer.c", "change.c", "file.c", "other.c", "spawn.c", "unseen.c", "working.c")
-    any_file = {folder / name for name in names}
+    names = "buffer", "change", "file", "other", "spawn", "stream", "unseen", "working"
+    any_file = {folder / f"{name}.c" for name in names}
     assert calling < sources and any_file < sources
-    for part, limit in ((sources - calling - any_file, 1350), (calling, 1000), (any_file, 950)):
+    for part, limit in ((sources - calling - any_file, 1400), (calling, 1020), (any_file, 1100)):
         assert sum(len(source.read_text().splitlines()) for source in part) < limit
 
 

@@ -59,6 +59,38 @@ static void fortified_openat_spellings(void)
         check_opened(FUNCTION(int, (int, const char *, int))(AT_FDCWD, NODE, O_RDWR));
 }
 
+static void stream_spellings(void)
+{
+    EACH("fopen", "fopen64")
+    {
+        FILE *(*opened)(const char *, const char *) = function;
+        FILE *stream = opened(NODE, "r+e");
+        CHECK(stream && fcntl(fileno(stream), F_GETFD) == FD_CLOEXEC);
+        CHECK((fcntl(fileno(stream), F_GETFL) & O_ACCMODE) == O_RDWR);
+        check_opened(dup(fileno(stream)));
+        CHECK(fclose(stream) == 0 && (stream = opened(NODE, "r")));
+        CHECK((fcntl(fileno(stream), F_GETFL) & O_ACCMODE) == O_RDONLY && fclose(stream) == 0);
+        CHECK(!opened("/dev/accel/accel9", "r") && errno == ENOENT);
+        CHECK(!opened("/dev/accel/accel9", "w") && errno == EACCES);
+        CHECK(!opened(NODE, "q") && errno == EINVAL);
+        CHECK((stream = opened("/dev/null", "r")) && fclose(stream) == 0);
+    }
+}
+
+static void realpath_spellings(void)
+{
+    char room[4096], *made;
+    CHECK(realpath("/dev/../dev//accel/./accel1", room) == room && !strcmp(room, NODE));
+    CHECK((made = realpath(NODE, NULL)) && !strcmp(made, NODE));
+    free(made);
+    CHECK(realpath("/dev/accel/", room) && !strcmp(room, "/dev/accel"));
+    CHECK(!realpath("/dev/accel/accel9", room) && errno == ENOENT);
+    CHECK(!realpath(NODE "/", room) && errno == ENOTDIR);
+    CHECK(chdir("/dev/accel") == 0 && realpath("accel1", room) && !strcmp(room, NODE));
+    CHECK(realpath(".", room) && !strcmp(room, "/dev/accel"));
+    CHECK(chdir("/") == 0 && realpath("etc/../dev/null", room) && !strcmp(room, "/dev/null"));
+}
+
 static void creat_spellings(void)
 {
     EACH("creat", "creat64")
@@ -259,6 +291,8 @@ int main(void)
     open_spellings();
     openat_spellings();
     creat_spellings();
+    stream_spellings();
+    realpath_spellings();
     stat_spellings();
     fstat_spellings(node);
     fstatat_spellings(node);
