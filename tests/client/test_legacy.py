@@ -15,7 +15,8 @@ import pytest
 import qda
 from qda.client import Node
 from qda.client.legacy import LegacyFile
-from qda.uapi import LEGACY, dma_heap
+from qda.memory import PAGE
+from qda.uapi import LEGACY, dma_heap, legacy
 from qda.virtual import machine
 
 SLOW = """
@@ -39,6 +40,7 @@ class Recorder:
     def __init__(self, node: Node, heap: int = 0) -> None:
         self.node, self.name, self.path, self.heap = node, node.name, node.path, heap
         self.codes: list[int] = []
+        self.sizes: list[int] = []
         self.handed_over, self.obituary = node.handed_over, None
 
     def neighbour(self, path: str) -> Node:
@@ -48,6 +50,8 @@ class Recorder:
 
     def ioctl(self, code: int, data: bytearray) -> int:
         self.codes.append(code)
+        if code == code_of("ALLOC_DMA_BUFF"):
+            self.sizes.append(legacy.AllocDmaBuffer.unpack(data).size)
         return self.node.ioctl(code, data)
 
     def notes(self) -> None:
@@ -87,6 +91,7 @@ def test_buffers_come_from_the_heap_or_else_from_the_driver(
         module.invoke(2, [source], [target])
         assert np.array_equal(source, target)
     assert (code_of("ALLOC_DMA_BUFF") in node.codes) == bool(node.heap)
+    assert not [size for size in node.sizes if size % PAGE]  # a kernel maps whole pages only
     assert dma_heap.ALLOC.code not in node.codes
 
 

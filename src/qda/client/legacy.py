@@ -13,6 +13,7 @@ from qda.errors import DeviceError, DspError, UsageError
 from qda.fastrpc.domains import domain_id
 from qda.fastrpc.mapping import MapFlag, MapKind
 from qda.linux import address_of
+from qda.memory import PAGE, align
 from qda.uapi import Interface, dma_heap, legacy
 
 __all__ = ["LegacyFile"]
@@ -89,7 +90,9 @@ class LegacyFile(DeviceFile):
         operation = f"allocate {size} bytes"
         heap = self._open_heap()
         if heap is None:
-            given = self.run(legacy.ALLOC_DMA_BUFF, operation, legacy.AllocDmaBuffer(size=size))
+            # A kernel's driver does not round up, and then the last page cannot be mapped.
+            request = legacy.AllocDmaBuffer(size=align(size, PAGE))
+            given = self.run(legacy.ALLOC_DMA_BUFF, operation, request)
             os.set_inheritable(given.fd, False)
             return self._adopt(given.fd, size)
         allocation = dma_heap.Allocation(len=size, fd_flags=_HEAP_FLAGS)
