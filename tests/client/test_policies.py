@@ -7,13 +7,16 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import qda
 from qda.cli.systems import ask_driver
+from qda.client import start_session
 from qda.driver.memory import is_admin
+from qda.driver.node import LocalNode
 from qda.driver.policy import POLICIES, Asked
 from qda.errors import DeviceError
 from qda.virtual import machine
@@ -124,6 +127,16 @@ def test_a_node_that_may_not_be_opened() -> None:
         machine(REFUSING).open_node("/dev/fastrpc-cdsp", "legacy")
     assert refused.value.errno == errno.EACCES
     machine(REFUSING).open_node("/dev/fastrpc-cdsp-secure", "legacy").close()
+
+
+def test_the_plain_node_of_a_compute_dsp() -> None:
+    """Spec 5.1, the policy of systems that say nothing else: for unsigned processes."""
+    reach = partial(machine().open_node, dialect="legacy")
+    node = LocalNode("virtual cdsp", "/dev/fastrpc-cdsp", reach)
+    with pytest.raises(DeviceError, match="ECONNREFUSED") as refused:
+        start_session(node, "cdsp", "legacy", "user", 0, None)
+    assert "unsigned" in refused.value.cause
+    assert "secure node" in refused.value.next_step
 
 
 def test_a_policy_can_be_exchanged(monkeypatch: pytest.MonkeyPatch) -> None:

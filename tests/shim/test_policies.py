@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from errno import EACCES, ENOMEM, EPERM
+from errno import EACCES, ECONNREFUSED, ENOMEM, EPERM
+from pathlib import Path
 
 import pytest
 
@@ -39,15 +40,28 @@ def test_what_needs_rights_is_eperm_without_them(
     assert "CAP_SYS_ADMIN" in caplog.text
 
 
-def test_what_a_system_lacks_is_refused_to_everybody(refusing: System, programs: Programs) -> None:
+def test_what_a_system_lacks_is_refused_to_everybody(
+    refusing: System, programs: Programs, caplog: pytest.LogCaptureFixture
+) -> None:
     """R21: a static process needs memory for the remote heap."""
+    caplog.set_level(logging.WARNING, "qda.driver")
     answers = told(refusing, programs, "with", "/dev/fastrpc-adsp")
     assert answers["static"] == f"errno {ENOMEM}"
     assert answers["unsigned"] == "result 0"
+    assert (
+        "static process on adsp: ENOMEM: no memory is reserved for the remote heap" in caplog.text
+    )
 
 
-def test_a_device_for_applications(refusing: System, programs: Programs) -> None:
-    """R20; and a DSP whose question for capabilities fails."""
+def test_a_device_for_applications(
+    refusing: System, programs: Programs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R20; and a DSP whose question for capabilities fails, which is told once."""
+    caplog.set_level(logging.WARNING, "qda.driver")
+    for _ in range(2):
+        told(refusing, programs, "with", "/dev/fastrpc-cdsp-secure")
+    assert caplog.text.count("ask for the capabilities of cdsp: the DSP refuses with 0xff") == 1
+    assert "EACCES: this device is for applications, and nobody may" in caplog.text
     answers = told(refusing, programs, "with", "/dev/fastrpc-cdsp-secure")
     no = f"errno {EACCES}"
     assert [answers[name] for name in ("attach", "sensors", "static")] == [no] * 3
@@ -55,7 +69,25 @@ def test_a_device_for_applications(refusing: System, programs: Programs) -> None
     assert answers["unsigned"] == "result 0"
 
 
-def test_a_node_that_may_not_be_opened(refusing: System, programs: Programs) -> None:
+def test_a_node_that_may_not_be_opened(
+    refusing: System, programs: Programs, caplog: pytest.LogCaptureFixture
+) -> None:
     """As the mode of a node would have it."""
+    caplog.set_level(logging.WARNING, "qda.shim")
     answers = told(refusing, programs, "with", "/dev/fastrpc-cdsp")
     assert answers == {"/dev/fastrpc-cdsp": f"errno {EACCES}"}
+    assert "/dev/fastrpc-cdsp cannot be opened: Permission denied" in caplog.text
+
+
+def test_the_plain_node_of_a_compute_dsp(
+    programs: Programs, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Spec 5.1, the policy of systems that say nothing else: unsigned processes, and whoever
+    attaches."""
+    caplog.set_level(logging.WARNING, "qda.driver")
+    with serving(tmp_path) as system:  # its own, as the DSP keeps the remote heap
+        printed = system.run(programs.build("policies", "legacy"), "without", "/dev/fastrpc-cdsp")
+    answers = dict(line.split(": ", 1) for line in printed.splitlines())
+    refused = {"signed": f"errno {ECONNREFUSED}"}
+    assert answers == dict.fromkeys(answers, "result 0") | refused
+    assert "ECONNREFUSED: the plain node is for unsigned processes" in caplog.text

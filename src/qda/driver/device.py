@@ -125,6 +125,8 @@ class Device:
         self._kernel_session: Session | None = None
         self.told: tuple[Channel, tuple[int, ...]] | None = None
         """The capabilities that the DSP has told, and by which channel."""
+        self.tells_nothing: Channel | None = None
+        """The channel of a DSP that has refused to tell them."""
         self.remote_heap: Attachment | None = None
         self.lent = Uses()
         self.lending = threading.Lock()

@@ -25,7 +25,7 @@ from qda.driver.invoke import invoke, without_session
 from qda.driver.mapping import Mapping
 from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
-from qda.driver.policy import Wanted
+from qda.driver.policy import Wanted, tell
 from qda.driver.sharing import Uses
 from qda.errors import UNSUPPORTED, as_signed
 from qda.fastrpc import control as requests
@@ -228,7 +228,9 @@ def _init_create_static(front: LegacyFront, client: Client, request: legacy.Crea
         raise OSError(errno.EFAULT, "the name cannot be read")
     file, device = front.file, front.file.device
     if request.memlen and not device.limits.remote_heap:
-        raise OSError(errno.ENOMEM, "no memory is reserved for the remote heap")
+        why = "ENOMEM: no memory is reserved for the remote heap"
+        tell(client, f"{Wanted.STATIC.value} on {device.name}: {why}")
+        raise OSError(errno.ENOMEM, why)
     with file.starting, device.lending, Uses() as lent, ExitStack() as undo:
         control.may(file, client, Wanted.STATIC)
         process = name.partition(b"\0")[0]
@@ -300,6 +302,10 @@ def _get_dsp_info(front: LegacyFront, client: Client, request: legacy.Capability
             return 0
     session = device.kernel_session
     result, outputs = execute(session, client, requests.capabilities())
+    if result and device.tells_nothing is not channel:  # once: libraries ask again and again
+        device.tells_nothing = channel
+        status = f"the DSP refuses with {result & 0xFFFFFFFF:#x}"
+        tell(client, f"ask for the capabilities of {device.name}: {status}")
     if result == as_signed(UNSUPPORTED):
         raise OSError(errno.EOPNOTSUPP, "the DSP has no such question")
     if result == 0:

@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 from qda.driver.memory import Client
 from qda.fastrpc.control import ProcessAttribute
 
-__all__ = ["POLICIES", "Asked", "Policy", "Wanted", "check"]
+__all__ = ["POLICIES", "Asked", "Policy", "Wanted", "check", "tell"]
 
 _log = logging.getLogger("qda.driver")
 
@@ -101,13 +101,18 @@ POLICIES: Mapping[str, Policy] = {
 
 
 def check(policy: Policy, device: str, asked: Asked) -> None:
-    """OSError if the policy refuses; programs in other processes, which see but an errno, are told
-    why by the log."""
+    """OSError if the policy refuses."""
     refused = policy.refusal(asked)
     if refused is None:
         return
     number, why = refused
     words = f"{asked.wanted.value} on {device}: {errno.errorcode.get(number, number)}: {why}"
-    if asked.client.pid != os.getpid():
-        _log.warning("process %d may not %s", asked.client.pid, words)
+    tell(asked.client, words)
     raise OSError(number, words)
+
+
+def tell(client: Client, words: str) -> None:
+    """Say in the log what a program may not, and why, if it is in another process: it sees but an
+    errno."""
+    if client.pid != os.getpid():
+        _log.warning("process %d may not %s", client.pid, words)

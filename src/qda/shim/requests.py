@@ -26,6 +26,7 @@ from qda.shim.nodes import OpenNode, OpenNodes
 from qda.shim.protocol import Kind, Operation, Request, Wish
 from qda.uapi import ACCEL_DIALECTS, DIALECTS, RFC
 from qda.virtual import Machine
+from qda.virtual.nodes import NodeRefused
 
 __all__ = ["Observer", "Requests"]
 
@@ -167,6 +168,8 @@ class Requests:
                 if error.errno in _OUR_LIMITS:
                     words = f"{error.strerror}{_OUR_LIMITS[error.errno]}"
                     _log.warning("%s: %s", path.path, words)
+                elif isinstance(error, NodeRefused):
+                    _log.warning("%s, as its profile has it", error.strerror)
         if self.observer is not None:
             self.observer.opened(request, caller, result)
         caller.connection.send(Kind.ANSWER, result=result, descriptor=descriptor)

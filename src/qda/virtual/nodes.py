@@ -10,10 +10,14 @@ from qda.errors import UsageError
 from qda.profiles.nodes import NodeKind, NodePath
 from qda.uapi import ACCEL_DIALECTS, DIALECTS, LEGACY
 
-__all__ = ["SPOKEN", "open_node"]
+__all__ = ["SPOKEN", "NodeRefused", "open_node"]
 
 SPOKEN = tuple(DIALECTS)
 """The dialects that the nodes of a virtual system speak, each in its way."""
+
+
+class NodeRefused(OSError):
+    """The system does not let a node be opened."""
 
 
 def open_node(
@@ -30,7 +34,7 @@ def open_node(
     device = devices[node.domain]
     refused = device.limits.refused_nodes.get(node.mode, 0)
     if refused:
-        raise OSError(refused, f"{node.path} cannot be opened: {os.strerror(refused)}")
+        raise NodeRefused(refused, f"{node.path} cannot be opened: {os.strerror(refused)}")
     if node.kind is NodeKind.FASTRPC:
         return LegacyFront.open(device, node.secure, DIALECTS[fastrpc])
     if dialect not in ACCEL_DIALECTS:
