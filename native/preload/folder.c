@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -37,18 +38,41 @@ static struct listing *find(DIR *folder)
     return listing;
 }
 
+static DIR *list_of(DIR *folder, int is_dev);
+
 WRAP(DIR *, opendir, const char *path)
 {
     char room[PLACE_ROOM], place[PLACE_ROOM];
     const char *name = qda_name(AT_FDCWD, path, room);
     if (!name)
         return REAL(opendir)(path);
-    DIR *folder = REAL(opendir)(*name ? qda_mirror(name, place) : path);
+    return list_of(REAL(opendir)(*name ? qda_mirror(name, place) : path), !*name);
+}
+
+/* A folder that was opened before, by whatever path. */
+WRAP(DIR *, fdopendir, int descriptor)
+{
+    char link[32], text[sizeof "/dev"];
+    int before = errno;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    int is_ours = qda_read_link(AT_FDCWD, link, text, sizeof text) > 0;
+    int is_dev = !is_ours && qda_socket()
+        && syscall(SYS_readlinkat, AT_FDCWD, link, text, sizeof text) == sizeof text - 1
+        && !memcmp(text, "/dev", sizeof text - 1);
+    errno = before;
+    DIR *folder = REAL(fdopendir)(descriptor);
+    return is_ours || is_dev ? list_of(folder, is_dev) : folder;
+}
+
+/* Remember an open folder: /dev, or one of the mirror's alone. */
+static DIR *list_of(DIR *folder, int is_dev)
+{
+    char place[PLACE_ROOM];
     struct listing *listing = folder ? malloc(sizeof *listing) : NULL;
     if (!listing)
         return folder;
     listing->folder = folder;
-    listing->mirror = *name ? folder : REAL(opendir)(qda_mirror(NULL, place));
+    listing->mirror = is_dev ? REAL(opendir)(qda_mirror(NULL, place)) : folder;
     pthread_mutex_lock(&lock);
     listing->next = listings;
     __atomic_store_n(&listings, listing, __ATOMIC_RELEASE);

@@ -212,10 +212,13 @@ static int listed(void *reader, DIR *folder, const char *name)
     return count;
 }
 
-static void listing_spellings(void)
+static DIR *by_descriptor(const char *path)
 {
-    DIR *dev = opendir("/dev"), *accel = opendir("/dev/accel/"), *heap = opendir("/dev/dma_heap");
-    struct dirent **list;
+    return fdopendir(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+static void listings(DIR *dev, DIR *accel, DIR *heap)
+{
     CHECK(dev && accel && heap);
     EACH("readdir", "readdir64")
     {
@@ -223,8 +226,19 @@ static void listing_spellings(void)
         CHECK(listed(function, dev, "fastrpc-cdsp") == 1 && listed(function, dev, ".") == 1);
         CHECK(listed(function, accel, "accel0") == 1 && listed(function, accel, "accel1") == 1);
         CHECK(listed(function, accel, "null") == 0 && listed(function, heap, "system") == 1);
+        rewinddir(accel);
+        for (struct dirent *entry; (entry = FUNCTION(struct dirent *, (DIR *))(accel));)
+            CHECK(entry->d_type == (*entry->d_name == '.' ? DT_DIR : DT_CHR));
     }
     CHECK(closedir(dev) == 0 && closedir(accel) == 0 && closedir(heap) == 0);
+}
+
+static void listing_spellings(void)
+{
+    struct dirent **list;
+    listings(opendir("/dev"), opendir("/dev/accel/"), opendir("/dev/dma_heap"));
+    listings(by_descriptor("/dev"), by_descriptor("/dev/accel/"), by_descriptor("/dev/dma_heap"));
+    CHECK(!fdopendir(-1) && errno == EBADF);
     CHECK(scandir("/dev/accel", &list, NULL, alphasort) == 4); /* with . and .. */
     CHECK(!strcmp(list[2]->d_name, "accel0") && list[2]->d_type == DT_CHR);
 }
