@@ -352,3 +352,19 @@ def test_what_is_no_recording_is_refused_in_words(tmp_path: Path, lines: str, wo
     for other in (tmp_path / "none.qda", tmp_path):
         with pytest.raises(qda.UsageError, match=str(other)):
             read(other)
+
+
+def test_a_recording_that_has_been_changed_is_refused_in_words(
+    recorded: Path, tmp_path: Path
+) -> None:
+    """Whichever byte it is of the archive, or it makes no difference to who reads."""
+    whole, file = recorded.read_bytes(), tmp_path / "changed.qda"
+    words: list[str] = []
+    for place in range(0, len(whole), max(1, len(whole) // 200)):
+        for data in (whole[:place], whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :]):
+            file.write_bytes(data)
+            try:
+                read(file)
+            except qda.UsageError as error:
+                words.append(str(error))
+    assert len(words) > 200 and all(str(file) in one for one in words)

@@ -16,6 +16,7 @@ import logging
 import os
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
@@ -119,6 +120,13 @@ class Writer:
         return {"bytes": name}
 
 
+_SPOILED = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
+    *(KeyError, ValueError, TypeError, RecursionError),
+)
+"""What reading raises of a file that has been changed: first the archive, then the lines."""
+
+
 def read(path: Path) -> list[Event]:
     """The events of a recording.  UsageError for a file that is none, or of another version."""
     if path.exists() and not path.is_file() and not path.is_dir():
@@ -128,7 +136,7 @@ def read(path: Path) -> list[Event]:
             return list(_Reader(archive).events())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RecursionError) as error:
+    except _SPOILED as error:
         raise UsageError(f"{path} is no recording: {error}") from error
 
 
