@@ -29,7 +29,16 @@ from weakref import ref
 
 from qda import limits
 
-__all__ = ["FOREVER", "Deadline", "Section", "aside", "at_wait", "deadline", "made_whole"]
+__all__ = [
+    "FOREVER",
+    "Deadline",
+    "Section",
+    "aside",
+    "at_wait",
+    "deadline",
+    "is_handlers",
+    "made_whole",
+]
 
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -291,6 +300,12 @@ def at_wait(patient: bool = False) -> int:
         return int(note.grace * 1000) + 1
     note.handle()
     return -1
+
+
+def is_handlers(error: OSError) -> bool:
+    """Whether a program's handler of signals has raised it, as those of alarms do: the errors of
+    the system have numbers."""
+    return isinstance(error, TimeoutError) and error.errno is None
 
 
 def aside(run: Callable[[], object]) -> None:

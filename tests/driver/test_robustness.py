@@ -402,6 +402,39 @@ def test_ctrl_c_just_before_a_call_sleeps_ends_it(counted: System) -> None:
         assert module.invoke(2, [b"a"], [1]) == [b"b"]
 
 
+@pytest.mark.parametrize("timeout", [None, 50])
+def test_what_a_handler_of_signals_raises_is_the_programs(
+    counted: System, timeout: float | None
+) -> None:
+    """Also if it is an OSError, as those of alarms raise: the device has not refused."""
+
+    came = threading.Event()
+
+    def raises(number: int, frame: object) -> None:
+        if not came.is_set():
+            came.set()
+            raise TimeoutError("the program's own")
+
+    def interrupt() -> None:
+        wait_for_calls(counted, 1)
+        while not came.wait(0.1):  # Python's own waits miss one that comes just before
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    with open_session(counted) as session, session.load(Trouble) as module:
+        before = signal.signal(signal.SIGUSR1, raises)
+        try:
+            interrupter = threading.Thread(target=interrupt)
+            interrupter.start()
+            with pytest.raises(TimeoutError, match="own") as caught:
+                module.invoke(6, timeout=timeout)
+            interrupter.join()
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        assert type(caught.value) is TimeoutError
+        module.invoke(7)
+        assert module.invoke(2, [b"a"], [1]) == [b"b"]
+
+
 def test_call_that_was_left_is_over_with_its_session() -> None:
     """Who counts the calls then reads nothing of their lanes, which are gone, too."""
     machine = new_machine()

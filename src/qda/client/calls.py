@@ -20,6 +20,7 @@ from qda.errors import (
     UsageTypeError,
     as_unsigned,
 )
+from qda.interrupts import is_handlers
 from qda.pending import beside, checked_timeout
 
 __all__ = ["Call", "Calls", "Carrier", "Invoke", "naming"]
@@ -114,6 +115,8 @@ class Calls:
                 except Refusal:
                     raise
                 except OSError as error:
+                    if is_handlers(error):
+                        raise
                     if not isinstance(error, InterruptedError):
                         self._file.emitter.finish(request[1], False)
                     operation = label or _called(handle, method)
@@ -227,6 +230,8 @@ class Calls:
         except Refusal:
             raise
         except OSError as error:
+            if is_handlers(error):
+                raise
             raise self._file.refusal(operation, error) from error
         waits = False
         raise CallTimeout.of(f"{operation} on {self._file.domain}", timeout)
@@ -263,4 +268,6 @@ def naming(operation: str, file: DeviceFile) -> Iterator[None]:
     except (Refusal, CallTimeout):
         raise
     except OSError as error:
+        if is_handlers(error):
+            raise
         raise file.refusal(operation, error) from error

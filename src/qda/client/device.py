@@ -33,7 +33,7 @@ from qda.errors import (
     as_unsigned,
 )
 from qda.fastrpc.mapping import MapKind
-from qda.interrupts import Section, made_whole
+from qda.interrupts import Section, is_handlers, made_whole
 from qda.layout import Record
 from qda.linux import address_of
 from qda.uapi import Command, Interface
@@ -99,6 +99,8 @@ class DeviceFile(abc.ABC):
             words = request.misfit() if request is not None else ""
             raise UsageError(f"{operation}: {words or error}") from error
         except OSError as error:
+            if is_handlers(error):
+                raise
             raise self.refusal(operation, error) from error
         if result:
             raise self.refused(operation, as_unsigned(result))

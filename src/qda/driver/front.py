@@ -27,7 +27,7 @@ from qda.driver.leases import Direct
 from qda.driver.memory import Client, LocalClient, kernel_for
 from qda.driver.peer import Died
 from qda.fastrpc.obituary import Obituary
-from qda.interrupts import Section, deadline
+from qda.interrupts import Section, deadline, is_handlers
 from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.uapi import Command, ioctl_copies, ioctl_size
@@ -191,6 +191,8 @@ class FileFront(Generic[F]):
 
     def failed(self, error: OSError) -> int:
         """The result of a command that has failed."""
+        if is_handlers(error):
+            raise error
         if error.errno == errno.ENODEV and not isinstance(error, Lacking):
             return -self.file.semantics.removed
         return as_result(error)
