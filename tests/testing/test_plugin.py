@@ -196,6 +196,24 @@ def test_a_fixture_that_fails_is_shown_without_ours(failures: dict[str, str]) ->
     assert "'nsp' is no DSP: there are adsp" in report and "watching.py" not in report
 
 
+INTERRUPTED = """
+import signal
+import qda
+
+def test_interrupted(virtual_machine):
+    with qda.open("cdsp") as session:
+        buffer = session.alloc(4096)
+        signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_ctrl_c_is_no_leak(tmp_path: Path) -> None:
+    """What the test holds is in the traceback, and pytest ends as ever."""
+    (tmp_path / "test_interrupted.py").write_text(INTERRUPTED)
+    printed = run(tmp_path, status=pytest.ExitCode.INTERRUPTED)
+    assert "KeyboardInterrupt" in printed and "left behind" not in printed
+
+
 def test_systems_and_dialects_are_asked_for(project: Path) -> None:
     """On the command line or in the configuration; the test's own mark has the last word."""
     configured = "dsp_profiles=sm8650\nqcs6490"

@@ -132,6 +132,8 @@ class Watching:
         try:
             yield
         except BaseException as error:
+            if not isinstance(error, Exception):
+                self._failed.add(item)  # of Ctrl-C there is no report
             _show_once(item.config, error)
             raise
         finally:
