@@ -284,7 +284,8 @@ def test_a_trace_on_a_full_disk_is_told_of_once(trace: str) -> None:
     """And the program's status is its own."""
     program = "exec 3<>/dev/accel/accel0; exec 4<>/dev/accel/accel1; exit 7"
     ran = run(trace, "--trace-file=/dev/full", "--", "sh", "-c", program, status=7)
-    assert ran.stderr == "qda: /dev/full: No space left on device: the trace is not whole\n"
+    words = "No space left on device: the trace is not whole"
+    assert ran.stderr == f"qda: --trace-file /dev/full: {words}\n"
 
 
 @pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])

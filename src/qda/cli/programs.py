@@ -46,7 +46,20 @@ _LONGEST_FOLDER = 60
 
 
 def run(command: list[str], options: Served) -> int:
-    """Run a program with a device server of its own; returns the program's exit status.
+    """Run a program with a device server of its own; returns the program's exit status, if it is
+    not 0 also where a trace or recording of it is not whole, which is said."""
+    ended: list[int] = []
+    try:
+        return _run(command, options, ended)
+    except UsageError as error:
+        if not any(ended):
+            raise
+        print(f"qda: {error}", file=sys.stderr)  # noqa: T201
+        return ended[0]
+
+
+def _run(command: list[str], options: Served, ended: list[int]) -> int:
+    """The same; tells in `ended` the program's status before anything of ours can fail.
 
     The server is loaded when the program first wants something of it, which many never do; unless
     it has been told what might make no sense, which is said before the program starts.
@@ -69,6 +82,7 @@ def run(command: list[str], options: Served) -> int:
             played = Played(options)
             server = stack.enter_context(_server(options, profile, entrance, played))
             status = run_program(command, variables)
+            ended.append(status)
             _tell(unseen, command, status, server.was_used)
             return played.status(status)
         came: list[bool] = []
@@ -83,6 +97,7 @@ def run(command: list[str], options: Served) -> int:
                 entrance.close()
 
         status = run_program(command, variables, entrance.listener, begin)
+        ended.append(status)
         _tell(unseen, command, status, bool(came))
         return status
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,7 @@ from qda.core.ring import Ring
 from qda.driver.watching import watch
 from qda.errors import UsageError, cannot_write
 from qda.shim.trace import Tracer
-from qda.tracing.events import Begun, Event
+from qda.tracing.events import Begun
 from qda.tracing.lines import JsonPrinter
 from qda.tracing.stream import Sink, Stream
 from qda.tracing.text import TextPrinter
@@ -63,67 +63,25 @@ def _sinks(options: Served, stack: ExitStack) -> Iterator[Sink]:
         from qda.tracing.timeline import Timeline, check_library
 
         check_library()
-        output = _Output(options.timeline, "timeline")
         timeline = Timeline(_written(options.timeline, "--timeline"))
-        stack.callback(output.end, timeline.close)
+        stack.callback(timeline.close)
         yield timeline
     if options.trace is None:
         return
-    if options.trace_file is None:
-        yield _printer(options, sys.stderr, stack)
-        return
-    output = _Output(options.trace_file, "trace")
-    out = io.TextIOWrapper(_written(options.trace_file, "--trace-file"))
-    rest = ExitStack()
-    stack.callback(output.end, rest.close)
-    rest.callback(out.close)
-    yield output.guarded(_printer(options, out, rest))
-
-
-def _printer(options: Served, out: TextIO, stack: ExitStack) -> Sink:
+    out: TextIO = sys.stderr
+    if options.trace_file is not None:
+        made = io.TextIOWrapper(_written(options.trace_file, "--trace-file"))
+        out = stack.enter_context(made)
     if options.trace == "summary":
         from qda.tracing.summary import Summing
 
         summing = Summing(out)
         stack.callback(summing.close)
-        return summing
-    return (
-        JsonPrinter(out) if options.trace == "json" else TextPrinter(out, options.trace != _PLAIN)
-    )
-
-
-class _Output:
-    """A file that is written as long as its disk takes it.  That it does not is said once: neither
-    the program nor its status has to do with it."""
-
-    def __init__(self, path: Path, what: str) -> None:
-        self._path, self._what = path, what
-        self._failed = False
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if not self._failed:
-                words = f"{self._path}: {error.strerror}: the {self._what} is not whole"
-                print(f"qda: {words}", file=sys.stderr)  # noqa: T201
-            self._failed = True
-
-    def guarded(self, sink: Sink) -> Sink:
-        """The sink, as long as it can be written."""
-
-        def show(event: Event) -> None:
-            if not self._failed:
-                with self._watched():
-                    sink(event)
-
-        return show
-
-    def end(self, close: Callable[[], None]) -> None:
-        """Write the rest, and close the file."""
-        with self._watched():
-            close()
+        yield summing
+    elif options.trace == "json":
+        yield JsonPrinter(out)
+    else:
+        yield TextPrinter(out, options.trace != _PLAIN)
 
 
 class _Written(io.FileIO):
