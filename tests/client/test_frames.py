@@ -89,8 +89,8 @@ REFUSED: dict[str, Callable[[Session, Any], object]] = {
     "elements without bytes": lambda session, _: session.alloc(8).numpy("S"),
     "a closed buffer's array": lambda session, _: closed(session).numpy(),
     "no sessions": lambda *_: qda.Pool(0, Frames),
-    "no folder for a trace": lambda *_: qda.trace("/nowhere/trace.json"),
-    "no folder for a timeline": lambda *_: qda.trace("/nowhere/trace.pftrace"),
+    "no folder for a trace": lambda *_: qda.trace("/nowhere/trace.json").__enter__(),
+    "no folder for a timeline": lambda *_: qda.trace("/nowhere/trace.pftrace").__enter__(),
     "no folder for a recording": lambda *_: qda.record("/nowhere/calls.qda").__enter__(),
     "no recording": lambda *_: qda.replay("/nowhere/calls.qda"),
     "no profile": lambda *_: qda.open("cdsp", profile="/nowhere/profile.toml"),
@@ -151,7 +151,11 @@ def test_a_name_that_the_package_has_not_has_a_neighbour() -> None:
     assert not hasattr(qda, "__wrapped__")
 
 
-@pytest.mark.parametrize("write", [qda.trace, lambda file: qda.record(file).__enter__()])
+@pytest.mark.parametrize(
+    "write",
+    [lambda file: qda.trace(file).__enter__(), lambda file: qda.record(file).__enter__()],
+    ids=["trace", "record"],
+)
 def test_a_file_that_cannot_be_written_says_that_its_folder_is_not_there(
     write: Callable[[str], object], tmp_path: Path
 ) -> None:
