@@ -34,7 +34,10 @@ def test_a_dsp_that_there_is_not_has_a_neighbour(domain: Any, words: str) -> Non
     [
         ({"dialect": "legcy"}, "'legcy' is no dialect: did you mean 'legacy'"),
         ({"dialect": "RFC"}, "'RFC' is no dialect: did you mean 'rfc'?"),
-        ({"dialect": "v2"}, "'v2' is no dialect: there are rfc, v1, handle, legacy, legacy-7.3"),
+        (
+            {"dialect": "v2"},
+            "'v2' is no dialect: there are rfc, v1, handle, legacy, legacy-7.3, leg",
+        ),
         ({"profile": "genric"}, "profile 'genric': did you mean 'generic'?"),
         ({"profile": "mine"}, "profile 'mine': there are generic, "),
         ({"profile": 8650}, "profile 8650: a name, or the path of a .toml file"),

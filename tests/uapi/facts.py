@@ -21,6 +21,7 @@ _SECTIONS = {
     "handle": "later",
     "legacy": "legacy",
     "legacy-7.3": "legacy",
+    "legacy-signals": "legacy",
 }
 
 _SET_OPTION = {"value": 0xC020520C, "hex": "0xc020520c", "dir": 3, "type": 82, "nr": 12, "size": 32}
@@ -111,6 +112,29 @@ _MORE: dict[str, dict[str, Any]] = {
                     "reserved": [8, 24, "s32[6]"],
                 },
             }
+        },
+    },
+    "legacy-signals": {
+        "ioctls": {
+            "FASTRPC_IOCTL_DSPSIGNAL_CREATE": _code(0xC0085217),
+            "FASTRPC_IOCTL_DSPSIGNAL_DESTROY": _code(0xC0045218),
+            "FASTRPC_IOCTL_DSPSIGNAL_SIGNAL": _code(0xC0045219),
+            "FASTRPC_IOCTL_DSPSIGNAL_WAIT": _code(0xC008521A),
+            "FASTRPC_IOCTL_DSPSIGNAL_CANCEL_WAIT": _code(0xC004521B),
+        },
+        "uapi": {
+            f"fastrpc_ioctl_dspsignal_{name}": {
+                "size": 4 + 4 * bool(second),
+                "align": 4,
+                "fields": {"signal_id": [0, 4, "u32"], **second},
+            }
+            for name, second in (
+                ("create", {"flags": [4, 4, "u32"]}),
+                ("destroy", {}),
+                ("signal", {}),
+                ("wait", {"timeout_usec": [4, 4, "u32"]}),
+                ("cancel_wait", {}),
+            )
         },
     },
 }

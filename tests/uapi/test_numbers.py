@@ -69,7 +69,7 @@ def test_the_page_says_how_patient_the_driver_is(dialect: str) -> None:
         when
         for command in DIALECTS[dialect].commands
         for number, when in command.errors
-        if number == errno.ETIMEDOUT
+        if number == errno.ETIMEDOUT and command.key != "DSPSIGNAL_WAIT"  # which says its time
     ]
     assert words
     assert all(f"for {limits.PATIENCE:g} seconds" in when for when in words)

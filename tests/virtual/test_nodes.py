@@ -127,7 +127,7 @@ def test_a_node_is_chosen_by_dialect(machine: Machine) -> None:
     older = "/dev/fastrpc-cdsp-secure"
     assert paths == {
         **dict.fromkeys(("rfc", "v1", "handle"), accel),
-        **dict.fromkeys(("legacy", "legacy-7.3"), older),
+        **dict.fromkeys(("legacy", "legacy-7.3", "legacy-signals"), older),
     }
 
 

@@ -89,7 +89,7 @@ def test_what_a_profile_may_leave_out(profile: Path) -> None:
         (GOOD + "capabilities = [1]", "capabilities"),
         (GOOD + "non_secure_domain = 1", "non_secure_domain 1: true or false"),
         (GOOD + "poll_mode = 0", "poll_mode 0: true or false"),
-        ('fastrpc = "rfc"\n' + GOOD, "legacy or legacy-7.3"),
+        ('fastrpc = "rfc"\n' + GOOD, "legacy or legacy-7.3 or legacy-signals"),
         (GOOD + "[dsp.capabilities]\nhvx = 1", "capability hvx"),
         (GOOD + "[dsp.capabilities]\n256 = 1", "capability 256"),
         (GOOD + "[dsp.capabilities]\n6 = -1", "capability 6 = -1"),

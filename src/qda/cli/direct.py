@@ -19,7 +19,7 @@ _LISTS = "--skeletons", "--idl"
 _FILES = "--trace-file", "--timeline", "--record", "--replay"
 _WITH_VALUE = "--profile", "--dialect", "--trace", *_LISTS, *_FILES
 _NUMBERS = "--banks", "--wait"
-_DIALECTS = "rfc", "v1", "handle", "legacy", "legacy-7.3"
+_DIALECTS = "rfc", "v1", "handle", "legacy", "legacy-7.3", "legacy-signals"
 _TRACES = "calls", "json", "summary", "wire"
 
 

@@ -32,6 +32,7 @@ class Dialect(enum.StrEnum):
     HANDLE = "handle"
     LEGACY = "legacy"
     LEGACY_73 = "legacy-7.3"
+    LEGACY_SIGNALS = "legacy-signals"
 
 
 ProfileOption = Annotated[

@@ -35,7 +35,7 @@ class ProgramOptions(Served):
         Dialect,
         typer.Option(
             help="What nodes speak: the accelerator's rfc, v1 or handle, or the older driver's "
-            "legacy or legacy-7.3."
+            "legacy, legacy-7.3 or legacy-signals."
         ),
     ] = Dialect.RFC
     skeletons: Annotated[

@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Self
 
 from qda import limits
 from qda.driver import control
 from qda.driver.banks import Attachment
-from qda.driver.device import Device
+from qda.driver.device import Device, Lacking
 from qda.driver.execution import execute
 from qda.driver.file import OpenFile, set_polls
 from qda.driver.front import FileFront, Place, T
@@ -27,6 +27,7 @@ from qda.driver.memory import Client
 from qda.driver.objects import BufferObject
 from qda.driver.policy import Wanted, tell
 from qda.driver.sharing import Uses
+from qda.driver.signals import Signals
 from qda.errors import UNSUPPORTED, as_signed
 from qda.fastrpc import control as requests
 from qda.fastrpc.domains import ProtectionDomain
@@ -35,12 +36,15 @@ from qda.fastrpc.payload import PhysicalPage
 from qda.interrupts import Section
 from qda.layout import Record
 from qda.memory import ClientAddress, align
+from qda.rpmsg import PeerGone
 from qda.uapi import LEGACY, Command, Interface, legacy
 
 __all__ = ["LegacyFile", "LegacyFront"]
 
 
 _MEBI = 1 << 20
+
+_SIGNALS = legacy.DSP_SIGNALS, legacy.DRIVER_SIGNALS
 
 _HANDLERS: Handlers[LegacyFront] = Handlers()
 """FREE_DMA_BUFF has never had any."""
@@ -53,6 +57,7 @@ class LegacyFile(OpenFile):
     """
 
     tags_calls = True
+    _signals: Signals | None = None
     images_need_fd = True
 
     def __init__(self, device: Device, client_id: int, secure: bool, dialect: Interface) -> None:
@@ -91,6 +96,31 @@ class LegacyFile(OpenFile):
                 return self.device.objects.adopt(descriptor, uses)
         except OSError as error:
             raise OSError(refused, f"fd {fd} cannot be mapped: {error}") from error
+
+    @property
+    def signals(self) -> Signals:
+        """Its signals, which begin when they are first asked for.  OSError ENODEV."""
+        with self.starting:
+            if self.session is None:
+                raise Lacking(errno.ENODEV, "the file has no session")
+            if self._signals is None:
+                try:
+                    endpoint = self.session.peer.link.open_signals()
+                except PeerGone as error:
+                    raise OSError(errno.ENODEV, "the DSP is gone") from error
+                self._signals = Signals(endpoint, self.client_id)
+            return self._signals
+
+    def end_signals(self) -> None:
+        """End them, and whoever waits.  Idempotent."""
+        if self._signals is not None:
+            self._signals.close()
+
+    def disown(self) -> None:
+        """See `OpenFile.disown`."""
+        super().disown()
+        if self._signals is not None:
+            self._signals.disown()
 
     def allocate(self, size: int, uses: Uses) -> Attachment:
         """Hold new memory, no more than the bank has room for.  OSError ENOMEM."""
@@ -152,6 +182,17 @@ class LegacyFront(FileFront[LegacyFile]):
         if isinstance(record, legacy.MapFd) and not semantics.looks_at_offsets:
             wrong.pop("offset", None)
         return next(iter(wrong.values()), 0)
+
+    def section(self, command: Command[Record]) -> AbstractContextManager[None]:
+        """See `FileFront.section`: a wait for a signal takes as long as a call."""
+        if command.record is legacy.WaitSignal:
+            return nullcontext()
+        return super().section(command)
+
+    def close(self, client: Client | None = None) -> None:
+        """See `Front.close`."""
+        self.file.end_signals()
+        super().close(client)
 
     def mmap(self, length: int, offset: int, place: Place[T]) -> T:
         """The node cannot be mapped, only its memory's descriptors.  OSError ENODEV."""
@@ -291,7 +332,10 @@ def _mem_unmap(front: LegacyFront, client: Client, request: legacy.UnmapFd) -> i
 @_HANDLERS.takes(legacy.GET_DSP_INFO)
 def _get_dsp_info(front: LegacyFront, client: Client, request: legacy.Capability) -> int:
     request.capability = 0
-    if not request.attribute_id:
+    if front.dialect.has("DSPSIGNAL_WAIT") and request.attribute_id in _SIGNALS:
+        request.capability = 1  # our DSP has them where the driver does
+        return 0
+    if request.attribute_id not in range(1, 256):
         return 0  # that the DSP is there, which only the program knows
     device = front.file.device
     channel = device.channel  # raises if the DSP is gone
@@ -313,3 +357,33 @@ def _get_dsp_info(front: LegacyFront, client: Client, request: legacy.Capability
         device.told = channel, words
         request.capability = words[request.attribute_id - 1]
     return result
+
+
+@_HANDLERS.takes(legacy.CREATE_SIGNAL)
+def _create_signal(front: LegacyFront, client: Client, request: legacy.CreateSignal) -> int:
+    front.file.signals.create(request.number)
+    return 0
+
+
+@_HANDLERS.takes(legacy.DESTROY_SIGNAL)
+def _destroy_signal(front: LegacyFront, client: Client, request: legacy.DestroySignal) -> int:
+    front.file.signals.destroy(request.number)
+    return 0
+
+
+@_HANDLERS.takes(legacy.SEND_SIGNAL)
+def _send_signal(front: LegacyFront, client: Client, request: legacy.SendSignal) -> int:
+    front.file.signals.send(request.number)
+    return 0
+
+
+@_HANDLERS.takes(legacy.WAIT_SIGNAL)
+def _wait_signal(front: LegacyFront, client: Client, request: legacy.WaitSignal) -> int:
+    front.file.signals.wait(client, request.number, request.timeout)
+    return 0
+
+
+@_HANDLERS.takes(legacy.CANCEL_WAIT)
+def _cancel_wait(front: LegacyFront, client: Client, request: legacy.CancelWait) -> int:
+    front.file.signals.cancel(request.number)
+    return 0

@@ -39,6 +39,7 @@ from qda.fastrpc.queue import (
     PROBE,
     SIGNAL,
     WAIT_SIGNAL,
+    HeaderFlag,
     QueueHeader,
     QueueRequest,
     places_of,
@@ -125,6 +126,7 @@ class QueueModule:
         self._client_id = domain.session.client_id
         self._hub = QueueHub(domain.space.bus, self._client_id)
         self._own: dict[int, Queue] = {}
+        self._counters: memoryview | None = None
         self._methods: dict[Scalars, Callable[..., int | None]] = {
             INIT_STATE: self._init_state,
             CREATE_QUEUE: self._create,
@@ -165,6 +167,7 @@ class QueueModule:
         block = self._memory_of(fd, COUNTERS)
         try:
             self._hub.share(address_of(block), block)
+            self._counters = block[:COUNTERS]
         except ValueError as error:
             raise StatusError(BAD_STATE, str(error)) from error
 
@@ -175,7 +178,9 @@ class QueueModule:
         memory = self._memory_of(asked.fd, QueueHeader.byte_size)
         if QueueHeader.unpack(memory).version == PROBE:
             return as_signed(UNSUPPORTED)  # as each host expects, and no log need say
-        sides = places_of(memory)
+        signals = self._domain.session.signals
+        known = HeaderFlag.WAIT_COUNTS
+        sides = places_of(memory, known if signals is None else known | HeaderFlag.DRIVER_SIGNALS)
         if sides.serial != asked.serial:
             words = f"the queue in fd {asked.fd} is number {sides.serial}, and not {asked.serial}"
             raise StatusError(BAD_PARAMETER, words)
@@ -193,6 +198,9 @@ class QueueModule:
             raise StatusError(BAD_PARAMETER, str(error)) from error
         number = self._queues.add(queue, self._client_id, asked.fd)
         self._own[number] = queue
+        by_driver = QueueHeader.unpack(memory).flags & HeaderFlag.DRIVER_SIGNALS
+        if by_driver and signals is not None and self._counters is not None:
+            signals.serve(self._hub, self._counters)
         _pack("<Q", answer, number)
         return 0
 

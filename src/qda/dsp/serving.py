@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from qda.core import BLOCK, LANES, Arguments, Server, lane_address
 from qda.dsp.black_box import stack_for_handler
+from qda.dsp.driver_signals import DriverSignals
 from qda.dsp.process import Process
 from qda.dsp.runtime import lane_serves
 from qda.dsp.session import ClientFault, Served, Session
@@ -128,6 +129,9 @@ class Serving:
             self._add_lanes(session, words, frame, descriptors)
         elif frame.operation is Operation.ANNOUNCE:
             self._announce(session, frame, descriptors)
+        elif frame.operation is Operation.SIGNALS and session.signals is None:
+            session.signals = DriverSignals(Endpoint.adopt(descriptors.pop(0)), session.client_id)
+            session.ends(session.signals.close)
         elif frame.operation is Operation.WITHDRAW:
             self._process.space.withdraw(session.client_id, frame.address)
         else:

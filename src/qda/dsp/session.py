@@ -24,6 +24,7 @@ from typing import Final
 from qda import limits
 from qda.core import Server
 from qda.dsp.black_box import KeptLog
+from qda.dsp.driver_signals import DriverSignals
 from qda.dsp.hostlog import HostLog
 from qda.dsp.reverse_calls import ReverseCalls
 from qda.dsp.unread_log import CallLog, Line, UnreadLog
@@ -101,9 +102,11 @@ class ClientFault(StatusError):
 
 
 class Session:
-    """A client's session.  Thread-safe.  `polled` says that its messages have poll words."""
+    """A client's session.  Thread-safe.  `polled` says that its messages have poll words;
+    `signals` are those of a driver that has them."""
 
     polled = False
+    signals: DriverSignals | None = None
 
     def __init__(self, client_id: int, control: Endpoint, kept: KeptLog | None = None) -> None:
         self.client_id, self.control = client_id, control

@@ -228,16 +228,16 @@ def lay_out_queue(requests: int, responses: int, serial: int) -> tuple[QueueHead
     return header, at
 
 
-def places_of(memory: memoryview | bytearray) -> Sides:
-    """Where all parts of a queue lie.  StatusError UNSUPPORTED for a version or flags that are not
-    known, BAD_PARAMETER for parts that cannot be there."""
+def places_of(memory: memoryview | bytearray, known: HeaderFlag = HeaderFlag.WAIT_COUNTS) -> Sides:
+    """Where all parts of a queue lie.  StatusError UNSUPPORTED for a version that is not known, or
+    other flags than `known`, BAD_PARAMETER for parts that cannot be there."""
     if len(memory) < QueueHeader.byte_size:
         raise StatusError(BAD_PARAMETER, f"{len(memory)} bytes are no queue")
     header = QueueHeader.unpack(memory)
     if header.version not in (1, CURRENT):
         raise StatusError(UNSUPPORTED, f"queues of version {header.version} are not known")
     flags = header.flags if header.version == CURRENT else 0
-    if flags & ~int(HeaderFlag.WAIT_COUNTS):
+    if flags & ~int(known):
         raise StatusError(UNSUPPORTED, f"a queue's flags {flags:#x} are not known")
     words = [int(value) for value in header.values()[3:11]]
     requests, responses = Places(*words[:4]), Places(*words[4:])

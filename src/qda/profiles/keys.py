@@ -173,7 +173,7 @@ SYSTEM_KEYS: tuple[Key, ...] = (
     Key("title", "text", "what people call the system", None, _text),
     Key(
         "fastrpc",
-        '"legacy" or "legacy-7.3"',
+        '"legacy", "legacy-7.3" or "legacy-signals"',
         "which age of the older driver the nodes `/dev/fastrpc-*` are of",
         "legacy",
         lambda value: value if value == "legacy" else _dialect(value),

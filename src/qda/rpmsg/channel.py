@@ -186,6 +186,18 @@ class Link:
         """Take back what `announce` allowed."""
         self.control.request(Frame(Operation.WITHDRAW, 0, address))
 
+    def open_signals(self) -> Endpoint:
+        """An endpoint for the signals of a driver that has them.  PeerGone, OSError."""
+        near, far = Endpoint.pair()
+        try:
+            self.control.request(Frame(Operation.SIGNALS), [far.fileno()])
+        except BaseException:
+            near.close()
+            raise
+        finally:
+            far.close()
+        return near
+
     def hang_up(self) -> None:
         """End the conversation: every thread that waits for an answer is told."""
         self._watch.remove(self.control.fileno())

@@ -6,6 +6,7 @@
     to a session       LANES first, patience, [sleep, wake, ...]     more lanes to serve
                        ANNOUNCE address, size, [memory, pieces]      may appear in messages
                        WITHDRAW address                              may no longer
+                       SIGNALS [endpoint]                            a driver has signals
 
 Each frame has a number, and is answered with that number and 0 or an errno when its effect is
 complete.  So an answer that comes when nobody waits any more is not taken for another's.
@@ -39,6 +40,7 @@ class Operation(enum.IntEnum):
     LANES = 3
     ANNOUNCE = 4
     WITHDRAW = 5
+    SIGNALS = 6
 
     @property
     def descriptors(self) -> range:
@@ -50,6 +52,7 @@ _DESCRIPTORS = {
     Operation.OPEN: range(2, 4),
     Operation.LANES: range(2, limits.DESCRIPTORS + 1, 2),
     Operation.ANNOUNCE: range(1, 3),
+    Operation.SIGNALS: range(1, 2),
 }
 
 _FRAME = struct.Struct("<IIQQQ")

@@ -8,6 +8,7 @@ from functools import partial
 from time import monotonic_ns
 
 from qda.driver import Client
+from qda.layout import Record
 from qda.memory import ClientAddress
 from qda.profiles.nodes import NodeKind, NodePath
 from qda.shim.nodes import OpenNode
@@ -23,7 +24,7 @@ from qda.tracing.ioctls import (
     in_interface,
 )
 from qda.tracing.stream import Stream
-from qda.uapi import ACCEL_DIALECTS, DIALECTS, LEGACY_73, RFC, ioctl_size
+from qda.uapi import ACCEL_DIALECTS, DIALECTS, LEGACY_73, LEGACY_SIGNALS, RFC, Command, ioctl_size
 
 __all__ = ["Tracer"]
 
@@ -45,7 +46,7 @@ class Tracer:
         self._put, self._tell = stream.put, stream.tell
         accel = in_interface(ACCEL_DIALECTS.get(dialect, RFC))
         self._find: dict[NodeKind, Find] = dict.fromkeys(NodeKind, accel)
-        self._find |= {NodeKind.HEAP: in_heap, NodeKind.FASTRPC: in_interface(LEGACY_73)}
+        self._find |= {NodeKind.HEAP: in_heap, NodeKind.FASTRPC: _in_fastrpc}
         self._numbers = itertools.count()
 
     # An `Observer`.
@@ -95,3 +96,8 @@ class Tracer:
         left = client.read(address, size) if size else None
         self._put(partial(ended, asked, time, left, result))
         return result
+
+
+def _in_fastrpc(code: int) -> Command[Record] | None:
+    """The commands of the older driver's nodes, which complete codes tell apart."""
+    return LEGACY_73.find(code) or LEGACY_SIGNALS.find(code)

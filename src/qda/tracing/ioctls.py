@@ -16,8 +16,8 @@ from qda.layout import Record, broken_rule
 from qda.tracing.events import Event, Ioctl, IoctlBegun
 from qda.uapi import (
     ACCEL_DIALECTS,
-    LEGACY,
     LEGACY_73,
+    LEGACY_SIGNALS,
     Command,
     Interface,
     dma_heap,
@@ -81,7 +81,7 @@ def in_node(path: str) -> Find:
     """The commands of a node of this process, whose dialect its code says."""
     if "/dma_heap/" in path:
         return in_heap
-    spoken = (*ACCEL_DIALECTS.values(), LEGACY_73, LEGACY)
+    spoken = (*ACCEL_DIALECTS.values(), LEGACY_73, LEGACY_SIGNALS)
     return lambda code: next((found for one in spoken if (found := one.find(code))), None)
 
 

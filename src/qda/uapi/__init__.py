@@ -9,7 +9,7 @@ from qda.uapi.accel import HANDLE, RFC, V1
 from qda.uapi.dialects import ACCEL_DIALECTS, DIALECTS
 from qda.uapi.interface import BuffersBy, Command, Constant, Family, Interface
 from qda.uapi.ioctl import Access, ioctl_copies, ioctl_number, ioctl_size, ioctl_type
-from qda.uapi.legacy import LEGACY, LEGACY_73
+from qda.uapi.legacy import LEGACY, LEGACY_73, LEGACY_SIGNALS
 from qda.uapi.semantics import Semantics
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "HANDLE",
     "LEGACY",
     "LEGACY_73",
+    "LEGACY_SIGNALS",
     "RFC",
     "V1",
     "Access",

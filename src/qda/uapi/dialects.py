@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from qda.uapi.accel import HANDLE, RFC, V1
 from qda.uapi.interface import Family, Interface
-from qda.uapi.legacy import LEGACY, LEGACY_73
+from qda.uapi.legacy import LEGACY, LEGACY_73, LEGACY_SIGNALS
 
 __all__ = ["ACCEL_DIALECTS", "DIALECTS"]
 
 DIALECTS: Mapping[str, Interface] = {
-    spoken.name: spoken for spoken in (RFC, V1, HANDLE, LEGACY, LEGACY_73)
+    spoken.name: spoken for spoken in (RFC, V1, HANDLE, LEGACY, LEGACY_73, LEGACY_SIGNALS)
 }
 """All dialects, those of the older driver's nodes included."""
 

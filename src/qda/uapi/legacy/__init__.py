@@ -45,12 +45,34 @@ from qda.uapi.legacy.process import (
     CreateLegacy,
     CreateStatic,
 )
+from qda.uapi.legacy.signals import (
+    CANCEL_WAIT,
+    CREATE_SIGNAL,
+    DESTROY_SIGNAL,
+    DRIVER_SIGNALS,
+    DSP_SIGNALS,
+    FOR_EVER,
+    SEND_SIGNAL,
+    WAIT_SIGNAL,
+    CancelWait,
+    CreateSignal,
+    DestroySignal,
+    SendSignal,
+    WaitSignal,
+    signals_of,
+)
 from qda.uapi.semantics import Semantics
 from qda.uapi.words import SCALARS
 
 __all__ = [
     "ALLOC_DMA_BUFF",
+    "CANCEL_WAIT",
     "CREATE",
+    "CREATE_SIGNAL",
+    "DESTROY_SIGNAL",
+    "DRIVER_SIGNALS",
+    "DSP_SIGNALS",
+    "FOR_EVER",
     "FREE_DMA_BUFF",
     "GET_DSP_INFO",
     "INIT_ATTACH",
@@ -59,23 +81,31 @@ __all__ = [
     "INVOKE",
     "LEGACY",
     "LEGACY_73",
+    "LEGACY_SIGNALS",
     "MAP_NEW",
     "MEM_MAP",
     "MEM_UNMAP",
     "POLL_MODE",
+    "SEND_SIGNAL",
     "SET_OPTION",
     "UNMAP_NEW",
+    "WAIT_SIGNAL",
     "AllocDmaBuffer",
+    "CancelWait",
     "Capability",
     "CreateLegacy",
+    "CreateSignal",
     "CreateStatic",
+    "DestroySignal",
     "InvokeElementLegacy",
     "InvokeLegacy",
     "MapFd",
     "MapNew",
+    "SendSignal",
     "SetOption",
     "UnmapFd",
     "UnmapNew",
+    "WaitSignal",
 ]
 
 LEGACY = Interface(
@@ -118,4 +148,12 @@ LEGACY_73 = replace(
     semantics=replace(LEGACY.semantics, caches_capabilities=True),
     constants=(*LEGACY.constants, OPTIONS),
     guide=replace(GUIDE, steps=("GET_DSP_INFO", "SET_OPTION", "CREATE", "ALLOC", "INVOKE")),
+)
+
+LEGACY_SIGNALS = replace(
+    LEGACY,
+    name="legacy-signals",
+    title="FastRPC, device interface of the driver with the signals that vendors' kernels have "
+    "(/dev/fastrpc-*)",
+    commands=signals_of(LEGACY.commands),
 )
