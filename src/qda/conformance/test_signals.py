@@ -1,4 +1,4 @@
-"""Signals of vendors' kernels (spec/dspqueue.md 7): numbers on which a program waits."""
+"""Signals of vendors' kernels (spec/dspqueue.md): numbers on which a program waits."""
 
 from __future__ import annotations
 

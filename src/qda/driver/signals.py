@@ -1,5 +1,5 @@
 """Signals of an open file: numbers by which a program and its process on the DSP wake each other
-(spec/dspqueue.md 7).
+(spec/dspqueue.md).
 
 Both directions are messages of 8 bytes, the signal and whose it is, on an endpoint that the
 session gets with the first signal.  One thread takes those of the DSP.

@@ -1,4 +1,4 @@
-"""The DSP's end of a driver's signals, for queues (spec/dspqueue.md 4, 7).
+"""The DSP's end of a driver's signals, for queues (spec/dspqueue.md).
 
 A host whose driver has signals makes no calls for its queues: it sends a signal, and waits for one.
 """

@@ -1,6 +1,6 @@
 """Signals between a program and its process on the DSP, in the kernels of vendors.
 
-The numbers and layouts are those of `adsprpc_shared.h` (spec/dspqueue.md 7.3); no kernel of Linux
+The numbers and layouts are those of `adsprpc_shared.h` (spec/dspqueue.md); no kernel of Linux
 itself has them.  A signal is a number and no data: it says that the other side should look again.
 """
 
