@@ -295,6 +295,21 @@ def test_a_trace_that_waits_for_a_pause_can_be_closed(monkeypatch: pytest.Monkey
     assert len(shown) == 1
 
 
+def test_no_event_waits_for_many_others_to_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who makes a call shows two at most, so that fewer wait, and they keep their order."""
+    monkeypatch.setattr(limits, "TRACE_QUIET", 3600)
+    monkeypatch.setattr(limits, "TRACED_EVENTS", 3)
+    shown: list[Event] = []
+    stream = Stream([shown.append])
+    seen = []
+    for number in range(8):
+        stream.tell(Released(1, 1, number, "/dev/accel/accel0"))
+        seen.append(len(shown))
+    stream.close()
+    assert seen == [0, 0, 0, 2, 2, 4, 4, 6]
+    assert [event.thread for event in shown] == list(range(8))
+
+
 @pytest.mark.skipif(not IS_COMPILED, reason="the twin makes no calls by itself")
 def test_a_ring_keeps_the_last_calls_and_counts_the_others(machine: System) -> None:
     """The newest takes the place of the oldest."""

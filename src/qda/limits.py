@@ -710,7 +710,7 @@ TRACED_EVENTS: Final = _traces.limit(
     50_000,
     "events of programs that wait to be shown",
     "about 50 MB",
-    "who makes a call waits until they are shown",
+    "who makes a call shows the first of them meanwhile",
 )
 TRACED_CALLS: Final = _traces.limit(
     "TRACED_CALLS",

@@ -4,7 +4,7 @@ Who makes a call must not wait for its trace.  So an event is put as what makes 
 and shown by a thread of the stream's own when nothing has come for a moment: that thread and a call
 that is under way would take each other's time.  As long as events come, it looks for that ever more
 rarely: each time it wakes, the kernel may part a program and its server, which do best on one CPU.
-What waits is limited; beyond that, callers wait for it to be shown.
+What waits is limited; beyond that, who makes a call shows some of it first.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Stream:
         if not self._came.is_set():
             self._came.set()
         if len(self._waiting) > limits.TRACED_EVENTS:
-            self.flush()
+            for _ in range(2):  # more than has come, and no call waits for all the others
+                self._show_next()
 
     def _show_later(self) -> None:
         while self._came.wait() and not self._closing.is_set():
