@@ -37,10 +37,11 @@ with qda.open("cdsp", device="/dev/accel/accel1") as session:
     session.serve_host()
     with session.load(Logs) as module:
         module.invoke(2)
-        try:
-            module.invoke(3)
-        except qda.DspError:
-            pass
+with qda.open("cdsp", device="/dev/accel/accel1") as session, session.load(Logs) as module:
+    try:
+        module.invoke(3)
+    except qda.DspError:
+        pass
 """
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from qda.errors import UsageError, UsageTypeError, did_you_mean
 from qda.fastrpc.domains import COMPUTE
 from qda.profiles.keys import DSP_KEYS, SYSTEM_KEYS, Toml, take
-from qda.uapi.semantics import AS_KERNEL
 
 __all__ = ["DEFAULT", "DspProfile", "Profile", "load", "names"]
 
@@ -71,6 +70,8 @@ class Profile:
     def as_kernel(self) -> Profile:
         """The same system with the switches of `qda.uapi.AS_KERNEL`, but for those that it sets
         itself."""
+        from qda.uapi.semantics import AS_KERNEL  # takes long to load, and is seldom wanted
+
         switched = (replace(dsp, switches={**AS_KERNEL, **dsp.switches}) for dsp in self.dsps)
         return replace(self, dsps=tuple(switched))
 
