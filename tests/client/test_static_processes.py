@@ -14,6 +14,7 @@ from qda import limits
 from qda.client import RemoteModule, Session
 from qda.client.legacy import LegacyFile
 from qda.client.opening import device_file
+from qda.dsp.domains import SENSORS
 from qda.errors import BAD_HANDLE, BAD_STATE, PROCESS_DIED, UNABLE_TO_LOAD, DeviceError
 from qda.fastrpc.control import ProcessMethod
 from qda.fastrpc.handles import Fixed
@@ -100,6 +101,21 @@ def test_a_static_process_outlives_its_sessions(system: Machine) -> None:
             assert counted(later.load("counter")) == (calls + turn, process)
     assert device.remote_heap is heap
     assert not device.census().files
+
+
+def test_the_sensors_process_is_one_of_them(system: Machine) -> None:
+    """R21: INIT_ATTACH_SNS asks for it without its name; it is not the root's."""
+    sensors, root = (device_file(system.open("adsp", "legacy"), LEGACY, "adsp") for _ in range(2))
+    assert isinstance(sensors, LegacyFile) and isinstance(root, LegacyFile)
+    sensors.attach_sensors()
+    root.attach()
+    with Session(sensors) as one, static(system, SENSORS) as two, Session(root) as other:
+        one.install(Counter)
+        calls, process = counted(one.load("counter"))
+        assert counted(two.load("counter")) == (calls + 1, process)
+        with pytest.raises(qda.DspError) as refused:
+            other.load("counter")
+        assert refused.value.status == UNABLE_TO_LOAD
 
 
 def test_a_session_that_ends_itself_ends_nobody_elses(system: Machine) -> None:

@@ -223,7 +223,7 @@ def test_memory_outlives_its_file(target: Target) -> None:
 
 
 def test_sensors_share_a_process(node: OpenNode, second_node: OpenNode) -> None:
-    """Spec 5.3, R21: INIT_ATTACH_SNS; on our DSP it is the root protection domain's."""
+    """Spec 5.3, R21: INIT_ATTACH_SNS; a protection domain that is there for all."""
     assert call(node, "INIT_ATTACH_SNS")[0] == 0
     assert call(second_node, "INIT_ATTACH_SNS")[0] == 0
     assert address_space(node) == address_space(second_node)
@@ -464,7 +464,7 @@ def test_capability_0_is_answered_by_the_driver(node: OpenNode) -> None:
 
 @pytest.mark.parametrize("attribute", [256, 257, 0x7FFFFFFF, 0xFFFFFFFF])
 def test_capability_above_255_is_eoverflow(node: OpenNode, attribute: int) -> None:
-    """Spec 5.3; those up to 259 a driver with signals answers itself (spec/dspqueue.md 5)."""
+    """Spec 5.3; those up to 259 a driver with signals answers itself."""
     is_own = attribute <= 259 and node.dialect.has("DSPSIGNAL_WAIT")
     assert ask(node, attribute, capability=7) == ((0, 0) if is_own else (-EOVERFLOW, 7))
 

@@ -46,8 +46,8 @@ _log = logging.getLogger("qda.driver")
 
 
 def attach(file: OpenFile, client: Client, kind: ProtectionDomain = ProtectionDomain.ROOT) -> int:
-    """INIT_ATTACH: a session with the root protection domain, or with that for sensors, which on
-    our DSP is the same process.  OSError EBUSY, ENODEV."""
+    """INIT_ATTACH: a session with the root protection domain, or with that for sensors.  OSError
+    EBUSY, ENODEV, ENOMEM."""
     wanted = Wanted.ROOT if kind is ProtectionDomain.ROOT else Wanted.SENSORS
     with file.starting, ExitStack() as undo:
         may(file, client, wanted)

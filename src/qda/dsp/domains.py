@@ -1,9 +1,9 @@
 """The protection domains of a DSP, and the frames by which the driver opens and closes sessions.
 
 The root protection domain is there from the start, under session 0, and serves many sessions.  A
-static process, such as that for audio, serves many as well: it is there from the first session that
-names it, and stays when that has gone, until it dies or the DSP stops (R21).  Any other is made for
-one session and ends with it.
+static process, such as those for audio and sensors, serves many as well: it is there from the first
+session that names it, and stays when that has gone, until it dies or the DSP stops (R21).  Any
+other is made for one session and ends with it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from qda import limits
 from qda.fastrpc.domains import ProtectionDomain
 from qda.fastrpc.obituary import Obituary
 from qda.rpmsg import Endpoint, Frame, Operation, PeerGone
 
-__all__ = ["Domains"]
+__all__ = ["SENSORS", "Domains"]
 
 
 class Child(Protocol):
@@ -39,6 +39,10 @@ C = TypeVar("C", bound=Child)
 Key: TypeAlias = int | bytes
 """The session that has a protection domain of its own, 0 for the root's; a static process's name.
 """
+
+
+SENSORS: Final = b"sensorspd"
+"""The static process for sensors, by the name that libraries give it."""
 
 
 class Domains(Generic[C]):
@@ -96,7 +100,8 @@ class Domains(Generic[C]):
                 raise OSError(errno.EBUSY, f"session {frame.client_id} is open")
             self.children[key] = self._begin(ProtectionDomain.USER, b"", frame, descriptors)
         else:
-            key = frame.name or 0
+            sensors = frame.kind == ProtectionDomain.SENSORS
+            key = SENSORS if sensors else frame.name or 0
             self._hand_over(key, frame.pack(), descriptors[:2])
         if len(descriptors) > 2 and frame.client_id:
             self._mourners[frame.client_id] = key, descriptors.pop()
