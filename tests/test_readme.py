@@ -93,6 +93,7 @@ class Played:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._printed: dict[Path, list[str]] = {}
+        self._ran: dict[tuple[Path, int], subprocess.CompletedProcess[str]] = {}
 
     def folder(self, page: Path) -> Path:
         """The folder of a page."""
@@ -104,6 +105,29 @@ class Played:
             shutil.copytree(ROOT / "examples/calculator", self.folder(page))
             self._printed[page] = run(page, blocks(page), self.folder(page))
         return self._printed[page]
+
+    def ran(self, page: Path, block: Block) -> subprocess.CompletedProcess[str]:
+        """How commands of it have ended.  Those before them come first: another worker may have
+        been given their test."""
+        self.printed(page)
+        for one in (other for where, other in SHELL if where == page and other.line <= block.line):
+            if (page, one.line) not in self._ran and not missing_tool(one.source):
+                self._ran[page, one.line] = run_commands(one.source, self.folder(page))
+        return self._ran[page, block.line]
+
+
+def run_commands(source: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run commands in a folder, with those of this environment first."""
+    environment = os.environ | {"PATH": f"{COMMANDS}:{os.environ['PATH']}"}
+    environment.pop("DSP_LIBRARY_PATH", None)
+    return subprocess.run(
+        ["sh", "-c", source],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        timeout=190,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +141,21 @@ def needs_tools(page: Path, source: str) -> None:
         pytest.skip("there is no C compiler")
     if "from dask" in page.read_text() and find_spec("distributed") is None:
         pytest.skip("Dask is not installed: pip install 'qda-accel[farm]'")
+    if missing := missing_tool(source):
+        pytest.skip(f"there is no {missing}")
+
+
+def missing_tool(source: str) -> str | None:
+    """What commands ask for that is not there."""
     for tool in TOOLS:
         if re.search(rf"(^|[ (]){tool} ", source, re.MULTILINE) and shutil.which(tool) is None:
-            pytest.skip(f"there is no {tool}")
+            return tool
     if "libasan" in source and not has_gcc_library("libasan.so"):
-        pytest.skip("there is no AddressSanitizer")
+        return "AddressSanitizer"
+    return None
 
 
+COMMANDS = Path(sys.executable).parent
 TOOLS = "cc", "gcc", "gdb", "valgrind"
 
 
@@ -145,20 +177,9 @@ SHELL = [(page, block) for page in PAGES for block in blocks(page, "sh") if bloc
 )
 def test_commands_on_the_page_work_as_written(page: Path, block: Block, played: Played) -> None:
     needs_tools(page, block.source)
-    commands = Path(sys.executable).parent
-    if not (commands / "qda").exists():
+    if not (COMMANDS / "qda").exists():
         pytest.skip("the package is not installed, so there is no qda command")
-    played.printed(page)
-    environment = os.environ | {"PATH": f"{commands}:{os.environ['PATH']}"}
-    environment.pop("DSP_LIBRARY_PATH", None)
-    ran = subprocess.run(
-        ["sh", "-c", block.source],
-        capture_output=True,
-        text=True,
-        cwd=played.folder(page),
-        env=environment,
-        timeout=190,
-    )
+    ran = played.ran(page, block)
     assert ran.stderr == ""
     compare(page, block, ran.stdout)
 
