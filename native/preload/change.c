@@ -1,7 +1,8 @@
 /* The functions that change what is at a path.
  *
- * Owner, permissions and times are those of the placeholder, by path and by descriptor.  What is there, and under which name,
- * is the server's to say: to a program /dev is what it is to all but root. */
+ * Owner, permissions and times are those of the placeholder, by path and by descriptor.  What is
+ * there, and under which name, is the server's to say: to a program /dev is what it is to all but
+ * root. */
 #include "preload.h"
 
 #include <errno.h>

@@ -8,10 +8,10 @@ from errno import EBUSY, EINTR, EINVAL, ENODEV, ENOENT, ETIMEDOUT
 import pytest
 
 from qda.conformance.interface import OpenNode, call
+from qda.uapi.legacy import FOR_EVER
 
 pytestmark = pytest.mark.dialects("legacy-signals", why="there are no signals")
 
-FOR_EVER = 0xFFFFFFFF
 USES = "DESTROY", "WAIT", "CANCEL_WAIT"
 
 

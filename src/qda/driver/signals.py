@@ -11,20 +11,17 @@ import enum
 import errno
 import os
 import select
-import struct
 import threading
 from contextlib import suppress
 
 from qda.core import Woken
 from qda.driver.memory import Client
+from qda.fastrpc.queue import SIGNAL_MESSAGE
 from qda.interrupts import Deadline
 from qda.rpmsg import Endpoint, PeerGone
 from qda.uapi.legacy import FOR_EVER
 
-__all__ = ["SIGNAL_MESSAGE", "Signals"]
-
-SIGNAL_MESSAGE = struct.Struct("<II")
-"""The number of the signal, and of the client."""
+__all__ = ["Signals"]
 
 
 class _State(enum.Enum):

@@ -5,17 +5,16 @@ A host whose driver has signals makes no calls for its queues: it sends a signal
 
 from __future__ import annotations
 
-import struct
 import threading
 from contextlib import suppress
 
 from qda import limits
 from qda.core import QueueHub
+from qda.fastrpc.queue import SIGNAL_MESSAGE
 from qda.rpmsg import Endpoint, PeerGone
 
 __all__ = ["DriverSignals"]
 
-_MESSAGE = struct.Struct("<II")
 _REQUEST_ROOM, _RESPONSE = 1, 2  # of the four signals of a slot, those that the DSP sends
 
 
@@ -53,8 +52,8 @@ class DriverSignals:
                     for signal in (_REQUEST_ROOM, _RESPONSE):
                         at = signal * limits.QUEUES + slot
                         if now[at] != seen[at]:
-                            number = 4 * slot + signal
-                            self._endpoint.send(_MESSAGE.pack(number, self._client_id))
+                            message = SIGNAL_MESSAGE.pack(4 * slot + signal, self._client_id)
+                            self._endpoint.send(message)
                 seen = now
         self._hubs.discard(hub)
 

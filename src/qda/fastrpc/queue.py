@@ -17,6 +17,7 @@ What is here does not wait and wakes nobody; `qda.core` does, for both sides.
 from __future__ import annotations
 
 import enum
+import struct
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -31,12 +32,12 @@ __all__ = [
     "CREATE_QUEUE",
     "CURRENT",
     "DESTROY_QUEUE",
-    "FOR_EVER",
     "INIT_STATE",
     "IS_IMPORTED",
     "MODULE",
     "PROBE",
     "SIGNAL",
+    "SIGNAL_MESSAGE",
     "WAIT_SIGNAL",
     "BufferFlag",
     "BufferReference",
@@ -73,9 +74,6 @@ CANCEL_WAIT: Final = Scalars(7)
 SIGNAL: Final = Scalars(8)
 """Something has changed: look again."""
 
-FOR_EVER: Final = 0xFFFFFFFF
-"""A time limit in microseconds that is none."""
-
 PROBE: Final = 0xFFFFFFFF
 """A version that no DSP knows: by its refusal a host learns that versions are looked at."""
 CURRENT: Final = 2
@@ -84,6 +82,10 @@ CURRENT: Final = 2
 COUNTERS: Final = 4 * 4 * limits.QUEUES
 """Bytes of the block that all queues of a client share: u32 by slot of requests, their room,
 responses, their room."""
+
+SIGNAL_MESSAGE: Final = struct.Struct("<II")
+"""What a driver with signals carries: the signal, and the client whose it is.  A signal of a queue
+is 4 times its slot, and which of the four counters has changed."""
 
 _LINE = 256
 _UNIT = 8

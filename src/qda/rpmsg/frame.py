@@ -11,11 +11,10 @@
 Each frame has a number, and is answered with that number and 0 or an errno when its effect is
 complete.  So an answer that comes when nobody waits any more is not taken for another's.
 Descriptors in brackets travel with the frame.  The name is that of a static process, and comes
-behind the rest.  The pieces are a file that says where the announced
-bytes lie in the memory's file, pairs of offset and size, and need not be there: then they lie at
-its beginning.  The mourner is a pipe, and need not be there: the
-processor keeps it, and writes to it how the process has died, if it does
-(`qda.fastrpc.obituary`); the process itself gets the other two.
+behind the rest.  The pieces are a file that says where the announced bytes lie in the memory's
+file, pairs of offset and size, and need not be there: then they lie at its beginning.  The mourner
+is a pipe, and need not be there: the processor keeps it, and writes to it how the process has died,
+if it does (`qda.fastrpc.obituary`); the process itself gets the other two.
 """
 
 from __future__ import annotations

@@ -100,11 +100,6 @@ class Stream:
         except Exception:
             _log.exception("an event of the trace cannot be shown")
 
-    def flush(self) -> None:
-        """Show what has come so far."""
-        for _ in range(len(self._waiting)):
-            self._show_next()
-
     def close(self) -> None:
         """Show what is left; no more comes.  UsageError of a sink that could not write all of it.
         Idempotent."""
